@@ -1,0 +1,37 @@
+"""Sparse Gaussian mixtures of point clouds, for napari, notebooks and batches.
+
+    >>> from napari_sparse_gmm import SparseGaussianMixture
+    >>> model = SparseGaussianMixture(n_components=30, sparsity=20.0)
+
+The names are imported when they are first used: neither torch nor pykeops nor
+scikit-learn is loaded by ``import napari_sparse_gmm``.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.mixture import GaussianMixture
+
+__all__ = ["FitStep", "GaussianMixture", "SparseGaussianMixture", "__version__"]
+
+__version__ = version("napari-sparse-gmm")
+
+_HOME = {
+    "FitStep": "napari_sparse_gmm.fitting",
+    "GaussianMixture": "napari_sparse_gmm.mixture",
+    "SparseGaussianMixture": "napari_sparse_gmm.estimator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

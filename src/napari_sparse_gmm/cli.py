@@ -1,0 +1,235 @@
+"""The command line: a table in; a model, a table of components and two pictures out.
+
+    napari-sparse-gmm fit localizations.csv --background --out results
+    napari-sparse-gmm demo
+
+Mistakes of the user are one line on stderr and exit status 2; Ctrl-C is status 130.
+"""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sparse_gmm import parameters
+from napari_sparse_gmm.parameters import Parameter
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.io.tables import PointTable
+
+PROGRAM = "napari-sparse-gmm"
+
+# Option, the parameter that it sets, and how to read its value; None: a switch.
+_FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
+    ("--components", parameters.N_COMPONENTS, int),
+    ("--sparsity", parameters.SPARSITY, float),
+    ("--prior", parameters.PRIOR, str),
+    ("--solver", parameters.SOLVER, str),
+    ("--background", parameters.BACKGROUND, None),
+    ("--covariance-floor", parameters.COVARIANCE_FLOOR, float),
+    ("--max-iter", parameters.MAX_ITER, int),
+    ("--random-state", parameters.RANDOM_STATE, int),
+    ("--engine", parameters.ENGINE, str),
+    ("--device", parameters.DEVICE, str),
+)
+
+# Half of the sample's points are scattered, and its 20 clusters need no more than 40 starts.
+DEMO_SETTINGS = {"n_components": 40, "background": True, "prior": "mml", "random_state": 0}
+
+# Set by tools/with_display.py where the screen is one that nobody sees.
+_UNATTENDED = "NAPARI_SPARSE_GMM_UNATTENDED"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            options.run(options)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="The density of a set of points as a sparse Gaussian mixture."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit a table of points",
+        description="Fit a table of points. Writes model.json, components.csv, density.tif and "
+        "density.png.",
+    )
+    fit.set_defaults(run=_fit)
+    fit.add_argument("input", metavar="INPUT", help="table with a header line (CSV)")
+    for axis in ("x", "y", "z"):
+        fit.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    fit.add_argument("--weight", metavar="NAME", help="column of how often each point counts")
+    for option, parameter, read in _FIT_OPTIONS:
+        _add_option(fit, option, parameter, read)
+    _add_option(fit, "--pixel-size", parameters.PIXEL_SIZE, float)
+    fit.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
+
+    demo = commands.add_parser(
+        "demo",
+        help="fit the sample data and show it",
+        description="Fit simulated localizations, write the four files of `fit`, and show the "
+        "result in napari where there is a display.",
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument(
+        "--out",
+        metavar="DIR",
+        default="napari-sparse-gmm-demo",
+        help="folder to write to (default: %(default)s)",
+    )
+    return parser
+
+
+def _add_option(
+    parser: argparse.ArgumentParser,
+    option: str,
+    parameter: Parameter,
+    read: Callable[[str], Any] | None,
+) -> None:
+    text = parameter.help.replace("%", "%%")
+    if read is None:
+        parser.add_argument(option, dest=parameter.name, action="store_true", help=text)
+        return
+    parser.add_argument(
+        option,
+        dest=parameter.name,
+        type=read,
+        default=parameter.default,
+        choices=parameter.choices,
+        metavar=None if parameter.choices else {int: "N", float: "NUMBER"}[read],
+        help=text + ("" if parameter.default is None else " (default: %(default)s)"),
+    )
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from napari_sparse_gmm.io.tables import read_points
+
+    table = read_points(options.input, x=options.x, y=options.y, z=options.z, weight=options.weight)
+    settings = {
+        parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
+    }
+    _fit_table(table, settings, options.input, Path(options.out), options.pixel_size)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from napari_sparse_gmm.io.tables import PointTable
+    from napari_sparse_gmm.samples import smlm_clusters
+
+    sample = smlm_clusters()
+    table = PointTable(sample.points, sample.axis_labels, sample.axis_labels, sample.unit)
+    folder = Path(options.out)
+    _fit_table(table, DEMO_SETTINGS, "sample smlm_clusters", folder)
+    if obstacle := _viewer_obstacle():
+        print(f"The viewer stays closed: {obstacle}")
+        return
+
+    from napari_sparse_gmm.plugin.demo import show_demo
+
+    if os.environ.get(_UNATTENDED):
+        screenshot = folder / "viewer.png"
+        show_demo(screenshot=screenshot)
+        print(f"Nobody sees this screen; what it showed is in {screenshot}")
+    else:
+        show_demo()
+
+
+def _viewer_obstacle() -> str | None:
+    """Why napari cannot open a window here, as a sentence; None where it can."""
+    if not any(find_spec(binding) for binding in ("PyQt6", "PySide6", "PyQt5")):
+        return "napari lacks a Qt binding (python -m pip install 'napari[all]' brings one)."
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {
+        name for name, value in os.environ.items() if value
+    }:
+        return "there is no display."
+    return None
+
+
+def _fit_table(
+    table: "PointTable",
+    settings: Mapping[str, Any],
+    source: str,
+    folder: Path,
+    pixel_size: float | None = None,
+) -> None:
+    """Fit, write the four files to `folder`, and say on stdout what came out."""
+    from tqdm import tqdm
+
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.io.models import DensityModel, provenance
+    from napari_sparse_gmm.io.results import write_results
+    from napari_sparse_gmm.shapes.grid import Grid
+
+    # What would fail at the end of a long fit is tried before it.
+    points = table.points
+    grid = Grid.covering(points.min(0), points.max(0), pixel_size=pixel_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    estimator = SparseGaussianMixture(**settings)
+    with tqdm(
+        total=estimator.max_iter, leave=False, unit="it", disable=not sys.stderr.isatty()
+    ) as bar:
+        for step in estimator.iter_fit(points, sample_weight=table.weights):
+            bar.set_postfix_str(
+                f"cost {step.cost:.5f}, {step.n_components} components", refresh=False
+            )
+            bar.update(step.iteration - bar.n)
+    seconds = time.perf_counter() - started
+
+    model = DensityModel(
+        mixture=estimator.mixture_,
+        axis_labels=table.axis_labels,
+        unit=table.unit,
+        n_points=len(points) if table.weights is None else float(table.weights.sum()),
+        provenance=provenance(
+            source=source,
+            parameters=estimator.get_params(),
+            engine=estimator.engine_,
+            engine_reason=estimator.engine_reason_,
+        ),
+    )
+    written = write_results(
+        folder, model, points, grid, engine=estimator.engine, device=estimator.device
+    )
+    print(
+        f"{source}: {len(points)} points, axes {', '.join(table.axis_labels)}"
+        f"{f' in {table.unit}' if table.unit else ''}\n"
+        f"{estimator.n_components_} components, {estimator.background_weight_:.1%} background, "
+        f"cost {estimator.cost_:.6g} after {estimator.n_iter_} iterations ({seconds:.1f} s)\n"
+        f"engine {estimator.engine_}: {estimator.engine_reason_}\n"
+        f"written to {folder}: {', '.join(path.name for path in written)}"
+    )
+    if not estimator.converged_:
+        print(
+            f"{PROGRAM}: warning: the fit stopped after {estimator.n_iter_} iterations before "
+            "it converged; raise --max-iter.",
+            file=sys.stderr,
+        )
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

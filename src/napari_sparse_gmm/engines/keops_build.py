@@ -1,0 +1,105 @@
+"""How pykeops is loaded and its kernels are compiled here.
+
+Three things that pykeops 2.3 leaves to its user:
+
+- A processor kernel holds Python's global lock while it runs, so a window would freeze
+  for as long. The C++ wrapper that pykeops writes for each formula is changed to release it.
+- A compiler that fails is noticed only when the kernel is imported. `first_use` turns that,
+  and everything else that can go wrong, into `EngineUnavailable`.
+- Two processes that compile the same formula at once can break each other's files. The
+  first use of each formula holds a lock.
+"""
+
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from filelock import FileLock
+
+from napari_sparse_gmm.engines.engine import EngineUnavailable
+
+# Marks our kernels. The flags are part of a kernel's file name, so kernels that other
+# programs compiled with the unchanged wrapper are never mistaken for ours.
+_MARK = " -DSPARSE_GMM_RELEASES_LOCK"
+_CALL = "return launch_keops_cpu_"
+
+_lock = threading.Lock()
+_ready: set[object] = set()
+
+
+class Loaded(NamedTuple):
+    """pykeops as it was loaded here."""
+
+    build_folder: str
+    releases_lock: bool  # whether the wrapper of this version of pykeops could be changed
+
+
+@cache
+def load_pykeops() -> Loaded:
+    """Import pykeops, quietly, and change its wrapper.
+
+    Raises
+    ------
+    EngineUnavailable
+        Where pykeops is not installed, finds no compiler or no folder to write to.
+    """
+    # Read at import, KEOPS_VERBOSE first. A user who set them keeps the messages.
+    os.environ.setdefault("PYKEOPS_VERBOSE", "0")
+    os.environ.setdefault("KEOPS_VERBOSE", os.environ["PYKEOPS_VERBOSE"])
+    try:
+        import pykeops.torch
+        from pykeops.config import pykeops_base
+    except ImportError as error:
+        raise EngineUnavailable(f"pykeops cannot be imported ({error}).") from error
+    except OSError as error:
+        raise EngineUnavailable(f"KeOps cannot write its build folder ({error}).") from error
+    if pykeops_base.get_cxx_compiler() is None:
+        raise EngineUnavailable(
+            "KeOps needs a C++ compiler to build its kernels and found none; "
+            "install g++ or clang++."
+        )
+    return Loaded(pykeops.get_build_folder(), _release_lock_in_wrappers())
+
+
+def _release_lock_in_wrappers() -> bool:
+    from keopscore.binders import LinkCompile
+    from keopscore.config import config
+    from pykeops.common.keops_io.LoadKeOps_cpp import LoadKeOps_cpp_class
+
+    original = LoadKeOps_cpp_class.get_pybind11_code
+    if inspect.getsource(original).count(_CALL) != 1:
+        return False
+
+    def releasing(self: object) -> str:
+        code: str = original(self)
+        return code.replace(_CALL, f"py::gil_scoped_release release;\n    {_CALL}")
+
+    LoadKeOps_cpp_class.get_pybind11_code = releasing
+    config.cpp_flags += _MARK
+    LinkCompile.cpp_flags = config.cpp_flags
+    return True
+
+
+def first_use(key: object, call: Callable[[], object]) -> None:
+    """Compile and load a kernel by calling it once on a few numbers, under the lock.
+
+    Raises
+    ------
+    EngineUnavailable
+        Where it does not compile or load.
+    """
+    if key in _ready:
+        return
+    lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
+    try:
+        with _lock, FileLock(lock_file):
+            call()
+    except Exception as error:
+        raise EngineUnavailable(
+            "KeOps could not compile its kernels; check the C++ compiler with "
+            f"'python -c \"import pykeops; pykeops.check_health()\"' ({error})."
+        ) from error
+    _ready.add(key)

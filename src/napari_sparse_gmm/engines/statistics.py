@@ -1,0 +1,57 @@
+"""What a fit asks of the data: sums over points, additive over any partition of them.
+
+In memory, in blocks from disk or on the machines of a cluster it is the same sum::
+
+    total = left.expectation(mixture) + right.expectation(mixture)
+"""
+
+from dataclasses import dataclass
+
+from napari_sparse_gmm.mixture import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Expected sufficient statistics of a mixture on weighted points.
+
+    With omega_i the weight of point i and r_ij its responsibility for component j.
+
+    Parameters
+    ----------
+    counts : (K,) array
+        sum_i omega_i r_ij, the expected number of points of each component.
+    shifts : (K, D) array
+        sum_i omega_i r_ij (x_i - mu_j), about the *current* mean: near it, so that no
+        digits cancel.
+    scatters : (K, D, D) array
+        sum_i omega_i r_ij (x_i - mu_j)(x_i - mu_j)^T.
+    background_count : float
+        Expected number of background points.
+    log_likelihood : float
+        sum_i omega_i log p(x_i).
+    total_weight : float
+        sum_i omega_i.
+    removal : (K,) array, optional
+        sum_i omega_i log(1 - r_ij): what the log-likelihood would lose without component j,
+        the other weights left as they are. Only where it was asked for.
+    """
+
+    counts: FloatArray
+    shifts: FloatArray
+    scatters: FloatArray
+    background_count: float
+    log_likelihood: float
+    total_weight: float
+    removal: FloatArray | None = None
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        both = self.removal is not None and other.removal is not None
+        return Statistics(
+            self.counts + other.counts,
+            self.shifts + other.shifts,
+            self.scatters + other.scatters,
+            self.background_count + other.background_count,
+            self.log_likelihood + other.log_likelihood,
+            self.total_weight + other.total_weight,
+            self.removal + other.removal if both else None,  # type: ignore[operator]
+        )

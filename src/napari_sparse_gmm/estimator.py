@@ -1,0 +1,317 @@
+"""The scikit-learn face of the fit, for notebooks and pipelines.
+
+    >>> model = SparseGaussianMixture(n_components=30, sparsity=20.0).fit(points)
+    >>> model.n_components_, model.means_
+    >>> labels = model.predict(points)
+"""
+
+import warnings
+from collections.abc import Generator
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from napari_sparse_gmm.engines import log_density
+from napari_sparse_gmm.fitting import SOLVERS, FitSettings, FitStep, Prior, fit_steps
+from napari_sparse_gmm.fitting.steps import FitResult
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.parameters import (
+    BACKGROUND,
+    COVARIANCE_FLOOR,
+    DEVICE,
+    ENGINE,
+    INIT,
+    MAX_ITER,
+    N_COMPONENTS,
+    N_INIT,
+    PRIOR,
+    RANDOM_STATE,
+    SOLVER,
+    SPARSITY,
+    TOL,
+    Parameter,
+)
+
+
+class SparseGaussianMixture(DensityMixin, BaseEstimator):
+    """Gaussian mixture with full covariances and a sparsity prior on the weights.
+
+    The number of components comes out of the fit: it starts from `n_components`, and the
+    prior removes those that the points do not need.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of components at the start, M.
+    sparsity : float
+        s of the prior "sqrt", whose penalty is (s / M) sum_j sqrt(W_j). 0: no penalty.
+    prior : {"sqrt", "mml", "none"} or Prior
+        "sqrt": sparsity prior of the KeOps tutorial. "mml": minimum message length
+        (Figueiredo & Jain, 2002), without a knob. "none": maximum likelihood. An instance of
+        `napari_sparse_gmm.fitting.Prior` is a penalty of your own.
+    solver : {"mm", "adam"}
+        "mm": majorise-minimise with moves; the cost never rises. "adam": the tutorial's
+        gradient descent.
+    background : bool
+        Add a uniform background on the bounding box of the points.
+    covariance_floor : float, optional
+        Smallest standard deviation of a component along any axis, in data units. By default
+        a hundredth of the mean distance between points.
+    init : {"kmeans++", "random"}, array of shape (M, D), or GaussianMixture
+        Start. "random": means uniform in the bounding box. For "random" and given means the
+        standard deviation is 1/15 of the side of the unit box, the smallest power of two that
+        holds the points. A mixture is taken as it is.
+    n_init : int
+        Number of starts; the solution of lowest cost is kept.
+    max_iter : int
+        Most passes over the points for each start.
+    tol : float
+        Converged when a step, or a move, lowers the cost by less than this (nats per point).
+    engine : {"auto", "keops", "torch"}
+        What computes the sums over points; see `engine_reason_`.
+    device : {"auto", "cpu", "cuda"}
+    warm_start : bool
+        Start `fit` from the last solution, where there is one.
+    random_state : int, RandomState or None
+    verbose : int
+        1 or more: print a line every `verbose` iterations.
+
+    Attributes
+    ----------
+    mixture_ : GaussianMixture
+    weights_ : (K,) array
+    means_ : (K, D) array
+    covariances_ : (K, D, D) array
+    background_weight_ : float
+        Share of the background; 0 without one.
+    n_components_ : int
+        K, the components that are left.
+    cost_ : float
+        Cost of the solution, in nats per point: -(1/n) sum_i omega_i log p(x_i) + penalty.
+    cost_history_ : (n_iter_ + 1,) array
+        Cost at the start and after each iteration.
+    n_iter_ : int
+    converged_ : bool
+    engine_ : str
+        "keops" or "torch".
+    engine_reason_ : str
+        Why that engine.
+
+    Examples
+    --------
+    >>> from napari_sparse_gmm.samples import spiral
+    >>> points = spiral().points
+    >>> model = SparseGaussianMixture(sparsity=20.0, random_state=0).fit(points)
+    >>> bool(model.n_components_ < 30)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int = N_COMPONENTS.default,
+        *,
+        sparsity: float = SPARSITY.default,
+        prior: str | Prior = PRIOR.default,
+        solver: str = SOLVER.default,
+        background: bool = BACKGROUND.default,
+        covariance_floor: float | None = COVARIANCE_FLOOR.default,
+        init: str | ArrayLike | GaussianMixture = INIT.default,
+        n_init: int = N_INIT.default,
+        max_iter: int = MAX_ITER.default,
+        tol: float = TOL.default,
+        engine: str = ENGINE.default,
+        device: str = DEVICE.default,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = RANDOM_STATE.default,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.sparsity = sparsity
+        self.prior = prior
+        self.solver = solver
+        self.background = background
+        self.covariance_floor = covariance_floor
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.engine = engine
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self, X: ArrayLike, y: None = None, *, sample_weight: ArrayLike | None = None
+    ) -> "SparseGaussianMixture":
+        """Fit the mixture to points.
+
+        Parameters
+        ----------
+        X : (N, D) array
+            Coordinates, N >= 2, in any units.
+        y : ignored
+        sample_weight : (N,) array, optional
+            Non-negative weight of each point; a weight of 2 is the point twice.
+
+        Raises
+        ------
+        ValueError
+            Where points, weights or a parameter are of no use; the message says what to mend.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where `max_iter` came first. The solution so far is kept.
+        """
+        for step in self.iter_fit(X, sample_weight=sample_weight):
+            if self.verbose and step.iteration % self.verbose == 0:
+                print(
+                    f"iteration {step.iteration:4d}  cost {step.cost:.6f}  "
+                    f"{step.n_components} components"
+                )
+        if not self.converged_:
+            warnings.warn(
+                f"The fit stopped after max_iter={self.max_iter} iterations before it converged; "
+                "raise max_iter or tol, or go on with warm_start=True.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def iter_fit(
+        self, X: ArrayLike, y: None = None, *, sample_weight: ArrayLike | None = None
+    ) -> Generator[FitStep, None, None]:
+        """`fit`, one step at a time.
+
+        Yields each `FitStep`. When the generator is exhausted the estimator is fitted; closing
+        it before leaves the estimator as it was. Arguments and errors are those of `fit`.
+        """
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        weight = None
+        if sample_weight is not None:
+            weight = self._check_weight(sample_weight, X)
+            X, weight = X[weight > 0], weight[weight > 0]
+        result = yield from fit_steps(X, self._settings(X.shape[1]), weight)
+        self._set_result(result)
+
+    def fit_predict(
+        self, X: ArrayLike, y: None = None, *, sample_weight: ArrayLike | None = None
+    ) -> NDArray[np.intp]:
+        """Fit, and return the label of each point, (N,); see `predict`."""
+        return self.fit(X, sample_weight=sample_weight).predict(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Index of the most probable component of each point, (N,); -1 is the background."""
+        points = self._check_points(X)
+        return self.mixture_.predict(points)
+
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
+        """Probability of each component, (N, K), or (N, K + 1) with the background last."""
+        points = self._check_points(X)
+        return self.mixture_.responsibilities(points)
+
+    def score_samples(self, X: ArrayLike) -> FloatArray:
+        """Natural log of the density at each point, per data unit^D, (N,)."""
+        points = self._check_points(X)
+        return log_density(
+            self.mixture_, points, engine=self.engine_, device=self.device, dtype=torch.float64
+        )
+
+    def score(self, X: ArrayLike, y: None = None) -> float:
+        """Mean of `score_samples`."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n: int = 1) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Draw points (n, D) and the component of each, (n,); -1 is the background."""
+        check_is_fitted(self)
+        seed = check_random_state(self.random_state).randint(2**31)
+        return self.mixture_.sample(n, seed)
+
+    def bic(self, X: ArrayLike) -> float:
+        """Bayesian information criterion on X; the lower the better."""
+        points = self._check_points(X)
+        return float(-2 * self.score_samples(points).sum() + self._n_free() * np.log(len(points)))
+
+    def aic(self, X: ArrayLike) -> float:
+        """Akaike information criterion on X; the lower the better."""
+        points = self._check_points(X)
+        return float(-2 * self.score_samples(points).sum() + 2 * self._n_free())
+
+    def _n_free(self) -> int:
+        """Free parameters: means, covariances and weights, of which the last is given."""
+        k, d = self.means_.shape
+        return k * (d + d * (d + 1) // 2) + k - 1 + (self.background_weight_ > 0)
+
+    def _check_points(self, X: ArrayLike) -> FloatArray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+    def _check_weight(self, sample_weight: ArrayLike, X: FloatArray) -> FloatArray:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if (weight < 0).any():
+            raise ValueError(
+                f"sample_weight must not be negative; {int((weight < 0).sum())} of "
+                f"{len(weight)} weights are."
+            )
+        if np.count_nonzero(weight) < 2:
+            raise ValueError("sample_weight must be positive for at least 2 points.")
+        return weight
+
+    def _settings(self, n_dimensions: int) -> FitSettings:
+        for parameter in (N_COMPONENTS, N_INIT, MAX_ITER):
+            _check_number(parameter, getattr(self, parameter.name), integer=True)
+        for parameter in (SPARSITY, TOL):
+            _check_number(parameter, getattr(self, parameter.name))
+        if self.covariance_floor is not None:
+            _check_number(COVARIANCE_FLOOR, self.covariance_floor)
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
+        values = {f.name: getattr(self, f.name) for f in fields(FitSettings) if f.name != "rng"}
+        if self.warm_start and hasattr(self, "mixture_"):
+            values["init"] = self.mixture_
+        elif not isinstance(self.init, str | GaussianMixture):
+            means = np.asarray(self.init, dtype=np.float64)
+            if means.ndim != 2 or means.shape[1] != n_dimensions or not np.isfinite(means).all():
+                raise ValueError(
+                    f"init must be finite means of shape (M, {n_dimensions}), not {means.shape}."
+                )
+            values["init"] = means
+        seed = check_random_state(self.random_state).randint(2**31)
+        return FitSettings(**values, rng=np.random.default_rng(seed))
+
+    def _set_result(self, result: FitResult) -> None:
+        mixture = result.mixture
+        self.mixture_ = mixture
+        self.weights_ = mixture.weights
+        self.means_ = mixture.means
+        self.covariances_ = mixture.covariances
+        self.background_weight_ = mixture.background_weight
+        self.n_components_ = mixture.n_components
+        self.cost_ = result.cost
+        self.cost_history_ = result.cost_history
+        self.n_iter_ = result.n_iter
+        self.converged_ = result.converged
+        self.engine_ = result.engine
+        self.engine_reason_ = result.engine_reason
+
+
+def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) -> None:
+    """Raise a ValueError that names the parameter where `value` is out of its range.
+
+    Only the lower end is a matter of meaning; the upper one is how far a slider goes.
+    """
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    right = isinstance(value, kinds) and not isinstance(value, bool)
+    if not right or not value >= (parameter.minimum or 0):
+        kind = "an integer" if integer else "a number"
+        raise ValueError(
+            f"{parameter.name} must be {kind} of at least {parameter.minimum}, not {value!r}."
+        )

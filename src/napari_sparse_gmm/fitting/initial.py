@@ -1,0 +1,125 @@
+"""Where the components of a fit start."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.parameters import INIT
+
+# k-means++ looks at no more points than this, drawn at random: enough to place thousands of
+# components, and independent of the number of points.
+_SAMPLE = 50_000
+
+
+def box_side(box: FloatArray) -> float:
+    """The smallest power of two that is not below the longest side of a box (2, D).
+
+    The unit of length of "adam" and of the tutorial's start. A power of two, so that scaling
+    by it is exact, and so that points that fill the unit box already stay as they are.
+    """
+    longest = float((box[1] - box[0]).max())
+    return float(2.0 ** np.ceil(np.log2(longest))) if longest > 0 else 1.0
+
+
+def default_floor(points: FloatArray, total_weight: float) -> float:
+    """A hundredth of the mean distance between points, L n^(-1/D) for a longest side L."""
+    longest = float(np.ptp(points, axis=0).max())
+    return 0.01 * longest * total_weight ** (-1.0 / points.shape[1])
+
+
+def background_box(points: FloatArray, floor: float) -> FloatArray:
+    """The bounding box (2, D); a side without extent is given one of a few `floor`."""
+    lower, upper = points.min(0), points.max(0)
+    # Never thinner than the rounding of the coordinates themselves.
+    least = np.maximum(10 * floor, 1e-12 * np.maximum(np.abs(lower), np.abs(upper)))
+    pad = 0.5 * np.maximum(least - (upper - lower), 0.0)
+    return np.stack([lower - pad, upper + pad])
+
+
+def start_mixture(
+    points: FloatArray,
+    init: str | FloatArray | GaussianMixture,
+    n_components: int,
+    *,
+    sample_weight: FloatArray | None,
+    floor: float,
+    box: FloatArray | None,
+    rng: np.random.Generator,
+) -> GaussianMixture:
+    """The mixture that a fit starts from; all weights are equal.
+
+    Parameters
+    ----------
+    points : (N, D) array
+    init : "kmeans++", "random", an array of means (M, D), or a mixture
+        For "random" and for given means every component is a ball with a standard deviation
+        of `box_side` / 15, the start of the KeOps tutorial. A mixture is taken as it is.
+    n_components : int
+        M; not used where `init` gives the components.
+    sample_weight : (N,) array, optional
+    floor : float
+        Smallest standard deviation.
+    box : (2, D) array, optional
+        The box of the uniform background, where there is one.
+    rng : numpy.random.Generator
+    """
+    if isinstance(init, GaussianMixture):
+        return init
+    if isinstance(init, str):
+        if init == "kmeans++":
+            means, covariances = _kmeans_plus_plus(points, n_components, sample_weight, floor, rng)
+            return _equal_weights(means, covariances, box)
+        if init != "random":
+            raise ValueError(
+                f"init must be one of {INIT.choices} or an array of means, not {init!r}."
+            )
+        means = rng.uniform(points.min(0), points.max(0), (n_components, points.shape[1]))
+    else:
+        means = init
+    sigma = max(box_side(np.stack([points.min(0), points.max(0)])) / 15.0, floor)
+    ball = sigma**2 * np.eye(points.shape[1])
+    return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), box)
+
+
+def _equal_weights(
+    means: FloatArray, covariances: FloatArray, box: FloatArray | None
+) -> GaussianMixture:
+    m = len(means)
+    share = 1.0 / (m if box is None else m + 1)
+    return GaussianMixture(
+        np.full(m, share), means, covariances, 0.0 if box is None else share, box
+    )
+
+
+def _kmeans_plus_plus(
+    points: FloatArray,
+    n_components: int,
+    sample_weight: FloatArray | None,
+    floor: float,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Means by k-means++ (Arthur & Vassilvitskii, SODA 2007), and the scatter around each."""
+    from sklearn.cluster import kmeans_plusplus
+
+    weight = np.ones(len(points)) if sample_weight is None else sample_weight
+    sample = points
+    if len(points) > _SAMPLE:
+        rows = rng.choice(len(points), _SAMPLE, replace=False)
+        sample, weight = points[rows], weight[rows]
+    # Each place once, with its weight: a weight of 2 then is the point twice, to the letter.
+    sample, place = np.unique(sample, axis=0, return_inverse=True)
+    weight = np.bincount(place.ravel(), weight)
+    centre = 0.5 * (sample.min(0) + sample.max(0))
+    sample = sample - centre
+    m = min(n_components, len(sample))
+    seed = int(rng.integers(2**31))
+    means, _ = kmeans_plusplus(sample, m, sample_weight=weight, random_state=seed)
+    nearest = cKDTree(means).query(sample)[1]
+    d = sample.shape[1]
+    difference = sample - means[nearest]
+    squares = np.bincount(nearest, weight * (difference**2).sum(1), minlength=m)
+    variances = squares / np.bincount(nearest, weight, minlength=m) / d
+    # A mean that is alone has no scatter; it starts as wide as the typical component.
+    typical = np.median(variances[variances > 0]) if (variances > 0).any() else floor**2
+    variances = np.maximum(np.where(variances > 0, variances, typical), floor**2)
+    return means + centre, variances[:, None, None] * np.eye(d)

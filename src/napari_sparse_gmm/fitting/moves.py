@@ -1,0 +1,74 @@
+"""Moves that carry a solver out of a poor local optimum.
+
+A move proposes another mixture. It is given a few steps, and kept as soon as its cost
+falls below that of the mixture it came from; where its steps shorten so fast that it will
+not get there, it is dropped. The cost alone decides, so moves serve every prior.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+
+import numpy as np
+
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+Descent = Callable[[Problem, Evaluated, float], Iterator[Evaluated]]
+
+# Steps on trial, and how many of the most promising deletions are tried from one optimum.
+_TRIAL_STEPS = 20
+_TRIALS = 6
+
+
+def improve(
+    problem: Problem, state: Evaluated, tol: float, descend: Descent
+) -> Generator[Evaluated, None, Evaluated | None]:
+    """Try deletions, the most promising first; return the first state that is better by `tol`.
+
+    Yields `state` once for each pass over the points. Returns None where no move helps.
+    """
+    if state.mixture.n_components + (state.mixture.background_weight > 0) < 2:
+        return None
+    state = problem.evaluate(state.mixture, removal=True)
+    yield state
+    for j in np.argsort(deletion_costs(problem, state))[:_TRIALS]:
+        others = np.arange(state.mixture.n_components) != j
+        better = yield from _trial(problem, state, state.mixture.subset(others), tol, descend)
+        if better is not None:
+            return better
+    return None
+
+
+def deletion_costs(problem: Problem, state: Evaluated) -> FloatArray:
+    """The cost after each component alone is deleted and nothing else is changed, (K,)."""
+    mixture, statistics = state.mixture, state.statistics
+    total = statistics.total_weight
+    assert statistics.removal is not None
+    rest = 1.0 - mixture.weights
+    with np.errstate(divide="ignore"):
+        log_likelihoods = statistics.log_likelihood + statistics.removal - total * np.log(rest)
+    penalties = [
+        problem.prior.penalty(np.delete(mixture.weights, j) / max(rest[j], 1e-300), total)
+        for j in range(mixture.n_components)
+    ]
+    return np.asarray(penalties) - log_likelihoods / total
+
+
+def _trial(
+    problem: Problem, state: Evaluated, proposal: GaussianMixture, tol: float, descend: Descent
+) -> Generator[Evaluated, None, Evaluated | None]:
+    candidate = problem.evaluate(proposal)
+    yield state
+    last_gain = np.inf
+    for step, after in enumerate(descend(problem, candidate, tol)):
+        gain, candidate = candidate.cost - after.cost, after
+        if candidate.cost < state.cost - tol:
+            return candidate
+        yield state
+        # Gains that shrink by a factor q sum to gain q / (1 - q) (Aitken); twice that to be fair.
+        q = min(gain / last_gain, 0.99) if last_gain > 0 else 0.0
+        if step >= 2 and candidate.cost - 2 * gain * q / (1 - q) > state.cost:
+            return None
+        if step >= _TRIAL_STEPS:
+            return None
+        last_gain = gain
+    return None

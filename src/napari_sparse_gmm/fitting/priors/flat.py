@@ -1,0 +1,16 @@
+"""No prior: plain maximum likelihood."""
+
+import numpy as np
+
+from napari_sparse_gmm.fitting.priors.prior import Prior
+from napari_sparse_gmm.mixture import FloatArray
+
+
+class FlatPrior(Prior):
+    """Penalty(W) = 0. All components are kept, each with its share of the points."""
+
+    def penalty(self, weights: FloatArray, total: float) -> float:
+        return 0.0
+
+    def gradient(self, weights: FloatArray, total: float) -> FloatArray:
+        return np.zeros_like(weights)

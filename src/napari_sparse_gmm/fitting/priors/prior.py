@@ -1,0 +1,82 @@
+"""What a prior on the weights is.
+
+A prior adds a penalty on the weights to the cost, and so decides how many components
+remain. To add one, write a class with `penalty` and `gradient` in a new file and pass an
+instance of it as `prior`; the solvers need nothing else where the penalty is a sum of
+concave functions of the single weights.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from scipy.optimize import brentq
+
+from napari_sparse_gmm.mixture import FloatArray
+
+
+class Prior(ABC):
+    """A penalty on the weights of a mixture.
+
+    Weights are those of the components, (K,) float64; the background's is not penalised.
+    `total` is the total weight of the points: their number where all weigh 1.
+    """
+
+    @abstractmethod
+    def penalty(self, weights: FloatArray, total: float) -> float:
+        """Penalty(W), in nats per point."""
+
+    @abstractmethod
+    def gradient(self, weights: FloatArray, total: float) -> FloatArray:
+        """dPenalty / dW_j, (K,)."""
+
+    def update_weights(
+        self,
+        counts: FloatArray,
+        background_count: float,
+        weights: FloatArray,
+        total: float,
+    ) -> tuple[FloatArray, float]:
+        """The weights that minimise the bound on the cost: the weight part of an M-step.
+
+        EM bounds the negative log-likelihood by -sum_j r_j log W_j, r_j = counts_j / total,
+        background included. A concave penalty lies below its tangent, of slope c_j at the
+        present weights (cf. Huang, Peng & Zhang, Statistica Sinica 27, 2017). The bound's
+        minimum on the simplex is W_j = r_j / (lambda + c_j), where lambda > -min c_j is the
+        unique root of sum_j W_j = 1.
+
+        Parameters
+        ----------
+        counts : (K,) array
+            Expected number of points of each component.
+        background_count : float
+            Expected number of background points.
+        weights : (K,) array
+            The present weights, positive.
+
+        Returns
+        -------
+        weights : (K,) array
+        background_weight : float
+        """
+        shares = np.append(counts, background_count) / total
+        slopes = np.append(self.gradient(weights, total), 0.0)
+        updated = np.zeros_like(shares)
+        positive = shares > 0
+        updated[positive] = minimise_on_simplex(shares[positive], slopes[positive])
+        return updated[:-1], float(updated[-1])
+
+
+def minimise_on_simplex(shares: FloatArray, slopes: FloatArray) -> FloatArray:
+    """argmin over W, sum W = 1, of sum_j (-shares_j log W_j + slopes_j W_j); all shares > 0."""
+    lowest = slopes.min()
+    relative = slopes - lowest
+
+    def excess(shift: float) -> float:
+        return float((shares / (shift + relative)).sum()) - 1.0
+
+    # With lambda = shift - lowest, the terms of lowest slope alone sum to 1 at `low`, so all
+    # of them to more; at `high`, where all slopes are taken for the lowest, to less.
+    low, high = shares[relative == 0].sum(), shares.sum()
+    shift = brentq(excess, low * (1 - 1e-9), high * (1 + 1e-9), xtol=1e-300, rtol=1e-15)
+    updated = shares / (shift + relative)
+    return updated / updated.sum()

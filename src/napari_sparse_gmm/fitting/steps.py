@@ -1,0 +1,162 @@
+"""The one loop: every fit is a generator of frozen steps.
+
+Progress is what it yields, cancelling is closing it; the dock widget, the command line
+and the tests consume the same generator::
+
+    for step in fit_steps(points, settings):
+        print(step.iteration, step.cost, step.n_components)
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from napari_sparse_gmm.engines import choose_engine
+from napari_sparse_gmm.fitting.adam import adam
+from napari_sparse_gmm.fitting.initial import background_box, default_floor, start_mixture
+from napari_sparse_gmm.fitting.mm import majorise_minimise
+from napari_sparse_gmm.fitting.priors import Prior, make_prior
+from napari_sparse_gmm.fitting.problem import Problem, State
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.parameters import (
+    BACKGROUND,
+    COVARIANCE_FLOOR,
+    DEVICE,
+    ENGINE,
+    INIT,
+    MAX_ITER,
+    N_COMPONENTS,
+    N_INIT,
+    PRIOR,
+    SOLVER,
+    SPARSITY,
+    TOL,
+)
+
+Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
+
+SOLVERS: dict[str, Solver] = {"mm": majorise_minimise, "adam": adam}
+
+
+@dataclass(frozen=True, eq=False)
+class FitStep:
+    """One step of a fit.
+
+    Parameters
+    ----------
+    iteration : int
+        0 is the start; each further one has cost a pass over the points.
+    cost : float
+        The cost of `mixture`, in nats per point.
+    mixture : GaussianMixture
+        The mixture so far, in data units.
+    start : int
+        Which of the `n_init` starts this is.
+    """
+
+    iteration: int
+    cost: float
+    mixture: GaussianMixture
+    start: int = 0
+
+    @property
+    def n_components(self) -> int:
+        """How many components are left."""
+        return self.mixture.n_components
+
+
+@dataclass(frozen=True, eq=False)
+class FitSettings:
+    """How to fit; the fields are the parameters of `SparseGaussianMixture`."""
+
+    n_components: int = N_COMPONENTS.default
+    sparsity: float = SPARSITY.default
+    prior: str | Prior = PRIOR.default
+    solver: str = SOLVER.default
+    background: bool = BACKGROUND.default
+    covariance_floor: float | None = COVARIANCE_FLOOR.default
+    init: str | FloatArray | GaussianMixture = INIT.default
+    n_init: int = N_INIT.default
+    max_iter: int = MAX_ITER.default
+    tol: float = TOL.default
+    engine: str = ENGINE.default
+    device: str = DEVICE.default
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """The best solution of a fit, and how it was found."""
+
+    mixture: GaussianMixture
+    cost: float
+    cost_history: FloatArray
+    n_iter: int
+    converged: bool
+    engine: str
+    engine_reason: str
+
+
+def fit_steps(
+    points: FloatArray, settings: FitSettings, sample_weight: FloatArray | None = None
+) -> Generator[FitStep, None, FitResult]:
+    """Fit a mixture to points (N, D), finite and not all in one place.
+
+    `sample_weight` (N,) is positive. Yields every step of every start; returns the solution of lowest cost.
+
+    Raises
+    ------
+    ValueError
+        Where all points lie in one place and no `covariance_floor` says how wide that is.
+    """
+    total = len(points) if sample_weight is None else float(sample_weight.sum())
+    floor = settings.covariance_floor or default_floor(points, total)
+    if not floor > 0:
+        raise ValueError(
+            f"All {len(points)} points lie in one place, so there is no spread to model. Give "
+            "covariance_floor, the smallest standard deviation in data units, to fit them still."
+        )
+    choice = choose_engine(settings.engine, settings.device, n_dimensions=points.shape[1])
+    engine = choice.open(points, sample_weight, n_components=settings.n_components)
+    best: FitResult | None = None
+    for start in range(settings.n_init):
+        mixture = start_mixture(
+            points,
+            settings.init,
+            min(settings.n_components, len(points)),
+            sample_weight=sample_weight,
+            floor=floor,
+            box=background_box(points, floor) if settings.background else None,
+            rng=settings.rng,
+        )
+        prior = make_prior(
+            settings.prior,
+            sparsity=settings.sparsity,
+            n_start=max(mixture.n_components, 1),
+            n_dimensions=points.shape[1],
+        )
+        problem = Problem(engine, prior, floor)
+        states = SOLVERS[settings.solver](problem, mixture, settings.tol)
+        history: list[float] = []
+        lowest: State | None = None
+        for iteration, state in enumerate(islice(states, settings.max_iter + 1)):
+            history.append(state.cost)
+            if lowest is None or state.cost < lowest.cost:
+                lowest = state
+            yield FitStep(iteration, state.cost, state.mixture, start)
+        assert lowest is not None
+        lowest = problem.pruned(lowest)
+        if best is None or lowest.cost < best.cost:
+            best = FitResult(
+                lowest.mixture,
+                lowest.cost,
+                np.array(history),
+                len(history) - 1,
+                next(states, None) is None,
+                engine.name,
+                choice.reason,
+            )
+    assert best is not None
+    return best

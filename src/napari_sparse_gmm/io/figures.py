@@ -1,0 +1,130 @@
+"""The points, their density and its components in one figure.
+
+    >>> write_density_png("density.png", model, points)
+
+Drawn by Matplotlib without a display, on a canvas of its own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import EllipseCollection
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.io.models import DensityModel
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.parameters import COVERAGE
+from napari_sparse_gmm.shapes.ellipses import coverage_to_radius, principal_axes
+from napari_sparse_gmm.shapes.grid import Grid
+
+# More would hide the density, and take long to draw.
+_MAX_POINTS = 20_000
+
+
+def write_density_png(
+    path: str | Path,
+    image: NDArray[np.float32],
+    grid: Grid,
+    model: DensityModel,
+    points: FloatArray,
+    *,
+    coverage_percent: float = COVERAGE.default,
+) -> None:
+    """Draw a density, the points it was fitted to, and an ellipse for each component.
+
+    As in napari, y points down. A volume is shown as its maximum along z; an ellipsoid then
+    is the ellipse that it looks like from there.
+
+    Parameters
+    ----------
+    path : path of the picture
+    image : array of two or three axes, ([z,] y, x)
+        Probability density on `grid`, as `heatmap` gives it.
+    grid : Grid
+    model : DensityModel
+        The mixture, its axes and unit, and its number of points.
+    points : (N, D) array
+        A random 20,000 of them are drawn where there are more.
+    coverage_percent : float
+        Share of its component's points that each ellipse (ellipsoid) holds.
+    """
+    if image.ndim not in (2, 3) or image.shape != grid.shape:
+        raise ValueError(
+            f"A picture needs a density of two or three axes on its own grid, not one of shape "
+            f"{image.shape} on a grid of shape {grid.shape}."
+        )
+    figure = Figure(figsize=_figure_size(grid), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    (top, left), (bottom, right) = grid.edges[:, -2:]
+    expected_points = model.n_points * image
+    shown = axes.imshow(
+        expected_points.max(0) if image.ndim == 3 else expected_points,
+        extent=(left, right, bottom, top),
+        cmap="inferno",
+        # A square root: beside a cluster of hundreds, one of ten still shows.
+        norm=PowerNorm(0.5, vmin=0.0),
+        interpolation="nearest",
+    )
+    _draw_points(axes, points)
+    _draw_ellipses(axes, model, coverage_percent)
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+
+    unit = model.unit
+    in_unit = f" ({unit})" if unit else ""
+    axes.set_xlabel(f"{model.axis_labels[-1]}{in_unit}")
+    axes.set_ylabel(f"{model.axis_labels[-2]}{in_unit}")
+    axes.set_title(
+        f"{model.n_points:,.6g} points, {model.mixture.n_components} components, "
+        f"{model.mixture.background_weight:.0%} background\n"
+        f"ellipses hold {coverage_percent:g}% of their component",
+        fontsize="medium",
+    )
+    power = "²" if grid.n_dimensions == 2 else "³"
+    label = "expected points per " + (f"{unit}{power}" if unit else f"unit{power}")
+    if image.ndim == 3:
+        label += f", maximum along {model.axis_labels[0]}"
+    figure.colorbar(shown, ax=axes, label=label)
+    figure.savefig(path)
+
+
+def _figure_size(grid: Grid) -> tuple[float, float]:
+    """Width and height in inches, with room for labels beside an image of equal aspect."""
+    height, width = grid.spacing[-2:] * grid.shape[-2:]
+    longest = max(height, width)
+    return (max(6.0 * width / longest, 3.0) + 1.6, max(6.0 * height / longest, 2.0) + 1.0)
+
+
+def _draw_points(axes: Axes, points: FloatArray) -> None:
+    if len(points) > _MAX_POINTS:
+        points = np.random.default_rng(0).choice(points, _MAX_POINTS, replace=False)
+    y, x = points[:, -2:].T
+    # Many points are drawn fainter, so that they never cover the density.
+    opacity = float(np.clip(300.0 / max(len(points), 1), 0.08, 0.6))
+    axes.scatter(x, y, s=2.0, c="white", alpha=opacity, linewidths=0)
+
+
+def _draw_ellipses(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
+    mixture = model.mixture
+    radius = coverage_to_radius(coverage_percent, mixture.n_dimensions)
+    # An ellipsoid seen along z has the outline of its covariance in the other two axes.
+    std, directions = principal_axes(mixture.covariances[:, -2:, -2:])
+    major_y, major_x = directions[:, :, 0].T
+    width, height = 2.0 * radius * std.T
+    axes.add_collection(
+        EllipseCollection(
+            width,
+            height,
+            np.degrees(np.arctan2(major_y, major_x)),
+            units="xy",
+            offsets=mixture.means[:, [-1, -2]],
+            offset_transform=axes.transData,
+            facecolors="none",
+            edgecolors="deepskyblue",
+            linewidths=0.9,
+        )
+    )

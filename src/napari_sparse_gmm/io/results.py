@@ -1,0 +1,58 @@
+"""What a fit leaves behind: a folder with a model, a table and two pictures.
+
+>>> write_results(Path("results"), model, points, grid)
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_sparse_gmm.io.figures import write_density_png
+from napari_sparse_gmm.io.images import write_density_tiff
+from napari_sparse_gmm.io.models import DensityModel, save_model
+from napari_sparse_gmm.io.tables import write_components
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.parameters import DEVICE, ENGINE
+from napari_sparse_gmm.shapes.ellipses import component_table
+from napari_sparse_gmm.shapes.grid import Grid, heatmap
+
+
+def write_results(
+    folder: Path,
+    model: DensityModel,
+    points: FloatArray,
+    grid: Grid,
+    *,
+    engine: str = ENGINE.default,
+    device: str = DEVICE.default,
+) -> list[Path]:
+    """Write model.json, components.csv, density.tif and density.png.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder; files of these names in it are replaced.
+    model : DensityModel
+    points : (N, D) array
+        The points that it was fitted to, for the picture.
+    grid : Grid
+        The pixels of the two images.
+    engine, device : str
+        What computes the density.
+
+    Returns
+    -------
+    The paths of the four files.
+    """
+    paths = [
+        folder / name for name in ("model.json", "components.csv", "density.tif", "density.png")
+    ]
+    model_path, table_path, tiff_path, png_path = paths
+    save_model(model_path, model)
+    largest_first = np.argsort(-model.mixture.weights)
+    table = component_table(model.mixture, model.n_points, model.axis_labels)
+    write_components(table_path, {name: column[largest_first] for name, column in table.items()})
+    density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
+    write_density_tiff(tiff_path, density, grid, model.unit)
+    write_density_png(png_path, density, grid, model, points)
+    return paths

@@ -1,0 +1,208 @@
+"""Tables of points in, tables of components out.
+
+>>> table = read_points("localizations.csv")  # columns "x [nm]", "y [nm]", ...
+>>> table.points.shape, table.axis_labels, table.unit
+((40000, 2), ('y', 'x'), 'nm')
+"""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from napari_sparse_gmm.mixture import FloatArray
+
+_SEPARATORS = ",;\t"
+_UNIT = re.compile(r"\s*[\[(](?P<unit>[^\])]*)[\])]\s*$")
+
+
+@dataclass(frozen=True, eq=False)
+class PointTable:
+    """Points as they stood in a table.
+
+    Attributes
+    ----------
+    points : (N, D) array
+        In image axis order: (y, x), or (z, y, x).
+    axis_labels : tuple of D str
+    columns : tuple of D str
+        Header of the column of each axis.
+    unit : str or None
+        Unit of the coordinates where the header names it, as in "x [nm]".
+    weights : (N,) array or None
+    """
+
+    points: FloatArray
+    axis_labels: tuple[str, ...]
+    columns: tuple[str, ...]
+    unit: str | None = None
+    weights: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How a text table is written."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    header: tuple[str, ...]
+
+
+def read_points(
+    path: str | Path,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    z: str | None = None,
+    weight: str | None = None,
+) -> PointTable:
+    """Read points from a text table with a header line.
+
+    Columns are separated by commas, semicolons or tabs; with the latter two, numbers may be
+    written with a decimal comma. A column is found by its name, with or without a unit in
+    brackets and in either case: "x" finds "X [nm]".
+
+    Parameters
+    ----------
+    path : path of the table
+    x, y, z : str, optional
+        Columns of the coordinates. Without any of them the columns "x", "y" and, where there
+        is one that is not constant, "z" are taken; a table of 2D points may have a z of 0.
+        With any of them, there are as many axes as named, "x" and "y" at least.
+    weight : str, optional
+        Column that says how many points each row counts for.
+
+    Raises
+    ------
+    ValueError
+        In one sentence: no such file, no rows, no such column, a cell that is not a number,
+        or axes in different units.
+    """
+    path = Path(path)
+    dialect = _sniff(path)
+    names = {"z": z, "y": y or "y", "x": x or "x", "weight": weight}
+    guess_z = x is None and y is None and z is None
+    columns = {
+        role: _find_column(dialect.header, name, f"for {role} in {path.name}")
+        for role, name in names.items()
+        if name is not None
+    }
+    if guess_z and (found := _matches(dialect.header, "z")):
+        columns = {"z": found[0], **columns}
+
+    numbers = _read_columns(path, dialect, columns)
+    if guess_z and "z" in numbers and np.ptp(numbers["z"]) == 0:
+        del numbers["z"]
+    weights = numbers.pop("weight", None)
+    return PointTable(
+        points=np.stack(list(numbers.values()), axis=1),
+        axis_labels=tuple(numbers),
+        columns=tuple(columns[axis] for axis in numbers),
+        unit=_common_unit([columns[axis] for axis in numbers], path.name),
+        weights=weights,
+    )
+
+
+def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
+    """Write the columns of `shapes.ellipses.component_table` as comma-separated values."""
+    pd.DataFrame(dict(table)).to_csv(path, index=False)
+
+
+def _sniff(path: Path) -> _Dialect:
+    if not path.is_file():
+        raise ValueError(f"There is no file {str(path)!r}.")
+    with path.open("rb") as file:
+        lines = [file.readline(), file.readline()]
+    if b"\0" in b"".join(lines):
+        raise ValueError(f"{path.name} is not a text table of comma-separated values.")
+    # What is not UTF-8 is taken for Latin-1, where a µm of a Windows program stays a µm.
+    try:
+        encoding = "utf-8-sig"
+        header, first_row = (line.decode(encoding) for line in lines)
+    except UnicodeDecodeError:
+        encoding = "latin-1"
+        header, first_row = (line.decode(encoding) for line in lines)
+    if not header.strip():
+        raise ValueError(f"{path.name} is empty: it needs a header line and a row for each point.")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    separator = max(_SEPARATORS, key=unquoted.count)
+    decimal = "," if separator != "," and "," in first_row and "." not in first_row else "."
+    names = next(csv.reader([header.rstrip("\r\n")], delimiter=separator))
+    return _Dialect(encoding, separator, decimal, tuple(name.strip() for name in names))
+
+
+def _find_column(header: Sequence[str], name: str, purpose: str) -> str:
+    """The header that is meant by `name`."""
+    found = _matches(header, name)
+    if len(found) == 1:
+        return found[0]
+    problem = f"Several columns match {name!r}" if found else f"There is no column {name!r}"
+    listing = ", ".join(repr(column) for column in (found or header))
+    raise ValueError(f"{problem} {purpose}; choose one of {listing}.")
+
+
+def _matches(header: Sequence[str], name: str) -> list[str]:
+    """Exactly that name; else the same but for case; else the same but for case and unit."""
+    wanted = name.strip().casefold()
+    for spelling in (
+        lambda column: column == name,
+        lambda column: column.casefold() == wanted,
+        lambda column: _UNIT.sub("", column).casefold() == wanted,
+    ):
+        if found := [column for column in header if spelling(column)]:
+            return found
+    return []
+
+
+def _read_columns(
+    path: Path, dialect: _Dialect, columns: Mapping[str, str]
+) -> dict[str, FloatArray]:
+    positions = {role: dialect.header.index(column) for role, column in columns.items()}
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=dialect.separator,
+            decimal=dialect.decimal,
+            encoding=dialect.encoding,
+            header=None,
+            skiprows=1,
+            usecols=sorted(set(positions.values())),
+        )
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path.name} has a header but no rows.") from None
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path.name} is not a regular table: {error}.") from None
+    return {
+        role: _to_numbers(frame[position], columns[role], path.name)
+        for role, position in positions.items()
+    }
+
+
+def _to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
+    numbers: FloatArray = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        cell = cells.iloc[bad[0]]
+        came = "an empty cell" if pd.isna(cell) else repr(str(cell))
+        raise ValueError(
+            f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
+            f"has {came}; {len(bad)} of {len(numbers)} rows are like that."
+        )
+    return numbers
+
+
+def _common_unit(columns: Sequence[str], file_name: str) -> str | None:
+    matches = [_UNIT.search(column) for column in columns]
+    units = list(dict.fromkeys(match["unit"].strip() for match in matches if match))
+    if len(units) > 1:
+        raise ValueError(
+            f"The axes of {file_name} are in different units ({', '.join(units)}); "
+            "bring them to the same one."
+        )
+    return units[0] if units else None

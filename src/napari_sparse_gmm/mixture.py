@@ -1,0 +1,289 @@
+"""A Gaussian mixture as a value.
+
+The density of a point x in R^D is
+
+    p(x) = W_0 1_B(x) / |B|  +  sum_j W_j N(x; mu_j, Sigma_j),     W_0 + sum_j W_j = 1,
+
+with an optional uniform background of weight W_0 on a box B. A mixture never
+changes; what would change it returns another one::
+
+    >>> mixture = GaussianMixture([1.0], [[0.0, 0.0]], [[[1.0, 0.0], [0.0, 4.0]]])
+    >>> float(mixture.density([[0.0, 0.0]])[0])  # 1 / (2 pi sqrt(det Sigma))
+    0.07957747154594767
+
+Everything here is plain float64 NumPy, computed directly from the formula in
+blocks of points. It is the reference; the engines are the fast way.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+# Points times components in one block: temporaries of a few megabytes.
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture:
+    """Gaussian mixture with full covariances and an optional uniform background.
+
+    Parameters
+    ----------
+    weights : (K,) array
+        Share of each component. Together with `background_weight` they sum to 1.
+    means : (K, D) array
+        Centres, in the units of the points.
+    covariances : (K, D, D) array
+        Symmetric positive definite covariance matrices, in squared units.
+    background_weight : float
+        Share of the uniform background.
+    background_box : (2, D) array, optional
+        Lower and upper corner of the box that the background fills. Needed where
+        `background_weight` is positive.
+
+    Raises
+    ------
+    ValueError
+        Where shapes disagree, a value is not finite, weights are negative or do not sum
+        to 1, a covariance is not positive definite, or a background lacks its box.
+    """
+
+    weights: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+    background_weight: float = 0.0
+    background_box: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "means", "covariances"):
+            object.__setattr__(self, name, _frozen(getattr(self, name), name))
+        object.__setattr__(self, "background_weight", float(self.background_weight))
+        if self.background_box is not None:
+            box = _frozen(self.background_box, "background_box")
+            object.__setattr__(self, "background_box", box)
+        self._check()
+
+    def _check(self) -> None:
+        if self.means.ndim != 2 or self.means.shape[1] < 1:
+            raise ValueError(f"means must have shape (K, D) with D >= 1, not {self.means.shape}.")
+        k, d = self.means.shape
+        if self.weights.shape != (k,):
+            raise ValueError(f"weights must have shape ({k},), not {self.weights.shape}.")
+        if self.covariances.shape != (k, d, d):
+            raise ValueError(
+                f"covariances must have shape ({k}, {d}, {d}), not {self.covariances.shape}."
+            )
+        if (self.weights < 0).any() or not self.background_weight >= 0:
+            raise ValueError("weights and background_weight must not be negative.")
+        total = self.weights.sum() + self.background_weight
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"weights and background_weight must sum to 1, not {total:.8g}.")
+        sizes = np.sqrt(np.abs(np.diagonal(self.covariances, axis1=1, axis2=2)))  # (K, D)
+        asymmetry = np.abs(self.covariances - self.covariances.swapaxes(1, 2))
+        if (asymmetry > 1e-6 * sizes[:, :, None] * sizes[:, None, :]).any():
+            raise ValueError("covariances must be symmetric.")
+        try:
+            _ = self.covariance_factors
+        except np.linalg.LinAlgError:
+            raise ValueError("covariances must be positive definite.") from None
+        if self.background_weight > 0:
+            box = self.background_box
+            if box is None or box.shape != (2, d) or not (box[1] > box[0]).all():
+                raise ValueError(
+                    f"A background of positive weight needs background_box: a (2, {d}) array, "
+                    "the lower corner below the upper one on every axis."
+                )
+
+    @property
+    def n_components(self) -> int:
+        """Number of Gaussian components, K. The background is not counted."""
+        return len(self.weights)
+
+    @property
+    def n_dimensions(self) -> int:
+        """Number of dimensions, D."""
+        return self.means.shape[1]
+
+    @cached_property
+    def covariance_factors(self) -> FloatArray:
+        """Lower triangular L_j with Sigma_j = L_j L_j^T, (K, D, D)."""
+        return np.linalg.cholesky(self.covariances)
+
+    @cached_property
+    def precision_factors(self) -> FloatArray:
+        """Upper triangular A_j with Sigma_j^-1 = A_j A_j^T, (K, D, D).
+
+        A_j^T = L_j^-1 whitens: A_j^T (x - mu_j) is standard normal.
+        """
+        identity = np.eye(self.n_dimensions)
+        return np.linalg.solve(self.covariance_factors, identity).swapaxes(1, 2)
+
+    @cached_property
+    def log_amplitudes(self) -> FloatArray:
+        """Log of W_j N(mu_j; mu_j, Sigma_j), each component's peak density, (K,).
+
+        The determinant comes from the triangular factor: as a difference of products it
+        loses all digits for long thin components.
+        """
+        log_diagonal = np.log(np.diagonal(self.covariance_factors, axis1=1, axis2=2)).sum(1)
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights) - 0.5 * self.n_dimensions * LOG_2PI - log_diagonal
+
+    @cached_property
+    def log_background_density(self) -> float:
+        """Log of W_0 / |B|; minus infinity without a background."""
+        if self.background_weight == 0 or self.background_box is None:
+            return -np.inf
+        sides = self.background_box[1] - self.background_box[0]
+        return float(np.log(self.background_weight) - np.log(sides).sum())
+
+    def log_density(self, points: ArrayLike) -> FloatArray:
+        """Natural log of p(x), per unit^D, for points (N, D). Returns (N,)."""
+        x = self._points(points)
+        out = np.empty(len(x))
+        for rows in self._blocks(len(x)):
+            out[rows] = _log_sum_exp(self._joint_log_density(x[rows]))
+        return out
+
+    def density(self, points: ArrayLike) -> FloatArray:
+        """p(x), per unit^D, for points (N, D). Returns (N,)."""
+        return np.exp(self.log_density(points))
+
+    def responsibilities(self, points: ArrayLike) -> FloatArray:
+        """Probability that each point belongs to each component.
+
+        Returns
+        -------
+        (N, K) array, or (N, K + 1) with a background, which comes last. Rows sum to 1.
+        """
+        x = self._points(points)
+        with_background = self.background_weight > 0
+        out = np.empty((len(x), self.n_components + with_background))
+        for rows in self._blocks(len(x)):
+            joint = self._joint_log_density(x[rows])
+            posterior = np.exp(joint - _log_sum_exp(joint)[:, None])
+            out[rows] = posterior if with_background else posterior[:, :-1]
+        return out
+
+    def predict(self, points: ArrayLike) -> NDArray[np.intp]:
+        """Index of the most probable component of each point, (N,); -1 is the background."""
+        x = self._points(points)
+        out = np.empty(len(x), dtype=np.intp)
+        for rows in self._blocks(len(x)):
+            out[rows] = self._joint_log_density(x[rows]).argmax(1)
+        out[out == self.n_components] = -1
+        return out
+
+    def sample(
+        self, n: int = 1, random_state: int | np.random.Generator | None = None
+    ) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Draw `n` points.
+
+        Returns
+        -------
+        points : (n, D) array
+        labels : (n,) array of int
+            The component that each point was drawn from; -1 is the background.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1 to draw a sample, not {n}.")
+        rng = np.random.default_rng(random_state)
+        shares = np.append(self.weights, self.background_weight)
+        labels = rng.choice(len(shares), size=n, p=shares / shares.sum())
+        points = rng.standard_normal((n, self.n_dimensions))
+        clustered = labels < self.n_components
+        own = labels[clustered]
+        points[clustered] = self.means[own] + np.einsum(
+            "nij,nj->ni", self.covariance_factors[own], points[clustered]
+        )
+        if self.background_box is not None:
+            scattered = ~clustered
+            shape = (int(scattered.sum()), self.n_dimensions)
+            points[scattered] = rng.uniform(*self.background_box, size=shape)
+        labels[~clustered] = -1
+        return points, labels
+
+    def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "GaussianMixture":
+        """The mixture of y = scale * x + offset, `scale` positive, each a number or (D,)."""
+        s = np.broadcast_to(np.asarray(scale, dtype=float), self.n_dimensions)
+        box = self.background_box
+        return GaussianMixture(
+            self.weights,
+            self.means * s + offset,
+            self.covariances * (s[:, None] * s),
+            self.background_weight,
+            None if box is None else box * s + offset,
+        )
+
+    def subset(self, kept: NDArray[np.bool_]) -> "GaussianMixture":
+        """The components where `kept` (K,) is true, all weights raised in proportion."""
+        total = self.weights[kept].sum() + self.background_weight
+        return GaussianMixture(
+            self.weights[kept] / total,
+            self.means[kept],
+            self.covariances[kept],
+            self.background_weight / total,
+            self.background_box,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers and lists only, ready for JSON."""
+        box = self.background_box
+        return {
+            "weights": self.weights.tolist(),
+            "means": self.means.tolist(),
+            "covariances": self.covariances.tolist(),
+            "background_weight": self.background_weight,
+            "background_box": None if box is None else box.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "GaussianMixture":
+        """The inverse of `to_dict`."""
+        return cls(**values)
+
+    def _points(self, points: ArrayLike) -> FloatArray:
+        x = np.asarray(points, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != self.n_dimensions:
+            raise ValueError(f"points must have shape (N, {self.n_dimensions}), not {x.shape}.")
+        return x
+
+    def _blocks(self, n: int) -> Iterator[slice]:
+        step = max(1, _BLOCK // (self.n_components + 1))
+        return (slice(start, start + step) for start in range(0, n, step))
+
+    def _joint_log_density(self, x: FloatArray) -> FloatArray:
+        """Log of each component's share of the density, background last, (N, K + 1)."""
+        joint = np.empty((len(x), self.n_components + 1))
+        d_ij = x[:, None, :] - self.means  # (N, K, D)
+        z_ij = np.einsum("jkl,njk->njl", self.precision_factors, d_ij)  # (N, K, D)
+        joint[:, :-1] = self.log_amplitudes - 0.5 * np.einsum("njl,njl->nj", z_ij, z_ij)
+        joint[:, -1] = self.log_background_density
+        if self.background_weight > 0 and self.background_box is not None:
+            lower, upper = self.background_box
+            joint[~((x >= lower) & (x <= upper)).all(1), -1] = -np.inf
+        return joint
+
+
+def _frozen(values: ArrayLike, name: str) -> FloatArray:
+    array = np.array(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers.")
+    array.flags.writeable = False
+    return array
+
+
+def _log_sum_exp(values: FloatArray) -> FloatArray:
+    peak = values.max(1)
+    # Where all are minus infinity (outside the box, no component), so is the sum.
+    shift = np.where(np.isfinite(peak), peak, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(values - shift[:, None]).sum(1)) + shift

@@ -1,0 +1,173 @@
+"""The parameters of a fit and of its picture, each written once.
+
+The estimator takes its defaults from here, the command line its options and
+help texts, the dock widget its labels, ranges and tooltips::
+
+    >>> SPARSITY.default
+    20.0
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter, in the words of the person who sets it."""
+
+    name: str
+    default: Any
+    label: str
+    help: str
+    choices: tuple[str, ...] | None = None
+    choice_labels: dict[str, str] = field(default_factory=dict)
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+N_COMPONENTS = Parameter(
+    "n_components",
+    30,
+    "Components",
+    "How many Gaussian components the fit starts from. The prior removes those that the "
+    "points do not need, so start with more than you expect clusters.",
+    minimum=1,
+    maximum=10_000,
+)
+SPARSITY = Parameter(
+    "sparsity",
+    20.0,
+    "Sparsity",
+    "How strongly small components are pushed out (prior 'sqrt' only). 0 keeps them all; "
+    "a larger value leaves fewer and larger ones.",
+    minimum=0.0,
+    maximum=1_000.0,
+)
+PRIOR = Parameter(
+    "prior",
+    "sqrt",
+    "Prior",
+    "What decides how many components remain.",
+    choices=("sqrt", "mml", "none"),
+    choice_labels={
+        "sqrt": "Sparse weights (set by Sparsity)",
+        "mml": "Minimum message length (automatic)",
+        "none": "None (keep all components)",
+    },
+)
+SOLVER = Parameter(
+    "solver",
+    "mm",
+    "Solver",
+    "How the cost is minimised. Both minimise the same cost; majorise-minimise is faster "
+    "and never goes uphill.",
+    choices=("mm", "adam"),
+    choice_labels={"mm": "Majorise-minimise (fast)", "adam": "Adam gradient descent"},
+)
+BACKGROUND = Parameter(
+    "background",
+    False,
+    "Background",
+    "Model points that belong to no cluster as a uniform background over the bounding box, "
+    "so that scattered points do not need components of their own.",
+)
+COVARIANCE_FLOOR = Parameter(
+    "covariance_floor",
+    None,
+    "Smallest size",
+    "Smallest standard deviation that a component may have, in data units. None: a hundredth "
+    "of the mean distance between points.",
+    minimum=0.0,
+)
+INIT = Parameter(
+    "init",
+    "kmeans++",
+    "Start",
+    "Where the components start: spread over the points (k-means++) or at random in the "
+    "bounding box.",
+    choices=("kmeans++", "random"),
+    choice_labels={"kmeans++": "k-means++", "random": "Random"},
+)
+N_INIT = Parameter(
+    "n_init",
+    1,
+    "Starts",
+    "How many times to fit from a different start; the solution of lowest cost is kept.",
+    minimum=1,
+    maximum=100,
+)
+MAX_ITER = Parameter(
+    "max_iter",
+    500,
+    "Iterations at most",
+    "The fit stops after this many iterations even where it still improves.",
+    minimum=1,
+    maximum=100_000,
+)
+TOL = Parameter(
+    "tol",
+    1e-6,
+    "Tolerance",
+    "The fit has converged when an iteration improves the cost by less than this.",
+    minimum=0.0,
+)
+ENGINE = Parameter(
+    "engine",
+    "auto",
+    "Engine",
+    "What computes the sums over points. Automatic takes the fastest that works here.",
+    choices=("auto", "keops", "torch"),
+    choice_labels={"auto": "Automatic", "keops": "KeOps", "torch": "PyTorch"},
+)
+DEVICE = Parameter(
+    "device",
+    "auto",
+    "Device",
+    "Where to compute. Automatic takes a CUDA graphics card where there is one.",
+    choices=("auto", "cpu", "cuda"),
+    choice_labels={"auto": "Automatic", "cpu": "Processor", "cuda": "Graphics card (CUDA)"},
+)
+RANDOM_STATE = Parameter(
+    "random_state",
+    None,
+    "Random seed",
+    "The same seed gives the same start and so the same solution.",
+    minimum=0,
+    maximum=2**31 - 1,
+)
+
+QUANTITY = Parameter(
+    "quantity",
+    "density",
+    "Heatmap shows",
+    "Which quantity the heatmap shows.",
+    choices=("density", "expected_points", "log_density"),
+    choice_labels={
+        "density": "Probability density",
+        "expected_points": "Expected points per unit area",
+        "log_density": "Log density",
+    },
+)
+LONGEST_SIDE = Parameter(
+    "longest_side",
+    512,
+    "Pixels (longest side)",
+    "Size of the heatmap: pixels along its longest side. Used where no pixel size is given.",
+    minimum=16,
+    maximum=8_192,
+)
+PIXEL_SIZE = Parameter(
+    "pixel_size",
+    None,
+    "Pixel size",
+    "Size of a heatmap pixel in data units. None or 0: chosen by the number of pixels.",
+    minimum=0.0,
+)
+COVERAGE = Parameter(
+    "coverage",
+    95.0,
+    "Ellipse holds (%)",
+    "Each ellipse is drawn so large that it holds this share of its component's points.",
+    minimum=1.0,
+    maximum=99.9,
+)

@@ -1,0 +1,1 @@
+"""The napari plugin: layers in and out, dock widget, worker, sample data."""

@@ -1,0 +1,168 @@
+"""The two layers that show a mixture: heatmap under the points, ellipses above.
+
+A layer made here carries a mark in its metadata that names the Points layer it was made from.
+The next fit of those points finds it by that mark, whatever it is called by then, and updates
+it in place: what is shown changes, how it is shown stays the user's.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points, Shapes
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.plugin.frame import Frame
+from napari_sparse_gmm.shapes.ellipses import (
+    component_table,
+    coverage_to_radius,
+    ellipse_corners,
+    principal_axes,
+)
+from napari_sparse_gmm.shapes.grid import Grid
+
+# With more shapes napari becomes sluggish: 2000 take half a second to draw.
+MAX_ELLIPSES = 2000
+
+METADATA_KEY = "napari-sparse-gmm"
+
+# The log density is shown down to this far below its peak: six decades.
+_LOG_RANGE = 6.0 * np.log(10.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipses:
+    """What the Shapes layer shows: the components of largest weight, at most MAX_ELLIPSES.
+
+    `corners` (k, 4, n) are in the coordinates of `Frame.shape_placement`, `edge_width` (k,)
+    too; `features` has k rows, in the units of the Points layer.
+    """
+
+    corners: FloatArray
+    edge_width: FloatArray
+    features: dict[str, NDArray[Any]]
+
+
+def ellipses(mixture: GaussianMixture, frame: Frame, n_points: int, coverage: float) -> Ellipses:
+    """The ellipses that hold `coverage` percent of their component.
+
+    In 3D each is the section along the two longest axes; the radius is such that the
+    ellipsoid around it holds that share.
+    """
+    drawn = np.sort(np.argsort(-mixture.weights, kind="stable")[:MAX_ELLIPSES])
+    radius = coverage_to_radius(coverage, mixture.n_dimensions)
+    table = component_table(mixture, n_points, frame.names)
+    std, _ = principal_axes(mixture.covariances)
+    # Fine lines over the whole field, finer ones where an ellipse is small itself.
+    field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
+    width = np.minimum(0.003 * field, 0.15 * radius * std[:, 1])
+    data_unit = np.abs(frame.scale[list(frame.axes)]).mean()
+    return Ellipses(
+        corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn]),
+        edge_width=width[drawn] / data_unit,
+        features={name: column[drawn] for name, column in table.items()},
+    )
+
+
+def contrast_limits(values: NDArray[Any], quantity: str) -> tuple[float, float]:
+    """Limits that show the structure of a heatmap."""
+    highest = float(values.max())
+    if quantity == "log_density":
+        lowest = max(float(values.min()), highest - _LOG_RANGE)
+        return (lowest, highest) if lowest < highest else (lowest - 1.0, highest)
+    # One narrow component would make all others black: let its peak saturate.
+    bright = float(np.quantile(values, 0.998))
+    return 0.0, (bright if bright > 0.02 * highest else highest) or 1.0
+
+
+def show_heatmap(
+    viewer: ViewerModel,
+    points: Points,
+    frame: Frame,
+    grid: Grid,
+    values: NDArray[np.float32],
+    quantity: str,
+) -> Image:
+    """Show a heatmap as the Image layer of `points`, under them."""
+    data, placement = frame.image_data(values), frame.image_placement(grid)
+    limits = contrast_limits(values, quantity)
+    layer = _made_from(viewer, points, "density", Image, data.ndim)
+    if layer is None:
+        layer = Image(
+            data,
+            name=f"{points.name} density",
+            colormap="inferno",
+            # Dark where there is nothing, so that an image below shines through.
+            blending="additive",
+            contrast_limits=limits,
+            metadata=_mark(points, "density"),
+            **placement,
+        )
+        _insert(viewer, viewer.layers.index(points), layer)
+    else:
+        layer.data = data
+        _place(layer, placement)
+    full_range = (min(float(values.min()), limits[0]), max(float(values.max()), limits[1]))
+    layer.contrast_limits_range = full_range
+    layer.contrast_limits = limits
+    return layer
+
+
+def show_ellipses(viewer: ViewerModel, points: Points, frame: Frame, shown: Ellipses) -> Shapes:
+    """Show ellipses as the Shapes layer of `points`, above everything."""
+    corners, placement = list(shown.corners), frame.shape_placement()
+    n_axes = len(frame.scale)
+    layer = _made_from(viewer, points, "components", Shapes, n_axes)
+    if layer is None:
+        layer = Shapes(
+            corners or None,
+            ndim=n_axes,
+            shape_type="ellipse",
+            name=f"{points.name} components",
+            edge_color="cyan",
+            face_color="transparent",
+            metadata=_mark(points, "components"),
+            **placement,
+        )
+        _insert(viewer, len(viewer.layers), layer)
+    else:
+        layer.data = [(box, "ellipse") for box in corners]
+        _place(layer, placement)
+    layer.edge_width = list(shown.edge_width)
+    layer.features = shown.features
+    return layer
+
+
+def _mark(points: Points, role: str) -> dict[str, Any]:
+    return {METADATA_KEY: {"role": role, "made_from": points.unique_id}}
+
+
+def _made_from(
+    viewer: ViewerModel, points: Points, role: str, kind: type[Layer], n_axes: int
+) -> Layer | None:
+    """The layer that an earlier fit of `points` made, where it still fits.
+
+    One with another number of axes is removed: napari keeps transforms and sliders of the
+    old number in places.
+    """
+    mark = _mark(points, role)[METADATA_KEY]
+    for layer in list(viewer.layers):
+        if isinstance(layer, kind) and layer.metadata.get(METADATA_KEY) == mark:
+            if layer.ndim == n_axes:
+                return layer
+            viewer.layers.remove(layer)
+    return None
+
+
+def _insert(viewer: ViewerModel, index: int, layer: Layer) -> None:
+    """Add a layer without taking the selection away from what the user works on."""
+    selected = set(viewer.layers.selection)
+    viewer.layers.insert(index, layer)
+    viewer.layers.selection = selected
+
+
+def _place(layer: Layer, placement: dict[str, Any]) -> None:
+    for name, value in placement.items():
+        setattr(layer, name, value)
