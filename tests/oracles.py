@@ -77,5 +77,5 @@ def tutorial_costs(
         cost = -logits.logsumexp(1).mean() + sparsity * torch.softmax(w, 0).sqrt().mean()
         cost.backward()
         optimizer.step()
-        costs.append(float(cost))
+        costs.append(cost.item())
     return np.array(costs)

@@ -1,8 +1,8 @@
 """The scikit-learn face of the fit, for notebooks and pipelines.
 
-    >>> model = SparseGaussianMixture(n_components=30, sparsity=20.0).fit(points)
-    >>> model.n_components_, model.means_
-    >>> labels = model.predict(points)
+>>> model = SparseGaussianMixture(n_components=30, sparsity=20.0).fit(points)
+>>> model.n_components_, model.means_
+>>> labels = model.predict(points)
 """
 
 import warnings
@@ -63,7 +63,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Add a uniform background on the bounding box of the points.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
-        a hundredth of the mean distance between points.
+        half the median distance between neighbouring points.
     init : {"kmeans++", "random"}, array of shape (M, D), or GaussianMixture
         Start. "random": means uniform in the bounding box. For "random" and given means the
         standard deviation is 1/15 of the side of the unit box, the smallest power of two that
@@ -194,12 +194,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Yields each `FitStep`. When the generator is exhausted the estimator is fitted; closing
         it before leaves the estimator as it was. Arguments and errors are those of `fit`.
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        points: FloatArray = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = None
         if sample_weight is not None:
-            weight = self._check_weight(sample_weight, X)
-            X, weight = X[weight > 0], weight[weight > 0]
-        result = yield from fit_steps(X, self._settings(X.shape[1]), weight)
+            weight = self._check_weight(sample_weight, points)
+            points, weight = points[weight > 0], weight[weight > 0]
+        result = yield from fit_steps(points, self._settings(points.shape[1]), weight)
         self._set_result(result)
 
     def fit_predict(

@@ -115,7 +115,7 @@ class GaussianMixture:
     @cached_property
     def covariance_factors(self) -> FloatArray:
         """Lower triangular L_j with Sigma_j = L_j L_j^T, (K, D, D)."""
-        return np.linalg.cholesky(self.covariances)
+        return np.asarray(np.linalg.cholesky(self.covariances), dtype=np.float64)
 
     @cached_property
     def precision_factors(self) -> FloatArray:
@@ -123,8 +123,8 @@ class GaussianMixture:
 
         A_j^T = L_j^-1 whitens: A_j^T (x - mu_j) is standard normal.
         """
-        identity = np.eye(self.n_dimensions)
-        return np.linalg.solve(self.covariance_factors, identity).swapaxes(1, 2)
+        whitening = np.asarray(np.linalg.inv(self.covariance_factors), dtype=np.float64)
+        return whitening.swapaxes(1, 2)
 
     @cached_property
     def log_amplitudes(self) -> FloatArray:
@@ -206,8 +206,9 @@ class GaussianMixture:
         )
         if self.background_box is not None:
             scattered = ~clustered
+            lower, upper = self.background_box
             shape = (int(scattered.sum()), self.n_dimensions)
-            points[scattered] = rng.uniform(*self.background_box, size=shape)
+            points[scattered] = lower + (upper - lower) * rng.random(shape)
         labels[~clustered] = -1
         return points, labels
 

@@ -75,8 +75,8 @@ COVARIANCE_FLOOR = Parameter(
     "covariance_floor",
     None,
     "Smallest size",
-    "Smallest standard deviation that a component may have, in data units. None: a hundredth "
-    "of the mean distance between points.",
+    "Smallest standard deviation that a component may have, in data units. None: half the "
+    "median distance between neighbouring points.",
     minimum=0.0,
 )
 INIT = Parameter(

@@ -2,13 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 
 from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 
@@ -93,14 +93,8 @@ def choose_engine(
 def _working_keops(n_dimensions: int, device: str) -> type[Engine]:
     """The KeOps engine, after it computed one expectation (and compiled what that needs)."""
     from napari_sparse_gmm.engines.keops import KeOps
-    from napari_sparse_gmm.mixture import GaussianMixture
 
-    mixture = GaussianMixture([1.0], *_unit_gaussian(n_dimensions))
-    KeOps(mixture.means, device=device).expectation(mixture)
+    origin = np.zeros((1, n_dimensions))
+    mixture = GaussianMixture(np.ones(1), origin, np.eye(n_dimensions)[None])
+    KeOps(origin, device=device).expectation(mixture)
     return KeOps
-
-
-def _unit_gaussian(n_dimensions: int) -> tuple[Any, Any]:
-    import numpy as np
-
-    return np.zeros((1, n_dimensions)), np.eye(n_dimensions)[None]

@@ -64,11 +64,11 @@ class Components:
         with np.errstate(divide="ignore"):
             log_weights = np.log(mixture.weights)
         lower = mixture.precision_factors.swapaxes(1, 2)
-        tensors = (
-            torch.from_numpy(np.array(a)).to(device)
-            for a in (log_weights, mixture.means - centre, lower)
+        log_weights, means, lower = (
+            torch.tensor(values, device=device)
+            for values in (log_weights, mixture.means - centre, lower)
         )
-        return cls._from_lower(*tensors, dtype)
+        return cls._from_lower(log_weights, means, lower, dtype)
 
     @classmethod
     def _from_lower(
@@ -151,10 +151,9 @@ class Engine(ABC):
         """Log of the background's density at each point, (N,)."""
         out = torch.full((self.n_points,), mixture.log_background_density, dtype=self.dtype)
         box = mixture.background_box
-        if mixture.background_weight > 0 and box is not None:
-            if (self.box[0] < box[0]).any() or (self.box[1] > box[1]).any():
-                inside = ((self._points >= box[0]) & (self._points <= box[1])).all(1)
-                out[torch.from_numpy(~inside)] = -torch.inf
+        if box is not None and ((self.box[0] < box[0]) | (self.box[1] > box[1])).any():
+            inside = ((self._points >= box[0]) & (self._points <= box[1])).all(1)
+            out[torch.from_numpy(~inside)] = -torch.inf
         return out.to(self.device)
 
     def _weighted_sum(self, values: Tensor, rows: slice) -> float:

@@ -83,11 +83,9 @@ class KeOps(Engine):
             tensor.requires_grad_()
         self._reduce("log_density", Components(*tensors), slice(0, 1)).sum().backward()
 
-    def _reduce(
-        self, kind: str, components: Components, rows: slice, *per_point: Tensor
-    ) -> Tensor:
+    def _reduce(self, kind: str, components: Components, rows: slice, *per_point: Tensor) -> Tensor:
         """Run a kernel: (n,) for the log density, (K, ...) for sums over points."""
-        k, d = components.mean_high.shape
+        d = self.n_dimensions
         rows_of_factor, columns = torch.tril_indices(d, d, device=self.device)
         kernel = _kernel(kind, d)
         call = partial(

@@ -92,11 +92,10 @@ class TorchTiles(Engine):
 
 def _whitened(components: Components, high: Tensor, low: Tensor) -> list[Tensor]:
     """y = factor (x - mean), one (K, n) matrix for each of the D coordinates."""
+    mean_high, mean_low = components.mean_high.T[:, :, None], components.mean_low.T[:, :, None]
     d = [
-        (h - mean_h[:, None]) + (l - mean_l[:, None])
-        for h, l, mean_h, mean_l in zip(
-            high.T, low.T, components.mean_high.T, components.mean_low.T, strict=True
-        )
+        (high[:, k] - mean_high[k]) + (low[:, k] - mean_low[k])  # (K, n)
+        for k in range(high.shape[1])
     ]
     return [
         sum(
@@ -115,9 +114,7 @@ def _logits(offset: Tensor, y: list[Tensor]) -> Tensor:
     return z
 
 
-def _responsibilities(
-    offset: Tensor, y: list[Tensor], background: Tensor
-) -> tuple[Tensor, Tensor]:
+def _responsibilities(offset: Tensor, y: list[Tensor], background: Tensor) -> tuple[Tensor, Tensor]:
     """Responsibilities (K, n) and log density (n,)."""
     z = _logits(offset, y)
     peak = background if len(z) == 0 else torch.maximum(z.amax(0), background)

@@ -1,13 +1,14 @@
 """Where the components of a fit start."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import INIT
 
-# k-means++ looks at no more points than this, drawn at random: enough to place thousands of
-# components, and independent of the number of points.
+# What looks at neighbours and places looks at no more points than this, drawn at random: enough
+# to place thousands of components, in a time that does not grow with the points.
 _SAMPLE = 50_000
 
 
@@ -21,10 +22,19 @@ def box_side(box: FloatArray) -> float:
     return float(2.0 ** np.ceil(np.log2(longest))) if longest > 0 else 1.0
 
 
-def default_floor(points: FloatArray, total_weight: float) -> float:
-    """A hundredth of the mean distance between points, L n^(-1/D) for a longest side L."""
-    longest = float(np.ptp(points, axis=0).max())
-    return 0.01 * longest * total_weight ** (-1.0 / points.shape[1])
+def default_floor(points: FloatArray, rng: np.random.Generator) -> float:
+    """Half the median distance between neighbouring places; 0 where there is one place only.
+
+    Far below the size of any cluster of more than a few points, and wide enough that no
+    component pays off on a single point: the likelihood of a mixture is unbounded without.
+    """
+    places = np.unique(points[_sample_rows(len(points), rng)], axis=0)
+    if len(places) < 2:
+        return 0.0
+    distances = cKDTree(places).query(places, k=2)[0][:, 1]
+    # Of n points, a sample of m has neighbours (n / m)^(1/D) times as far.
+    thinned = min(1.0, _SAMPLE / len(points))
+    return 0.5 * float(np.median(distances)) * thinned ** (1.0 / points.shape[1])
 
 
 def background_box(points: FloatArray, floor: float) -> FloatArray:
@@ -102,13 +112,11 @@ def _kmeans_plus_plus(
     from sklearn.cluster import kmeans_plusplus
 
     weight = np.ones(len(points)) if sample_weight is None else sample_weight
-    sample = points
-    if len(points) > _SAMPLE:
-        rows = rng.choice(len(points), _SAMPLE, replace=False)
-        sample, weight = points[rows], weight[rows]
+    rows = _sample_rows(len(points), rng)
+    sample, weight = points[rows], weight[rows]
     # Each place once, with its weight: a weight of 2 then is the point twice, to the letter.
     sample, place = np.unique(sample, axis=0, return_inverse=True)
-    weight = np.bincount(place.ravel(), weight)
+    weight = np.bincount(place.ravel(), weight).astype(np.float64)
     centre = 0.5 * (sample.min(0) + sample.max(0))
     sample = sample - centre
     m = min(n_components, len(sample))
@@ -123,3 +131,9 @@ def _kmeans_plus_plus(
     typical = np.median(variances[variances > 0]) if (variances > 0).any() else floor**2
     variances = np.maximum(np.where(variances > 0, variances, typical), floor**2)
     return means + centre, variances[:, None, None] * np.eye(d)
+
+
+def _sample_rows(n_points: int, rng: np.random.Generator) -> slice | NDArray[np.intp]:
+    if n_points <= _SAMPLE:
+        return slice(None)
+    return rng.choice(n_points, _SAMPLE, replace=False)

@@ -36,7 +36,8 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     state = problem.evaluate(start)
     yield state
     while True:
-        for state in descend(problem, state, tol):
+        for lower in descend(problem, state, tol):
+            state = lower
             yield state
         better = yield from improve(problem, state, tol, descend)
         if better is None:

@@ -6,6 +6,7 @@ not get there, it is dropped. The cost alone decides, so moves serve every prior
 """
 
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -14,28 +15,66 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 Descent = Callable[[Problem, Evaluated, float], Iterator[Evaluated]]
 
-# Steps on trial, and how many of the most promising deletions are tried from one optimum.
+# Steps on trial, and how many of the most promising moves of a kind are tried from one optimum.
 _TRIAL_STEPS = 20
-_TRIALS = 6
+_TRIALS = 8
+
+# Squared Mahalanobis distance up to which two components may be one.
+_NEAR = 16.0
 
 
 def improve(
     problem: Problem, state: Evaluated, tol: float, descend: Descent
 ) -> Generator[Evaluated, None, Evaluated | None]:
-    """Try deletions, the most promising first; return the first state that is better by `tol`.
+    """Try moves, the most promising first; return the first state that is better by `tol`.
 
     Yields `state` once for each pass over the points. Returns None where no move helps.
     """
-    if state.mixture.n_components + (state.mixture.background_weight > 0) < 2:
-        return None
     state = problem.evaluate(state.mixture, removal=True)
     yield state
-    for j in np.argsort(deletion_costs(problem, state))[:_TRIALS]:
-        others = np.arange(state.mixture.n_components) != j
-        better = yield from _trial(problem, state, state.mixture.subset(others), tol, descend)
+    for proposal in chain(deletions(problem, state), merges(state.mixture)):
+        better = yield from _trial(problem, state, proposal, tol, descend)
         if better is not None:
             return better
     return None
+
+
+def deletions(problem: Problem, state: Evaluated) -> Iterator[GaussianMixture]:
+    """Mixtures without one component; first those that cost least before any further step."""
+    mixture = state.mixture
+    if mixture.n_components + (mixture.background_weight > 0) < 2:
+        return
+    index = np.arange(mixture.n_components)
+    for j in np.argsort(deletion_costs(problem, state))[:_TRIALS]:
+        yield mixture.subset(index != j)
+
+
+def merges(mixture: GaussianMixture) -> Iterator[GaussianMixture]:
+    """Mixtures with two near components as one of the same moments; the nearest first."""
+    j, k = np.triu_indices(mixture.n_components, 1)
+    pooled = 0.5 * (mixture.covariances[j] + mixture.covariances[k])
+    difference = mixture.means[k] - mixture.means[j]
+    distance = (difference * np.linalg.solve(pooled, difference[:, :, None])[:, :, 0]).sum(1)
+    for pair in np.argsort(distance)[:_TRIALS]:
+        if distance[pair] < _NEAR:
+            yield _merged(mixture, j[pair], k[pair])
+
+
+def _merged(mixture: GaussianMixture, j: int, k: int) -> GaussianMixture:
+    pair = np.array([j, k])
+    weight = mixture.weights[pair].sum()
+    share = mixture.weights[pair] / weight
+    mean = share @ mixture.means[pair]
+    d = mixture.means[pair] - mean
+    scatter = mixture.covariances[pair] + d[:, :, None] * d[:, None, :]
+    weights, means, covariances = (
+        np.delete(values, k, axis=0)
+        for values in (mixture.weights, mixture.means, mixture.covariances)
+    )
+    weights[j], means[j], covariances[j] = weight, mean, np.tensordot(share, scatter, 1)
+    return GaussianMixture(
+        weights, means, covariances, mixture.background_weight, mixture.background_box
+    )
 
 
 def deletion_costs(problem: Problem, state: Evaluated) -> FloatArray:

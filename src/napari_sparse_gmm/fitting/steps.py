@@ -104,15 +104,15 @@ def fit_steps(
 ) -> Generator[FitStep, None, FitResult]:
     """Fit a mixture to points (N, D), finite and not all in one place.
 
-    `sample_weight` (N,) is positive. Yields every step of every start; returns the solution of lowest cost.
+    `sample_weight` (N,) is positive. Yields every step of every start; returns the solution of
+    lowest cost.
 
     Raises
     ------
     ValueError
         Where all points lie in one place and no `covariance_floor` says how wide that is.
     """
-    total = len(points) if sample_weight is None else float(sample_weight.sum())
-    floor = settings.covariance_floor or default_floor(points, total)
+    floor = settings.covariance_floor or default_floor(points, settings.rng)
     if not floor > 0:
         raise ValueError(
             f"All {len(points)} points lie in one place, so there is no spread to model. Give "

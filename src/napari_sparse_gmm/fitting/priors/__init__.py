@@ -22,7 +22,7 @@ def make_prior(prior: str | Prior, *, sparsity: float, n_start: int, n_dimension
     if prior == "sqrt":
         return SqrtPrior(sparsity, n_start)
     if prior == "mml":
-        return MessageLengthPrior(n_dimensions)
+        return MessageLengthPrior(n_dimensions, n_start)
     if prior == "none":
         return FlatPrior()
     raise ValueError(f"prior must be one of {PRIOR.choices} or a Prior, not {prior!r}.")

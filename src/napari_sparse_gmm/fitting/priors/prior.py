@@ -23,7 +23,8 @@ class Prior(ABC):
 
     @abstractmethod
     def penalty(self, weights: FloatArray, total: float) -> float:
-        """Penalty(W), in nats per point."""
+        """Penalty(W), in nats per point. A weight that goes to 0 must cost nothing: an empty
+        component is taken out of the mixture."""
 
     @abstractmethod
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:

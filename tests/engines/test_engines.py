@@ -1,0 +1,130 @@
+"""Both engines against the direct float64 sum, and against each other."""
+
+import numpy as np
+import pytest
+import torch
+from oracles import random_mixture
+
+from napari_sparse_gmm import GaussianMixture, engines
+from napari_sparse_gmm.engines import Components, TorchTiles
+from napari_sparse_gmm.engines.keops import KeOps
+
+ENGINES = [pytest.param(TorchTiles, id="torch"), pytest.param(KeOps, id="keops")]
+CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
+
+
+def hard_case(
+    n_dimensions: int, background_weight: float = 0.2
+) -> tuple[GaussianMixture, np.ndarray]:
+    """A field 10^4 times wider than a component, far from the origin."""
+    mixture = random_mixture(
+        10, n_dimensions, background_weight=background_weight, field=1e4, offset=3e6, sigma=0.7
+    )
+    points, _ = mixture.sample(3000, random_state=1)
+    return mixture, points
+
+
+def expected_statistics(mixture, points, weight):
+    r = mixture.responsibilities(points)
+    k = mixture.n_components
+    w_r = r[:, :k] * weight[:, None]
+    d = points[:, None] - mixture.means
+    return {
+        "counts": w_r.sum(0),
+        "shifts": np.einsum("nj,njk->jk", w_r, d),
+        "scatters": np.einsum("nj,njk,njl->jkl", w_r, d, d),
+        "background_count": (r[:, k:].sum(1) * weight).sum(),
+        "log_likelihood": (mixture.log_density(points) * weight).sum(),
+        "removal": (np.log(np.maximum(1 - r[:, :k], 1e-7)) * weight[:, None]).sum(0),
+    }
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("background_weight", [0.0, 0.2], ids=["pure", "background"])
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_log_density_is_that_of_the_direct_sum(engine, n_dimensions, background_weight, device):
+    mixture, points = hard_case(n_dimensions, background_weight)
+    values = engine(points, device=device).log_density(mixture)
+    np.testing.assert_allclose(values, mixture.log_density(points), rtol=0, atol=1e-4)
+
+
+def test_a_plain_float32_difference_would_not_pass():
+    """The case above is hard: without the second float32 the error is over the bound."""
+    mixture, points = hard_case(2, 0.0)
+    engine = TorchTiles(points)
+    engine.low.zero_()
+    error = np.abs(engine.log_density(mixture) - mixture.log_density(points))
+    assert error.max() > 1e-4
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_statistics_are_those_of_the_direct_sum(engine, n_dimensions, device):
+    # Clusters that overlap, and weights of which some are zero.
+    mixture = random_mixture(5, n_dimensions, background_weight=0.2, field=4.0)
+    points, _ = mixture.sample(2000, random_state=1)
+    weight = np.random.default_rng(2).integers(0, 4, len(points)).astype(float)
+    statistics = engine(points, weight, device=device).expectation(mixture, removal=True)
+    expected = expected_statistics(mixture, points, weight)
+    for name, value in expected.items():
+        scale = np.abs(value).max()
+        # 1 - r has few digits left where r is nearly 1; what it is for, a ranking, needs few.
+        tolerance = 0.02 if name == "removal" else 2e-5
+        np.testing.assert_allclose(
+            getattr(statistics, name) / scale, value / scale, rtol=0, atol=tolerance, err_msg=name
+        )
+    assert statistics.total_weight == weight.sum()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_statistics_of_the_parts_sum_to_those_of_the_whole(engine):
+    mixture, points = hard_case(2)
+    whole = engine(points).expectation(mixture)
+    parts = engine(points[:1000]).expectation(mixture) + engine(points[1000:]).expectation(mixture)
+    for name in ("counts", "shifts", "scatters", "background_count", "log_likelihood"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-2)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradient_is_that_of_a_direct_float64_sum(engine):
+    mixture = random_mixture(4, 2, field=4.0)
+    points, _ = mixture.sample(500, random_state=1)
+    held = engine(points)
+
+    def leaves() -> list[torch.Tensor]:
+        rng = np.random.default_rng(3)
+        a = rng.standard_normal((4, 2, 2)) + 2 * np.eye(2)  # not triangular
+        values = (np.log(mixture.weights), mixture.means - held.centre, a)
+        return [torch.tensor(v, requires_grad=True) for v in values]
+
+    ours = leaves()
+    held.components_log_density(Components.from_parameters(*ours, held.dtype)).sum().backward()
+    log_w, mu, a = direct = leaves()
+    d = torch.tensor(points - held.centre)[:, None] - mu
+    y = torch.einsum("jkl,njk->njl", a, d)
+    logits = log_w + torch.linalg.slogdet(a)[1] - 0.5 * (y**2).sum(2)
+    logits.logsumexp(1).sum().backward()
+    for mine, theirs in zip(ours, direct, strict=True):
+        scale = float(theirs.grad.abs().max())
+        np.testing.assert_allclose(mine.grad / scale, theirs.grad / scale, atol=2e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_component_leaves_the_background(engine):
+    mixture = GaussianMixture([], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, [[0, 0], [2, 5]])
+    points = np.random.default_rng(0).uniform(0, 2, (20, 2))
+    statistics = engine(points).expectation(mixture)
+    assert statistics.background_count == pytest.approx(20)
+    assert statistics.log_likelihood == pytest.approx(20 * np.log(0.1))
+
+
+def test_more_points_than_a_tile_holds(monkeypatch):
+    from napari_sparse_gmm.engines import torch_tiles
+
+    monkeypatch.setitem(torch_tiles.TILE_ELEMENTS, "cpu", 64)
+    mixture, points = hard_case(2)
+    np.testing.assert_allclose(
+        engines.log_density(mixture, points, engine="torch"), mixture.log_density(points), atol=1e-4
+    )

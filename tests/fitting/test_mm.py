@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracles import random_mixture, tutorial_spiral
+from sklearn.mixture import GaussianMixture as ScikitLearnMixture
+
+from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.fitting import FitSettings, Prior, fit_steps
+from napari_sparse_gmm.fitting.initial import box_side
+from napari_sparse_gmm.fitting.mm import raise_eigenvalues
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**31),
+    n_dimensions=st.integers(1, 3),
+    n_points=st.integers(10, 400),
+    n_start=st.integers(1, 12),
+    sparsity=st.floats(0, 100),
+    background=st.booleans(),
+    weighted=st.booleans(),
+    init=st.sampled_from(["kmeans++", "random"]),
+    decimals=st.sampled_from([0, 1, 12]),
+)
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none"])
+def test_cost_never_rises(
+    prior, seed, n_dimensions, n_points, n_start, sparsity, background, weighted, init, decimals
+):
+    """Rounded coordinates put many points in one place: components shrink to the floor there."""
+    rng = np.random.default_rng(seed)
+    mixture = random_mixture(4, n_dimensions, background_weight=0.2, seed=seed)
+    points = mixture.sample(n_points, rng)[0].round(decimals)
+    chosen = FitSettings(
+        n_components=n_start,
+        sparsity=sparsity,
+        prior=prior,
+        background=background,
+        init=init,
+        max_iter=60,
+        rng=rng,
+    )
+    weight = rng.uniform(0.1, 3.0, n_points) if weighted else None
+    costs = np.array([step.cost for step in fit_steps(points, chosen, weight)])
+    assert np.isfinite(costs).all()
+    assert (np.diff(costs) <= 1e-6 * np.abs(costs[:-1])).all()
+
+
+def test_maximum_likelihood_is_scikit_learns():
+    truth = random_mixture(3, 2, field=15.0, seed=3)
+    points = truth.sample(2000, 0)[0]
+    start = points[:3]
+    sigma = box_side(np.stack([points.min(0), points.max(0)])) / 15
+    theirs = ScikitLearnMixture(
+        3,
+        means_init=start,
+        weights_init=np.full(3, 1 / 3),
+        precisions_init=np.broadcast_to(np.eye(2) / sigma**2, (3, 2, 2)),
+        reg_covar=0,
+        tol=1e-10,
+        max_iter=2000,
+    ).fit(points)
+    ours = SparseGaussianMixture(
+        3, prior="none", sparsity=0, init=start, tol=1e-10, max_iter=2000
+    ).fit(points)
+    order, their_order = np.argsort(ours.means_[:, 0]), np.argsort(theirs.means_[:, 0])
+    np.testing.assert_allclose(ours.weights_[order], theirs.weights_[their_order], atol=1e-4)
+    np.testing.assert_allclose(ours.means_[order], theirs.means_[their_order], atol=1e-3)
+    np.testing.assert_allclose(
+        ours.covariances_[order], theirs.covariances_[their_order], atol=2e-3
+    )
+    np.testing.assert_allclose(ours.score_samples(points), theirs.score_samples(points), atol=1e-3)
+    assert ours.bic(points) == pytest.approx(theirs.bic(points), rel=1e-6)
+    assert ours.aic(points) == pytest.approx(theirs.aic(points), rel=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["torch", "keops"])
+def test_both_engines_find_the_same(engine):
+    points = tutorial_spiral(3000)
+    model = SparseGaussianMixture(20, engine=engine, random_state=0).fit(points)
+    reference = SparseGaussianMixture(20, engine="torch", random_state=0).fit(points)
+    assert model.engine_ == engine
+    assert model.n_components_ == reference.n_components_
+    assert model.cost_ == pytest.approx(reference.cost_, abs=1e-4)
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "mml"])
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3])
+def test_separate_clusters_are_found_without_being_counted(prior, n_dimensions):
+    rng = np.random.default_rng(0)
+    centres = 10.0 * np.indices((2,) * n_dimensions).reshape(n_dimensions, -1).T
+    points = np.concatenate([rng.normal(c, 0.5, (300, n_dimensions)) for c in centres])
+    n_start = 20 if prior == "sqrt" else 10
+    model = SparseGaussianMixture(n_start, prior=prior, max_iter=2000, random_state=0).fit(points)
+    told = SparseGaussianMixture(prior=prior, init=centres).fit(points)
+    if prior == "sqrt":  # its s / M is another with another start
+        assert (model.weights_ > 0.02).sum() == len(centres)
+    else:
+        assert model.cost_ <= told.cost_ + 1e-6
+    nearest = np.linalg.norm(model.means_[:, None] - centres, axis=2).min(0)
+    assert nearest.max() < 0.3
+
+
+def test_background_takes_the_scattered_points():
+    truth = random_mixture(3, 2, background_weight=0.4, field=40.0, seed=5)
+    points = truth.sample(4000, 0)[0]
+    model = SparseGaussianMixture(10, prior="mml", background=True, random_state=0).fit(points)
+    assert model.background_weight_ == pytest.approx(0.4, abs=0.04)
+    assert (model.predict(points) == -1).mean() == pytest.approx(0.4, abs=0.05)
+
+
+def test_weights_of_two_are_points_twice():
+    points = random_mixture(3, 2).sample(500, 0)[0]
+    weight = np.random.default_rng(0).integers(0, 3, 500)
+    weighted = SparseGaussianMixture(8, random_state=0).fit(points, sample_weight=weight)
+    repeated = SparseGaussianMixture(8, random_state=0).fit(points.repeat(weight, axis=0))
+    np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-6)
+    assert weighted.cost_ == pytest.approx(repeated.cost_, rel=1e-8)
+
+
+def test_raised_eigenvalues():
+    covariances = np.stack([np.diag([4.0, 1e-9]), np.array([[2.0, 0.5], [0.5, 1.0]])])
+    raised = raise_eigenvalues(covariances, 0.01)
+    np.testing.assert_allclose(raised[0], np.diag([4.0, 0.01]))
+    np.testing.assert_array_equal(raised[1], covariances[1])
+
+
+def test_no_component_is_smaller_than_the_floor():
+    points = np.repeat(np.random.default_rng(0).normal(size=(20, 2)), 30, axis=0)
+    model = SparseGaussianMixture(20, prior="none", covariance_floor=0.05, random_state=0).fit(
+        points
+    )
+    assert np.linalg.eigvalsh(model.covariances_).min() == pytest.approx(0.05**2)
+
+
+def test_a_penalty_of_your_own_needs_only_its_gradient():
+    class Logarithmic(Prior):
+        """(1/5) sum_j log(1 + 1000 W_j)."""
+
+        def penalty(self, weights, total):
+            return float(0.2 * np.log1p(1e3 * weights).sum())
+
+        def gradient(self, weights, total):
+            return 0.2 / (weights + 1e-3)
+
+    points = random_mixture(3, 2, field=30.0, seed=5).sample(600, 0)[0]
+    model = SparseGaussianMixture(10, prior=Logarithmic(), random_state=0).fit(points)
+    assert (np.diff(model.cost_history_) <= 1e-6).all()
+    assert model.n_components_ == 3

@@ -1,0 +1,125 @@
+"""Input that is of little or no use: a result where one makes sense, else one clear sentence."""
+
+import numpy as np
+import pytest
+from oracles import random_mixture
+
+from napari_sparse_gmm import SparseGaussianMixture
+
+
+def fitted(points, **settings) -> SparseGaussianMixture:
+    return SparseGaussianMixture(**{"random_state": 0, "max_iter": 2000, **settings}).fit(points)
+
+
+@pytest.mark.parametrize("background", [False, True], ids=["pure", "background"])
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none"])
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param([[0.0, 0.0], [1.0, 1.0]], id="two points"),
+        pytest.param(np.random.default_rng(0).normal(size=(7, 2)), id="fewer than components"),
+        pytest.param(np.linspace(0, 1, 50)[:, None] * [1.0, 2.0], id="on a line"),
+        pytest.param(np.column_stack([np.arange(50.0), np.zeros(50)]), id="flat in one axis"),
+        pytest.param(np.arange(60).reshape(-1, 2), id="integers"),
+        pytest.param([[0.0, 0.0]] * 20 + [[1.0, 0.0]] * 20, id="two places"),
+    ],
+)
+def test_scarce_points_give_a_finite_mixture(points, prior, background):
+    model = fitted(points, prior=prior, background=background)
+    assert model.n_components_ + background >= 1
+    assert np.isfinite(model.score_samples(points)).all()
+    assert (np.diff(model.cost_history_) <= 1e-6 * np.abs(model.cost_history_[:-1])).all()
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"),
+    [(1.0, 1e9), (1e-9, 0.0), (1e-9, 1e-3), (1e9, -1e12)],
+    ids=["far away", "tiny", "tiny and away", "huge and away"],
+)
+def test_units_and_origin_do_not_matter(scale, offset):
+    points = random_mixture(3, 2, field=30.0, seed=5).sample(1000, 0)[0]
+    plain = fitted(points, n_components=8)
+    moved = fitted(points * scale + offset, n_components=8)
+    assert moved.n_components_ == plain.n_components_
+    np.testing.assert_allclose((moved.means_ - offset) / scale, plain.means_, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        moved.covariances_ / scale**2, plain.covariances_, rtol=2e-2, atol=1e-3
+    )
+    assert moved.cost_ - 2 * np.log(scale) == pytest.approx(plain.cost_, abs=1e-3)
+
+
+def test_all_points_in_one_place_need_a_size():
+    points = np.full((12, 2), 3.0)
+    with pytest.raises(ValueError, match=r"All 12 points lie in one place.*covariance_floor"):
+        fitted(points)
+    model = fitted(points, covariance_floor=0.5)
+    np.testing.assert_allclose(model.means_, [[3.0, 3.0]])
+    np.testing.assert_allclose(model.covariances_, [0.25 * np.eye(2)])
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.empty((0, 2)), "0 sample"),
+        ([[1.0, 2.0]], "1 sample.*minimum of 2"),
+        ([[0.0, 0.0], [np.nan, 1.0], [1.0, 1.0]], "contains NaN"),
+        ([[0.0, 0.0], [np.inf, 1.0], [1.0, 1.0]], "infinity"),
+        ([1.0, 2.0, 3.0], "Reshape your data"),
+        ([["a", "b"], ["c", "d"]], "could not convert|Unable to convert"),
+    ],
+    ids=["empty", "one point", "nan", "infinite", "one axis missing", "text"],
+)
+def test_points_of_no_use_are_refused(points, message):
+    with pytest.raises(ValueError, match=message):
+        fitted(points)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (-np.ones(20), "sample_weight must not be negative; 20 of 20"),
+        (np.zeros(20), "at least one non-zero"),
+        (np.eye(20)[0], "sample_weight must be positive for at least 2 points"),
+        (np.full(20, np.nan), "NaN"),
+        (np.ones(3), "inconsistent|Sample weights|sample_weight"),
+    ],
+    ids=["negative", "zero", "one", "nan", "too few"],
+)
+def test_weights_of_no_use_are_refused(weight, message):
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(ValueError, match=message):
+        SparseGaussianMixture().fit(points, sample_weight=weight)
+
+
+def test_points_of_weight_zero_do_not_count():
+    points = random_mixture(2, 2).sample(200, 0)[0]
+    weight = np.ones(200)
+    weight[150:] = 0
+    with_zeros = SparseGaussianMixture(5, random_state=0).fit(points, sample_weight=weight)
+    without = SparseGaussianMixture(5, random_state=0).fit(points[:150])
+    np.testing.assert_allclose(with_zeros.means_, without.means_, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_components": 0}, "n_components must be an integer of at least 1, not 0"),
+        ({"n_components": 2.5}, "n_components must be an integer"),
+        ({"sparsity": -1}, "sparsity must be a number of at least 0"),
+        ({"sparsity": float("nan")}, "sparsity must be a number"),
+        ({"prior": "bayesian"}, "prior must be one of"),
+        ({"solver": "newton"}, "solver must be one of"),
+        ({"engine": "jax"}, "engine must be one of"),
+        ({"device": "tpu"}, "device must be one of"),
+        ({"init": "grid"}, "init must be one of"),
+        ({"init": np.zeros((3, 5))}, r"init must be finite means of shape \(M, 2\)"),
+        ({"max_iter": 0}, "max_iter must be an integer"),
+        ({"tol": "small"}, "tol must be a number"),
+        ({"covariance_floor": -1.0}, "covariance_floor must be a number"),
+        ({"n_init": 0}, "n_init must be an integer"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_parameters_of_no_use_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        fitted(np.random.default_rng(0).normal(size=(20, 2)), **settings)

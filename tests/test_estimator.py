@@ -1,0 +1,160 @@
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from oracles import random_mixture
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from napari_sparse_gmm import FitStep, GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.parameters import Parameter
+
+
+# The one check that is skipped, of array API input, needs SCIPY_ARRAY_API in the environment.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [
+        SparseGaussianMixture(),
+        SparseGaussianMixture(prior="mml", background=True),
+        SparseGaussianMixture(solver="adam", max_iter=20),
+    ]
+)
+def test_is_a_scikit_learn_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    return random_mixture(3, 2, background_weight=0.2, field=30.0, seed=5).sample(1500, 0)[0]
+
+
+@pytest.fixture(scope="module")
+def model(points) -> SparseGaussianMixture:
+    return SparseGaussianMixture(10, background=True, random_state=0).fit(points)
+
+
+def test_attributes_have_the_shapes_of_the_contract(model):
+    k = model.n_components_
+    assert model.weights_.shape == (k,)
+    assert model.means_.shape == (k, 2)
+    assert model.covariances_.shape == (k, 2, 2)
+    assert isinstance(model.mixture_, GaussianMixture)
+    assert model.weights_.sum() + model.background_weight_ == pytest.approx(1.0)
+    assert len(model.cost_history_) == model.n_iter_ + 1
+    assert model.cost_ == model.cost_history_[-1] == model.cost_history_.min()
+    assert model.converged_
+    assert model.engine_ in ("keops", "torch")
+    assert model.engine_reason_.endswith(".")
+
+
+def test_cost_is_the_formula(model, points):
+    penalty = 20.0 / 10 * np.sqrt(model.weights_).sum()
+    assert model.cost_ == pytest.approx(penalty - model.score(points), abs=1e-8)
+
+
+def test_predictions_agree_with_the_mixture(model, points):
+    probability = model.predict_proba(points)
+    assert probability.shape == (len(points), model.n_components_ + 1)
+    labels = model.predict(points)
+    assert set(np.unique(labels)) == set(range(-1, model.n_components_))
+    best = probability.argmax(1)
+    np.testing.assert_array_equal(labels, np.where(best == model.n_components_, -1, best))
+    np.testing.assert_allclose(model.score_samples(points), model.mixture_.log_density(points))
+
+
+def test_samples_are_those_of_the_mixture(model):
+    drawn, labels = model.sample(50_000)
+    assert drawn.shape == (50_000, 2)
+    shares = np.bincount(labels + 1, minlength=model.n_components_ + 1) / 50_000
+    expected = np.append(model.background_weight_, model.weights_)
+    np.testing.assert_allclose(shares, expected, atol=0.01)
+    assert model.score(drawn) == pytest.approx(model.mixture_.log_density(drawn).mean())
+
+
+def test_steps_are_progress_and_the_last_one_is_the_result(points):
+    model = SparseGaussianMixture(10, random_state=0)
+    steps = list(model.iter_fit(points))
+    assert all(isinstance(step, FitStep) for step in steps)
+    assert [step.iteration for step in steps] == list(range(len(steps)))
+    assert steps[0].n_components == 10
+    assert steps[-1].cost == model.cost_
+    np.testing.assert_array_equal(steps[-1].mixture.means, model.means_)
+
+
+def test_closing_the_steps_cancels_the_fit(points):
+    model = SparseGaussianMixture(10, random_state=0)
+    steps = model.iter_fit(points)
+    next(steps)
+    steps.close()
+    assert not hasattr(model, "mixture_")
+
+
+def test_stops_at_max_iter_and_says_what_to_do(points):
+    model = SparseGaussianMixture(10, max_iter=3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="raise max_iter or tol, or go on with warm_start"):
+        model.fit(points)
+    assert model.n_iter_ == 3
+    assert not model.converged_
+
+
+def test_warm_start_goes_on_from_the_last_solution(points):
+    model = SparseGaussianMixture(10, max_iter=5, random_state=0, warm_start=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        first = model.fit(points).cost_
+        assert model.fit(points).cost_history_[0] == pytest.approx(first, abs=1e-9)
+    assert model.cost_ < first
+
+
+def test_more_starts_are_no_worse(points):
+    one = SparseGaussianMixture(6, init="random", prior="none", random_state=3).fit(points)
+    four = SparseGaussianMixture(6, init="random", prior="none", n_init=4, random_state=3).fit(
+        points
+    )
+    assert four.cost_ <= one.cost_
+
+
+@pytest.mark.parametrize("init", ["kmeans++", "random"])
+def test_same_seed_same_solution(points, init):
+    first, second = (
+        SparseGaussianMixture(8, init=init, random_state=1).fit(points) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.means_, second.means_)
+
+
+def test_verbose_prints_progress(points, capsys):
+    SparseGaussianMixture(5, random_state=0, verbose=10).fit(points)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("iteration    0  cost")
+    assert lines[1].startswith("iteration   10  cost")
+
+
+def test_quiet_by_default(points, capsys):
+    SparseGaussianMixture(5, random_state=0).fit(points)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_works_in_a_pipeline_a_search_and_a_pickle(points):
+    pipeline = make_pipeline(StandardScaler(), SparseGaussianMixture(random_state=0))
+    search = GridSearchCV(pipeline, {"sparsegaussianmixture__n_components": [1, 5]}, cv=2)
+    search.fit(points)
+    assert search.best_params_ == {"sparsegaussianmixture__n_components": 5}
+    fitted = search.best_estimator_
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict(points), fitted.predict(points))
+    assert clone(fitted[-1]).get_params() == fitted[-1].get_params()
+
+
+def test_defaults_come_from_one_place():
+    signature = inspect.signature(SparseGaussianMixture).parameters
+    for value in vars(parameters).values():
+        if isinstance(value, Parameter) and value.name in signature:
+            assert signature[value.name].default == value.default
