@@ -26,6 +26,11 @@ from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
 
 
+# Smaller shares of a density, relative to its largest, are taken for exp(-70) = 4e-31: nothing
+# beside 1, but far from the denormal numbers with which a processor computes ten times slower.
+LEAST_LOG_SHARE = -70
+
+
 class EngineUnavailable(Exception):
     """An engine that cannot run here. The message is a sentence that says why."""
 

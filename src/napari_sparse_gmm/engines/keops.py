@@ -17,7 +17,7 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from napari_sparse_gmm.engines.engine import Components, Engine
+from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Components, Engine
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.mixture import GaussianMixture
@@ -128,7 +128,7 @@ def _kernel(kind: str, d: int) -> Kernel:
     z = f"(offset - {_sum(f'Square({y_k})' for y_k in y)})"
     if kind == "log_density":
         return Genred(z, aliases, reduction_op="LogSumExp", axis=1)
-    r = f"Exp({z} - log_share)"
+    r = f"Exp(ClampInt({z} - log_share, {LEAST_LOG_SHARE}, {-LEAST_LOG_SHARE}))"
     aliases.append("log_share=Vi(1)")
     if kind == "moments":
         products = [f"({y[row]} * {y[column]})" for row in range(d) for column in range(row + 1)]

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from napari_sparse_gmm.engines.engine import Components, Engine
+from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Components, Engine
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.mixture import GaussianMixture
 
-# Elements (points x components) of a tile: a few buffers of 1 MB stay in the cache, and the
+# Elements (points x components) of a tile: a few buffers of 512 kB stay in the cache, and the
 # time to launch an operation stays small beside the time that it takes.
-TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 24}
+TILE_ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 24}
 
 # A responsibility in single precision is 1 from here on; its logarithm of the remainder is
 # then a lower bound, which is all that the ranking of removals needs.
@@ -68,7 +68,7 @@ class TorchTiles(Engine):
             y = _whitened(parts, self.high[rows], self.low[rows])
             z = _logits(parts.offset, y)
             peak = z.detach().amax(0)  # torch.logsumexp takes three times as long
-            return peak + (z - peak).exp().sum(0).log()
+            return peak + (z - peak).clamp(min=LEAST_LOG_SHARE).exp().sum(0).log()
 
         tensors = (
             components.offset,
@@ -118,7 +118,7 @@ def _responsibilities(offset: Tensor, y: list[Tensor], background: Tensor) -> tu
     """Responsibilities (K, n) and log density (n,)."""
     z = _logits(offset, y)
     peak = background if len(z) == 0 else torch.maximum(z.amax(0), background)
-    r = z.sub_(peak).exp_()
+    r = z.sub_(peak).clamp_(min=LEAST_LOG_SHARE).exp_()
     total = r.sum(0).add_((background - peak).exp_())
     return r.mul_(total.reciprocal()), peak + total.log_()
 
