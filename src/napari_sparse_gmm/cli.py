@@ -39,9 +39,6 @@ _FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
     ("--device", parameters.DEVICE, str),
 )
 
-# Half of the sample's points are scattered, and its 20 clusters need no more than 40 starts.
-DEMO_SETTINGS = {"n_components": 40, "background": True, "prior": "mml", "random_state": 0}
-
 # Set by tools/with_display.py where the screen is one that nobody sees.
 _UNATTENDED = "NAPARI_SPARSE_GMM_UNATTENDED"
 
@@ -134,12 +131,12 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.io.tables import PointTable
-    from napari_sparse_gmm.samples import smlm_clusters
+    from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT, smlm_clusters
 
     sample = smlm_clusters()
     table = PointTable(sample.points, sample.axis_labels, sample.axis_labels, sample.unit)
     folder = Path(options.out)
-    _fit_table(table, DEMO_SETTINGS, "sample smlm_clusters", folder)
+    _fit_table(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
     if obstacle := _viewer_obstacle():
         print(f"The viewer stays closed: {obstacle}")
         return

@@ -25,6 +25,10 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 # rounding of the sums.
 _GONE = 1e-6
 
+# An optimum that a move will leave need not be reached to the last digit: steps end here while
+# moves still help.
+_COARSE = 1e-4
+
 
 def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> Iterator[Evaluated]:
     """States of falling cost: steps to a local optimum, moves, and again.
@@ -35,14 +39,18 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     """
     state = problem.evaluate(start)
     yield state
+    tolerance = max(tol, _COARSE)
     while True:
-        for lower in descend(problem, state, tol):
+        for lower in descend(problem, state, tolerance):
             state = lower
             yield state
         better = yield from improve(problem, state, tol, descend)
-        if better is None:
+        if better is not None:
+            state = better
+        elif tolerance > tol:
+            tolerance = tol
+        else:
             return
-        state = better
 
 
 def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluated]:

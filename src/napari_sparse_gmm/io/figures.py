@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.io.models import DensityModel
@@ -57,7 +59,7 @@ def write_density_png(
             f"A picture needs a density of two or three axes on its own grid, not one of shape "
             f"{image.shape} on a grid of shape {grid.shape}."
         )
-    figure = Figure(figsize=_figure_size(grid), dpi=150, layout="constrained")
+    figure = Figure(figsize=_figure_size(grid), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     (top, left), (bottom, right) = grid.edges[:, -2:]
@@ -66,8 +68,8 @@ def write_density_png(
         expected_points.max(0) if image.ndim == 3 else expected_points,
         extent=(left, right, bottom, top),
         cmap="inferno",
-        # A square root: beside a cluster of hundreds, one of ten still shows.
-        norm=PowerNorm(0.5, vmin=0.0),
+        # A cube root: beside a cluster of hundreds, one of ten still shows.
+        norm=PowerNorm(1 / 3, vmin=0.0),
         interpolation="nearest",
     )
     _draw_points(axes, points)
@@ -88,8 +90,10 @@ def write_density_png(
     label = "expected points per " + (f"{unit}{power}" if unit else f"unit{power}")
     if image.ndim == 3:
         label += f", maximum along {model.axis_labels[0]}"
-    figure.colorbar(shown, ax=axes, label=label)
-    figure.savefig(path)
+    colour_bar = make_axes_locatable(axes).append_axes("right", size=0.15, pad=0.1)
+    figure.colorbar(shown, cax=colour_bar, label=label, format=ScalarFormatter(useMathText=True))
+    colour_bar.ticklabel_format(scilimits=(-2, 3))
+    figure.savefig(path, bbox_inches="tight")
 
 
 def _figure_size(grid: Grid) -> tuple[float, float]:

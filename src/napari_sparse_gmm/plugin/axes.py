@@ -1,9 +1,9 @@
 """Which axes of a Points layer a fit models.
 
-    >>> axis_names(points)
-    ('t', 'y', 'x')
-    >>> default_axes(points) is None  # time is no direction in space: ask
-    True
+>>> axis_names(points)
+('t', 'y', 'x')
+>>> default_axes(points) is None  # time is no direction in space: ask
+True
 """
 
 from itertools import combinations
@@ -43,9 +43,7 @@ def time_axes(layer: Points) -> Axes:
 def possible_axes(n_dimensions: int) -> list[Axes]:
     """All sets of three or two axes, those at the end first: (1, 2, 3), (0, 2, 3), ..."""
     return [
-        axes
-        for size in (3, 2)
-        for axes in reversed(list(combinations(range(n_dimensions), size)))
+        axes for size in (3, 2) for axes in reversed(list(combinations(range(n_dimensions), size)))
     ]
 
 

@@ -38,6 +38,7 @@ class Frame:
 
     axes: Axes  # modelled, counted among the kept ones, (D,)
     names: tuple[str, ...]  # of the modelled axes, (D,)
+    pooled: tuple[str, ...]  # names of all other axes: points are taken together along them
     box: FloatArray  # lower and upper corner of the points in u, (2, n)
     scale: FloatArray  # (n,)
     translate: FloatArray  # (n,)
@@ -158,6 +159,7 @@ def _frame(layer: Points, axes: Axes, box: FloatArray) -> Frame:
     return Frame(
         axes=tuple(axis - axes[0] for axis in axes),
         names=tuple(names[axis] for axis in axes),
+        pooled=tuple(name for axis, name in enumerate(names) if axis not in axes),
         box=box,
         scale=np.array(layer.scale, dtype=np.float64)[kept],
         translate=np.array(layer.translate, dtype=np.float64)[kept],

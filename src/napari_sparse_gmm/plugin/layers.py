@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame
+from napari_sparse_gmm.plugin.worker import Heatmap
 from napari_sparse_gmm.shapes.ellipses import (
     component_table,
     coverage_to_radius,
     ellipse_corners,
     principal_axes,
 )
-from napari_sparse_gmm.shapes.grid import Grid
 
 # With more shapes napari becomes sluggish: 2000 take half a second to draw.
 MAX_ELLIPSES = 2000
 
 METADATA_KEY = "napari-sparse-gmm"
 
-# The log density is shown down to this far below its peak: six decades.
-_LOG_RANGE = 6.0 * np.log(10.0)
+# The log density is shown down to this far below its peak: four decades.
+_LOG_RANGE = 4.0 * np.log(10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def ellipses(mixture: GaussianMixture, frame: Frame, n_points: int, coverage: fl
     std, _ = principal_axes(mixture.covariances)
     # Fine lines over the whole field, finer ones where an ellipse is small itself.
     field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
-    width = np.minimum(0.003 * field, 0.15 * radius * std[:, 1])
+    width = np.minimum(0.003 * field, 0.3 * radius * std[:, 1])
     data_unit = np.abs(frame.scale[list(frame.axes)]).mean()
     return Ellipses(
         corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn]),
@@ -70,6 +70,7 @@ def contrast_limits(values: NDArray[Any], quantity: str) -> tuple[float, float]:
     """Limits that show the structure of a heatmap."""
     highest = float(values.max())
     if quantity == "log_density":
+        # Minus infinity where there is no density at all, beside the background's box.
         lowest = max(float(values.min()), highest - _LOG_RANGE)
         return (lowest, highest) if lowest < highest else (lowest - 1.0, highest)
     # One narrow component would make all others black: let its peak saturate.
@@ -81,13 +82,12 @@ def show_heatmap(
     viewer: ViewerModel,
     points: Points,
     frame: Frame,
-    grid: Grid,
-    values: NDArray[np.float32],
-    quantity: str,
+    heatmap: Heatmap,
 ) -> Image:
     """Show a heatmap as the Image layer of `points`, under them."""
-    data, placement = frame.image_data(values), frame.image_placement(grid)
-    limits = contrast_limits(values, quantity)
+    values = heatmap.values
+    data, placement = frame.image_data(values), frame.image_placement(heatmap.grid)
+    limits = contrast_limits(values, heatmap.choice.quantity)
     layer = _made_from(viewer, points, "density", Image, data.ndim)
     if layer is None:
         layer = Image(
@@ -104,8 +104,9 @@ def show_heatmap(
     else:
         layer.data = data
         _place(layer, placement)
-    full_range = (min(float(values.min()), limits[0]), max(float(values.max()), limits[1]))
-    layer.contrast_limits_range = full_range
+    reach = limits[1] - limits[0]  # below the limits, for the user to move them
+    lowest = max(float(values.min()), limits[0] - reach)
+    layer.contrast_limits_range = (min(lowest, limits[0]), max(float(values.max()), limits[1]))
     layer.contrast_limits = limits
     return layer
 

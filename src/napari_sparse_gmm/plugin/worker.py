@@ -5,19 +5,23 @@ frozen outcome; cancelling is closing it. torch and scikit-learn are imported wh
 generator first runs, in the worker's thread.
 """
 
+import os
 import time
 import warnings
-from collections.abc import Generator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.parameters import MAX_ITER
+from napari_sparse_gmm.parameters import DEVICE, ENGINE, MAX_ITER
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.fitting import FitStep
 
 _INTERVAL = 0.05  # seconds between two yields: 20 updates of the progress bar a second
 
@@ -36,18 +40,22 @@ class Progress:
 
 @dataclass(frozen=True)
 class HeatmapChoice:
-    """What of a heatmap the user chooses; see `parameters` for the fields."""
+    """What of a heatmap the user chooses; see `parameters` for the fields.
+
+    Two choices are equal where they show the same, whatever computes it.
+    """
 
     quantity: str
     longest_side: int
     pixel_size: float | None
-    engine: str
-    device: str
+    engine: str = field(default=ENGINE.default, compare=False)
+    device: str = field(default=DEVICE.default, compare=False)
 
     def grid(self, box: FloatArray) -> Grid:
         """The pixels that cover a box (2, D). ValueError where they would be too many."""
+        lower, upper = box
         return Grid.covering(
-            *box, pixel_size=self.pixel_size, longest_side=self.longest_side
+            lower, upper, pixel_size=self.pixel_size, longest_side=self.longest_side
         )
 
 
@@ -85,7 +93,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The input cannot be fitted; `sentence` tells the user what to change."""
+    """The input is at fault; `sentence` tells the user what to change."""
 
     sentence: str
 
@@ -98,7 +106,11 @@ class FitFailed(Exception):
     """
 
 
-def fit(request: FitRequest) -> Generator[Progress, None, FitResult | Refusal]:
+_Result = TypeVar("_Result")
+Work = Generator[Progress, None, _Result]
+
+
+def fit(request: FitRequest) -> Work[FitResult | Refusal]:
     """Fit a mixture to the points and draw its heatmap.
 
     Returns
@@ -110,58 +122,46 @@ def fit(request: FitRequest) -> Generator[Progress, None, FitResult | Refusal]:
     FitFailed
         For every other error, whatever its kind.
     """
-    try:
-        return (yield from _fit(request))
-    except ValueError as error:
-        return Refusal(str(error))
-    except Exception as error:
-        raise _failed("fit", error) from error
+    return _guarded("fit", _fit(request))
 
 
 def draw(
     mixture: GaussianMixture, box: FloatArray, n_points: int, choice: HeatmapChoice
-) -> Generator[Progress, None, Heatmap | Refusal]:
+) -> Work[Heatmap | Refusal]:
     """Draw the heatmap of a mixture over `box` (2, D). Returns and raises like `fit`."""
+    return _guarded("heatmap", _draw(mixture, box, n_points, choice))
+
+
+def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return (yield from _draw(mixture, choice.grid(box), n_points, choice))
-    except ValueError as error:
-        return Refusal(str(error))
+        return (yield from work)
     except Exception as error:
-        raise _failed("heatmap", error) from error
+        # NumPy's LinAlgError is a ValueError, but none that was written for the user.
+        if isinstance(error, ValueError) and not isinstance(error, np.linalg.LinAlgError):
+            return Refusal(str(error))
+        raise _failed(what, error) from error
 
 
-def _fit(request: FitRequest) -> Generator[Progress, None, FitResult]:
-    box = np.stack([request.points.min(axis=0), request.points.max(axis=0)])
-    grid = request.heatmap.grid(box)  # what is wrong with it is better known before the fit
-    total = request.parameters.get(MAX_ITER.name, MAX_ITER.default)
+def _fit(request: FitRequest) -> Work[FitResult]:
+    points, total = request.points, request.parameters[MAX_ITER.name]
+    box = np.stack([points.min(axis=0), points.max(axis=0)])
+    request.heatmap.grid(box)  # what is wrong with it is better known before the fit
     yield Progress(0, total, "Starting")
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
+    _leave_a_core_to_the_window()
     estimator = SparseGaussianMixture(**request.parameters)
-    # A worker turns every warning into a notification. These two are already told: the
-    # estimator's engine_reason_ says which engine stepped in, converged_ that time ran out.
-    with warnings.catch_warnings(), closing(estimator.iter_fit(request.points)) as steps:
-        warnings.simplefilter("ignore")
-        last = -np.inf
+    last = -np.inf
+    with _no_fallback_warning(), closing(estimator.iter_fit(points)) as steps:
         for step in steps:
             if time.monotonic() - last >= _INTERVAL:
-                yield Progress(
-                    min(step.iteration, total),
-                    total,
-                    f"Iteration {step.iteration}: cost {step.cost:.4f}, "
-                    f"{step.n_components} components left",
-                )
+                yield Progress(step.iteration, total, _step_text(step))
                 last = time.monotonic()
-        drawn = yield from _draw(
-            estimator.mixture_, grid, len(request.points), request.heatmap
-        )
     return FitResult(
         mixture=estimator.mixture_,
-        heatmap=drawn,
-        n_points=len(request.points),
+        heatmap=(yield from _draw(estimator.mixture_, box, len(points), request.heatmap)),
+        n_points=len(points),
         box=box,
         cost=estimator.cost_,
         n_iter=estimator.n_iter_,
@@ -171,31 +171,63 @@ def _fit(request: FitRequest) -> Generator[Progress, None, FitResult]:
 
 
 def _draw(
-    mixture: GaussianMixture, grid: Grid, n_points: int, choice: HeatmapChoice
-) -> Generator[Progress, None, Heatmap]:
+    mixture: GaussianMixture, box: FloatArray, n_points: int, choice: HeatmapChoice
+) -> Work[Heatmap]:
+    grid = choice.grid(box)
     values = np.empty(grid.shape, dtype=np.float32)
     n_rows = grid.shape[0]
-    rows = max(1, _SLAB * n_rows // values.size)
-    for start in range(0, n_rows, rows):
-        yield Progress(start, n_rows, "Drawing the heatmap")
-        part = slice(start, min(start + rows, n_rows))
-        origin = grid.coordinates([start] + [0] * (grid.n_dimensions - 1))
-        slab = Grid(origin, grid.spacing, (part.stop - start, *grid.shape[1:]))
-        values[part] = heatmap(
-            mixture,
-            slab,
-            choice.quantity,
-            n_points=n_points,
-            engine=choice.engine,
-            device=choice.device,
+    rows_at_once = max(1, _SLAB * n_rows // values.size)
+    for first in range(0, n_rows, rows_at_once):
+        yield Progress(first, n_rows, "Drawing the heatmap")
+        last = min(first + rows_at_once, n_rows)
+        slab = Grid(
+            origin=grid.coordinates([first] + [0] * (grid.n_dimensions - 1)),
+            spacing=grid.spacing,
+            shape=(last - first, *grid.shape[1:]),
         )
+        _leave_a_core_to_the_window()
+        with _no_fallback_warning():
+            values[first:last] = heatmap(
+                mixture,
+                slab,
+                choice.quantity,
+                n_points=n_points,
+                engine=choice.engine,
+                device=choice.device,
+            )
     return Heatmap(values, grid, choice)
+
+
+def _step_text(step: "FitStep") -> str:
+    left = f"{step.n_components} component{'' if step.n_components == 1 else 's'} left"
+    return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"
+
+
+def _leave_a_core_to_the_window() -> None:
+    """Keep torch, in this thread, off one of the cores.
+
+    OpenMP threads spin while they wait for each other. With a window that draws on a core
+    that they count on, a fit of 5 seconds takes a minute.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
+
+
+@contextmanager
+def _no_fallback_warning() -> Iterator[None]:
+    """Silence what `engine_reason_` tells; in a worker it would become a notification."""
+    from napari_sparse_gmm.engines import EngineFallbackWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EngineFallbackWarning)
+        yield
 
 
 def _failed(what: str, error: Exception) -> FitFailed:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return FitFailed(
             f"The {what} ran out of memory: choose fewer components or pixels, or compute on "
-            f"the processor (Advanced > Device)."
+            "the processor (Advanced > Device)."
         )
     return FitFailed(f"The {what} failed with {type(error).__name__}: {error}")
