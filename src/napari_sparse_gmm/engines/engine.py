@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from napari_sparse_gmm.engines.statistics import Statistics
+from napari_sparse_gmm.engines.threads import a_core_to_spare
 from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
-
 
 # Smaller shares of a density, relative to its largest, are taken for exp(-70) = 4e-31: nothing
 # beside 1, but far from the denormal numbers with which a processor computes ten times slower.
@@ -131,9 +131,21 @@ class Engine(ABC):
             self.weight = torch.from_numpy(sample_weight).to(device, dtype)
             self.total_weight = float(sample_weight.sum())
 
-    @abstractmethod
     def expectation(self, mixture: GaussianMixture, *, removal: bool = False) -> Statistics:
         """The statistics of `mixture` on all points; with `removal` if asked."""
+        with torch.no_grad(), a_core_to_spare():
+            components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
+            return self._expectation(mixture, components, self._log_background(mixture), removal)
+
+    @abstractmethod
+    def _expectation(
+        self,
+        mixture: GaussianMixture,
+        components: Components,
+        background: Tensor,  # (N,) log density
+        removal: bool,
+    ) -> Statistics:
+        """The sums, without gradients."""
 
     @abstractmethod
     def components_log_density(self, components: Components) -> Tensor:
@@ -144,13 +156,12 @@ class Engine(ABC):
 
     def log_density(self, mixture: GaussianMixture) -> FloatArray:
         """Natural log of the density of `mixture` at the points, (N,)."""
-        background = self._log_background(mixture)
-        if mixture.n_components == 0:
-            return background.double().cpu().numpy()
-        components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
-        with torch.no_grad():
-            values = torch.logaddexp(self.components_log_density(components), background)
-        return values.double().cpu().numpy()
+        with torch.no_grad(), a_core_to_spare():
+            values = self._log_background(mixture)
+            if mixture.n_components > 0:
+                components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
+                values = torch.logaddexp(self.components_log_density(components), values)
+            return values.double().cpu().numpy()
 
     def _log_background(self, mixture: GaussianMixture) -> Tensor:
         """Log of the background's density at each point, (N,)."""

@@ -41,26 +41,25 @@ class KeOps(Engine):
 
     name = "keops"
 
-    def expectation(self, mixture: GaussianMixture, *, removal: bool = False) -> Statistics:
+    def _expectation(
+        self, mixture: GaussianMixture, components: Components, background: Tensor, removal: bool
+    ) -> Statistics:
         k, d = mixture.n_components, self.n_dimensions
-        components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
-        background = self._log_background(mixture)
         moments = torch.zeros(k, 1 + d + d * (d + 1) // 2, dtype=torch.float64, device=self.device)
         removals = torch.zeros(k, dtype=torch.float64, device=self.device)
         background_count = log_likelihood = 0.0
-        with torch.no_grad():
-            for rows in self._calls(k):
-                log_p = background[rows]
-                if k > 0:
-                    log_p = torch.logaddexp(self._reduce("log_density", components, rows), log_p)
-                    # A weight of zero becomes exp(-inf) = 0 in the kernel.
-                    log_weight = 0.0 if self.weight is None else self.weight[rows].log()
-                    moments += self._reduce("moments", components, rows, log_p - log_weight)
-                if removal and k > 0:
-                    weight = torch.ones_like(log_p) if self.weight is None else self.weight[rows]
-                    removals += self._reduce("removal", components, rows, log_p, weight)[:, 0]
-                background_count += self._weighted_sum((background[rows] - log_p).exp(), rows)
-                log_likelihood += self._weighted_sum(log_p, rows)
+        for rows in self._calls(k):
+            log_p = background[rows]
+            if k > 0:
+                log_p = torch.logaddexp(self._reduce("log_density", components, rows), log_p)
+                # A weight of zero becomes exp(-inf) = 0 in the kernel.
+                log_weight = 0.0 if self.weight is None else self.weight[rows].log()
+                moments += self._reduce("moments", components, rows, log_p - log_weight)
+            if removal and k > 0:
+                weight = torch.ones_like(log_p) if self.weight is None else self.weight[rows]
+                removals += self._reduce("removal", components, rows, log_p, weight)[:, 0]
+            background_count += self._weighted_sum((background[rows] - log_p).exp(), rows)
+            log_likelihood += self._weighted_sum(log_p, rows)
         return self._statistics(
             mixture, moments, background_count, log_likelihood, removals if removal else None
         )

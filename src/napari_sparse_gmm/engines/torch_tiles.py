@@ -2,7 +2,8 @@
 
 A tile is a block of points times all components, laid out (K, n) so that points are
 contiguous. Each coordinate of the differences is a matrix of its own: nothing of the
-size of points x components x dimensions is ever made.
+size of points x components x dimensions is ever made. All tiles are computed in the same
+memory: fresh memory for each would cost more time than the arithmetic.
 """
 
 from collections.abc import Iterator
@@ -36,53 +37,90 @@ class TorchTiles(Engine):
         # Each coordinate contiguous in memory: (N, D) by shape, (D, N) by storage.
         self.high = self.high.T.contiguous().T
         self.low = self.low.T.contiguous().T
+        self._memory = torch.empty(0, dtype=self.dtype, device=self.device)
 
-    def expectation(self, mixture: GaussianMixture, *, removal: bool = False) -> Statistics:
-        k, d = mixture.n_components, self.n_dimensions
-        components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
-        background = self._log_background(mixture)
-        moments = torch.zeros(k, 1 + d + d * (d + 1) // 2, dtype=torch.float64, device=self.device)
-        removals = torch.zeros(k, dtype=torch.float64, device=self.device)
-        background_count = log_likelihood = 0.0
-        with torch.no_grad():
-            for rows in self._tiles(k):
-                y = _whitened(components, self.high[rows], self.low[rows])
-                r, log_p = _responsibilities(components.offset, y, background[rows])
-                if removal:
-                    log_remainder = torch.log1p(-r.clamp(max=_CERTAIN))
-                    if self.weight is not None:
-                        log_remainder *= self.weight[rows]
-                    removals += log_remainder.sum(1)
-                if self.weight is not None:
-                    r *= self.weight[rows]
-                moments += _moments(r, y)
-                background_count += self._weighted_sum((background[rows] - log_p).exp(), rows)
-                log_likelihood += self._weighted_sum(log_p, rows)
+    def _expectation(
+        self, mixture: GaussianMixture, components: Components, background: Tensor, removal: bool
+    ) -> Statistics:
+        def tile(rows: slice) -> tuple[Tensor, float, float, Tensor]:
+            y, z, spare = self._whiten(components, rows)
+            r, log_p = _responsibilities(components.offset, y, z, background[rows])
+            if removal:
+                removals = _removals(r, self.weight, rows, spare)
+            else:
+                removals = torch.zeros(len(r), dtype=torch.float64, device=self.device)
+            if self.weight is not None:
+                r *= self.weight[rows]
+            return (
+                _moments(r, y, spare),
+                self._weighted_sum((background[rows] - log_p).exp(), rows),
+                self._weighted_sum(log_p, rows),
+                removals,
+            )
+
+        moments, background_counts, log_likelihoods, removals = zip(
+            *(tile(rows) for rows in self._tiles(mixture.n_components)), strict=True
+        )
         return self._statistics(
-            mixture, moments, background_count, log_likelihood, removals if removal else None
+            mixture,
+            torch.stack(moments).sum(0),
+            sum(background_counts),
+            sum(log_likelihoods),
+            torch.stack(removals).sum(0) if removal else None,
         )
 
     def components_log_density(self, components: Components) -> Tensor:
-        def tile(rows: slice, *tensors: Tensor) -> Tensor:
-            parts = Components(*tensors)
-            y = _whitened(parts, self.high[rows], self.low[rows])
-            z = _logits(parts.offset, y)
-            peak = z.detach().amax(0)  # torch.logsumexp takes three times as long
-            return peak + (z - peak).clamp(min=LEAST_LOG_SHARE).exp().sum(0).log()
+        tiles = self._tiles(len(components.offset))
+        if components.offset.requires_grad:
+            return torch.cat([self._differentiable(components, rows) for rows in tiles])
 
-        tensors = (
+        nothing = torch.full_like(self.high[:, 0], -torch.inf)
+
+        def tile(rows: slice) -> Tensor:
+            y, z, _ = self._whiten(components, rows)
+            return _responsibilities(components.offset, y, z, nothing[rows])[1]
+
+        return torch.cat([tile(rows) for rows in tiles])
+
+    def _differentiable(self, components: Components, rows: slice) -> Tensor:
+        """The log density of a tile, recorded for its gradient.
+
+        The tile is computed again when the gradient is: memory stays that of a tile.
+        """
+
+        def tile(offset: Tensor, mean_high: Tensor, mean_low: Tensor, factor: Tensor) -> Tensor:
+            d = (self.high[rows, None] - mean_high) + (self.low[rows, None] - mean_low)
+            z = offset - (factor @ d[..., None])[..., 0].square().sum(2)  # (n, K)
+            return torch.logsumexp(z, dim=1)
+
+        return checkpoint(
+            tile,
             components.offset,
             components.mean_high,
             components.mean_low,
             components.factor,
+            use_reentrant=False,
         )
-        tiles = self._tiles(len(components.offset))
-        if any(t.requires_grad for t in tensors):
-            # Each tile is computed again for its gradient, so that memory stays that of a tile.
-            values = [checkpoint(tile, rows, *tensors, use_reentrant=False) for rows in tiles]
-        else:
-            values = [tile(rows, *tensors) for rows in tiles]
-        return torch.cat(values)
+
+    def _whiten(self, components: Components, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """y = factor (x - mean) as (D, K, n), and memory for two matrices (K, n)."""
+        high, low = self.high[rows].T, self.low[rows].T  # (D, n)
+        (d, n), k = high.shape, len(components.offset)
+        size = (d + 2) * k * n
+        if len(self._memory) < size:
+            self._memory = torch.empty(size, dtype=self.dtype, device=self.device)
+        memory = self._memory[:size].view(d + 2, k, n)
+        y, z, spare = memory[:d], memory[d], memory[d + 1]
+        mean_high = components.mean_high.T[:, :, None]  # (D, K, 1)
+        mean_low = components.mean_low.T[:, :, None]
+        factor = components.factor.permute(1, 2, 0)[..., None]  # (D, D, K, 1)
+        torch.sub(high[:, None], mean_high, out=y).add_(low[:, None]).sub_(mean_low)
+        # From the last row up: each needs the differences of the rows above.
+        for row in reversed(range(d)):
+            y[row] *= factor[row, row]
+            for column in range(row):
+                y[row].addcmul_(y[column], factor[row, column])
+        return y, z, spare
 
     def _tiles(self, n_components: int) -> Iterator[slice]:
         elements = TILE_ELEMENTS[torch.device(self.device).type]
@@ -90,46 +128,35 @@ class TorchTiles(Engine):
         return (slice(start, start + step) for start in range(0, self.n_points, step))
 
 
-def _whitened(components: Components, high: Tensor, low: Tensor) -> list[Tensor]:
-    """y = factor (x - mean), one (K, n) matrix for each of the D coordinates."""
-    mean_high, mean_low = components.mean_high.T[:, :, None], components.mean_low.T[:, :, None]
-    d = [
-        (high[:, k] - mean_high[k]) + (low[:, k] - mean_low[k])  # (K, n)
-        for k in range(high.shape[1])
-    ]
-    return [
-        sum(
-            (components.factor[:, row, column, None] * d[column] for column in range(row)),
-            start=components.factor[:, row, row, None] * d[row],
-        )
-        for row in range(len(d))
-    ]
-
-
-def _logits(offset: Tensor, y: list[Tensor]) -> Tensor:
-    """Log of each component's share of the density, (K, n)."""
-    z = offset[:, None] - y[0].square()
+def _responsibilities(
+    offset: Tensor, y: Tensor, z: Tensor, background: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Responsibilities (K, n), in the memory of z, and log density (n,)."""
+    torch.mul(y[0], y[0], out=z)
     for y_k in y[1:]:
-        z = torch.addcmul(z, y_k, y_k, value=-1)
-    return z
-
-
-def _responsibilities(offset: Tensor, y: list[Tensor], background: Tensor) -> tuple[Tensor, Tensor]:
-    """Responsibilities (K, n) and log density (n,)."""
-    z = _logits(offset, y)
+        z.addcmul_(y_k, y_k)
+    torch.sub(offset[:, None], z, out=z)
     peak = background if len(z) == 0 else torch.maximum(z.amax(0), background)
     r = z.sub_(peak).clamp_(min=LEAST_LOG_SHARE).exp_()
     total = r.sum(0).add_((background - peak).exp_())
-    return r.mul_(total.reciprocal()), peak + total.log_()
+    log_p = peak + total.log()
+    return r.mul_(total.reciprocal_()), log_p
 
 
-def _moments(r: Tensor, y: list[Tensor]) -> Tensor:
+def _removals(r: Tensor, weight: Tensor | None, rows: slice, spare: Tensor) -> Tensor:
+    """sum_i omega_i log(1 - r_ij), (K,) float64."""
+    torch.clamp(r, max=_CERTAIN, out=spare)
+    log_remainder = spare.neg_().log1p_()
+    if weight is not None:
+        log_remainder *= weight[rows]
+    return log_remainder.sum(1).double()
+
+
+def _moments(r: Tensor, y: Tensor, spare: Tensor) -> Tensor:
     """Sums over points of r (1, y, lower triangle of y y^T), (K, 1 + D + D (D + 1) / 2)."""
-    r_y = [r * y_k for y_k in y]
-    sums = [r.sum(1), *(r_y_k.sum(1) for r_y_k in r_y)]
-    sums += [
-        torch.linalg.vecdot(r_y[row], y[column])
-        for row in range(len(y))
-        for column in range(row + 1)
-    ]
-    return torch.stack(sums, dim=1).double()
+    first, second = [], []
+    for row in range(len(y)):
+        torch.mul(r, y[row], out=spare)
+        first.append(spare.sum(1))
+        second += [torch.linalg.vecdot(spare, y[column]) for column in range(row + 1)]
+    return torch.stack([r.sum(1), *first, *second], dim=1).double()

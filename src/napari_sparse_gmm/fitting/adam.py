@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_sparse_gmm.engines import Components
+from napari_sparse_gmm.engines.threads import a_core_to_spare
 from napari_sparse_gmm.fitting.initial import box_side
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.mixture import GaussianMixture
@@ -34,8 +35,9 @@ def adam(problem: Problem, start: GaussianMixture, tol: float) -> Iterator[State
     lowest: list[float] = []
     while True:
         optimizer.zero_grad()
-        objective, cost = parameters.cost()
-        objective.backward()
+        with a_core_to_spare():
+            objective, cost = parameters.cost()
+            objective.backward()
         lowest.append(min(cost, lowest[-1]) if lowest else cost)
         yield State(parameters.mixture(), cost)
         if len(lowest) > _PATIENCE and lowest[-1 - _PATIENCE] - lowest[-1] < tol:
