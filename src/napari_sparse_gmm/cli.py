@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.parameters import Parameter
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.io.tables import PointTable
 
 PROGRAM = "napari-sparse-gmm"
@@ -114,7 +115,7 @@ def _add_option(
         type=read,
         default=parameter.default,
         choices=parameter.choices,
-        metavar=None if parameter.choices else {int: "N", float: "NUMBER"}[read],
+        metavar=None if parameter.choices else "N" if read is int else "NUMBER",
         help=text + ("" if parameter.default is None else " (default: %(default)s)"),
     )
 
@@ -126,7 +127,7 @@ def _fit(options: argparse.Namespace) -> None:
     settings = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
     }
-    _fit_table(table, settings, options.input, Path(options.out), options.pixel_size)
+    _run(table, settings, options.input, Path(options.out), options.pixel_size or None)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -136,7 +137,7 @@ def _demo(options: argparse.Namespace) -> None:
     sample = smlm_clusters()
     table = PointTable(sample.points, sample.axis_labels, sample.axis_labels, sample.unit)
     folder = Path(options.out)
-    _fit_table(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
+    _run(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
     if obstacle := _viewer_obstacle():
         print(f"The viewer stays closed: {obstacle}")
         return
@@ -155,66 +156,49 @@ def _viewer_obstacle() -> str | None:
     """Why napari cannot open a window here, as a sentence; None where it can."""
     if not any(find_spec(binding) for binding in ("PyQt6", "PySide6", "PyQt5")):
         return "napari lacks a Qt binding (python -m pip install 'napari[all]' brings one)."
-    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {
-        name for name, value in os.environ.items() if value
-    }:
+    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform == "linux" and not has_display:
         return "there is no display."
     return None
 
 
-def _fit_table(
+def _run(
     table: "PointTable",
     settings: Mapping[str, Any],
     source: str,
     folder: Path,
     pixel_size: float | None = None,
 ) -> None:
-    """Fit, write the four files to `folder`, and say on stdout what came out."""
+    """Fit and write, with a progress bar on a terminal, and say what came out."""
     from tqdm import tqdm
 
-    from napari_sparse_gmm.estimator import SparseGaussianMixture
-    from napari_sparse_gmm.io.models import DensityModel, provenance
-    from napari_sparse_gmm.io.results import write_results
-    from napari_sparse_gmm.shapes.grid import Grid
+    from napari_sparse_gmm.batch import fit_to_folder
 
-    # What would fail at the end of a long fit is tried before it.
-    points = table.points
-    grid = Grid.covering(points.min(0), points.max(0), pixel_size=pixel_size)
-    folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    estimator = SparseGaussianMixture(**settings)
-    with tqdm(
-        total=estimator.max_iter, leave=False, unit="it", disable=not sys.stderr.isatty()
-    ) as bar:
-        for step in estimator.iter_fit(points, sample_weight=table.weights):
-            bar.set_postfix_str(
-                f"cost {step.cost:.5f}, {step.n_components} components", refresh=False
-            )
-            bar.update(step.iteration - bar.n)
-    seconds = time.perf_counter() - started
+    bar = tqdm(
+        total=settings.get("max_iter", parameters.MAX_ITER.default),
+        leave=False,
+        unit="it",
+        disable=not sys.stderr.isatty(),
+    )
 
-    model = DensityModel(
-        mixture=estimator.mixture_,
-        axis_labels=table.axis_labels,
-        unit=table.unit,
-        n_points=len(points) if table.weights is None else float(table.weights.sum()),
-        provenance=provenance(
-            source=source,
-            parameters=estimator.get_params(),
-            engine=estimator.engine_,
-            engine_reason=estimator.engine_reason_,
-        ),
-    )
-    written = write_results(
-        folder, model, points, grid, engine=estimator.engine, device=estimator.device
-    )
+    def show(step: "FitStep") -> None:
+        text = f"cost {step.cost:.5f}, {step.n_components} components"
+        bar.set_postfix_str(text, refresh=False)
+        bar.update(step.iteration - bar.n)
+
+    with bar:
+        estimator = fit_to_folder(
+            table, settings, folder, source=source, pixel_size=pixel_size, on_step=show
+        )
+    unit = f" in {table.unit}" if table.unit else ""
     print(
-        f"{source}: {len(points)} points, axes {', '.join(table.axis_labels)}"
-        f"{f' in {table.unit}' if table.unit else ''}\n"
+        f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}\n"
         f"{estimator.n_components_} components, {estimator.background_weight_:.1%} background, "
-        f"cost {estimator.cost_:.6g} after {estimator.n_iter_} iterations ({seconds:.1f} s)\n"
+        f"cost {estimator.cost_:.6g} after {estimator.n_iter_} iterations "
+        f"({time.perf_counter() - started:.1f} s)\n"
         f"engine {estimator.engine_}: {estimator.engine_reason_}\n"
-        f"written to {folder}: {', '.join(path.name for path in written)}"
+        f"written to {folder}: model.json, components.csv, density.tif, density.png"
     )
     if not estimator.converged_:
         print(
@@ -224,7 +208,15 @@ def _fit_table(
         )
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning in one line, without the line of source that nobody asked for."""
     print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
 
 

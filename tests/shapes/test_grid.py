@@ -49,8 +49,9 @@ class TestGrid:
         assert grid.shape == (31, 5)
 
     def test_whole_number_of_pixels_survives_round_off(self) -> None:
-        # 0.7 / 0.1 is a little less than 7, 0.6 / 0.1 - 6 a little more than 0.
-        assert Grid.covering([0.0, 0.0], [0.7, 0.6], pixel_size=0.1, margin=0.0).shape == (7, 6)
+        # 0.7 / 0.1 is a little less than 7, and 3 * 0.1 / 0.1 a little more than 3.
+        upper = [0.7, 3 * 0.1]
+        assert Grid.covering([0.0, 0.0], upper, pixel_size=0.1, margin=0.0).shape == (7, 3)
 
     def test_origin_is_the_centre_of_the_first_pixel(self) -> None:
         grid = Grid.covering([0.0, 0.0], [4.0, 4.0], pixel_size=1.0, margin=0.0)
@@ -65,6 +66,11 @@ class TestGrid:
         grid = Grid.covering([5.0, 0.0], [5.0, 10.0], longest_side=100, margin=0.0)
         assert grid.shape == (1, 100)
         assert grid.origin[0] == 5.0
+
+    def test_points_on_a_line_lie_on_pixel_centres(self) -> None:
+        # Their component is thin: between two rows of pixels it would not show.
+        grid = Grid.covering([5.0, 0.0], [5.0, 10.0], longest_side=100)
+        assert 5.0 in grid.coordinates(np.stack([np.arange(grid.shape[0])] * 2, axis=1))[:, 0]
 
     def test_a_single_place_gets_one_pixel(self) -> None:
         grid = Grid.covering([5.0, 7.0], [5.0, 7.0])
@@ -82,7 +88,7 @@ class TestGrid:
             Grid.covering([0.0, 0.0], upper)
 
     def test_absurd_images_are_refused_before_memory_is_asked_for(self) -> None:
-        with pytest.raises(ValueError, match="1040000 x 1040000 pixels.*larger pixel size"):
+        with pytest.raises(ValueError, match=r"1040000 x 1040000 pixels.*larger pixel size"):
             Grid.covering([0, 0], [1e3, 1e3], pixel_size=1e-3)
 
 
@@ -160,7 +166,7 @@ class TestHeatmap:
         )
 
     def test_unknown_quantity_names_those_there_are(self) -> None:
-        with pytest.raises(ValueError, match="expected_points.*not 'counts'"):
+        with pytest.raises(ValueError, match=r"expected_points.*not 'counts'"):
             heatmap(mixture_of(2), Grid.covering([0, 0], [1, 1]), "counts")
 
     def test_grid_of_another_dimension_is_refused(self) -> None:

@@ -89,9 +89,17 @@ class TorchTiles(Engine):
         """
 
         def tile(offset: Tensor, mean_high: Tensor, mean_low: Tensor, factor: Tensor) -> Tensor:
-            d = (self.high[rows, None] - mean_high) + (self.low[rows, None] - mean_low)
-            z = offset - (factor @ d[..., None])[..., 0].square().sum(2)  # (n, K)
-            return torch.logsumexp(z, dim=1)
+            z = offset[:, None]
+            d: list[Tensor] = []  # (K, n) each
+            for row in range(self.n_dimensions):
+                high = self.high[rows, row] - mean_high[:, row, None]
+                d.append(high + (self.low[rows, row] - mean_low[:, row, None]))
+                y = factor[:, row, 0, None] * d[0]
+                for column in range(1, row + 1):
+                    y = torch.addcmul(y, factor[:, row, column, None], d[column])
+                z = torch.addcmul(z, y, y, value=-1)
+            peak = z.detach().amax(0)
+            return peak + (z - peak).clamp(min=LEAST_LOG_SHARE).exp().sum(0).log()
 
         return checkpoint(
             tile,

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import NDArray
 
@@ -59,7 +59,9 @@ def write_density_png(
             f"A picture needs a density of two or three axes on its own grid, not one of shape "
             f"{image.shape} on a grid of shape {grid.shape}."
         )
-    figure = Figure(figsize=_figure_size(grid), dpi=150)
+    lower, upper = _frame(grid)
+    height, width = 6.0 * (upper - lower) / (upper - lower).max()  # inches
+    figure = Figure(figsize=(width + 1.6, height + 1.0), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     (top, left), (bottom, right) = grid.edges[:, -2:]
@@ -68,39 +70,63 @@ def write_density_png(
         expected_points.max(0) if image.ndim == 3 else expected_points,
         extent=(left, right, bottom, top),
         cmap="inferno",
-        # A cube root: beside a cluster of hundreds, one of ten still shows.
-        norm=PowerNorm(1 / 3, vmin=0.0),
+        norm=_norm(expected_points, model),
         interpolation="nearest",
     )
     _draw_points(axes, points)
     _draw_ellipses(axes, model, coverage_percent)
-    axes.set(xlim=(left, right), ylim=(bottom, top))
-
-    unit = model.unit
-    in_unit = f" ({unit})" if unit else ""
-    axes.set_xlabel(f"{model.axis_labels[-1]}{in_unit}")
-    axes.set_ylabel(f"{model.axis_labels[-2]}{in_unit}")
-    axes.set_title(
-        f"{model.n_points:,.6g} points, {model.mixture.n_components} components, "
-        f"{model.mixture.background_weight:.0%} background\n"
-        f"ellipses hold {coverage_percent:g}% of their component",
-        fontsize="medium",
+    axes.set(
+        xlim=(lower[1], upper[1]), ylim=(upper[0], lower[0]), aspect="equal", facecolor="black"
     )
-    power = "²" if grid.n_dimensions == 2 else "³"
-    label = "expected points per " + (f"{unit}{power}" if unit else f"unit{power}")
+
+    _label(axes, model, coverage_percent)
+
+    colour_bar = make_axes_locatable(axes).append_axes("right", size=0.15, pad=0.1)
+    label = f"expected points per {model.unit or 'unit'}{'²' if image.ndim == 2 else '³'}"
     if image.ndim == 3:
         label += f", maximum along {model.axis_labels[0]}"
-    colour_bar = make_axes_locatable(axes).append_axes("right", size=0.15, pad=0.1)
-    figure.colorbar(shown, cax=colour_bar, label=label, format=ScalarFormatter(useMathText=True))
+    figure.colorbar(
+        shown,
+        cax=colour_bar,
+        label=label,
+        # Few, because the colours of large values lie close together.
+        ticks=MaxNLocator(5),
+        format=ScalarFormatter(useMathText=True),
+    )
     colour_bar.ticklabel_format(scilimits=(-2, 3))
     figure.savefig(path, bbox_inches="tight")
 
 
-def _figure_size(grid: Grid) -> tuple[float, float]:
-    """Width and height in inches, with room for labels beside an image of equal aspect."""
-    height, width = grid.spacing[-2:] * grid.shape[-2:]
-    longest = max(height, width)
-    return (max(6.0 * width / longest, 3.0) + 1.6, max(6.0 * height / longest, 2.0) + 1.0)
+def _label(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
+    in_unit = f" ({model.unit})" if model.unit else ""
+    axes.set_xlabel(f"{model.axis_labels[-1]}{in_unit}")
+    axes.set_ylabel(f"{model.axis_labels[-2]}{in_unit}")
+    k = model.mixture.n_components
+    axes.set_title(
+        f"{model.n_points:,.6g} points, {k} component{'' if k == 1 else 's'}, "
+        f"{model.mixture.background_weight:.0%} background\n"
+        f"ellipses hold {coverage_percent:g}% of their component",
+        fontsize="medium",
+    )
+
+
+def _frame(grid: Grid) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper corner (y, x) of what is shown: the image, if need be with room around it.
+
+    Of points that lie on a line the image is one, too thin to look at.
+    """
+    lower, upper = grid.edges[:, -2:]
+    sides = upper - lower
+    missing = np.maximum(sides.max() / 3.0 - sides, 0.0)
+    return lower - 0.5 * missing, upper + 0.5 * missing
+
+
+def _norm(expected_points: NDArray[np.float32], model: DensityModel) -> PowerNorm:
+    """Black up to the density of the background, then steep: small clusters show beside large."""
+    background = model.n_points * float(np.exp(model.mixture.log_background_density))
+    # Where there is nothing but background, the colour bar still needs a range.
+    peak = max(float(expected_points.max()), 2.0 * background)
+    return PowerNorm(0.4, vmin=background, vmax=peak)
 
 
 def _draw_points(axes: Axes, points: FloatArray) -> None:
@@ -108,7 +134,7 @@ def _draw_points(axes: Axes, points: FloatArray) -> None:
         points = np.random.default_rng(0).choice(points, _MAX_POINTS, replace=False)
     y, x = points[:, -2:].T
     # Many points are drawn fainter, so that they never cover the density.
-    opacity = float(np.clip(300.0 / max(len(points), 1), 0.08, 0.6))
+    opacity = float(np.clip(600.0 / max(len(points), 1), 0.1, 0.6))
     axes.scatter(x, y, s=2.0, c="white", alpha=opacity, linewidths=0)
 
 

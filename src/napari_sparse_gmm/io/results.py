@@ -25,7 +25,7 @@ def write_results(
     *,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
-) -> list[Path]:
+) -> None:
     """Write model.json, components.csv, density.tif and density.png.
 
     Parameters
@@ -39,20 +39,13 @@ def write_results(
         The pixels of the two images.
     engine, device : str
         What computes the density.
-
-    Returns
-    -------
-    The paths of the four files.
     """
-    paths = [
-        folder / name for name in ("model.json", "components.csv", "density.tif", "density.png")
-    ]
-    model_path, table_path, tiff_path, png_path = paths
-    save_model(model_path, model)
+    save_model(folder / "model.json", model)
     largest_first = np.argsort(-model.mixture.weights)
     table = component_table(model.mixture, model.n_points, model.axis_labels)
-    write_components(table_path, {name: column[largest_first] for name, column in table.items()})
+    write_components(
+        folder / "components.csv", {name: column[largest_first] for name, column in table.items()}
+    )
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
-    write_density_tiff(tiff_path, density, grid, model.unit)
-    write_density_png(png_path, density, grid, model, points)
-    return paths
+    write_density_tiff(folder / "density.tif", density, grid, model.unit)
+    write_density_png(folder / "density.png", density, grid, model, points)

@@ -5,7 +5,6 @@
 ((40000, 2), ('y', 'x'), 'nm')
 """
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.io.dialects import Dialect, sniff
 from napari_sparse_gmm.mixture import FloatArray
 
-_SEPARATORS = ",;\t"
 _UNIT = re.compile(r"\s*[\[(](?P<unit>[^\])]*)[\])]\s*$")
 
 
@@ -42,16 +41,6 @@ class PointTable:
     columns: tuple[str, ...]
     unit: str | None = None
     weights: FloatArray | None = None
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """How a text table is written."""
-
-    encoding: str
-    separator: str
-    decimal: str
-    header: tuple[str, ...]
 
 
 def read_points(
@@ -85,19 +74,16 @@ def read_points(
         or axes in different units.
     """
     path = Path(path)
-    dialect = _sniff(path)
-    names = {"z": z, "y": y or "y", "x": x or "x", "weight": weight}
-    guess_z = x is None and y is None and z is None
+    dialect = sniff(path)
+    guess_z = x is None and y is None and z is None and bool(_matches(dialect.header, "z"))
+    names = {"z": "z" if guess_z else z, "y": y or "y", "x": x or "x", "weight": weight}
     columns = {
         role: _find_column(dialect.header, name, f"for {role} in {path.name}")
         for role, name in names.items()
         if name is not None
     }
-    if guess_z and (found := _matches(dialect.header, "z")):
-        columns = {"z": found[0], **columns}
-
     numbers = _read_columns(path, dialect, columns)
-    if guess_z and "z" in numbers and np.ptp(numbers["z"]) == 0:
+    if guess_z and np.ptp(numbers["z"]) == 0:
         del numbers["z"]
     weights = numbers.pop("weight", None)
     return PointTable(
@@ -112,29 +98,6 @@ def read_points(
 def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
     """Write the columns of `shapes.ellipses.component_table` as comma-separated values."""
     pd.DataFrame(dict(table)).to_csv(path, index=False)
-
-
-def _sniff(path: Path) -> _Dialect:
-    if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}.")
-    with path.open("rb") as file:
-        lines = [file.readline(), file.readline()]
-    if b"\0" in b"".join(lines):
-        raise ValueError(f"{path.name} is not a text table of comma-separated values.")
-    # What is not UTF-8 is taken for Latin-1, where a µm of a Windows program stays a µm.
-    try:
-        encoding = "utf-8-sig"
-        header, first_row = (line.decode(encoding) for line in lines)
-    except UnicodeDecodeError:
-        encoding = "latin-1"
-        header, first_row = (line.decode(encoding) for line in lines)
-    if not header.strip():
-        raise ValueError(f"{path.name} is empty: it needs a header line and a row for each point.")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    separator = max(_SEPARATORS, key=unquoted.count)
-    decimal = "," if separator != "," and "," in first_row and "." not in first_row else "."
-    names = next(csv.reader([header.rstrip("\r\n")], delimiter=separator))
-    return _Dialect(encoding, separator, decimal, tuple(name.strip() for name in names))
 
 
 def _find_column(header: Sequence[str], name: str, purpose: str) -> str:
@@ -161,7 +124,7 @@ def _matches(header: Sequence[str], name: str) -> list[str]:
 
 
 def _read_columns(
-    path: Path, dialect: _Dialect, columns: Mapping[str, str]
+    path: Path, dialect: Dialect, columns: Mapping[str, str]
 ) -> dict[str, FloatArray]:
     positions = {role: dialect.header.index(column) for role, column in columns.items()}
     try:
@@ -170,6 +133,8 @@ def _read_columns(
             sep=dialect.separator,
             decimal=dialect.decimal,
             encoding=dialect.encoding,
+            encoding_errors="replace",
+            low_memory=False,
             header=None,
             skiprows=1,
             usecols=sorted(set(positions.values())),

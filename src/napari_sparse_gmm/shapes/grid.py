@@ -92,6 +92,8 @@ class Grid:
             raise ValueError(f"The pixel size must be positive, not {pixel_size}.")
         # Round-off must not add a row of pixels to a side that is a whole number of them.
         counts = np.maximum(np.ceil(sides / pixel_size - 1e-6), 1.0)  # (D,)
+        # Where the points have no extent, they lie in the middle of a pixel, not between two.
+        counts += (high == low) & (counts % 2 == 0)
         if counts.prod() > MAX_PIXELS:
             raise ValueError(
                 f"A heatmap with pixels of {pixel_size:g} would have "

@@ -1,0 +1,61 @@
+"""How a text table is written: what separates its cells, and where the decimals begin.
+
+>>> sniff(Path("localizations.csv")).header
+('id', 'frame', 'x [nm]', 'y [nm]')
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_SEPARATORS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Encoding, separator, decimal sign and column names of a text table."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    header: tuple[str, ...]
+
+
+def sniff(path: Path) -> Dialect:
+    """The dialect of a table, from its first two lines.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such file, it is empty or no text, or its first row does not fit
+        its header.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {str(path)!r}.")
+    with path.open("rb") as file:
+        lines = [file.readline(), file.readline()]
+    if b"\0" in b"".join(lines):
+        raise ValueError(f"{path.name} is not a text table of comma-separated values.")
+    # What is not UTF-8 is taken for Latin-1, where a µm of a Windows program stays a µm.
+    try:
+        encoding = "utf-8-sig"
+        header, first_row = (line.decode(encoding) for line in lines)
+    except UnicodeDecodeError:
+        encoding = "latin-1"
+        header, first_row = (line.decode(encoding) for line in lines)
+    if not header.strip():
+        raise ValueError(f"{path.name} is empty: it needs a header line and a row for each point.")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    separator = max(_SEPARATORS, key=unquoted.count)
+    decimal = "," if separator != "," and "," in first_row and "." not in first_row else "."
+    names, cells = (
+        next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
+        for line in (header, first_row)
+    )
+    if any(cell.strip() for cell in cells[len(names) :]) or 0 < len(cells) < len(names):
+        raise ValueError(
+            f"{path.name} has {len(names)} columns in its header and {len(cells)} in its first "
+            "row; give each column a name."
+        )
+    return Dialect(encoding, separator, decimal, tuple(name.strip() for name in names))

@@ -1,0 +1,297 @@
+import io
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from napari_sparse_gmm import parameters
+from napari_sparse_gmm.cli import main
+from napari_sparse_gmm.io.models import load_model
+from napari_sparse_gmm.shapes.grid import Grid
+
+FILES = ["components.csv", "density.png", "density.tif", "model.json"]
+# Fast, and the same on every machine.
+QUICK = ["--engine", "torch", "--device", "cpu", "--random-state", "0"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Two clusters, of 300 and 100 points, at (x, y) = (20, 80) and (70, 30), in nm."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate(
+        [rng.normal([20, 80], [4, 2], (300, 2)), rng.normal([70, 30], [1, 3], (100, 2))]
+    )
+    path = tmp_path / "points.csv"
+    pd.DataFrame(points, columns=["x [nm]", "y [nm]"]).assign(n=2.0).to_csv(path, index=False)
+    return path
+
+
+def fit(table: Path, *options: str) -> Path:
+    out = table.parent / "out"
+    start = ["--components", "8", "--sparsity", "1"]
+    assert main(["fit", str(table), "--out", str(out), *start, *QUICK, *options]) == 0
+    return out
+
+
+class TestFit:
+    def test_writes_four_files_that_agree(self, table: Path, capsys) -> None:
+        out = fit(table)
+        assert sorted(path.name for path in out.iterdir()) == FILES
+        model = load_model(out / "model.json")
+        assert (model.axis_labels, model.unit, model.n_points) == (("y", "x"), "nm", 400)
+
+        components = pd.read_csv(out / "components.csv")
+        assert components["weight"].is_monotonic_decreasing
+        np.testing.assert_allclose(
+            components["mean_x"], model.mixture.means[components["component"], 1]
+        )
+
+        image = tifffile.imread(out / "density.tif")
+        with tifffile.TiffFile(out / "density.tif") as file:
+            numerator, denominator = file.pages[0].tags["XResolution"].value
+        pixel = denominator / numerator * 1e7  # cm to nm
+        assert max(image.shape) == parameters.LONGEST_SIDE.default
+        assert image.sum() * pixel**2 == pytest.approx(1.0, abs=0.01)
+        assert (out / "density.png").read_bytes().startswith(b"\x89PNG")
+        printed = capsys.readouterr().out
+        assert "400 points, axes y, x in nm" in printed
+        assert f"{model.mixture.n_components} components" in printed
+
+    def test_finds_the_clusters(self, table: Path) -> None:
+        components = pd.read_csv(fit(table) / "components.csv").head(2)
+        np.testing.assert_allclose(components["expected_points"], [300, 100], atol=10)
+        np.testing.assert_allclose(components[["mean_x", "mean_y"]], [[20, 80], [70, 30]], atol=1)
+        np.testing.assert_allclose(components["std_major"], [4, 3], rtol=0.2)
+
+    def test_heatmap_lies_under_the_points(self, table: Path) -> None:
+        out = fit(table, "--pixel-size", "0.5")
+        image = tifffile.imread(out / "density.tif")
+        points = pd.read_csv(table)[["y [nm]", "x [nm]"]].to_numpy()
+        grid = Grid.covering(points.min(0), points.max(0), pixel_size=0.5)
+        counts, *_ = np.histogram2d(
+            *points.T, bins=grid.shape, range=list(zip(*grid.edges, strict=True))
+        )
+        assert image.shape == counts.shape
+        assert np.corrcoef(image.ravel(), counts.ravel())[0, 1] > 0.5
+
+    def test_options_reach_the_fit(self, table: Path) -> None:
+        options = ["--sparsity", "3", "--prior", "none", "--solver", "adam", "--background"]
+        out = fit(table, *options, "--max-iter", "5", "--covariance-floor", "0.5")
+        model = load_model(out / "model.json")
+        used = model.provenance["parameters"]
+        expected = {
+            "n_components": 8,
+            "sparsity": 3.0,
+            "prior": "none",
+            "solver": "adam",
+            "background": True,
+            "max_iter": 5,
+            "covariance_floor": 0.5,
+            "random_state": 0,
+            "engine": "torch",
+            "device": "cpu",
+        }
+        assert {name: used[name] for name in expected} == expected
+        assert model.provenance["engine"] == "torch"
+        assert model.provenance["source"] == str(table)
+        assert model.mixture.background_weight > 0
+
+    def test_defaults_are_those_of_the_estimator(self, table: Path) -> None:
+        from napari_sparse_gmm.estimator import SparseGaussianMixture
+
+        out = table.parent / "out"
+        assert main(["fit", str(table), "--out", str(out)]) == 0
+        used = load_model(out / "model.json").provenance["parameters"]
+        assert used == SparseGaussianMixture().get_params()
+
+    def test_weights_count_points(self, table: Path) -> None:
+        model = load_model(fit(table, "--weight", "n") / "model.json")
+        assert model.n_points == 800
+        unweighted = load_model(fit(table) / "model.json")
+        np.testing.assert_allclose(model.mixture.means, unweighted.mixture.means, rtol=1e-3)
+
+    def test_volume(self, tmp_path: Path) -> None:
+        points = np.random.default_rng(0).normal([5, 30, 50], [1, 4, 8], (300, 3))
+        path = tmp_path / "points.csv"
+        pd.DataFrame(points, columns=["z", "y", "x"]).to_csv(path, index=False)
+        out = fit(path)
+        assert tifffile.imread(out / "density.tif").ndim == 3
+        assert "volume" in pd.read_csv(out / "components.csv")
+
+    def test_not_converged_is_a_result_with_a_remedy(self, table: Path, capsys) -> None:
+        assert sorted(path.name for path in fit(table, "--max-iter", "1").iterdir()) == FILES
+        assert "raise --max-iter" in capsys.readouterr().err
+
+
+class TestProgress:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def test_bar_on_a_terminal_only(self, table: Path, monkeypatch, capsys) -> None:
+        monkeypatch.setattr(sys, "stderr", terminal := self.Terminal())
+        # Long enough for the bar, which is drawn ten times a second, to be drawn again.
+        fit(table, "--solver", "adam", "--max-iter", "400")
+        assert "cost" in terminal.getvalue()
+        assert "components" in terminal.getvalue()
+        monkeypatch.undo()
+        fit(table)
+        assert capsys.readouterr().err == ""
+
+
+class TestMistakes:
+    """One line on stderr, status 2, and nothing written."""
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--x", "col"], "no column 'col' for x"),
+            (["--components", "0"], "n_components must be an integer of at least 1"),
+            (["--sparsity", "-1"], "sparsity must be a number of at least 0"),
+            (["--pixel-size", "1e-6"], "choose a larger pixel size"),
+            (["--pixel-size", "-1"], "pixel size must be positive"),
+        ],
+    )
+    def test_is_one_line(self, table: Path, capsys, options: list[str], message: str) -> None:
+        out = table.parent / "out"
+        assert main(["fit", str(table), "--out", str(out), *options]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("napari-sparse-gmm: error: ")
+        assert message in error
+        assert error.count("\n") == 1
+        assert not (out / "model.json").exists()
+
+    def test_missing_file(self, tmp_path: Path, capsys) -> None:
+        assert main(["fit", str(tmp_path / "nowhere.csv"), "--out", str(tmp_path)]) == 2
+        assert "There is no file" in capsys.readouterr().err
+
+    def test_one_point(self, tmp_path: Path, capsys) -> None:
+        path = tmp_path / "points.csv"
+        path.write_text("x,y\n1,2\n")
+        assert main(["fit", str(path), "--out", str(tmp_path / "out")]) == 2
+        assert "minimum of 2 is required" in capsys.readouterr().err
+
+    def test_out_is_a_file(self, table: Path, capsys) -> None:
+        assert main(["fit", str(table), "--out", str(table)]) == 2
+        assert "File exists" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "options", [["--prior", "other"], ["--engine", "abacus"], ["--components", "many"]]
+    )
+    def test_argparse_knows_the_choices(self, table: Path, capsys, options: list[str]) -> None:
+        with pytest.raises(SystemExit, match="2"):
+            main(["fit", str(table), "--out", str(table.parent), *options])
+        assert options[0] in capsys.readouterr().err
+
+
+class TestTexts:
+    def test_version(self, capsys) -> None:
+        with pytest.raises(SystemExit, match="0"):
+            main(["--version"])
+        assert capsys.readouterr().out.startswith("napari-sparse-gmm 0.")
+
+    def test_help_says_what_the_parameters_say(self, capsys) -> None:
+        with pytest.raises(SystemExit, match="0"):
+            main(["fit", "--help"])
+        words = " ".join(capsys.readouterr().out.split())
+        assert parameters.N_COMPONENTS.help.split(".")[0] in words
+        assert "(default: 30)" in words
+        assert "{sqrt,mml,none}" in words
+
+
+def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, napari_sparse_gmm.cli as cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print('HEAVY', {'torch', 'pykeops', 'sklearn', 'napari', 'pandas'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY set()" in run.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_ends_cleanly(table: Path) -> None:
+    rows = pd.concat([pd.read_csv(table)] * 100)
+    rows.to_csv(table, index=False)
+    out = table.parent / "out"
+    # Says on stderr when the fit has started, then goes on for long.
+    code = (
+        "import sys, napari_sparse_gmm.estimator as e\n"
+        "steps = e.SparseGaussianMixture.iter_fit\n"
+        "def loud(*a, **k):\n"
+        "    for step in steps(*a, **k):\n"
+        "        print('step', file=sys.stderr, flush=True)\n"
+        "        yield step\n"
+        "e.SparseGaussianMixture.iter_fit = loud\n"
+        "from napari_sparse_gmm.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    options = ["--out", str(out), "--solver", "adam", "--max-iter", "100000", *QUICK]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", str(table), *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "step\n"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.replace("step\n", "") == "napari-sparse-gmm: interrupted\n"
+    assert list(out.iterdir()) == []
+
+
+class TestDemo:
+    @pytest.fixture(autouse=True)
+    def no_window(self, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+        """Notes how the viewer would have been opened."""
+        opened: list[dict] = []
+        module = types.ModuleType("napari_sparse_gmm.plugin.demo")
+        module.show_demo = lambda **options: opened.append(options)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.delenv("NAPARI_SPARSE_GMM_UNATTENDED", raising=False)
+        return opened
+
+    def test_without_a_display_the_files_are_written(
+        self, tmp_path: Path, monkeypatch, capsys, no_window: list[dict]
+    ) -> None:
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.delenv("DISPLAY", raising=False)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+        assert sorted(os.listdir(tmp_path / "demo")) == FILES
+        printed = capsys.readouterr().out
+        assert "600 points, axes y, x in nm" in printed
+        assert "there is no display" in printed
+        assert no_window == []
+
+    def test_on_a_display_the_viewer_opens(
+        self, tmp_path: Path, monkeypatch, no_window: list[dict]
+    ) -> None:
+        pytest.importorskip("PyQt6")
+        monkeypatch.setenv("DISPLAY", ":7")
+        assert main(["demo", "--out", str(tmp_path)]) == 0
+        assert no_window == [{}]
+
+    def test_on_a_screen_that_nobody_sees_it_takes_a_picture(
+        self, tmp_path: Path, monkeypatch, no_window: list[dict]
+    ) -> None:
+        pytest.importorskip("PyQt6")
+        monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.setenv("NAPARI_SPARSE_GMM_UNATTENDED", "1")
+        assert main(["demo", "--out", str(tmp_path)]) == 0
+        assert no_window == [{"screenshot": tmp_path / "viewer.png"}]
+
+    def test_default_folder_is_named_like_the_program(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr("napari_sparse_gmm.cli._viewer_obstacle", lambda: "it is a test.")
+        monkeypatch.chdir(tmp_path)
+        assert main(["demo"]) == 0
+        assert (tmp_path / "napari-sparse-gmm-demo" / "density.png").exists()
