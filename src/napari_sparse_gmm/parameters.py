@@ -41,7 +41,7 @@ SPARSITY = Parameter(
     "How strongly small components are pushed out (prior 'sqrt' only). 0 keeps them all; "
     "a larger value leaves fewer and larger ones.",
     minimum=0.0,
-    maximum=1_000.0,
+    maximum=100.0,
 )
 PRIOR = Parameter(
     "prior",

@@ -25,9 +25,12 @@ def axis_names(layer: Points) -> tuple[str, ...]:
     unnamed = tuple(str(axis) for axis in range(-layer.ndim, 0))
     usual = [f"axis {axis}" for axis in range(layer.ndim - 3)]
     usual += _SPATIAL_NAMES[-min(layer.ndim, 3) :]
-    return tuple(
+    names = [
         name if label == none else label
         for label, none, name in zip(layer.axis_labels, unnamed, usual, strict=True)
+    ]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} {axis}" for axis, name in enumerate(names)
     )
 
 

@@ -5,7 +5,6 @@ frozen outcome; cancelling is closing it. torch and scikit-learn are imported wh
 generator first runs, in the worker's thread.
 """
 
-import os
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping
@@ -84,7 +83,6 @@ class FitResult:
     mixture: GaussianMixture
     heatmap: Heatmap
     n_points: int
-    box: FloatArray  # lower and upper corner of the points, (2, D)
     cost: float
     n_iter: int
     converged: bool
@@ -150,7 +148,6 @@ def _fit(request: FitRequest) -> Work[FitResult]:
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
-    _leave_a_core_to_the_window()
     estimator = SparseGaussianMixture(**request.parameters)
     last = -np.inf
     with _no_fallback_warning(), closing(estimator.iter_fit(points)) as steps:
@@ -162,7 +159,6 @@ def _fit(request: FitRequest) -> Work[FitResult]:
         mixture=estimator.mixture_,
         heatmap=(yield from _draw(estimator.mixture_, box, len(points), request.heatmap)),
         n_points=len(points),
-        box=box,
         cost=estimator.cost_,
         n_iter=estimator.n_iter_,
         converged=estimator.converged_,
@@ -185,7 +181,6 @@ def _draw(
             spacing=grid.spacing,
             shape=(last - first, *grid.shape[1:]),
         )
-        _leave_a_core_to_the_window()
         with _no_fallback_warning():
             values[first:last] = heatmap(
                 mixture,
@@ -201,17 +196,6 @@ def _draw(
 def _step_text(step: "FitStep") -> str:
     left = f"{step.n_components} component{'' if step.n_components == 1 else 's'} left"
     return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"
-
-
-def _leave_a_core_to_the_window() -> None:
-    """Keep torch, in this thread, off one of the cores.
-
-    OpenMP threads spin while they wait for each other. With a window that draws on a core
-    that they count on, a fit of 5 seconds takes a minute.
-    """
-    import torch
-
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
 
 
 @contextmanager

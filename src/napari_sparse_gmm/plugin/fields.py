@@ -1,0 +1,104 @@
+"""Input fields of the dock widget, built from `parameters`.
+
+>>> field(PRIOR).value
+'sqrt'
+>>> value_of(PIXEL_SIZE, field(PIXEL_SIZE)) is None  # shown as "automatic"
+True
+"""
+
+from typing import Any
+
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSlider,
+    FloatSpinBox,
+    SpinBox,
+    Widget,
+)
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QComboBox, QLabel
+
+from napari_sparse_gmm.parameters import Parameter
+
+# What stands for None in a spin box: the value just below the smallest that means something.
+_NONE_INTEGER = -1
+_NONE_FLOAT = 0.0
+
+_LARGEST = 1e9
+
+
+def field(parameter: Parameter, *, slider: bool = False, none_text: str = "automatic") -> Widget:
+    """A field for one parameter: its label, tooltip, range, choices and default.
+
+    Where the default is None the field shows `none_text` for it, at the lower end of its
+    range; read such a field with `value_of`. `slider` is for a real number.
+    """
+    options = {"name": parameter.name, "label": parameter.label, "tooltip": parameter.help}
+    if parameter.choices is not None:
+        labels = parameter.choice_labels
+        choices = [(labels.get(choice, choice), choice) for choice in parameter.choices]
+        return compact(ComboBox(choices=choices, value=parameter.default, **options), letters=20)
+    if isinstance(parameter.default, bool):
+        return CheckBox(value=parameter.default, **options)
+    integer = isinstance(parameter.minimum, int)
+    box = FloatSlider if slider else SpinBox if integer else FloatSpinBox
+    if parameter.default is not None:
+        return box(value=parameter.default, min=parameter.minimum, max=parameter.maximum, **options)
+    lowest = _NONE_INTEGER if integer else _NONE_FLOAT
+    widget = box(value=lowest, min=lowest, max=parameter.maximum or _LARGEST, **options)
+    widget.native.setSpecialValueText(none_text)
+    # Its size hint has room for the largest number in full.
+    widget.native.setMinimumWidth(80)
+    return widget
+
+
+def value_of(parameter: Parameter, widget: Widget) -> Any:
+    """The parameter's value in a field, None where the field says so."""
+    if parameter.default is None and widget.value == widget.min:
+        return None
+    return widget.value
+
+
+def compact(combo_box: ComboBox, letters: int = 14) -> ComboBox:
+    """The combo box, as wide as some capital letters whatever the length of its choices."""
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    combo_box.native.setSizeAdjustPolicy(policy)
+    combo_box.native.setMinimumContentsLength(letters)
+    return combo_box
+
+
+class LabelColumn(QObject):
+    """Keeps the labels of a form as wide as the widest of them.
+
+    magicgui measures them in the application's font when the form is made; napari's style
+    sets another one when it is docked, and the user may choose its size.
+    """
+
+    def __init__(self, form: Container) -> None:
+        super().__init__(form.native)
+        rows = [widget.native.parentWidget() for widget in form]
+        self._labels = [row.findChild(QLabel) for row in rows if row is not form.native]
+        form.native.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Qt's hook: sees the events of the form, and lets them pass."""
+        if event.type() in (QEvent.Type.Show, QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            widest = max(label.sizeHint().width() for label in self._labels)
+            for label in self._labels:
+                label.setMinimumWidth(widest)
+        return False
+
+
+def set_length_unit(widget: FloatSpinBox, unit: str, smallest: float) -> None:
+    """Make a field for a length show `unit`, and digits down to `smallest`, a positive length."""
+    decimals = min(max(0, -_exponent(smallest)), 15)
+    widget.native.setDecimals(decimals)
+    widget.native.setSingleStep(max(smallest, 10.0**-decimals))
+    widget.native.setSuffix(f" {unit}" if unit else "")
+
+
+def _exponent(number: float) -> int:
+    """The power of ten of a positive number: -3 for 0.0042."""
+    return int(f"{number:e}".partition("e")[2])

@@ -1,0 +1,272 @@
+"""The dock widget "Sparse GMM density": from a Points layer to a heatmap and ellipses.
+
+The fields are in `form`, the work in `worker`, the layers in `layers`; this file says when
+which of them is asked. The work runs in a napari thread worker, everything here in the main
+thread.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from weakref import WeakMethod
+
+from napari.layers import Points
+from napari.qt.threading import create_worker
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
+
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.form import DensityForm
+from napari_sparse_gmm.plugin.frame import Frame, modelled_points
+from napari_sparse_gmm.plugin.layers import ellipses, show_ellipses, show_heatmap
+from napari_sparse_gmm.plugin.worker import (
+    FitRequest,
+    FitResult,
+    Heatmap,
+    HeatmapChoice,
+    Progress,
+    Refusal,
+    Work,
+    draw,
+    fit,
+)
+
+# From the last change of a field that needs no refit until the layers are drawn anew.
+_REDRAW_DELAY = 250  # milliseconds
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """The last fit of a Points layer, and what of it the layers show."""
+
+    layer: Points
+    frame: Frame
+    mixture: GaussianMixture
+    n_points: int
+    summary: str
+    asked: HeatmapChoice  # drawn, or refused: not asked for again
+    coverage: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """The work in progress: a fit of a layer, or a new heatmap of its last fit."""
+
+    layer: Points
+    work: Work[Any]
+    worker: Any
+
+
+class SparseGMMWidget(DensityForm):
+    """Fit a sparse Gaussian mixture to a Points layer and show it as layers.
+
+    Every field is a public attribute, named like the parameter where it sets one.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
+        self._viewer = napari_viewer
+        self._fits: dict[Any, _Fit] = {}  # by the unique_id of the Points layer
+        self._job: _Job | None = None
+        self._why_cancelled = messages.CANCELLED
+        self._closed = False
+        super().__init__(lambda: napari_viewer.layers)
+
+        self._redraw_timer = QTimer(self.native)
+        self._redraw_timer.setSingleShot(True)
+        self._redraw_timer.setInterval(_REDRAW_DELAY)
+        self._redraw_timer.timeout.connect(_weakly(self._redraw))
+        for widget in (self.quantity, self.longest_side, self.pixel_size, self.coverage):
+            widget.changed.connect(self._redraw_soon)
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button.clicked.connect(self.cancel)
+
+        events = napari_viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            event.connect(self.reset_choices)
+        events.removed.connect(self._forget)
+        self.native.destroyed.connect(_weakly(self._close))
+
+        active = napari_viewer.layers.selection.active
+        if active in self.points.choices:
+            self.points.value = active
+        self._follow_choice()
+
+    def run(self) -> None:
+        """Fit the chosen layer, and show the result when it is there."""
+        layer, axes = self.points.value, self.chosen_axes
+        if self._job is not None or self.obstacle():
+            return
+        assert axes is not None
+        try:
+            points, frame = modelled_points(layer, axes)
+        except ValueError as error:
+            self._say(str(error))
+            return
+        request = FitRequest(points, self.estimator_parameters(), self.heatmap_choice())
+        n_hidden = len(layer.data) - len(points)
+        self._say("")
+        self._start(layer, fit(request), partial(self._show_fit, layer, frame, n_hidden))
+
+    def cancel(self) -> None:
+        """Stop the work in progress; the layers stay as they are."""
+        self._quit(messages.CANCELLED)
+
+    # The work
+
+    def _start(self, layer: Points, work: Work[Any], show: Callable[[Any], None]) -> None:
+        # `_show_failure` does it; superqt would raise it in a slot, which may end the program.
+        worker = create_worker(_steps, work, _ignore_errors=True)
+        worker.yielded.connect(self._show_progress)
+        worker.returned.connect(partial(self._show_outcome, show))
+        worker.errored.connect(self._show_failure)
+        worker.finished.connect(self._finish)
+        self._job = _Job(layer, work, worker)
+        self._why_cancelled = messages.CANCELLED
+        self._show_progress(Progress(0, 1, ""))
+        self._enable_buttons()
+        worker.start()
+
+    def _quit(self, why: str) -> None:
+        if self._job is not None:
+            self._why_cancelled = why
+            self._job.worker.quit()
+            if not self._closed:
+                self.cancel_button.enabled = False
+                self.progress.native.setFormat("Cancelling")
+
+    def _show_progress(self, progress: Progress) -> None:
+        if not self._closed:
+            self.progress.max = progress.total
+            self.progress.value = progress.value
+            self.progress.native.setFormat(progress.text)
+
+    def _show_outcome(self, show: Callable[[Any], None], outcome: Any) -> None:
+        assert self._job is not None
+        if self._closed or self._job.worker.abort_requested:
+            return  # cancelled when the outcome was already on its way
+        if isinstance(outcome, Refusal):
+            self._say(outcome.sentence)
+        else:
+            show(outcome)
+
+    def _show_failure(self, error: Exception) -> None:
+        if not self._closed:
+            self._say(str(error))
+            # A notification has the traceback, for a report.
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _finish(self) -> None:
+        """Whatever came of the work: it is over, and the next may start."""
+        job, self._job = self._job, None
+        assert job is not None
+        # Where it was cancelled it is still in the middle of a fit: let go of the memory.
+        job.work.close()
+        if self._closed:
+            return
+        if job.worker.abort_requested:
+            self._say(self._why_cancelled)
+        self._enable_buttons()
+        # The user may have changed meanwhile what the layers are to show.
+        self._redraw_soon()
+
+    # The layers
+
+    def _show_fit(self, layer: Points, frame: Frame, n_hidden: int, result: FitResult) -> None:
+        done = _Fit(
+            layer=layer,
+            frame=frame,
+            mixture=result.mixture,
+            n_points=result.n_points,
+            summary=messages.summary(result, frame, n_hidden),
+            asked=result.heatmap.choice,
+            coverage=self.coverage.value,
+        )
+        self._fits[layer.unique_id] = done
+        self._show_heatmap(done, result.heatmap)
+        self._show_ellipses(done)
+
+    def _show_heatmap(self, done: _Fit, drawn: Heatmap) -> None:
+        show_heatmap(self._viewer, done.layer, done.frame, drawn)
+        self._say(_told(done))
+
+    def _show_ellipses(self, done: _Fit) -> None:
+        shown = ellipses(done.mixture, done.frame, done.n_points, done.coverage)
+        show_ellipses(self._viewer, done.layer, done.frame, shown)
+
+    def _redraw_soon(self) -> None:
+        if self._chosen_fit() is not None:
+            self._redraw_timer.start()
+
+    def _redraw(self) -> None:
+        """Draw from the last fit what the fields ask for and the layers do not show yet."""
+        done = self._chosen_fit()
+        if done is None or self._job is not None:
+            return
+        wanted = replace(done, asked=self.heatmap_choice(), coverage=self.coverage.value)
+        self._fits[done.layer.unique_id] = wanted
+        if wanted.coverage != done.coverage:
+            self._show_ellipses(wanted)
+        if wanted.asked != done.asked:
+            box = wanted.frame.modelled_box
+            work = draw(wanted.mixture, box, wanted.n_points, wanted.asked)
+            self._start(wanted.layer, work, partial(self._show_heatmap, wanted))
+
+    # The fields
+
+    def _chosen_fit(self) -> _Fit | None:
+        layer = self.points.value
+        return None if layer is None else self._fits.get(layer.unique_id)
+
+    def _follow_choice(self) -> None:
+        self._enable_buttons()
+        if self._job is None:
+            done = self._chosen_fit()
+            self._say(self.obstacle() or (_told(done) if done else ""))
+
+    def _enable_buttons(self) -> None:
+        busy = self._job is not None
+        self.run_button.enabled = not busy and not self.obstacle()
+        self.cancel_button.enabled = busy
+        self.progress.visible = busy
+
+    def _say(self, sentence: str) -> None:
+        self.status.value = sentence
+
+    def _forget(self, event: Any) -> None:
+        """A layer was removed: so is its fit."""
+        layer = event.value
+        self._fits.pop(layer.unique_id, None)
+        if self._job is not None and self._job.layer is layer:
+            self._quit(messages.layer_removed(layer.name))
+
+    def _close(self) -> None:
+        """The window is gone, and every field with it."""
+        self._closed = True
+        self._quit("")
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """The method, for a Qt signal of the widget's own: Qt keeps alive what it calls."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call
+
+
+def _told(done: _Fit) -> str:
+    return f"{done.summary} {messages.heatmap_unit(done.asked.quantity, done.frame)}"
+
+
+def _steps(work: Work[Any]) -> Work[Any]:
+    """What napari's worker wants: a function that makes the generator."""
+    return (yield from work)

@@ -1,0 +1,105 @@
+"""What stands in for the slow and the asynchronous: a fit, and a worker without a thread."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_sparse_gmm import FitStep, GaussianMixture
+from napari_sparse_gmm.plugin.worker import FitFailed
+
+
+@dataclass
+class FakeFit:
+    """A stand-in for `SparseGaussianMixture`: takes no time, or as long as a test wants.
+
+    After `n_steps` it is fitted to `components` equal round components on a diagonal of the
+    points' box; where `error` is set, it raises that after the first step.
+    """
+
+    n_steps: int = 5
+    components: int = 3
+    converged: bool = True
+    error: Exception | None = None
+    endless: bool = False
+    on_step: Callable[[int], None] = lambda iteration: None
+    parameters: list[dict[str, Any]] = field(default_factory=list)
+    closed: bool = False
+
+    def __call__(self, **parameters: Any) -> "FakeFit":
+        self.parameters.append(parameters)
+        return self
+
+    def iter_fit(self, points: np.ndarray) -> Iterator[FitStep]:
+        low, high = points.min(axis=0), points.max(axis=0)
+        k = self.components
+        share = (np.arange(k) + 0.5)[:, None] / max(k, 1)
+        weights = np.linspace(1.0, 2.0, k)
+        self.mixture_ = GaussianMixture(
+            weights / weights.sum(),
+            low + share * (high - low),
+            np.tile(np.diag(((high - low) / 20.0) ** 2), (k, 1, 1)),
+        )
+        iteration = 0
+        try:
+            while self.endless or iteration <= self.n_steps:
+                yield FitStep(iteration, 9.0 - iteration, self.mixture_)
+                iteration += 1
+                self.on_step(iteration)
+                if self.error is not None:
+                    raise self.error
+                if self.endless:
+                    time.sleep(0.002)
+        finally:
+            self.closed = True
+        self.cost_ = 4.0
+        self.n_iter_ = self.n_steps
+        self.converged_ = self.converged
+        self.engine_reason_ = "A fake, for the tests."
+
+
+class HandWorker:
+    """napari's generator worker, moved on by hand; the same signals in the same order."""
+
+    yielded = Signal(object)
+    returned = Signal(object)
+    errored = Signal(object)
+    finished = Signal()
+
+    def __init__(self, work: Generator[Any, None, Any]) -> None:
+        self._work = work
+        self.abort_requested = False
+        self.done = False
+
+    def start(self) -> None:
+        pass
+
+    def quit(self) -> None:
+        self.abort_requested = True
+
+    def step(self, n_steps: int) -> None:
+        for _ in range(n_steps):
+            self.yielded.emit(next(self._work))
+
+    def result(self) -> Any:
+        """Run to the end, silently."""
+        while True:
+            try:
+                next(self._work)
+            except StopIteration as stop:
+                return stop.value
+
+    def finish(self) -> None:
+        """Run to the end, or to where a request to quit is seen."""
+        self.done = True
+        if not self.abort_requested:
+            try:
+                result = self.result()
+            except FitFailed as error:
+                self.errored.emit(error)
+            else:
+                self.returned.emit(result)
+        self.finished.emit()

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from napari.layers import Points
+from oracles import random_mixture
+
+from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.plugin.frame import Frame, modelled_points
+from napari_sparse_gmm.plugin.messages import heatmap_unit, summary
+from napari_sparse_gmm.plugin.worker import FitResult, Heatmap, HeatmapChoice
+from napari_sparse_gmm.shapes.grid import Grid
+
+
+def frame(ndim: int = 2, unit: str = "nm") -> Frame:
+    points = Points(np.array([[0.0] * ndim, [1.0] * ndim]), units=unit)
+    return modelled_points(points, tuple(range(ndim)))[1]
+
+
+def result(mixture: GaussianMixture, *, converged: bool = True) -> FitResult:
+    grid = Grid((0.0, 0.0), (1.0, 1.0), (1, 1))
+    drawn = Heatmap(np.ones((1, 1), np.float32), grid, HeatmapChoice("density", 1, None))
+    return FitResult(mixture, drawn, 12_345, 3.25, 1, converged, "Because.")
+
+
+BOX = np.array([[0.0, 0.0], [1.0, 1.0]])
+NONE_LEFT = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, BOX)
+
+
+def test_plain_summary() -> None:
+    assert summary(result(random_mixture(1, 2)), frame(), 0) == (
+        "1 component from 12,345 points. 1 iteration, cost 3.2500. Because."
+    )
+
+
+@pytest.mark.parametrize(
+    ("fitted", "n_hidden", "words"),
+    [
+        pytest.param(
+            result(random_mixture(2, 2, background_weight=0.25)), 0, "25% background", id="noise"
+        ),
+        pytest.param(result(NONE_LEFT), 0, "No component is left: lower", id="none left"),
+        pytest.param(
+            result(random_mixture(2001, 2)), 0, "Of 2,001 ellipses the 2,000", id="too many"
+        ),
+        pytest.param(result(random_mixture(2, 2)), 7, "7 hidden points left out", id="hidden"),
+        pytest.param(
+            result(random_mixture(2, 2), converged=False), 0, "not converged: raise", id="stopped"
+        ),
+    ],
+)
+def test_summary_tells_what_is_special(fitted: FitResult, n_hidden: int, words: str) -> None:
+    assert words in summary(fitted, frame(), n_hidden)
+    assert words not in summary(result(random_mixture(2, 2)), frame(), 0)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "ndim", "unit", "words"),
+    [
+        ("density", 2, "nm", "probability per nm²"),
+        ("expected_points", 3, "um", "expected points per µm³"),
+        ("log_density", 2, "pixel", "natural log of the probability per pixel²"),
+    ],
+)
+def test_unit_of_the_heatmap(quantity: str, ndim: int, unit: str, words: str) -> None:
+    assert words in heatmap_unit(quantity, frame(ndim, unit))

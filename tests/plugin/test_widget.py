@@ -1,0 +1,433 @@
+"""The widget in a viewer, with its worker replaced by one that a test drives by hand."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from magicgui.widgets import CheckBox
+from plugin.fakes import FakeFit, HandWorker
+
+from napari_sparse_gmm import parameters
+from napari_sparse_gmm.parameters import Parameter
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.widget import SparseGMMWidget
+
+DATA = np.random.default_rng(0).uniform(0, 100, (60, 2))
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit) -> list[HandWorker]:
+    """The workers that the widget has created, the latest last."""
+    created: list[HandWorker] = []
+
+    def create_worker(function: Callable[..., Any], work: Any, **_: Any) -> HandWorker:
+        created.append(HandWorker(function(work)))
+        return created[-1]
+
+    monkeypatch.setattr("napari_sparse_gmm.plugin.widget.create_worker", create_worker)
+    return created
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[[], Any]) -> Any:
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def widget(viewer: Any, workers: list[HandWorker]) -> SparseGMMWidget:
+    viewer.add_points(DATA, name="L", units="nm")
+    widget = SparseGMMWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    return widget
+
+
+def names(viewer: Any) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+def fit(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    widget.run_button.native.click()
+    workers[-1].finish()
+
+
+def test_defaults_ranges_and_tooltips_come_from_the_parameters(widget: SparseGMMWidget) -> None:
+    for parameter in vars(parameters).values():
+        field = isinstance(parameter, Parameter) and getattr(widget, parameter.name, None)
+        if not field:
+            continue
+        assert field.tooltip == parameter.help
+        if not isinstance(field, CheckBox):  # which shows its label as its text
+            assert field.label == parameter.label
+        if parameter.choices is not None:
+            assert field.choices == parameter.choices
+        if parameter.default is not None:
+            assert field.value == parameter.default
+
+
+def test_click_makes_the_layers_and_says_so(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    assert widget.run_button.enabled
+    assert not widget.cancel_button.enabled
+    widget.n_components.value = 12
+    widget.background.value = True
+    widget.run_button.native.click()
+    assert not widget.run_button.enabled
+    assert widget.cancel_button.enabled
+
+    workers[-1].finish()
+    assert names(viewer) == ["L density", "L", "L components"]
+    assert widget.run_button.enabled
+    assert not widget.cancel_button.enabled
+    assert widget.status.value.startswith("3 components from 60 points")
+    assert "A fake, for the tests." in widget.status.value  # why this engine
+    assert "probability per nm²" in widget.status.value
+    (given,) = fake_fit.parameters
+    assert given == {
+        "n_components": 12,
+        "sparsity": 20.0,
+        "prior": "sqrt",
+        "solver": "mm",
+        "background": True,
+        "covariance_floor": None,
+        "max_iter": 500,
+        "random_state": None,
+        "engine": "auto",
+        "device": "auto",
+    }
+
+
+def test_fields_that_may_be_automatic(
+    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+) -> None:
+    widget.random_state.value = 0
+    widget.covariance_floor.value = 2.5
+    widget.run()
+    workers[-1].finish()
+    assert fake_fit.parameters[0]["random_state"] == 0
+    assert fake_fit.parameters[0]["covariance_floor"] == 2.5
+
+
+def test_progress_bar_shows_the_step(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(2)
+    assert widget.progress.max == 500
+    assert widget.progress.native.format() == "Iteration 0: cost 9.0000, 3 components left"
+
+
+def test_second_run_updates_in_place(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    fit(widget, workers)
+    made = list(viewer.layers)
+    fake_fit.components = 5
+    fit(widget, workers)
+    assert list(viewer.layers) == made
+    assert viewer.layers["L components"].nshapes == 5
+
+
+def test_cancel_leaves_the_layers_and_brings_back_the_button(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(3)
+    widget.cancel_button.native.click()
+    assert not widget.cancel_button.enabled
+    workers[-1].finish()
+    assert names(viewer) == ["L"]
+    assert widget.status.value == messages.CANCELLED
+    assert widget.run_button.enabled
+    assert fake_fit.closed
+    fit(widget, workers)
+    assert "L density" in names(viewer)
+
+
+def test_click_while_busy_does_nothing(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    widget.run()
+    widget.run()
+    assert len(workers) == 1
+
+
+def test_failure_is_told_and_the_button_comes_back(
+    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+) -> None:
+    fake_fit.error = RuntimeError("no luck")
+    fit(widget, workers)
+    assert widget.status.value == "The fit failed with RuntimeError: no luck"
+    assert widget.run_button.enabled
+
+
+def test_refusal_is_told_and_the_button_comes_back(
+    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit, viewer: Any
+) -> None:
+    fake_fit.error = ValueError("Give it more points.")
+    fit(widget, workers)
+    assert widget.status.value == "Give it more points."
+    assert widget.run_button.enabled
+    assert names(viewer) == ["L"]
+
+
+def test_not_converged_is_a_result_with_a_remedy(
+    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit, viewer: Any
+) -> None:
+    fake_fit.converged = False
+    fit(widget, workers)
+    assert "not converged: raise “Iterations at most”" in widget.status.value
+    assert "L components" in names(viewer)
+
+
+def test_empty_layer(widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any) -> None:
+    viewer.add_points(name="empty", ndim=2)
+    widget.points.value = viewer.layers["empty"]
+    widget.run_button.native.click()
+    assert "shows no points" in widget.status.value
+    assert workers == []
+    assert widget.run_button.enabled
+
+
+def test_without_points_there_is_nothing_to_run(viewer: Any, workers: list[HandWorker]) -> None:
+    widget = SparseGMMWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    assert not widget.run_button.enabled
+    assert widget.status.value == messages.NO_POINTS
+    viewer.add_image(np.zeros((4, 4)))
+    assert not widget.run_button.enabled
+    viewer.add_points(DATA, name="late")
+    assert widget.points.value.name == "late"
+    assert widget.run_button.enabled
+    assert widget.status.value == ""
+
+
+def test_chosen_layer_stays_chosen_under_a_new_name(widget: SparseGMMWidget, viewer: Any) -> None:
+    second = viewer.add_points(DATA, name="second")
+    widget.points.value = second
+    second.name = "renamed"
+    assert widget.points.value == second
+    assert widget.points.current_choice == "renamed"
+
+
+def test_opens_on_the_selected_layer(viewer: Any, workers: list[HandWorker]) -> None:
+    viewer.add_points(DATA, name="first")
+    viewer.add_points(DATA, name="second")
+    viewer.layers.selection.active = viewer.layers["second"]
+    assert SparseGMMWidget(viewer).points.value.name == "second"
+
+
+def test_time_axis_asks(widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any) -> None:
+    data = np.random.default_rng(0).uniform(0, 9, (50, 3))
+    viewer.add_points(data, name="movie", axis_labels=("t", "y", "x"))
+    widget.points.value = viewer.layers["movie"]
+    assert not widget.run_button.enabled
+    assert widget.axes.value is None
+    assert "has the axes t, y, x: choose which" in widget.status.value
+    widget.axes.value = "y, x"
+    assert widget.run_button.enabled
+    fit(widget, workers)
+    assert viewer.layers["movie density"].ndim == 2
+    assert "Points of all t are taken together." in widget.status.value
+
+
+def test_labels_given_later_are_followed(widget: SparseGMMWidget, viewer: Any) -> None:
+    layer = viewer.add_points(np.zeros((5, 3)), name="3D")
+    widget.points.value = layer
+    assert widget.run_button.enabled
+    layer.axis_labels = ("t", "y", "x")
+    assert not widget.run_button.enabled
+
+
+# napari's thumbnail of such points
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_coordinates_that_are_no_numbers(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, bad: float
+) -> None:
+    layer = viewer.add_points(DATA.copy(), name="bad")
+    layer.data[3, 1] = bad
+    widget.points.value = layer
+    widget.run_button.native.click()
+    assert "1 of the 60 points of layer 'bad'" in widget.status.value
+    assert widget.run_button.enabled
+    assert workers == []
+
+
+def test_widget_is_let_go_with_its_dock(viewer: Any, workers: list[HandWorker]) -> None:
+    viewer.add_points(DATA, name="L")
+    widget = SparseGMMWidget(viewer)
+    dock = viewer.window.add_dock_widget(widget)
+    fit(widget, workers)
+    reference = weakref.ref(widget)
+    dock.destroyOnClose()
+    workers.clear()
+    del widget, dock
+    gc.collect()
+    assert reference() is None
+
+
+def test_two_axes_leave_no_choice(widget: SparseGMMWidget, viewer: Any) -> None:
+    assert widget.axes.native.parentWidget().isHidden()
+    viewer.add_points(np.zeros((5, 3)), name="3D")
+    widget.points.value = viewer.layers["3D"]
+    assert not widget.axes.native.parentWidget().isHidden()
+    assert widget.axes.value == "z, y, x"
+    assert widget.longest_side.value == 128  # as many as suit a volume
+    widget.points.value = viewer.layers["L"]
+    assert widget.longest_side.value == 512
+
+
+def test_volume(widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any) -> None:
+    viewer.add_points(np.random.default_rng(0).uniform(0, 9, (50, 3)), name="V", scale=(2, 1, 1))
+    widget.points.value = viewer.layers["V"]
+    widget.longest_side.value = 20
+    fit(widget, workers)
+    assert viewer.layers["V density"].data.ndim == 3
+    assert viewer.layers["V components"].ndim == 3
+    assert "switch to the 3D view" in widget.status.value
+
+
+def test_sparsity_belongs_to_its_prior(widget: SparseGMMWidget) -> None:
+    for prior, enabled in (("mml", False), ("sqrt", True), ("none", False)):
+        widget.prior.value = prior
+        assert widget.sparsity.enabled is enabled
+
+
+def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any) -> None:
+    assert widget.pixel_size.native.suffix() == " nm"
+    viewer.add_points(DATA * 1e-9, name="m", units="m")
+    widget.points.value = viewer.layers["m"]
+    assert widget.pixel_size.native.suffix() == " m"
+    widget.pixel_size.value = 2e-9
+    assert widget.pixel_size.value == 2e-9
+
+
+@pytest.fixture
+def redraw(widget: SparseGMMWidget, workers: list[HandWorker]) -> Callable[[], None]:
+    """Let the delay pass after which changed fields are drawn, and the drawing finish."""
+
+    def pass_delay() -> None:
+        assert widget._redraw_timer.isActive()
+        widget._redraw_timer.stop()
+        widget._redraw()
+        if not workers[-1].done:
+            workers[-1].finish()
+
+    return pass_delay
+
+
+def test_fields_of_the_picture_need_no_new_fit(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    redraw: Callable[[], None],
+) -> None:
+    widget.longest_side.value = 40
+    fit(widget, workers)
+    image, shapes = viewer.layers["L density"], viewer.layers["L components"]
+    density, corners = image.data.copy(), shapes.data[0].copy()
+
+    widget.quantity.value = "expected_points"
+    redraw()
+    np.testing.assert_allclose(image.data, 60 * density, rtol=1e-4, atol=1e-30)
+    assert "expected points per nm²" in widget.status.value
+    widget.longest_side.value = 20
+    redraw()
+    assert max(image.data.shape) == 20
+    widget.pixel_size.value = 5.0
+    redraw()
+    np.testing.assert_allclose(image.scale, 5.0)
+    widget.coverage.value = 50.0
+    redraw()
+    assert np.ptp(shapes.data[0], axis=0) == pytest.approx(
+        np.ptp(corners, axis=0) * np.sqrt(np.log(2) / np.log(20)), rel=1e-3
+    )
+    assert len(fake_fit.parameters) == 1
+
+
+def test_redraw_that_is_refused_is_not_tried_again(
+    widget: SparseGMMWidget, workers: list[HandWorker], redraw: Callable[[], None]
+) -> None:
+    fit(widget, workers)
+    widget.pixel_size.value = 0.001
+    redraw()
+    assert "choose a larger pixel size" in widget.status.value
+    n_workers = len(workers)
+    redraw()
+    assert len(workers) == n_workers
+    widget.pixel_size.value = 1.0
+    redraw()
+    assert widget.status.value.startswith("3 components")
+
+
+def test_fields_changed_during_a_fit_are_drawn_after_it(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, redraw: Callable[[], None]
+) -> None:
+    widget.run()
+    widget.longest_side.value = 33
+    workers[-1].finish()
+    assert max(viewer.layers["L density"].data.shape) == 512
+    redraw()
+    assert max(viewer.layers["L density"].data.shape) == 33
+
+
+def test_layer_removed_during_its_fit(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget.run()
+    workers[-1].step(2)
+    viewer.layers.remove("L")
+    workers[-1].finish()
+    assert names(viewer) == []
+    assert widget._job is None
+    assert widget.status.value == messages.layer_removed("L")
+
+
+def test_layer_removed_when_its_result_is_on_the_way(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.add_points(DATA, name="other")
+    widget.points.value = viewer.layers["L"]
+    widget.run()
+    outcome = workers[-1].result()
+    viewer.layers.remove("L")
+    workers[-1].returned.emit(outcome)
+    workers[-1].finished.emit()
+    assert names(viewer) == ["other"]
+    assert widget.run_button.enabled
+
+
+def test_cancelled_when_the_result_is_on_the_way(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget.run()
+    outcome = workers[-1].result()
+    widget.cancel_button.native.click()
+    workers[-1].returned.emit(outcome)
+    workers[-1].finished.emit()
+    assert names(viewer) == ["L"]
+    assert widget.status.value == messages.CANCELLED
+
+
+def test_other_layer_removed_during_a_fit(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.add_points(DATA, name="other")
+    widget.points.value = viewer.layers["L"]
+    widget.run()
+    viewer.layers.remove("other")
+    workers[-1].finish()
+    assert "L density" in names(viewer)
+
+
+def test_points_are_untouched(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    points = viewer.layers["L"]
+    before = (points.data.copy(), points.scale.copy(), points.features.copy(), points.metadata)
+    fit(widget, workers)
+    np.testing.assert_array_equal(points.data, before[0])
+    np.testing.assert_array_equal(points.scale, before[1])
+    assert points.features.equals(before[2])
+    assert points.metadata == before[3]

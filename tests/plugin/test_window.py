@@ -1,0 +1,202 @@
+"""The whole plugin in a viewer: its manifest, a real thread, real fits."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from plugin.fakes import FakeFit
+from pytestqt.qtbot import QtBot
+
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.widget import SparseGMMWidget
+from napari_sparse_gmm.samples import smlm_clusters
+
+PLUGIN, WIDGET = "napari-sparse-gmm", "Sparse GMM density"
+DATA = Path(__file__).parents[3] / "shared" / "data"
+LONG = 60_000  # milliseconds; for a fit on a machine that is busy with other things
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[[], Any]) -> Any:
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def widget(viewer: Any) -> SparseGMMWidget:
+    viewer.add_points(np.random.default_rng(0).normal(size=(80, 2)), name="L")
+    return viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
+
+
+def start(widget: SparseGMMWidget, qtbot: QtBot) -> None:
+    """Click Run on a fit that goes on until it is stopped, and wait until it is in the middle."""
+    widget.run_button.native.click()
+    with qtbot.waitSignal(widget._job.worker.yielded, timeout=LONG):
+        pass
+
+
+def wait(widget: SparseGMMWidget, qtbot: QtBot) -> None:
+    """Wait until the signals of the work's end have come through."""
+    qtbot.waitUntil(lambda: widget._job is None, timeout=LONG)
+
+
+def run(widget: SparseGMMWidget, qtbot: QtBot) -> None:
+    widget.run_button.native.click()
+    wait(widget, qtbot)
+
+
+@pytest.mark.parametrize("key", ["spiral", "smlm_clusters", "nuclei_3d"])
+def test_sample_is_fitted_from_its_menu_entry(viewer: Any, qtbot: QtBot, key: str) -> None:
+    (points,) = viewer.open_sample(PLUGIN, key)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    assert widget.points.value.name == points.name
+    widget.max_iter.value = 20
+    widget.longest_side.value = 32
+    run(widget, qtbot)
+    assert f"{points.name} density" in viewer.layers, widget.status.value
+    components = viewer.layers[f"{points.name} components"]
+    assert components.nshapes >= 1
+    assert components.units == points.units
+    # Every component has its centre among the points.
+    extent = points.data.min(0) * points.scale, points.data.max(0) * points.scale
+    means = components.features[[f"mean_{axis}" for axis in points.axis_labels]]
+    assert ((means >= extent[0]) & (means <= extent[1])).all(axis=None)
+
+
+def test_clusters_of_the_sample_are_found(viewer: Any, qtbot: QtBot) -> None:
+    viewer.open_sample(PLUGIN, "smlm_clusters")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    widget.background.value = True
+    widget.sparsity.value = 4.0
+    widget.random_state.value = 0
+    run(widget, qtbot)
+    means = viewer.layers["smlm_clusters components"].features[["mean_y", "mean_x"]].to_numpy()
+    sample = smlm_clusters()
+    clusters = [sample.points[sample.features["truth"] == label] for label in range(1, 21)]
+    # Means put at random would hit 0 or 1 of the 20.
+    hits = [
+        np.linalg.norm(means - points.mean(0), axis=1).min() < np.sqrt(points.var(0).mean())
+        for points in clusters
+    ]
+    assert sum(hits) >= 10
+
+
+@pytest.mark.skipif(
+    not DATA.exists() and os.environ.get("CI") != "true", reason="the shared data are not here"
+)
+def test_localizations_of_a_microscope(viewer: Any, qtbot: QtBot) -> None:
+    """FGFR1 on MCF7 cells: cancel in mid-fit, run, and run again in place."""
+    table = np.genfromtxt(DATA / "fgfr1_mcf7" / "FGFR1_MCF7_AF647_1.csv", delimiter=",", names=True)
+    data = np.stack([table["y"], table["x"]], axis=1)
+    points = viewer.add_points(data, name="FGFR1", units="nm", rotate=20, scale=(2, 1))
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    widget.background.value = True
+    widget.sparsity.value = 5.0
+    widget.n_components.value = 60
+    widget.random_state.value = 0
+
+    start(widget, qtbot)
+    widget.cancel_button.native.click()
+    wait(widget, qtbot)
+    assert widget.status.value == messages.CANCELLED
+    assert len(viewer.layers) == 1
+
+    run(widget, qtbot)
+    image, shapes = viewer.layers["FGFR1 density"], viewer.layers["FGFR1 components"]
+    first = shapes.nshapes
+    assert 5 < first <= 60
+    # The heatmap is under the points: brighter there than over the field.
+    pixels = np.array([image.world_to_data(points.data_to_world(point)) for point in data])
+    at_points = image.data[tuple(np.rint(pixels).astype(int).T)]
+    assert at_points.mean() > 2 * image.data.mean()
+
+    widget.sparsity.value = 30.0
+    run(widget, qtbot)
+    assert viewer.layers["FGFR1 components"] is shapes or len(viewer.layers) == 3
+    assert shapes.nshapes < first
+
+
+def test_cancel_in_mid_fit(widget: SparseGMMWidget, qtbot: QtBot, fake_fit: FakeFit) -> None:
+    fake_fit.endless = True
+    start(widget, qtbot)
+    widget.cancel_button.native.click()
+    wait(widget, qtbot)
+    assert widget.status.value == messages.CANCELLED
+    assert widget.run_button.enabled
+    assert fake_fit.closed
+    fake_fit.endless = False
+    run(widget, qtbot)
+    assert widget.status.value.startswith("3 components")
+
+
+def test_runtime_error_in_the_thread(
+    widget: SparseGMMWidget, qtbot: QtBot, fake_fit: FakeFit
+) -> None:
+    fake_fit.error = RuntimeError("out of luck")
+    run(widget, qtbot)
+    assert widget.status.value == "The fit failed with RuntimeError: out of luck"
+    assert widget.run_button.enabled
+    shown = notification_manager.records.pop()
+    assert "out of luck" in shown.message  # with its traceback, for a report
+
+
+def test_warning_in_the_thread_is_no_notification(
+    widget: SparseGMMWidget, qtbot: QtBot, fake_fit: FakeFit
+) -> None:
+    import warnings
+
+    from napari_sparse_gmm.engines import EngineFallbackWarning
+
+    fake_fit.on_step = lambda _: warnings.warn("slow", EngineFallbackWarning, stacklevel=1)
+    before = len(notification_manager.records)
+    run(widget, qtbot)
+    assert len(notification_manager.records) == before
+
+
+def test_layer_removed_in_mid_fit(
+    widget: SparseGMMWidget, viewer: Any, qtbot: QtBot, fake_fit: FakeFit
+) -> None:
+    fake_fit.endless = True
+    start(widget, qtbot)
+    viewer.layers.remove("L")
+    wait(widget, qtbot)
+    assert widget.status.value == messages.layer_removed("L")
+    assert not widget.run_button.enabled  # nothing left to run on
+    viewer.add_points(np.eye(2))
+    assert widget.run_button.enabled
+
+
+def test_viewer_closed_in_mid_fit(
+    make_napari_viewer: Callable[[], Any], qtbot: QtBot, fake_fit: FakeFit
+) -> None:
+    fake_fit.endless = True
+    viewer = make_napari_viewer()
+    viewer.add_points(np.eye(2) * 5, name="L")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    start(widget, qtbot)
+    viewer.close()
+    wait(widget, qtbot)
+    qtbot.wait(50)  # what is still on its way arrives at no widget
+    assert fake_fit.closed
+
+
+def test_opening_the_widget_imports_no_engine() -> None:
+    """napari starts no slower for the plugin: torch and the like come with the first fit."""
+    code = f"""
+import sys, napari
+viewer = napari.Viewer(show=False)
+viewer.open_sample("{PLUGIN}", "smlm_clusters")
+viewer.window.add_plugin_dock_widget("{PLUGIN}", "{WIDGET}")
+heavy = {{"torch", "pykeops", "keopscore", "sklearn"}} & set(sys.modules)
+print("imported:", sorted(heavy))
+"""
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert "imported: []" in done.stdout, done.stdout + done.stderr

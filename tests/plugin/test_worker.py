@@ -1,0 +1,188 @@
+"""The work as plain generators: no Qt, no napari."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles import random_mixture
+from plugin.fakes import FakeFit
+
+from napari_sparse_gmm import parameters
+from napari_sparse_gmm.plugin import worker
+from napari_sparse_gmm.plugin.worker import (
+    FitFailed,
+    FitRequest,
+    FitResult,
+    HeatmapChoice,
+    Progress,
+    Refusal,
+    draw,
+    fit,
+)
+from napari_sparse_gmm.shapes.grid import heatmap
+
+CHOICE = HeatmapChoice("density", 24, None, engine="torch", device="cpu")
+
+
+@pytest.fixture
+def request_() -> FitRequest:
+    points = np.random.default_rng(0).uniform(0, 100, (300, 2))
+    settings = {
+        parameters.N_COMPONENTS.name: 8,
+        parameters.MAX_ITER.name: 50,
+        parameters.ENGINE.name: "torch",
+        parameters.DEVICE.name: "cpu",
+        parameters.RANDOM_STATE.name: 0,
+    }
+    return FitRequest(points, settings, CHOICE)
+
+
+def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
+    """What a generator yields, and what it returns."""
+    yielded = []
+    while True:
+        try:
+            yielded.append(next(work))
+        except StopIteration as stop:
+            return yielded, stop.value
+
+
+def test_fit_returns_the_mixture_and_its_heatmap(request_: FitRequest) -> None:
+    _, result = run(fit(request_))
+    assert isinstance(result, FitResult)
+    assert 1 <= result.mixture.n_components <= 8
+    assert result.n_points == 300
+    assert result.n_iter <= 50
+    assert result.engine_reason
+    grid = result.heatmap.grid
+    assert max(grid.shape) == 24
+    expected = result.mixture.density(grid.coordinates(np.argwhere(np.ones(grid.shape))))
+    np.testing.assert_allclose(result.heatmap.values.ravel(), expected, rtol=1e-3)
+
+
+def test_parameters_reach_the_estimator(request_: FitRequest, fake_fit: FakeFit) -> None:
+    run(fit(request_))
+    assert fake_fit.parameters == [request_.parameters]
+
+
+def test_progress_shows_iteration_cost_and_components(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    yielded, _ = run(fit(request_))
+    step = next(p for p in yielded if p.text.startswith("Iteration 3"))
+    assert step == Progress(3, 50, "Iteration 3: cost 6.0000, 3 components left")
+
+
+def test_yields_are_throttled(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def tick(_: int) -> None:
+        nonlocal now
+        now += 0.01  # seconds a step
+
+    fake_fit.n_steps, fake_fit.on_step = 100, tick
+    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    yielded, _ = run(fit(request_))
+    steps = [p.value for p in yielded if p.text.startswith("Iteration")]
+    assert len(steps) in (20, 21, 17, 18)  # a second, one each 50 ms, or 60 by round-off
+    assert np.diff(steps).min() >= 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("broken"), KeyError("broken"), np.linalg.LinAlgError("broken")],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_arrives_as_one_that_is_no_runtime_error(
+    request_: FitRequest, fake_fit: FakeFit, error: Exception
+) -> None:
+    fake_fit.error = error
+    with pytest.raises(FitFailed, match=rf"The fit failed with {type(error).__name__}: .*broken"):
+        run(fit(request_))
+    assert not issubclass(FitFailed, RuntimeError)
+    assert fake_fit.closed
+
+
+def test_out_of_memory_has_a_remedy(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.error = MemoryError()
+    with pytest.raises(FitFailed, match="ran out of memory: choose fewer"):
+        run(fit(request_))
+
+
+def test_wrong_input_is_refused_in_the_words_of_the_estimator(
+    request_: FitRequest, fake_fit: FakeFit
+) -> None:
+    fake_fit.error = ValueError("Give it more points.")
+    assert run(fit(request_))[1] == Refusal("Give it more points.")
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        pytest.param(np.zeros((1, 2)), "minimum of 2", id="one point"),
+        pytest.param(np.ones((50, 2)), "one place", id="all points equal"),
+    ],
+)
+def test_points_without_a_density_are_refused(
+    request_: FitRequest, points: np.ndarray, words: str
+) -> None:
+    _, refusal = run(fit(replace(request_, points=points)))
+    assert isinstance(refusal, Refusal)
+    assert words in refusal.sentence
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param(np.arange(10.0).reshape(5, 2) ** 2, id="fewer points than components"),
+        pytest.param(np.stack([np.arange(60.0)] * 2, axis=1), id="all on a line"),
+        pytest.param(np.random.default_rng(0).normal(size=(99, 2)) + 1e9, id="around 1e9"),
+        pytest.param(np.random.default_rng(0).normal(size=(99, 2)) * 1e-9, id="nanometres in m"),
+    ],
+)
+def test_odd_points_have_a_density(request_: FitRequest, points: np.ndarray) -> None:
+    _, result = run(fit(replace(request_, points=points)))
+    assert isinstance(result, FitResult)
+    assert np.isfinite(result.heatmap.values).all()
+    assert result.heatmap.values.max() > 0
+
+
+def test_absurd_pixel_size_is_refused_before_the_fit(
+    request_: FitRequest, fake_fit: FakeFit
+) -> None:
+    _, refusal = run(fit(replace(request_, heatmap=HeatmapChoice("density", 24, 1e-6))))
+    assert isinstance(refusal, Refusal)
+    assert "larger pixel size" in refusal.sentence
+    assert fake_fit.parameters == []
+
+
+def test_closing_the_work_closes_the_fit(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.endless = True
+    work = fit(request_)
+    while not next(work).text.startswith("Iteration"):
+        pass
+    assert not fake_fit.closed
+    work.close()
+    assert fake_fit.closed
+
+
+@pytest.mark.parametrize("quantity", parameters.QUANTITY.choices)
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+def test_heatmap_in_slabs_is_the_whole_heatmap(
+    quantity: str, n_dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_SLAB", 200)
+    mixture = random_mixture(3, n_dimensions)
+    box = np.array([[0.0] * n_dimensions, [10.0, 7.0, 5.0][:n_dimensions]])
+    choice = HeatmapChoice(quantity, 17, None, engine="torch", device="cpu")
+    yielded, drawn = run(draw(mixture, box, 40, choice))
+    assert len(yielded) > 1
+    grid = choice.grid(box)
+    assert drawn.values.shape == grid.shape
+    whole = heatmap(mixture, grid, quantity, n_points=40, engine="torch", device="cpu")
+    np.testing.assert_allclose(drawn.values, whole, rtol=1e-4, atol=1e-30)
