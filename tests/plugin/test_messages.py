@@ -39,6 +39,12 @@ def test_plain_summary() -> None:
         ),
         pytest.param(result(NONE_LEFT), 0, "No component is left: lower", id="none left"),
         pytest.param(
+            result(random_mixture(2, 2, background_weight=0.95)),
+            0,
+            "points went to the background: lower Sparsity",
+            id="nearly none left",
+        ),
+        pytest.param(
             result(random_mixture(2001, 2)), 0, "Of 2,001 ellipses the 2,000", id="too many"
         ),
         pytest.param(result(random_mixture(2, 2)), 7, "7 hidden points left out", id="hidden"),

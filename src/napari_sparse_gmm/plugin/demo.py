@@ -1,21 +1,45 @@
 """The main job in a window: the demo of the command line where there is a display."""
 
+from pathlib import Path
+
 import napari
+from qtpy.QtCore import QTimer
+
+from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT
 
 PLUGIN = "napari-sparse-gmm"
 WIDGET = "Sparse GMM density"
 
+# From the end of the fit until its layers are on the screen.
+_DRAWN_AFTER = 1000  # milliseconds
 
-def show_demo() -> None:
-    """Open napari with simulated localizations, fit them, and stay until it is closed."""
+
+def show_demo(screenshot: Path | None = None) -> None:
+    """Open napari with simulated localizations, fit them, and stay until it is closed.
+
+    With `screenshot`, a PNG file to write, the window is pictured when the fit is shown, and
+    closes: for a screen that nobody sees.
+    """
     viewer = napari.Viewer(title="napari-sparse-gmm demo")
+    viewer.window.resize(1400, 900)
     viewer.open_sample(PLUGIN, "smlm_clusters")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    # With a background, little sparsity is enough: the scattered points need no components.
-    widget.background.value = True
-    widget.sparsity.value = 4.0
-    widget.random_state.value = 0
+    for name, value in SMLM_CLUSTERS_FIT.items():
+        getattr(widget, name).value = value
     # The canvas got its final size, beside the dock, only after the points were opened.
     viewer.layers.events.inserted.connect(lambda: viewer.reset_view())
+
+    def take() -> None:
+        if not widget.run_button.enabled:  # the fit is not over
+            return
+        timer.stop()
+        viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
+        viewer.close()
+
+    timer = QTimer()
+    timer.setInterval(_DRAWN_AFTER)
+    timer.timeout.connect(take)
     widget.run()
+    if screenshot is not None:
+        timer.start()
     napari.run()

@@ -21,6 +21,11 @@ def summary(result: FitResult, frame: Frame, n_hidden: int) -> str:
         parts.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
     if k == 0:
         parts.append("No component is left: lower Sparsity to keep some.")
+    elif background > 0.9:
+        parts.append(
+            "Nearly all points went to the background: lower Sparsity, or start from more "
+            "Components, to keep smaller clusters."
+        )
     if k > MAX_ELLIPSES:
         parts.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of largest weight are drawn.")
     if len(frame.axes) == 3:
