@@ -16,8 +16,6 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_sparse_gmm.plugin.widget import SparseGMMWidget
-
 N_POINTS, N_COMPONENTS = 1_000_000, 300
 
 

@@ -9,6 +9,7 @@ from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitSettings, Prior, fit_steps
 from napari_sparse_gmm.fitting.initial import box_side
 from napari_sparse_gmm.fitting.mm import raise_eigenvalues
+from napari_sparse_gmm.samples import smlm_clusters
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,15 +91,19 @@ def test_separate_clusters_are_found_without_being_counted(prior, n_dimensions):
     rng = np.random.default_rng(0)
     centres = 10.0 * np.indices((2,) * n_dimensions).reshape(n_dimensions, -1).T
     points = np.concatenate([rng.normal(c, 0.5, (300, n_dimensions)) for c in centres])
-    n_start = 20 if prior == "sqrt" else 10
-    model = SparseGaussianMixture(n_start, prior=prior, max_iter=2000, random_state=0).fit(points)
-    told = SparseGaussianMixture(prior=prior, init=centres).fit(points)
-    if prior == "sqrt":  # its s / M is another with another start
-        assert (model.weights_ > 0.02).sum() == len(centres)
-    else:
-        assert model.cost_ <= told.cost_ + 1e-6
+    model = SparseGaussianMixture(20, prior=prior, max_iter=2000, random_state=0).fit(points)
+    assert (model.weights_ > 0.02).sum() == len(centres)
     nearest = np.linalg.norm(model.means_[:, None] - centres, axis=2).min(0)
     assert nearest.max() < 0.3
+
+
+def test_message_length_counts_clusters_in_noise_whatever_the_start():
+    sample = smlm_clusters()
+    for n_start in (30, 60):
+        model = SparseGaussianMixture(n_start, prior="mml", background=True, random_state=0)
+        model.fit(sample.points)
+        assert 14 <= model.n_components_ <= 22  # 20 clusters, of which some overlap
+        assert model.background_weight_ == pytest.approx(0.5, abs=0.12)
 
 
 def test_background_takes_the_scattered_points():

@@ -1,15 +1,20 @@
-"""Minimum message length (Figueiredo & Jain, IEEE TPAMI 24(3), 2002, eq. 15).
+"""Minimum message length: how many components, without a knob.
 
 The message that tells the points and the mixture costs, beside the negative
-log-likelihood and for each component of T = D + D (D + 1) / 2 free parameters,
+log-likelihood, for each component of T = D + D (D + 1) / 2 free parameters
 
-    T/2 log(n W_j / 12) + 1/2 log(n / 12) + (T + 1) / 2    nats.
+    T/2 log(n W_j) + 1/2 log(n)    nats:
 
-No knob: components that do not pay for their description go. The first term is the
-length of the parameters, told to the precision that n W_j points allow. The formula is
-made for many points: under 12 a length would be negative, and without end as W_j goes
-to 0. So a component has the weight of 12 points at least, and that one is better away
-altogether is for the moves to find out, by the cost.
+its parameters to the precision that its own n W_j points allow, and its weight. A
+component that does not pay for its description goes. The steps are those of Figueiredo
+& Jain (IEEE TPAMI 24(3), 2002, eq. 17), the constants of the earlier criterion of
+Figueiredo, Leitao & Jain (EMMCVPR 1999), which do without the later paper's
+log(n W_j / 12): by 12, a needle through a dozen scattered points pays for itself, and
+in localizations with a background there are many.
+
+Under 12 points, where the later formula would have a negative length, no component is
+described: none weighs less. That one is better away altogether is for the moves to find
+out, by the cost.
 """
 
 from dataclasses import dataclass
@@ -19,7 +24,7 @@ import numpy as np
 from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
 
-# Points at which the length of a parameter is 0.
+# The smallest weight of a component, in points.
 _LEAST = 12.0
 
 
@@ -48,7 +53,7 @@ class MessageLengthPrior(Prior):
     def penalty(self, weights: FloatArray, total: float) -> float:
         t = self.n_parameters
         points = total * np.maximum(weights, self._least(total))
-        each = 0.5 * t * np.log(points / 12) + 0.5 * np.log(total / 12) + 0.5 * (t + 1)
+        each = 0.5 * t * np.log(points) + 0.5 * np.log(total)
         return float(each.sum() / total)
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
