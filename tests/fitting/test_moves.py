@@ -62,6 +62,15 @@ def test_only_near_components_are_merged():
     assert [len(list(merges(mixture))) for mixture in (apart, near)] == [0, 1]
 
 
+def test_components_in_one_place_are_merged():
+    same = GaussianMixture([0.3, 0.3, 0.4], [[1.0, 2.0]] * 3, [np.eye(2)] * 3)
+    proposals = list(merges(same))
+    assert len(proposals) == 3
+    for merged in proposals:
+        assert merged.n_components == 2
+        np.testing.assert_allclose(merged.covariances, [np.eye(2)] * 2)
+
+
 def test_every_seed_of_the_spiral_ends_as_low():
     points = tutorial_spiral(2000)
     costs = [

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -19,7 +21,8 @@ Descent = Callable[[Problem, Evaluated, float], Iterator[Evaluated]]
 _TRIAL_STEPS = 20
 _TRIALS = 8
 
-# Squared Mahalanobis distance up to which two components may be one.
+# Components that may be one with another: its nearest, up to a squared Mahalanobis distance.
+_NEIGHBOURS = 5
 _NEAR = 16.0
 
 
@@ -60,13 +63,24 @@ def deletions(problem: Problem, state: Evaluated) -> Iterator[GaussianMixture]:
 
 def merges(mixture: GaussianMixture) -> Iterator[GaussianMixture]:
     """Mixtures with two near components as one of the same moments; the nearest first."""
-    j, k = np.triu_indices(mixture.n_components, 1)
+    if mixture.n_components < 2:
+        return
+    j, k = _neighbours(mixture.means)
     pooled = 0.5 * (mixture.covariances[j] + mixture.covariances[k])
     difference = mixture.means[k] - mixture.means[j]
     distance = (difference * np.linalg.solve(pooled, difference[:, :, None])[:, :, 0]).sum(1)
     for pair in np.argsort(distance)[:_TRIALS]:
         if distance[pair] < _NEAR:
             yield _merged(mixture, j[pair], k[pair])
+
+
+def _neighbours(means: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs j < k of which one is among the nearest of the other: at most 5 K, not K^2 / 2."""
+    n = min(_NEIGHBOURS + 1, len(means))
+    nearest = cKDTree(means).query(means, n)[1]  # (K, n), each with itself among them
+    pairs = np.stack([np.repeat(np.arange(len(means)), n), nearest.ravel()], axis=1)
+    j, k = np.unique(np.sort(pairs, axis=1), axis=0).T
+    return j[j < k], k[j < k]
 
 
 def _merged(mixture: GaussianMixture, j: int, k: int) -> GaussianMixture:
