@@ -22,6 +22,11 @@ def fitted(points, **settings) -> SparseGaussianMixture:
         pytest.param(np.column_stack([np.arange(50.0), np.zeros(50)]), id="flat in one axis"),
         pytest.param(np.arange(60).reshape(-1, 2), id="integers"),
         pytest.param([[0.0, 0.0]] * 20 + [[1.0, 0.0]] * 20, id="two places"),
+        pytest.param(
+            np.repeat(np.random.default_rng(0).random((60, 2)), 2, axis=0)
+            + np.tile([[0.0], [1e-10]], (60, 2)),
+            id="saved twice with rounding",
+        ),
     ],
 )
 def test_scarce_points_give_a_finite_mixture(points, prior, background):
@@ -91,6 +96,20 @@ def test_weights_of_no_use_are_refused(weight, message):
         SparseGaussianMixture().fit(points, sample_weight=weight)
 
 
+def test_the_scale_of_the_weights_does_not_matter():
+    points = random_mixture(2, 2).sample(200, 0)[0]
+    plain, small = (
+        SparseGaussianMixture(5, random_state=0).fit(points, sample_weight=np.full(200, weight))
+        for weight in (1.0, 1e-8)
+    )
+    np.testing.assert_allclose(small.means_, plain.means_, rtol=1e-6)
+
+
+def test_a_start_of_other_dimensions_is_refused():
+    with pytest.raises(ValueError, match="start from has 3 dimensions, the points have 2"):
+        fitted(np.random.default_rng(0).normal(size=(20, 2)), init=random_mixture(2, 3))
+
+
 def test_points_of_weight_zero_do_not_count():
     points = random_mixture(2, 2).sample(200, 0)[0]
     weight = np.ones(200)
@@ -117,6 +136,9 @@ def test_points_of_weight_zero_do_not_count():
         ({"tol": "small"}, "tol must be a number"),
         ({"covariance_floor": -1.0}, "covariance_floor must be a number"),
         ({"n_init": 0}, "n_init must be an integer"),
+        ({"sparsity": float("inf")}, "sparsity must be a number"),
+        ({"covariance_floor": float("inf")}, "covariance_floor must be a number"),
+        ({"init": np.empty((0, 2))}, "init must be finite means"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )

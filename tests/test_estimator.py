@@ -13,6 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from napari_sparse_gmm import FitStep, GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.fitting import SOLVERS, FlatPrior
+from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.parameters import Parameter
 
 
@@ -111,6 +114,44 @@ def test_warm_start_goes_on_from_the_last_solution(points):
         first = model.fit(points).cost_
         assert model.fit(points).cost_history_[0] == pytest.approx(first, abs=1e-9)
     assert model.cost_ < first
+
+
+def test_warm_start_of_a_finished_fit_stays_where_it_is(points):
+    """M of the prior is that of the first start, not the components that it left."""
+    model = SparseGaussianMixture(10, random_state=0, warm_start=True).fit(points)
+    cost, k = model.cost_, model.n_components_
+    assert k < 10
+    model.fit(points)
+    assert model.cost_history_[0] == pytest.approx(cost, abs=1e-9)
+    assert model.n_components_ == k
+    assert model.cost_ == pytest.approx(cost, abs=1e-4)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_warm_start_has_the_background_that_is_asked_for(points, background):
+    model = SparseGaussianMixture(8, background=not background, random_state=0).fit(points)
+    model.set_params(background=background, warm_start=True).fit(points + 5.0)
+    assert (model.background_weight_ > 0) == background
+    if background:
+        np.testing.assert_allclose(model.mixture_.background_box[0], points.min(0) + 5.0)
+
+
+@pytest.mark.parametrize("solver", ["mm", "adam"])
+def test_a_background_box_that_points_lie_outside_of(points, solver):
+    box = np.stack([points.min(0), np.median(points, axis=0)])
+    start = GaussianMixture([0.7], [points.mean(0)], [np.cov(points.T)], 0.3, box)
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3)
+    state = next(SOLVERS[solver](problem, start, 1e-6))
+    assert state.cost == pytest.approx(-start.log_density(points).mean(), abs=1e-5)
+
+
+def test_a_cancelled_fit_leaves_a_fitted_estimator_as_it_was(points):
+    model = SparseGaussianMixture(3, random_state=0).fit(points)
+    before = model.predict(points)
+    steps = model.iter_fit(np.random.default_rng(0).normal(size=(50, 3)))
+    next(steps)
+    steps.close()
+    np.testing.assert_array_equal(model.predict(points), before)
 
 
 def test_more_starts_are_no_worse(points):

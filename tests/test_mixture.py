@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -87,8 +88,18 @@ def test_survives_json_to_the_last_digit():
         np.testing.assert_array_equal(getattr(again, name), getattr(mixture, name))
 
 
-def test_is_frozen():
+def test_background_alone_survives_json():
+    mixture = GaussianMixture([], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, [[0, 0], [2, 5]])
+    again = GaussianMixture.from_dict(json.loads(json.dumps(mixture.to_dict())))
+    assert again.means.shape == (0, 2)
+    assert again.density([[1.0, 1.0]])[0] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["made", "unpickled"])
+def test_is_frozen(copied):
     mixture = random_mixture(2, 2)
+    if copied:
+        mixture = pickle.loads(pickle.dumps(mixture))
     with pytest.raises(AttributeError):
         mixture.weights = np.array([1.0])
     with pytest.raises(ValueError, match="read-only"):

@@ -70,5 +70,5 @@ def fit_to_folder(
             engine_reason=estimator.engine_reason_,
         ),
     )
-    write_results(folder, model, points, grid, engine=estimator.engine, device=estimator.device)
+    write_results(folder, model, points, grid, engine=estimator.engine_, device=estimator.device)
     return estimator

@@ -15,12 +15,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from napari_sparse_gmm.engines import log_density
-from napari_sparse_gmm.fitting import SOLVERS, FitSettings, FitStep, Prior, fit_steps
-from napari_sparse_gmm.fitting.steps import FitResult
+from napari_sparse_gmm.fitting import (
+    SOLVERS,
+    FitResult,
+    FitSettings,
+    FitStep,
+    Prior,
+    fit_steps,
+)
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -63,11 +69,13 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Add a uniform background on the bounding box of the points.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
-        half the median distance between neighbouring points.
+        half the median distance between neighbouring points; in any case 1e-7 of the longest
+        side of the points.
     init : {"kmeans++", "random"}, array of shape (M, D), or GaussianMixture
         Start. "random": means uniform in the bounding box. For "random" and given means the
         standard deviation is 1/15 of the side of the unit box, the smallest power of two that
-        holds the points. A mixture is taken as it is.
+        holds the points. A mixture is taken as it is, with a background as `background` says;
+        M is then still `n_components`.
     n_init : int
         Number of starts; the solution of lowest cost is kept.
     max_iter : int
@@ -194,12 +202,15 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Yields each `FitStep`. When the generator is exhausted the estimator is fitted; closing
         it before leaves the estimator as it was. Arguments and errors are those of `fit`.
         """
-        points: FloatArray = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        points: FloatArray = check_array(
+            X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
+        )
         weight = None
         if sample_weight is not None:
             weight = self._check_weight(sample_weight, points)
             points, weight = points[weight > 0], weight[weight > 0]
         result = yield from fit_steps(points, self._settings(points.shape[1]), weight)
+        validate_data(self, X, skip_check_array=True)
         self._set_result(result)
 
     def fit_predict(
@@ -279,7 +290,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             values["init"] = self.mixture_
         elif not isinstance(self.init, str | GaussianMixture):
             means = np.asarray(self.init, dtype=np.float64)
-            if means.ndim != 2 or means.shape[1] != n_dimensions or not np.isfinite(means).all():
+            right = means.ndim == 2 and means.shape[1] == n_dimensions and len(means) > 0
+            if not right or not np.isfinite(means).all():
                 raise ValueError(
                     f"init must be finite means of shape (M, {n_dimensions}), not {means.shape}."
                 )
@@ -310,7 +322,7 @@ def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) ->
     """
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     right = isinstance(value, kinds) and not isinstance(value, bool)
-    if not right or not value >= (parameter.minimum or 0):
+    if not right or not (parameter.minimum or 0) <= value < np.inf:
         kind = "an integer" if integer else "a number"
         raise ValueError(
             f"{parameter.name} must be {kind} of at least {parameter.minimum}, not {value!r}."

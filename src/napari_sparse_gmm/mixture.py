@@ -239,6 +239,7 @@ class GaussianMixture:
         """Numbers and lists only, ready for JSON."""
         box = self.background_box
         return {
+            "n_dimensions": self.n_dimensions,
             "weights": self.weights.tolist(),
             "means": self.means.tolist(),
             "covariances": self.covariances.tolist(),
@@ -249,7 +250,24 @@ class GaussianMixture:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GaussianMixture":
         """The inverse of `to_dict`."""
-        return cls(**values)
+        d = values["n_dimensions"]
+        return cls(
+            values["weights"],
+            np.reshape(values["means"], (-1, d)),
+            np.reshape(values["covariances"], (-1, d, d)),
+            values["background_weight"],
+            values["background_box"],
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew, so that what comes out of a pickle is checked and frozen too.
+        return GaussianMixture, (
+            self.weights,
+            self.means,
+            self.covariances,
+            self.background_weight,
+            self.background_box,
+        )
 
     def _points(self, points: ArrayLike) -> FloatArray:
         x = np.asarray(points, dtype=np.float64)
@@ -264,9 +282,14 @@ class GaussianMixture:
     def _joint_log_density(self, x: FloatArray) -> FloatArray:
         """Log of each component's share of the density, background last, (N, K + 1)."""
         joint = np.empty((len(x), self.n_components + 1))
-        d_ij = x[:, None, :] - self.means  # (N, K, D)
-        z_ij = np.einsum("jkl,njk->njl", self.precision_factors, d_ij)  # (N, K, D)
-        joint[:, :-1] = self.log_amplitudes - 0.5 * np.einsum("njl,njl->nj", z_ij, z_ij)
+        distance = np.zeros((len(x), self.n_components))
+        d_ij = [x[:, k, None] - self.means[:, k] for k in range(self.n_dimensions)]  # (N, K) each
+        for row in range(self.n_dimensions):
+            y_ij = d_ij[row] * self.precision_factors[:, row, row]
+            for column in range(row):
+                y_ij += d_ij[column] * self.precision_factors[:, column, row]
+            distance += np.square(y_ij, out=y_ij)
+        joint[:, :-1] = self.log_amplitudes - 0.5 * distance
         joint[:, -1] = self.log_background_density
         if self.background_weight > 0 and self.background_box is not None:
             lower, upper = self.background_box

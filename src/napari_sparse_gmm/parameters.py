@@ -38,7 +38,7 @@ SPARSITY = Parameter(
     "sparsity",
     20.0,
     "Sparsity",
-    "How strongly small components are pushed out (prior 'sqrt' only). 0 keeps them all; "
+    "How strongly small components are pushed out (prior 'sqrt' only). 0 pushes none; "
     "a larger value leaves fewer and larger ones.",
     minimum=0.0,
     maximum=100.0,
@@ -52,7 +52,7 @@ PRIOR = Parameter(
     choice_labels={
         "sqrt": "Sparse weights (set by Sparsity)",
         "mml": "Minimum message length (automatic)",
-        "none": "None (keep all components)",
+        "none": "None (best likelihood)",
     },
 )
 SOLVER = Parameter(
@@ -69,7 +69,8 @@ BACKGROUND = Parameter(
     False,
     "Background",
     "Model points that belong to no cluster as a uniform background over the bounding box, "
-    "so that scattered points do not need components of their own.",
+    "so that scattered points do not need components of their own. The background is not "
+    "penalised: with it, choose a smaller Sparsity.",
 )
 COVARIANCE_FLOOR = Parameter(
     "covariance_floor",

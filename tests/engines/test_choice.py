@@ -77,3 +77,4 @@ def test_no_message_where_nothing_is_wrong():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choose_engine("auto", "auto", n_dimensions=3)
+        choose_engine("keops", "cpu", n_dimensions=3)

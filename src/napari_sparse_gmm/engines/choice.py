@@ -91,10 +91,10 @@ def choose_engine(
 
 
 def _working_keops(n_dimensions: int, device: str) -> type[Engine]:
-    """The KeOps engine, after it computed one expectation (and compiled what that needs)."""
+    """The KeOps engine, after it computed one expectation and compiled all that a fit needs."""
     from napari_sparse_gmm.engines.keops import KeOps
 
     origin = np.zeros((1, n_dimensions))
     mixture = GaussianMixture(np.ones(1), origin, np.eye(n_dimensions)[None])
-    KeOps(origin, device=device).expectation(mixture)
+    KeOps(origin, device=device).expectation(mixture, removal=True)
     return KeOps

@@ -163,14 +163,20 @@ class Engine(ABC):
                 values = torch.logaddexp(self.components_log_density(components), values)
             return values.double().cpu().numpy()
 
-    def _log_background(self, mixture: GaussianMixture) -> Tensor:
-        """Log of the background's density at each point, (N,)."""
-        out = torch.full((self.n_points,), mixture.log_background_density, dtype=self.dtype)
-        box = mixture.background_box
-        if box is not None and ((self.box[0] < box[0]) | (self.box[1] > box[1])).any():
+    def log_uniform_density(self, box: FloatArray) -> Tensor:
+        """Log of 1_B(x) / |B| at each point, (N,), for a box B (2, D)."""
+        value = -float(np.log(box[1] - box[0]).sum())
+        out = torch.full((self.n_points,), value, dtype=self.dtype)
+        if ((self.box[0] < box[0]) | (self.box[1] > box[1])).any():
             inside = ((self._points >= box[0]) & (self._points <= box[1])).all(1)
             out[torch.from_numpy(~inside)] = -torch.inf
         return out.to(self.device)
+
+    def _log_background(self, mixture: GaussianMixture) -> Tensor:
+        """Log of the background's density at each point, (N,)."""
+        if mixture.background_weight == 0 or mixture.background_box is None:
+            return torch.full_like(self.high[:, 0], -torch.inf)
+        return self.log_uniform_density(mixture.background_box) + np.log(mixture.background_weight)
 
     def _weighted_sum(self, values: Tensor, rows: slice) -> float:
         """sum_i omega_i values_i over a block of points, in float64."""

@@ -87,18 +87,20 @@ class KeOps(Engine):
         d = self.n_dimensions
         rows_of_factor, columns = torch.tril_indices(d, d, device=self.device)
         kernel = _kernel(kind, d)
-        call = partial(
-            kernel,
-            self.high[rows],
-            self.low[rows],
+        of_points = [self.high[rows], self.low[rows]]
+        of_components = [
             components.mean_high.contiguous(),
             components.mean_low.contiguous(),
             components.factor[:, rows_of_factor, columns].contiguous(),
             components.offset[:, None].contiguous(),
-            *(values[:, None].contiguous() for values in per_point),
-        )
-        first_use((kind, d, self.dtype, self.device), call)
-        out: Tensor = call()
+        ]
+        more = [values[:, None].contiguous() for values in per_point]
+
+        def call(some: slice) -> Tensor:
+            return kernel(*(x[some] for x in of_points), *of_components, *(x[some] for x in more))
+
+        first_use((kind, d, self.dtype, self.device), partial(call, slice(0, 1)))
+        out = call(slice(None))
         return out[:, 0] if kind == "log_density" else out
 
     def _calls(self, n_components: int) -> Iterator[slice]:

@@ -58,9 +58,9 @@ class _Parameters:
         self.w = self._leaf(np.log(shares))  # (K [+ 1],), the background last
         self.mu = self._leaf((start.means - engine.centre) / self.unit)  # (K, D)
         self.a = self._leaf(start.precision_factors * self.unit)  # (K, D, D)
-        self.log_volume: float | None = None
+        self.uniform: Tensor | None = None  # (N,) log density
         if with_background and self.box is not None:
-            self.log_volume = float(np.log(self.box[1] - self.box[0]).sum())
+            self.uniform = engine.log_uniform_density(self.box).double()
 
     def _leaf(self, values: np.ndarray) -> Tensor:
         return torch.tensor(values, device=self.problem.engine.device, requires_grad=True)
@@ -77,8 +77,8 @@ class _Parameters:
             log_shares[:k], self.mu * self.unit, self.a / self.unit, engine.dtype
         )
         log_p = engine.components_log_density(components).double()
-        if self.log_volume is not None:
-            log_p = torch.logaddexp(log_p, log_shares[k] - self.log_volume)
+        if self.uniform is not None:
+            log_p = torch.logaddexp(log_p, log_shares[k] + self.uniform)
         log_likelihood = log_p.sum() if engine.weight is None else (engine.weight * log_p).sum()
         shares = log_shares[:k].exp()
         weights = shares.detach().cpu().numpy()

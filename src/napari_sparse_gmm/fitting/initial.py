@@ -11,6 +11,10 @@ from napari_sparse_gmm.parameters import INIT
 # to place thousands of components, in a time that does not grow with the points.
 _SAMPLE = 50_000
 
+# Smallest standard deviation, relative to the longest side of the points: the ratio of the
+# largest to the smallest variance then keeps within the digits of a float64.
+LEAST_FLOOR = 1e-7
+
 
 def box_side(box: FloatArray) -> float:
     """The smallest power of two that is not below the longest side of a box (2, D).
@@ -63,7 +67,8 @@ def start_mixture(
     points : (N, D) array
     init : "kmeans++", "random", an array of means (M, D), or a mixture
         For "random" and for given means every component is a ball with a standard deviation
-        of `box_side` / 15, the start of the KeOps tutorial. A mixture is taken as it is.
+        of `box_side` / 15, the start of the KeOps tutorial. A mixture is taken as it is, but
+        for its background: that is given, taken away or laid over these points as `box` says.
     n_components : int
         M; not used where `init` gives the components.
     sample_weight : (N,) array, optional
@@ -74,7 +79,7 @@ def start_mixture(
     rng : numpy.random.Generator
     """
     if isinstance(init, GaussianMixture):
-        return init
+        return _fitted_out(init, points.shape[1], box)
     if isinstance(init, str):
         if init == "kmeans++":
             means, covariances = _kmeans_plus_plus(points, n_components, sample_weight, floor, rng)
@@ -89,6 +94,25 @@ def start_mixture(
     sigma = max(box_side(np.stack([points.min(0), points.max(0)])) / 15.0, floor)
     ball = sigma**2 * np.eye(points.shape[1])
     return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), box)
+
+
+def _fitted_out(
+    mixture: GaussianMixture, n_dimensions: int, box: FloatArray | None
+) -> GaussianMixture:
+    if mixture.n_dimensions != n_dimensions:
+        raise ValueError(
+            f"The mixture to start from has {mixture.n_dimensions} dimensions, the points have "
+            f"{n_dimensions}."
+        )
+    if mixture.n_components == 0 and box is None:
+        raise ValueError("The mixture to start from has no component and no background.")
+    share = 0.0
+    if box is not None:
+        share = mixture.background_weight or 1.0 / (mixture.n_components + 1)
+    weights = mixture.weights * ((1.0 - share) / max(mixture.weights.sum(), 1e-300))
+    if mixture.n_components == 0:
+        share = 1.0
+    return GaussianMixture(weights, mixture.means, mixture.covariances, share, box)
 
 
 def _equal_weights(

@@ -21,8 +21,8 @@ from napari_sparse_gmm.fitting.moves import improve
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
-# A component of fewer expected points is gone: what it adds to the likelihood is lost in the
-# rounding of the sums.
+# A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
+# is lost in the rounding of the sums.
 _GONE = 1e-6
 
 # An optimum that a move will leave need not be reached to the last digit: steps end here while
@@ -72,7 +72,8 @@ def m_step(problem: Problem, state: Evaluated) -> GaussianMixture:
         mixture.weights,
         statistics.total_weight,
     )
-    kept = (statistics.counts > _GONE) & (weights > 0)
+    point = statistics.total_weight / problem.engine.n_points
+    kept = (statistics.counts > _GONE * point) & (weights > 0)
     counts = statistics.counts[kept]
     shift = statistics.shifts[kept] / counts[:, None]
     covariances = statistics.scatters[kept] / counts[:, None, None]

@@ -15,7 +15,12 @@ import numpy as np
 
 from napari_sparse_gmm.engines import choose_engine
 from napari_sparse_gmm.fitting.adam import adam
-from napari_sparse_gmm.fitting.initial import background_box, default_floor, start_mixture
+from napari_sparse_gmm.fitting.initial import (
+    LEAST_FLOOR,
+    background_box,
+    default_floor,
+    start_mixture,
+)
 from napari_sparse_gmm.fitting.mm import majorise_minimise
 from napari_sparse_gmm.fitting.priors import Prior, make_prior
 from napari_sparse_gmm.fitting.problem import Problem, State
@@ -112,7 +117,10 @@ def fit_steps(
     ValueError
         Where all points lie in one place and no `covariance_floor` says how wide that is.
     """
-    floor = settings.covariance_floor or default_floor(points, settings.rng)
+    floor = settings.covariance_floor
+    if floor is None:
+        floor = default_floor(points, settings.rng)
+    floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
     if not floor > 0:
         raise ValueError(
             f"All {len(points)} points lie in one place, so there is no spread to model. Give "
@@ -134,7 +142,10 @@ def fit_steps(
         prior = make_prior(
             settings.prior,
             sparsity=settings.sparsity,
-            n_start=max(mixture.n_components, 1),
+            # A mixture goes on with a fit that has started from `n_components`.
+            n_start=settings.n_components
+            if isinstance(settings.init, GaussianMixture)
+            else max(mixture.n_components, 1),
             n_dimensions=points.shape[1],
         )
         problem = Problem(engine, prior, floor)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 _SEPARATORS = ",;\t"
 
+# As much of a table as is looked at for its decimal sign.
+_SAMPLE_BYTES = 1 << 16
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -35,6 +38,7 @@ def sniff(path: Path) -> Dialect:
         raise ValueError(f"There is no file {str(path)!r}.")
     with path.open("rb") as file:
         lines = [file.readline(), file.readline()]
+        sample = lines[1] + file.read(_SAMPLE_BYTES)
     if b"\0" in b"".join(lines):
         raise ValueError(f"{path.name} is not a text table of comma-separated values.")
     # What is not UTF-8 is taken for Latin-1, where a µm of a Windows program stays a µm.
@@ -48,14 +52,30 @@ def sniff(path: Path) -> Dialect:
         raise ValueError(f"{path.name} is empty: it needs a header line and a row for each point.")
     unquoted = re.sub(r'"[^"]*"', "", header)
     separator = max(_SEPARATORS, key=unquoted.count)
-    decimal = "," if separator != "," and "," in first_row and "." not in first_row else "."
-    names, cells = (
-        next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
-        for line in (header, first_row)
-    )
+    try:
+        names, cells = (
+            next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
+            for line in (header, first_row)
+        )
+    except csv.Error as error:
+        raise ValueError(f"{path.name} cannot be read as a table: {error}.") from error
     if any(cell.strip() for cell in cells[len(names) :]) or 0 < len(cells) < len(names):
         raise ValueError(
             f"{path.name} has {len(names)} columns in its header and {len(cells)} in its first "
             "row; give each column a name."
         )
+    decimal = _decimal_sign(sample.decode("latin-1"), separator)
     return Dialect(encoding, separator, decimal, tuple(name.strip() for name in names))
+
+
+def _decimal_sign(rows: str, separator: str) -> str:
+    """A comma where some cell is a number with one and none is a number with a point."""
+    if separator == ",":
+        return "."
+    cells = [cell.strip(' "') for cell in re.split(rf"[{separator}\r\n]", rows)]
+    found = {
+        sign
+        for sign in ",."
+        if any(re.fullmatch(rf"[-+]?\d*[{sign}]\d+([eE][-+]?\d+)?", cell) for cell in cells)
+    }
+    return "," if found == {","} else "."

@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_sparse_gmm.mixture import GaussianMixture
 
 FORMAT = "napari-sparse-gmm model"
@@ -49,12 +51,19 @@ def provenance(
     """How a model was made: from what, by which parameters, engine and version, and when."""
     return {
         "source": source,
-        "parameters": dict(parameters),
+        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "engine": engine,
         "engine_reason": engine_reason,
         "version": version("napari-sparse-gmm"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON can hold it: numbers and lists as such, an object by its name."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value if isinstance(value, str | int | float | None) else repr(value)
 
 
 def save_model(path: str | Path, model: DensityModel) -> None:

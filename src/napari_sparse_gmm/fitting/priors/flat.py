@@ -7,7 +7,10 @@ from napari_sparse_gmm.mixture import FloatArray
 
 
 class FlatPrior(Prior):
-    """Penalty(W) = 0. All components are kept, each with its share of the points."""
+    """Penalty(W) = 0: each component has the weight of its points.
+
+    A component goes only where the likelihood is higher without it.
+    """
 
     def penalty(self, weights: FloatArray, total: float) -> float:
         return 0.0

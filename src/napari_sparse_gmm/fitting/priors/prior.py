@@ -23,8 +23,10 @@ class Prior(ABC):
 
     @abstractmethod
     def penalty(self, weights: FloatArray, total: float) -> float:
-        """Penalty(W), in nats per point. A weight that goes to 0 must cost nothing: an empty
-        component is taken out of the mixture."""
+        """Penalty(W), in nats per point.
+
+        A component whose weight goes to 0 is taken out; that must not raise the penalty.
+        """
 
     @abstractmethod
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
