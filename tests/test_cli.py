@@ -13,6 +13,7 @@ import tifffile
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.cli import main
+from napari_sparse_gmm.engines import EngineUnavailable, choice
 from napari_sparse_gmm.io.models import load_model
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -41,6 +42,18 @@ def fit(table: Path, *options: str) -> Path:
 
 
 class TestFit:
+    @pytest.mark.filterwarnings("always::napari_sparse_gmm.engines.EngineFallbackWarning")
+    def test_engine_that_cannot_run_is_told_once(self, table: Path, capsys, monkeypatch) -> None:
+        def broken(*_: object) -> None:
+            raise EngineUnavailable("KeOps needs a C++ compiler.")
+
+        monkeypatch.setattr(choice, "_working_keops", broken)
+        out = table.parent / "out"
+        assert main(["fit", str(table), "--out", str(out), "--engine", "keops"]) == 0
+        captured = capsys.readouterr()
+        assert captured.err.count("PyTorch instead of KeOps") == 1
+        assert "engine torch" in captured.out
+
     def test_writes_four_files_that_agree(self, table: Path, capsys) -> None:
         out = fit(table)
         assert sorted(path.name for path in out.iterdir()) == FILES

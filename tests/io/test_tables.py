@@ -80,6 +80,7 @@ class TestDialects:
             "x\ty\n1.5\t2\n3\t4\n",
             "x;y\n1,5;2,0\n3,0;4,0\n",
             "x\ty\n1,5\t2,0\n3,0\t4,0\n",
+            "file;y;x\nimage.tif;2;1,5\nimage.tif;4;3\n",
             '"x","y"\r\n1.5,2\r\n3,4\r\n',
             '"x","y","remark; see log"\n1.5,2,a\n3,4,b\n',
             "\ufeffx,y\n1.5,2\n3,4\n",
@@ -90,6 +91,7 @@ class TestDialects:
             "tab",
             "decimal comma",
             "tab, decimal comma",
+            "decimal comma in one column, a point in a name",
             "windows",
             "other separator in quotes",
             "byte order mark",
@@ -121,6 +123,7 @@ class TestErrors:
             # As R writes row names: every cell would stand under its neighbour's name.
             ("x,y\na,1,2\nb,3,4\n", "2 columns in its header and 3 in its first row"),
             ("x,y\n\0\n", "not a text table"),
+            ("x,y\r1,2\r3,4\r", "points.csv cannot be read as a table"),
         ],
     )
     def test_says_what_is_wrong(self, table, text: str, message: str) -> None:

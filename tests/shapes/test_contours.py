@@ -68,3 +68,11 @@ def test_image_must_be_plane_and_on_the_grid(shape: tuple[int, ...], message: st
     grid = Grid([0.0, 0.0], [1.0, 1.0], shape if len(shape) == 2 and shape[0] == 1 else (4, 4))
     with pytest.raises(ValueError, match=message):
         log_density_contours(np.zeros(shape), grid, [0.0])
+
+
+def test_no_density_outside_a_box_makes_no_broken_line() -> None:
+    values = np.full((8, 8), -np.inf)
+    values[2:6, 2:6] = -1.0
+    lines = log_density_contours(values, Grid((0.0, 0.0), (1.0, 1.0), (8, 8)), [-1.5])
+    assert lines
+    assert all(np.isfinite(line).all() for _, line in lines)

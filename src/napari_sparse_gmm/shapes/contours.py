@@ -64,6 +64,11 @@ def log_density_contours(
         )
     if min(image.shape) < 2:
         raise ValueError(f"Contours need 2 x 2 pixels or more, not {image.shape}.")
+    finite = np.isfinite(image)
+    if not finite.any():
+        return []
+    # Minus infinity, where there is no density at all, would make lines of NaN.
+    image = np.where(finite, image, image[finite].min() - 1.0)
     return [
         (float(level), grid.coordinates(line))
         for level in levels
