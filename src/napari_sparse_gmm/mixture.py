@@ -27,8 +27,8 @@ FloatArray = NDArray[np.float64]
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
-# Points times components in one block: temporaries of a few megabytes.
-_BLOCK = 1 << 18
+# Points times components in one block: temporaries that stay in the cache.
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ class GaussianMixture:
         out = np.empty((len(x), self.n_components + with_background))
         for rows in self._blocks(len(x)):
             joint = self._joint_log_density(x[rows])
-            posterior = np.exp(joint - _log_sum_exp(joint)[:, None])
+            posterior = np.exp(joint - _log_sum_exp(joint)).T
             out[rows] = posterior if with_background else posterior[:, :-1]
         return out
 
@@ -178,7 +178,7 @@ class GaussianMixture:
         x = self._points(points)
         out = np.empty(len(x), dtype=np.intp)
         for rows in self._blocks(len(x)):
-            out[rows] = self._joint_log_density(x[rows]).argmax(1)
+            out[rows] = self._joint_log_density(x[rows]).argmax(0)
         out[out == self.n_components] = -1
         return out
 
@@ -280,20 +280,21 @@ class GaussianMixture:
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _joint_log_density(self, x: FloatArray) -> FloatArray:
-        """Log of each component's share of the density, background last, (N, K + 1)."""
-        joint = np.empty((len(x), self.n_components + 1))
-        distance = np.zeros((len(x), self.n_components))
-        d_ij = [x[:, k, None] - self.means[:, k] for k in range(self.n_dimensions)]  # (N, K) each
+        """Log of each component's share of the density, background last, (K + 1, N)."""
+        joint = np.empty((self.n_components + 1, len(x)))
+        distance = np.zeros((self.n_components, len(x)))
+        whitening = self.precision_factors.swapaxes(1, 2)  # (K, D, D), lower triangular
+        d = [x[:, k] - self.means[:, k, None] for k in range(self.n_dimensions)]  # (K, N) each
         for row in range(self.n_dimensions):
-            y_ij = d_ij[row] * self.precision_factors[:, row, row]
+            y = d[row] * whitening[:, row, row, None]
             for column in range(row):
-                y_ij += d_ij[column] * self.precision_factors[:, column, row]
-            distance += np.square(y_ij, out=y_ij)
-        joint[:, :-1] = self.log_amplitudes - 0.5 * distance
-        joint[:, -1] = self.log_background_density
+                y += d[column] * whitening[:, row, column, None]
+            distance += np.square(y, out=y)
+        joint[:-1] = self.log_amplitudes[:, None] - 0.5 * distance
+        joint[-1] = self.log_background_density
         if self.background_weight > 0 and self.background_box is not None:
             lower, upper = self.background_box
-            joint[~((x >= lower) & (x <= upper)).all(1), -1] = -np.inf
+            joint[-1, ~((x >= lower) & (x <= upper)).all(1)] = -np.inf
         return joint
 
 
@@ -306,8 +307,9 @@ def _frozen(values: ArrayLike, name: str) -> FloatArray:
 
 
 def _log_sum_exp(values: FloatArray) -> FloatArray:
-    peak = values.max(1)
+    """Log of the sum of exp(values) over the first axis."""
+    peak = values.max(0)
     # Where all are minus infinity (outside the box, no component), so is the sum.
     shift = np.where(np.isfinite(peak), peak, 0.0)
     with np.errstate(divide="ignore"):
-        return np.log(np.exp(values - shift[:, None]).sum(1)) + shift
+        return np.log(np.exp(values - shift).sum(0)) + shift
