@@ -27,7 +27,7 @@ from napari_sparse_gmm.engines.threads import a_core_to_spare
 from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
 
 # Smaller shares of a density, relative to its largest, are taken for exp(-70) = 4e-31: nothing
-# beside 1, but far from the denormal numbers with which a processor computes ten times slower.
+# beside 1, but far from the denormal numbers with which a processor computes far more slowly.
 LEAST_LOG_SHARE = -70
 
 
@@ -187,7 +187,7 @@ class Engine(ABC):
     def _statistics(
         self,
         mixture: GaussianMixture,
-        moments: Tensor,  # (K, 1 + D + D (D + 1) / 2 [+ 1]) float64
+        moments: Tensor,  # (K, 1 + D + D (D + 1) / 2) float64
         background_count: float,
         log_likelihood: float,
         removal: Tensor | None,

@@ -52,7 +52,7 @@ class KeOps(Engine):
             log_p = background[rows]
             if k > 0:
                 log_p = torch.logaddexp(self._reduce("log_density", components, rows), log_p)
-                # A weight of zero becomes exp(-inf) = 0 in the kernel.
+                # In the kernel a weight of zero becomes the least share that counts as nothing.
                 log_weight = 0.0 if self.weight is None else self.weight[rows].log()
                 moments += self._reduce("moments", components, rows, log_p - log_weight)
             if removal and k > 0:

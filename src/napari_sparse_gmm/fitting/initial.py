@@ -60,7 +60,7 @@ def start_mixture(
     box: FloatArray | None,
     rng: np.random.Generator,
 ) -> GaussianMixture:
-    """The mixture that a fit starts from; all weights are equal.
+    """The mixture that a fit starts from; weights are equal unless a mixture is given.
 
     Parameters
     ----------
