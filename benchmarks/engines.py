@@ -1,73 +1,89 @@
-"""Time of one expectation and of one log density on each engine, for dense problems.
+"""An expectation and a log density on each engine, where every component matters everywhere.
 
-Nanoseconds per point-component pair, and as a multiple of `torch.exp` on as many numbers,
-the floor of any dense evaluation. It decides what `engine="auto"` takes.
+Per pair of a point and a component, as a multiple of `torch.exp`: the floor of any dense
+evaluation. Three floors: as one call that makes N x M numbers, in pieces that stay in the cache
+and reuse their memory, and in pieces with a single thread. It decides what `engine="auto"` takes.
 
     python benchmarks/engines.py
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
+from fits import ENGINES
+from report import Entry, Options, Row, main
+from simulations import crowd
+from timing import medians
 
-from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.engines.keops import KeOps
-from napari_sparse_gmm.engines.threads import a_core_to_spare
+from napari_sparse_gmm.engines import choose_engine
 
-SHAPES = [(10_000, 30, 2), (1_000_000, 30, 2), (100_000, 300, 2), (1_000_000, 30, 3)]
-REPEATS = 7
+SHAPES = [
+    (10_000, 30, 2),
+    (1_000_000, 30, 2),
+    (100_000, 300, 2),
+    (1_000_000, 30, 3),
+    (100_000, 300, 3),
+]
+QUICK_SHAPES = [(10_000, 30, 2), (2_000, 300, 3)]
+PIECE = 1 << 17  # numbers in 512 kB
+ASKED, ASKED_FROM = 3.0, 10_000_000
 
-
-def best_time(call: Callable[[], object]) -> float:
-    """Seconds of the fastest of several calls, after one that warms up."""
-    call()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        call()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def problem(n: int, k: int, d: int) -> tuple[GaussianMixture, np.ndarray]:
-    """Round clusters in a field, with a background of a fifth of the points."""
-    rng = np.random.default_rng(0)
-    mixture = GaussianMixture(
-        np.full(k, 0.8 / k),
-        rng.uniform(0, 50, (k, d)),
-        np.broadcast_to(np.eye(d), (k, d, d)),
-        0.2,
-        np.array([[-10.0] * d, [60.0] * d]),
-    )
-    return mixture, mixture.sample(n, 0)[0]
+ONE_CALL = "one torch.exp of N x M"
+PIECES = "torch.exp in pieces"
+ONE_THREAD = "torch.exp in pieces, one thread"
 
 
-def main() -> None:
-    devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
-    for device in devices:
-        with a_core_to_spare():
-            numbers = torch.randn(10_000_000, device=device)
-            out = torch.empty_like(numbers)
-            floor = best_time(lambda a=numbers, b=out: torch.exp(a, out=b)) / len(numbers)
-        print(f"\n{device}: ns per pair (times the {floor * 1e9:.2f} ns of torch.exp)")
-        print(f"{'N':>9} {'M':>5} {'D':>2}  {'engine':7} {'expectation':>16} {'log density':>16}")
-        for n, k, d in SHAPES:
-            mixture, points = problem(n, k, d)
-            for engine in (TorchTiles, KeOps):
-                held = engine(points, device=device)
-                expectation = best_time(lambda e=held, m=mixture: e.expectation(m)) / (n * k)
-                density = best_time(lambda e=held, m=mixture: e.log_density(m)) / (n * k)
-                print(
-                    f"{n:9d} {k:5d} {d:2d}  {engine.name:7}"
-                    f" {expectation * 1e9:8.2f} ({expectation / floor:5.1f})"
-                    f" {density * 1e9:8.2f} ({density / floor:5.1f})"
+def measure(options: Options) -> Iterator[Entry]:
+    for n, m, d in QUICK_SHAPES if options.quick else SHAPES:
+        simulated = crowd(n, m, d)
+        calls: dict[str, Callable[[], object]] = {}
+        for name in ENGINES:
+            choice = choose_engine(name, options.device, n_dimensions=d)
+            engine = choice.open(simulated.points, n_components=m)
+            calls[f"{name}, expectation"] = lambda e=engine, s=simulated: e.expectation(s.truth)
+            calls[f"{name}, log density"] = lambda e=engine, s=simulated: e.log_density(s.truth)
+        times = medians(calls | floors(n * m, choice.device), 3 if options.quick else 7)
+        for name in calls:
+            what = f"N = {n:,}, M = {m}, {d}D: {name}"
+            # Of small problems nothing is asked: to launch the operations takes most of the time.
+            asked = name.endswith("expectation") and n * m >= ASKED_FROM
+            for floor in (ONE_CALL, PIECES) if asked else ():
+                ratio = times[name] / times[floor]
+                yield Row(
+                    f"{what}, against {floor}",
+                    f"{ratio:.2f} times",
+                    f"at most {ASKED:.0f} times",
+                    ratio <= ASKED,
                 )
+            spoken = ", ".join(
+                f"{floor} {1e9 * times[floor] / (n * m):.2f}"
+                for floor in (ONE_CALL, PIECES, ONE_THREAD)
+            )
+            yield Row(what, f"{1e9 * times[name] / (n * m):.2f} ns a pair ({spoken})")
+
+
+def floors(n_numbers: int, device: str) -> dict[str, Callable[[], object]]:
+    """Ways to take the exponential of so many numbers."""
+    numbers = -torch.rand(n_numbers, device=device)
+    pieces = numbers.split(PIECE)
+    out = torch.empty(PIECE, device=device)
+
+    def in_pieces() -> None:
+        for piece in pieces:
+            torch.exp(piece, out=out[: len(piece)])
+
+    def with_one_thread() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        in_pieces()
+        torch.set_num_threads(before)
+
+    return {
+        ONE_CALL: lambda: torch.exp(numbers),
+        PIECES: in_pieces,
+        ONE_THREAD: with_one_thread,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -1,95 +1,189 @@
 """How long the window stands still while a fit runs: a 10 ms timer in napari's main thread.
 
 A million points and 300 components, fitted from the dock widget in a real napari window, on
-each engine: once in a window that is left alone, once in one that draws five times a second.
-Without a graphics card the drawing itself is slow; the rows without a fit tell how slow.
+each engine: in a window that is left alone, in one that draws five times a second, and without
+the window, where the same fit and heatmap run in the main thread. Without a graphics card the
+drawing itself is slow: the rows without a fit tell how slow. Showing the result, the layers that
+napari makes and draws when the fit is over, has a row of its own.
 
-    python tools/with_display.py python benchmarks/window.py [--seconds 20]
+    python tools/with_display.py python benchmarks/window.py
 """
 
-import argparse
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from fits import ENGINES, quiet_fit, warm_up
 from napari import Viewer
-from napari.components import ViewerModel
+from napari.layers import Image
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
+from report import Entry, Options, Row, main
+from simulations import Simulation, clusters
+from timing import readable, seconds
 
-N_POINTS, N_COMPONENTS = 1_000_000, 300
+from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
-
-def clusters() -> np.ndarray:
-    """300 round clusters in a field of 50 um, in nm."""
-    rng = np.random.default_rng(0)
-    centres = rng.uniform(0, 50_000, (N_COMPONENTS, 2))
-    return centres[rng.integers(N_COMPONENTS, size=N_POINTS)] + rng.normal(0, 40, (N_POINTS, 2))
-
-
-def wait(seconds: float, until=lambda: False) -> None:
-    """Let the window live for some seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not until():
-        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+N_POINTS, N_COMPONENTS, ITERATIONS, ROUNDS, IDLE = 1_000_000, 300, 60, 3, 10.0
+QUICK_POINTS, QUICK_COMPONENTS, QUICK_ITERATIONS, QUICK_ROUNDS, QUICK_IDLE = 20_000, 30, 5, 1, 1.0
+PATIENCE = 600.0  # seconds for one fit
+USUAL, LONGEST, SLOWER = 50.0, 100.0, 1.5  # ms, ms, times
+WAYS = {"left alone": False, "drawing": True}
 
 
-def gaps(viewer: ViewerModel, draws: bool, seconds: float, until=lambda: False) -> np.ndarray:
-    """Milliseconds between the ticks of a 10 ms timer, in a window that draws or does not."""
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """What the timer saw: ms between its ticks during a fit, ms it took to show the result."""
+
+    gaps: FloatArray
+    showing: float
+    seconds: float
+
+
+def measure(options: Options) -> Iterator[Entry]:
+    n, m = (QUICK_POINTS, QUICK_COMPONENTS) if options.quick else (N_POINTS, N_COMPONENTS)
+    simulated = clusters(n, m)
+    viewer = Viewer(show=True)
+    widget = opened_widget(viewer, simulated)
+    widget.n_components.value = m
+    widget.max_iter.value = QUICK_ITERATIONS if options.quick else ITERATIONS
+    widget.random_state.value = 0
+    widget.device.value = options.device
+    idle = QUICK_IDLE if options.quick else IDLE
+    for name, draws in WAYS.items():
+        end = time.monotonic() + idle
+        yield _spread(f"no fit, window {name}", [watched(viewer, draws, _until(end))], asked=False)
+    for engine in ENGINES:
+        warm_up(engine, options.device, 2)
+    first = watched_fit(viewer, widget, draws=False)
+    yield Row("showing the first result, in new layers", f"{first.showing:.0f} ms")
+    for engine in ENGINES:
+        yield from _fits(viewer, widget, engine, simulated, options)
+    viewer.close()
+
+
+def opened_widget(viewer: Viewer, simulated: Simulation) -> Any:
+    """The dock widget, with the points chosen in it."""
+    # The window draws some thousand points; a million would be slow to draw by themselves.
+    layer = viewer.add_points(simulated.points, name="localizations", visible=False)
+    viewer.add_points(simulated.points[:: len(simulated.points) // 5000 + 1], size=50, name="some")
+    viewer.reset_view()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-sparse-gmm", "Sparse GMM density")
+    widget.points.value = layer
+    wait(_until(time.monotonic() + 3))
+    return widget
+
+
+def _fits(
+    viewer: Viewer, widget: Any, engine: str, simulated: Simulation, options: Options
+) -> Iterator[Row]:
+    widget.engine.value = engine
+    seen: dict[str, list[Watch]] = {name: [] for name in WAYS}
+    without = []
+    for _ in range(QUICK_ROUNDS if options.quick else ROUNDS):
+        for name, draws in WAYS.items():
+            seen[name].append(watched_fit(viewer, widget, draws))
+        without.append(seconds(lambda: fit_without_window(widget, simulated.points)))
+    alone = float(np.median(without))
+    for name, watches in seen.items():
+        yield _spread(f"{engine}, window {name}", watches, asked=True)
+        ratio = float(np.median([watch.seconds for watch in watches])) / alone
+        yield Row(
+            f"{engine}, window {name}: fit and heatmap against the same without a window",
+            f"{ratio:.2f} times ({readable(ratio * alone)}, {readable(alone)})",
+            f"at most {SLOWER} times",
+            ratio <= SLOWER,
+        )
+        showing = max(watch.showing for watch in watches)
+        yield Row(f"{engine}, window {name}: showing the result", f"{showing:.0f} ms")
+
+
+def _spread(what: str, watches: list[Watch], *, asked: bool) -> Row:
+    gaps = np.concatenate([watch.gaps for watch in watches])
+    usual, longest = np.quantile(gaps, 0.99), gaps.max()
+    return Row(
+        f"{what}: ms between ticks",
+        f"median {np.median(gaps):.0f}, 99 % {usual:.0f}, longest {longest:.0f} of {len(gaps)}",
+        f"99 % at most {USUAL:.0f}, longest {LONGEST:.0f}" if asked else "",
+        bool(usual <= USUAL and longest <= LONGEST) if asked else None,
+    )
+
+
+def watched_fit(viewer: Viewer, widget: Any, draws: bool) -> Watch:
+    """One fit from the widget."""
+    late = _until(time.monotonic() + PATIENCE)
+    watch = watched(viewer, draws, lambda: widget.run_button.enabled or late(), widget.run)
+    if not _heatmaps(viewer) or late():
+        raise RuntimeError(f"The fit in the window came to nothing: {widget.status.value}")
+    wait(_until(time.monotonic() + 1))
+    return watch
+
+
+def _heatmaps(viewer: Viewer) -> list[Image]:
+    return [layer for layer in viewer.layers if isinstance(layer, Image)]
+
+
+def watched(
+    viewer: Viewer,
+    draws: bool,
+    until: Callable[[], bool],
+    started: Callable[[], None] = lambda: None,
+) -> Watch:
+    """What a 10 ms timer sees, in a window that draws or does not."""
     ticks: list[float] = []
+    shown: list[float] = []
     timer, mover = QTimer(), QTimer()
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
 
     def move_camera() -> None:
         viewer.scene.camera.zoom *= 1.01 if len(ticks) % 2 else 1 / 1.01
 
+    def note(_: object) -> None:
+        shown.append(time.perf_counter())
+
     mover.timeout.connect(move_camera)
+    # A result is shown in new layers the first time, then in the same.
+    showing = [viewer.layers.events.inserting, *(layer.events.data for layer in _heatmaps(viewer))]
+    for event in showing:
+        event.connect(note)
     timer.start(10)
     if draws:
         mover.start(200)
-    wait(seconds, until)
+    start = time.perf_counter()
+    started()
+    wait(until)
+    end = time.perf_counter()
+    wait(_until(time.monotonic() + 0.1))  # the tick after the last
     timer.stop()
     mover.stop()
-    return 1e3 * np.diff(ticks)
+    for event in showing:
+        event.disconnect(note)
+    times = np.array(ticks)
+    gaps = 1e3 * np.diff(times)
+    during = times[1:] <= (shown[0] if shown else end)
+    return Watch(gaps[during], float(gaps[~during].max(initial=0.0)), end - start)
 
 
-def report(engine: str, draws: bool, times: np.ndarray) -> None:
-    """One row of the table."""
-    print(
-        f"{engine:7} {'yes' if draws else 'no':6} {len(times):6d} {np.median(times):8.1f}"
-        f" {np.quantile(times, 0.99):6.1f} {times.max():9.1f}",
-        flush=True,
-    )
+def fit_without_window(widget: Any, points: FloatArray) -> None:
+    """What the widget's thread computes."""
+    model = quiet_fit(SparseGaussianMixture(**widget.estimator_parameters()), points)
+    grid = Grid.covering(points.min(0), points.max(0), longest_side=widget.longest_side.value)
+    heatmap(model.mixture_, grid, engine=widget.engine.value, device=widget.device.value)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=20.0)
-    seconds = parser.parse_args().seconds
-    viewer = Viewer(show=True)
-    points = clusters()
-    # The window draws some thousand points; a million would be slow to draw by themselves.
-    layer = viewer.add_points(points, name="localizations", visible=False)
-    viewer.add_points(points[::200], size=50, name="some of them")
-    viewer.reset_view()
-    _, widget = viewer.window.add_plugin_dock_widget("napari-sparse-gmm", "Sparse GMM density")
-    widget.points.value = layer
-    widget.n_components.value = N_COMPONENTS
-    widget.random_state.value = 0
-    wait(3)
-    print("milliseconds between ticks of a 10 ms timer")
-    print("fit     draws   ticks   median   99 %   longest")
-    for draws in (False, True):
-        report("none", draws, gaps(viewer, draws, seconds))
-    for engine in ("torch", "keops"):
-        widget.engine.value = engine
-        for draws in (False, True):
-            widget.run()
-            wait(30, lambda: widget.progress.native.format().startswith("Iteration"))
-            report(engine, draws, gaps(viewer, draws, seconds, lambda: widget.run_button.enabled))
-            widget.cancel()
-            wait(120, lambda: widget.run_button.enabled)
-    viewer.close()
+def wait(until: Callable[[], bool]) -> None:
+    """Let the window live."""
+    while not until():
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+
+
+def _until(end: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() >= end
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

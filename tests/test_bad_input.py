@@ -136,6 +136,8 @@ def test_points_of_weight_zero_do_not_count():
         ({"tol": "small"}, "tol must be a number"),
         ({"covariance_floor": -1.0}, "covariance_floor must be a number"),
         ({"n_init": 0}, "n_init must be an integer"),
+        ({"n_threads": 0}, "n_threads must be an integer of at least 1"),
+        ({"n_threads": 2.0}, "n_threads must be an integer"),
         ({"sparsity": float("inf")}, "sparsity must be a number"),
         ({"covariance_floor": float("inf")}, "covariance_floor must be a number"),
         ({"init": np.empty((0, 2))}, "init must be finite means"),

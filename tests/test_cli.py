@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import tifffile
 
-from napari_sparse_gmm import parameters
+from napari_sparse_gmm import batch, parameters
 from napari_sparse_gmm.cli import main
-from napari_sparse_gmm.engines import EngineUnavailable, choice
+from napari_sparse_gmm.engines import EngineUnavailable, keops_ready
+from napari_sparse_gmm.engines.keops_ready import Waiting
 from napari_sparse_gmm.io.models import load_model
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -47,7 +48,7 @@ class TestFit:
         def broken(*_: object) -> None:
             raise EngineUnavailable("KeOps needs a C++ compiler.")
 
-        monkeypatch.setattr(choice, "_working_keops", broken)
+        monkeypatch.setattr(keops_ready, "_working_keops", broken)
         out = table.parent / "out"
         assert main(["fit", str(table), "--out", str(out), "--engine", "keops"]) == 0
         captured = capsys.readouterr()
@@ -96,7 +97,8 @@ class TestFit:
 
     def test_options_reach_the_fit(self, table: Path) -> None:
         options = ["--sparsity", "3", "--prior", "none", "--solver", "adam", "--background"]
-        out = fit(table, *options, "--max-iter", "5", "--covariance-floor", "0.5")
+        options += ["--max-iter", "5", "--covariance-floor", "0.5", "--threads", "1"]
+        out = fit(table, *options)
         model = load_model(out / "model.json")
         used = model.provenance["parameters"]
         expected = {
@@ -110,6 +112,7 @@ class TestFit:
             "random_state": 0,
             "engine": "torch",
             "device": "cpu",
+            "n_threads": 1,
         }
         assert {name: used[name] for name in expected} == expected
         assert model.provenance["engine"] == "torch"
@@ -158,6 +161,20 @@ class TestProgress:
         fit(table)
         assert capsys.readouterr().err == ""
 
+    def test_first_compile_is_told_once(self, table: Path, monkeypatch, capsys) -> None:
+        told = "Compiling KeOps kernels for 2D points, first time only"
+
+        def preparation(*_: object, **__: object):
+            yield Waiting("", 0.0)
+            yield from (Waiting(told, seconds) for seconds in (1.0, 2.0, 3.0))
+
+        monkeypatch.setattr(batch, "preparation", preparation)
+        fit(table)
+        assert capsys.readouterr().err == f"{told}.\n"
+        monkeypatch.setattr(sys, "stderr", terminal := self.Terminal())
+        fit(table)
+        assert terminal.getvalue().count(told) == 1
+
 
 class TestMistakes:
     """One line on stderr, status 2, and nothing written."""
@@ -167,6 +184,7 @@ class TestMistakes:
         [
             (["--x", "col"], "no column 'col' for x"),
             (["--components", "0"], "n_components must be an integer of at least 1"),
+            (["--threads", "0"], "n_threads must be an integer of at least 1"),
             (["--sparsity", "-1"], "sparsity must be a number of at least 0"),
             (["--pixel-size", "1e-6"], "choose a larger pixel size"),
             (["--pixel-size", "-1"], "pixel size must be positive"),

@@ -140,7 +140,7 @@ def test_warm_start_has_the_background_that_is_asked_for(points, background):
 def test_a_background_box_that_points_lie_outside_of(points, solver):
     box = np.stack([points.min(0), np.median(points, axis=0)])
     start = GaussianMixture([0.7], [points.mean(0)], [np.cov(points.T)], 0.3, box)
-    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3)
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1)
     state = next(SOLVERS[solver](problem, start, 1e-6))
     assert state.cost == pytest.approx(-start.log_density(points).mean(), abs=1e-5)
 
@@ -184,7 +184,7 @@ def test_quiet_by_default(points, capsys):
 
 
 def test_works_in_a_pipeline_a_search_and_a_pickle(points):
-    pipeline = make_pipeline(StandardScaler(), SparseGaussianMixture(random_state=0))
+    pipeline = make_pipeline(StandardScaler(), SparseGaussianMixture(prior="none", random_state=0))
     search = GridSearchCV(pipeline, {"sparsegaussianmixture__n_components": [1, 5]}, cv=2)
     search.fit(points)
     assert search.best_params_ == {"sparsegaussianmixture__n_components": 5}

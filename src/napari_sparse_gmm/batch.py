@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_sparse_gmm.engines.choice import preparation
+from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.io.models import DensityModel, provenance
@@ -24,6 +26,7 @@ def fit_to_folder(
     source: str,
     pixel_size: float | None = None,
     on_step: Callable[[FitStep], object] = lambda step: None,
+    tell: Callable[[str], object] = lambda sentence: None,
 ) -> SparseGaussianMixture:
     """Fit a table of points and write model, components, heatmap and picture to a folder.
 
@@ -40,6 +43,8 @@ def fit_to_folder(
         Side of a heatmap pixel in the units of the points; see `Grid.covering`.
     on_step : callable
         Called with each `FitStep`.
+    tell : callable
+        Called with a sentence, once, where something else has to be waited for.
 
     Returns
     -------
@@ -56,6 +61,12 @@ def fit_to_folder(
     folder.mkdir(parents=True, exist_ok=True)
 
     estimator = SparseGaussianMixture(**settings)
+    engine, device = estimator.engine, estimator.device
+    told = False
+    for waiting in preparation(engine, device, n_dimensions=points.shape[1]):
+        if waiting.sentence and not told:
+            tell(waiting.sentence)
+            told = True
     for step in estimator.iter_fit(points, sample_weight=table.weights):
         on_step(step)
     model = DensityModel(
@@ -70,5 +81,6 @@ def fit_to_folder(
             engine_reason=estimator.engine_reason_,
         ),
     )
-    write_results(folder, model, points, grid, engine=estimator.engine_, device=estimator.device)
+    with limited_threads(estimator.n_threads):
+        write_results(folder, model, points, grid, engine=estimator.engine_, device=device)
     return estimator

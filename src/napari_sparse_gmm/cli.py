@@ -38,6 +38,7 @@ _FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
     ("--random-state", parameters.RANDOM_STATE, int),
     ("--engine", parameters.ENGINE, str),
     ("--device", parameters.DEVICE, str),
+    ("--threads", parameters.N_THREADS, int),
 )
 
 # Set by tools/with_display.py where the screen is one that nobody sees.
@@ -187,9 +188,12 @@ def _run(
         bar.set_postfix_str(text, refresh=False)
         bar.update(step.iteration - bar.n)
 
+    def tell(sentence: str) -> None:
+        bar.write(f"{sentence}.", file=sys.stderr)
+
     with bar:
         estimator = fit_to_folder(
-            table, settings, folder, source=source, pixel_size=pixel_size, on_step=show
+            table, settings, folder, source=source, pixel_size=pixel_size, on_step=show, tell=tell
         )
     unit = f" in {table.unit}" if table.unit else ""
     print(

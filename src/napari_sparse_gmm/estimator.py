@@ -19,6 +19,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from napari_sparse_gmm.engines import log_density
+from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
     FitResult,
@@ -37,6 +38,7 @@ from napari_sparse_gmm.parameters import (
     MAX_ITER,
     N_COMPONENTS,
     N_INIT,
+    N_THREADS,
     PRIOR,
     RANDOM_STATE,
     SOLVER,
@@ -85,6 +87,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     engine : {"auto", "keops", "torch"}
         What computes the sums over points; see `engine_reason_`.
     device : {"auto", "cpu", "cuda"}
+    n_threads : int, optional
+        How many processor threads torch and KeOps may use here; what else the program computes
+        at the same time keeps its own. By default all cores but one.
     warm_start : bool
         Start `fit` from the last solution, where there is one.
     random_state : int, RandomState or None
@@ -136,6 +141,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         tol: float = TOL.default,
         engine: str = ENGINE.default,
         device: str = DEVICE.default,
+        n_threads: int | None = N_THREADS.default,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = RANDOM_STATE.default,
         verbose: int = 0,
@@ -152,6 +158,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.tol = tol
         self.engine = engine
         self.device = device
+        self.n_threads = n_threads
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -209,7 +216,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if sample_weight is not None:
             weight = self._check_weight(sample_weight, points)
             points, weight = points[weight > 0], weight[weight > 0]
-        result = yield from fit_steps(points, self._settings(points.shape[1]), weight)
+        steps = fit_steps(points, self._settings(points.shape[1]), weight)
+        result = yield from step_by_step(steps, self.n_threads)
         validate_data(self, X, skip_check_array=True)
         self._set_result(result)
 
@@ -232,9 +240,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """Natural log of the density at each point, per data unit^D, (N,)."""
         points = self._check_points(X)
-        return log_density(
-            self.mixture_, points, engine=self.engine_, device=self.device, dtype=torch.float64
-        )
+        with limited_threads(self.n_threads):
+            return log_density(
+                self.mixture_, points, engine=self.engine_, device=self.device, dtype=torch.float64
+            )
 
     def score(self, X: ArrayLike, y: None = None) -> float:
         """Mean of `score_samples`."""
@@ -283,6 +292,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             _check_number(parameter, getattr(self, parameter.name))
         if self.covariance_floor is not None:
             _check_number(COVARIANCE_FLOOR, self.covariance_floor)
+        if self.n_threads is not None:
+            _check_number(N_THREADS, self.n_threads, integer=True)
         if self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
         values = {f.name: getattr(self, f.name) for f in fields(FitSettings) if f.name != "rng"}

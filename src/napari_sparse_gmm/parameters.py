@@ -84,10 +84,11 @@ INIT = Parameter(
     "init",
     "kmeans++",
     "Start",
-    "Where the components start: spread over the points (k-means++) or at random in the "
+    "Where the components start: spread over the points (k-means++), wherever the points are "
+    "densest, at every scale, for thousands of clusters (density), or at random in the "
     "bounding box.",
-    choices=("kmeans++", "random"),
-    choice_labels={"kmeans++": "k-means++", "random": "Random"},
+    choices=("kmeans++", "density", "random"),
+    choice_labels={"kmeans++": "k-means++", "density": "Density", "random": "Random"},
 )
 N_INIT = Parameter(
     "n_init",
@@ -127,6 +128,15 @@ DEVICE = Parameter(
     "Where to compute. Automatic takes a CUDA graphics card where there is one.",
     choices=("auto", "cpu", "cuda"),
     choice_labels={"auto": "Automatic", "cpu": "Processor", "cuda": "Graphics card (CUDA)"},
+)
+N_THREADS = Parameter(
+    "n_threads",
+    None,
+    "Threads",
+    "How many processor threads a fit may use. None: all cores but one, because threads that "
+    "wait for a core that a window has taken slow the whole fit down.",
+    minimum=1,
+    maximum=1_024,
 )
 RANDOM_STATE = Parameter(
     "random_state",

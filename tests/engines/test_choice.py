@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from napari_sparse_gmm.engines import EngineFallbackWarning, choice, choose_engine
+from napari_sparse_gmm.engines import EngineFallbackWarning, choose_engine, keops_ready
 from napari_sparse_gmm.engines.engine import EngineUnavailable
 
 
@@ -25,7 +25,7 @@ def test_torch_takes_over_with_one_clear_message(monkeypatch):
     def broken(*_):
         raise EngineUnavailable("KeOps needs a C++ compiler.")
 
-    monkeypatch.setattr(choice, "_working_keops", broken)
+    monkeypatch.setattr(keops_ready, "_working_keops", broken)
     with pytest.warns(EngineFallbackWarning, match="PyTorch instead of KeOps. KeOps needs a C"):
         chosen = choose_engine("keops", "cpu", n_dimensions=2)
     assert chosen.engine.name == "torch"

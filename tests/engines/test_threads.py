@@ -1,14 +1,22 @@
-"""A reduction in a thread leaves the other Python threads running."""
+"""How many threads a pass takes, and that other Python threads run meanwhile."""
 
+import os
+import sys
 import threading
 import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 
+import numpy as np
 import pytest
+import torch
 from oracles import random_mixture
 
-from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.engines import TorchTiles, threads
 from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.engines.keops_build import load_pykeops
+from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 
 
 def test_the_wrapper_of_this_pykeops_is_known():
@@ -28,3 +36,167 @@ def test_other_threads_run_during_an_expectation(engine):
         ticks += 1
     # One call takes some 50 ms at least; with Python's lock held there would be one tick.
     assert ticks > 5
+
+
+def in_a_thread(call: Callable[[], object]) -> Future:
+    """A thread that torch has not seen, for one call; its result in time."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+@pytest.fixture
+def eight_cores(monkeypatch) -> Iterator[None]:
+    """As on a machine of eight, of which torch was told to take six."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    monkeypatch.setattr(threads, "n_cores", lambda: 8)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("eight_cores")
+class TestLimits:
+    @pytest.mark.parametrize(("cores", "taken"), [(1, 1), (2, 1), (4, 3), (8, 6), (64, 6)])
+    def test_by_default_a_core_is_spared(self, monkeypatch, cores, taken):
+        monkeypatch.setattr(threads, "n_cores", lambda: cores)
+        with limited_threads():
+            assert torch.get_num_threads() == taken
+        assert torch.get_num_threads() == 6
+
+    @pytest.mark.parametrize("number", [1, 3, 12])
+    def test_a_pass_keeps_to_the_number_of_its_fit(self, number):
+        with limited_threads(number):
+            with limited_threads():
+                assert torch.get_num_threads() == number
+            assert torch.get_num_threads() == number
+        assert torch.get_num_threads() == 6
+
+    def test_a_number_within_a_number(self):
+        with limited_threads(2):
+            with limited_threads(3):
+                assert torch.get_num_threads() == 3
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 6
+
+    def test_an_error_puts_the_number_back(self):
+        with pytest.raises(KeyError), limited_threads(2):
+            raise KeyError
+        assert torch.get_num_threads() == 6
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first in first out", "last in"])
+    def test_two_fits_at_once_do_not_see_each_other(self, order):
+        begun = [threading.Event(), threading.Event()]
+        ends = [threading.Event(), threading.Event()]
+
+        def fit(which: int, number: int | None) -> list[int]:
+            with limited_threads(number):
+                seen = [torch.get_num_threads()]
+                begun[which].set()
+                ends[which].wait(10)
+                seen.append(torch.get_num_threads())
+            return [*seen, torch.get_num_threads()]
+
+        fits = [in_a_thread(lambda: fit(0, 1))]
+        assert begun[0].wait(10)
+        # torch is new to this one, and set to 1 by the other.
+        fits.append(in_a_thread(lambda: fit(1, None)))
+        assert begun[1].wait(10)
+        for which in order:
+            ends[which].set()
+            assert fits[which].result(10) == ([1, 1, 6] if which == 0 else [6, 6, 6])
+        assert torch.get_num_threads() == 6
+        assert in_a_thread(torch.get_num_threads).result(10) == 6
+
+    def test_nothing_is_limited_between_two_steps(self):
+        seen = []
+
+        def steps() -> Generator[int, None, str]:
+            for step in range(3):
+                with limited_threads():  # as an engine does
+                    seen.append(torch.get_num_threads())
+                yield step
+            return "done"
+
+        def consume() -> Generator[None, None, str]:
+            return (yield from step_by_step(steps(), 2))
+
+        consumer = consume()
+        for _ in range(3):
+            next(consumer)
+            assert torch.get_num_threads() == 6
+        with pytest.raises(StopIteration) as stop:
+            next(consumer)
+        assert stop.value.value == "done"
+        assert seen == [2, 2, 2]
+
+    def test_steps_may_be_closed_in_another_thread(self):
+        """As the dock widget does with a cancelled fit."""
+        closed = []
+
+        def endless() -> Generator[int, None, None]:
+            try:
+                while True:
+                    yield torch.get_num_threads()
+            finally:
+                closed.append(True)
+
+        steps = step_by_step(endless(), 2)
+        assert in_a_thread(lambda: next(steps)).result(10) == 2
+        steps.close()
+        assert closed == [True]
+        assert torch.get_num_threads() == 6
+
+    def test_steps_that_fail_put_the_number_back(self):
+        def failing() -> Generator[int, None, None]:
+            yield 1
+            raise KeyError
+
+        steps = step_by_step(failing(), 2)
+        next(steps)
+        with pytest.raises(KeyError):
+            next(steps)
+        assert torch.get_num_threads() == 6
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("engine", [TorchTiles, KeOps], ids=["torch", "keops"])
+def test_the_system_sees_as_many_threads(engine, number):
+    mixture = random_mixture(50, 2)
+    held = engine(mixture.sample(100_000, 0)[0])
+    held.expectation(mixture)  # compiled
+
+    def n_threads() -> int:
+        """This thread, and those that OpenMP started for it."""
+        before = set(os.listdir("/proc/self/task"))
+        with limited_threads(number):
+            held.expectation(mixture)
+        return 1 + len(set(os.listdir("/proc/self/task")) - before)
+
+    assert in_a_thread(n_threads).result(60) == number
+
+
+def test_a_fit_takes_as_many_threads_as_it_is_told(monkeypatch):
+    seen = []
+    expectation = TorchTiles.expectation
+
+    def spy(*arguments, **keywords):
+        with limited_threads():
+            seen.append(torch.get_num_threads())
+        return expectation(*arguments, **keywords)
+
+    monkeypatch.setattr(TorchTiles, "expectation", spy)
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    model = SparseGaussianMixture(2, engine="torch", device="cpu", n_threads=3, random_state=0)
+    before = torch.get_num_threads()
+    model.fit(points)
+    assert set(seen) == {3}
+    assert torch.get_num_threads() == before

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from oracles import random_mixture, tutorial_costs, tutorial_spiral
 
-from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.fitting.adam import _Parameters
 from napari_sparse_gmm.fitting.priors import make_prior
+from napari_sparse_gmm.fitting.problem import Problem
 
 
 @pytest.mark.parametrize("engine", ["torch", "keops"])
@@ -18,6 +22,43 @@ def test_retraces_the_tutorial(engine, seed):
     costs = np.array([step.cost for step in model.iter_fit(points)])
     assert model.engine_ == engine
     np.testing.assert_allclose(costs, expected, rtol=0, atol=1e-4)
+
+
+def test_gradient_is_that_of_the_cost_by_autograd():
+    """Fisher's identity against backpropagation through the direct sum, with a background."""
+    mixture = random_mixture(4, 2, background_weight=0.2, field=8.0)
+    points, _ = mixture.sample(500, random_state=1)
+    weight = np.random.default_rng(2).uniform(0.5, 2.0, 500)
+    engine = TorchTiles(points, weight, dtype=torch.float64)
+    problem = Problem(engine, make_prior("sqrt", sparsity=20.0, n_start=4, n_dimensions=2), 1e-6, 4)
+    start = GaussianMixture(
+        mixture.weights,
+        mixture.means + 0.3,
+        1.5 * mixture.covariances,
+        0.2,
+        mixture.background_box,
+    )
+    parameters = _Parameters(problem, start)
+    with torch.no_grad():  # any A of that A A^T: not a triangular one
+        turn = torch.tensor([[0.6, 0.8], [-0.8, 0.6]], dtype=torch.float64)
+        parameters.a.copy_(parameters.a @ turn)
+    state = problem.evaluate(parameters.mixture())
+    parameters.objective(state.statistics, state.mixture.weights).backward()
+
+    a, w, mu = direct = [t.detach().clone().requires_grad_() for t in parameters.tensors]
+    x = torch.tensor((points - parameters.centre) / parameters.unit)
+    y = torch.einsum("jkl,njk->njl", a, x[:, None] - mu)
+    shares = torch.log_softmax(w, 0)
+    logits = shares[:4] + torch.linalg.slogdet(a)[1] - 0.5 * (y**2).sum(2) - np.log(2 * np.pi)
+    lower, upper = mixture.background_box
+    inside = torch.tensor(((points >= lower) & (points <= upper)).all(1))
+    flat = shares[4] - np.log((upper - lower) / parameters.unit).sum()
+    flat = torch.where(inside, flat, -torch.inf)
+    log_p = torch.cat([logits, flat[:, None]], 1).logsumexp(1)
+    cost = -(torch.tensor(weight) * log_p).sum() / weight.sum()
+    (cost + 20.0 / 4 * shares[:4].exp().sqrt().sum()).backward()
+    for mine, theirs in zip(parameters.tensors, direct, strict=True):
+        np.testing.assert_allclose(mine.grad, theirs.grad, rtol=1e-8, atol=1e-10)
 
 
 def test_units_do_not_matter_to_the_descent():

@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitSettings, Prior, fit_steps
 from napari_sparse_gmm.fitting.initial import box_side
-from napari_sparse_gmm.fitting.mm import raise_eigenvalues
+from napari_sparse_gmm.fitting.problem import raise_eigenvalues
 from napari_sparse_gmm.samples import smlm_clusters
 
 
@@ -142,8 +142,8 @@ def test_a_penalty_of_your_own_needs_only_its_gradient():
     class Logarithmic(Prior):
         """0.05 sum_j log(1 + 1000 W_j)."""
 
-        def penalty(self, weights, total):
-            return float(0.05 * np.log1p(1e3 * weights).sum())
+        def penalties(self, weights, total):
+            return 0.05 * np.log1p(1e3 * weights)
 
         def gradient(self, weights, total):
             return 0.05 / (weights + 1e-3)

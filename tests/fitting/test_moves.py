@@ -1,3 +1,5 @@
+"""Moves: what they propose, how they are judged, and where they lead."""
+
 import numpy as np
 import pytest
 from oracles import random_mixture, tutorial_spiral
@@ -6,31 +8,64 @@ from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
 from napari_sparse_gmm.fitting.mm import descend
-from napari_sparse_gmm.fitting.moves import deletion_costs, merges
+from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
 from napari_sparse_gmm.fitting.problem import Problem
-
-
-@pytest.mark.parametrize(
-    "prior",
-    [SqrtPrior(20.0, 6), MessageLengthPrior(2, 6), FlatPrior()],
-    ids=["sqrt", "mml", "none"],
+from napari_sparse_gmm.fitting.proposals import (
+    births,
+    deletion_costs,
+    merge_costs,
+    near_pairs,
+    reductions,
+    splits,
 )
+from napari_sparse_gmm.fitting.trial import Trial, disjoint
+
+PRIORS = [
+    pytest.param(SqrtPrior(20.0, 6), id="sqrt"),
+    pytest.param(MessageLengthPrior(2, 6), id="mml"),
+    pytest.param(FlatPrior(), id="none"),
+]
+
+
+def many_clusters(n_clusters: int = 30, n_points: int = 6000) -> tuple[GaussianMixture, np.ndarray]:
+    """Clusters apart on a background, up to 4 times longer than wide; the truth and the points."""
+    mixture = random_mixture(n_clusters, 2, background_weight=0.2, field=300.0)
+    values, vectors = np.linalg.eigh(mixture.covariances)
+    values = np.maximum(values, values[:, -1:] / 16)
+    mixture = GaussianMixture(
+        mixture.weights,
+        mixture.means,
+        (vectors * values[:, None, :]) @ vectors.swapaxes(1, 2),
+        mixture.background_weight,
+        mixture.background_box,
+    )
+    return mixture, mixture.sample(n_points, 0)[0]
+
+
+@pytest.mark.parametrize("prior", PRIORS)
 def test_cost_of_a_deletion_is_predicted(prior):
+    """For a component of little weight: to first order, as the price of weight is."""
     mixture = random_mixture(6, 2, background_weight=0.2, field=5.0)
+    weights = np.append(mixture.weights[:5], 0.02)
+    weights *= 0.8 / weights.sum()
+    mixture = GaussianMixture(
+        weights, mixture.means, mixture.covariances, 0.2, mixture.background_box
+    )
     points = mixture.sample(2000, 0)[0]
-    problem = Problem(TorchTiles(points), prior, 1e-3)
-    state = problem.evaluate(mixture, removal=True)
-    predicted = deletion_costs(problem, state)
-    for j in range(6):
-        actual = problem.evaluate(mixture.subset(np.arange(6) != j)).cost
-        assert predicted[j] == pytest.approx(actual, abs=2e-4)
+    problem = Problem(TorchTiles(points), prior, 1e-3, 6)
+    *_, state = descend(problem, problem.evaluate(mixture), 1e-9)
+    state = problem.evaluate(state.mixture, removal=True)
+    j = int(state.mixture.weights.argmin())
+    actual = problem.evaluate(state.mixture.subset(np.arange(state.mixture.n_components) != j)).cost
+    predicted = deletion_costs(problem, state)[j]
+    assert predicted == pytest.approx(actual - state.cost, rel=0.1, abs=2e-4)
 
 
 def test_moves_lead_out_of_a_local_optimum():
     """Two components on one cluster: steps alone keep both, the cost without one is lower."""
     points = np.random.default_rng(0).normal(size=(1000, 2))
     start = GaussianMixture([0.5, 0.5], [[-0.3, 0.0], [0.3, 0.0]], [np.eye(2)] * 2)
-    problem = Problem(TorchTiles(points), MessageLengthPrior(2, 6), 1e-3)
+    problem = Problem(TorchTiles(points), MessageLengthPrior(2, 6), 1e-3, 2)
     *_, stuck = descend(problem, problem.evaluate(start), 1e-7)
     assert stuck.mixture.n_components == 2
     model = SparseGaussianMixture(prior="mml", init=start).fit(points)
@@ -38,37 +73,170 @@ def test_moves_lead_out_of_a_local_optimum():
     assert model.cost_ < stuck.cost
 
 
-def test_merging_keeps_the_moments():
-    """The merged mixture has the mean and the covariance of the one it came from."""
-
-    def moments(mixture):
-        mean = mixture.weights @ mixture.means
-        d = mixture.means - mean
-        spread = mixture.covariances + d[:, :, None] * d[:, None, :]
-        return mean, np.tensordot(mixture.weights, spread, 1)
-
+def test_merging_and_splitting_keep_the_moments():
     mixture = random_mixture(5, 3, field=3.0)
-    proposals = list(merges(mixture))
-    assert proposals
-    for merged in proposals:
-        assert merged.n_components == 4
-        for ours, theirs in zip(moments(merged), moments(mixture), strict=True):
+    problem = Problem(TorchTiles(mixture.sample(500, 0)[0]), FlatPrior(), 1e-3, 10)
+    state = problem.evaluate(mixture, removal=True)
+
+    def moments(weights, means, covariances):
+        share = weights / weights.sum()
+        mean = share @ means
+        d = means - mean
+        spread = covariances + d[:, :, None] * d[:, None, :]
+        return weights.sum(), mean, np.tensordot(share, spread, 1)
+
+    merges = [p for p in reductions(problem, state) if len(p.weights)]
+    assert merges
+    for p in [*merges, *splits(problem, state)]:
+        old = moments(
+            mixture.weights[p.removed], mixture.means[p.removed], mixture.covariances[p.removed]
+        )
+        for ours, theirs in zip(moments(p.weights, p.means, p.covariances), old, strict=True):
             np.testing.assert_allclose(ours, theirs)
 
 
 def test_only_near_components_are_merged():
     apart = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [5.0, 0.0]], [np.eye(2)] * 2)
     near = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [3.0, 0.0]], [np.eye(2)] * 2)
-    assert [len(list(merges(mixture))) for mixture in (apart, near)] == [0, 1]
-
-
-def test_components_in_one_place_are_merged():
     same = GaussianMixture([0.3, 0.3, 0.4], [[1.0, 2.0]] * 3, [np.eye(2)] * 3)
-    proposals = list(merges(same))
-    assert len(proposals) == 3
-    for merged in proposals:
-        assert merged.n_components == 2
-        np.testing.assert_allclose(merged.covariances, [np.eye(2)] * 2)
+    assert [len(near_pairs(mixture)) for mixture in (apart, near, same)] == [0, 1, 3]
+
+
+def test_merging_is_dear_for_what_is_apart():
+    mixture = GaussianMixture(
+        [0.25] * 4, [[0.0, 0.0], [0.5, 0.0], [20.0, 0.0], [23.0, 0.0]], [np.eye(2)] * 4
+    )
+    problem = Problem(TorchTiles(mixture.sample(500, 0)[0]), FlatPrior(), 1e-3, 4)
+    pairs, costs = merge_costs(problem, problem.evaluate(mixture))
+    assert pairs[np.argmin(costs)].tolist() == [0, 1]
+
+
+def test_births_find_every_cluster_and_no_noise():
+    """From the background alone, with clusters of any size: one birth or a few for each."""
+    truth, points = many_clusters()
+    box = np.stack([points.min(0), points.max(0)])
+    background = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1000)
+    means = np.concatenate([p.means for p in births(problem, problem.evaluate(background))])
+    assert len(means) < 3 * truth.n_components
+    nearest = np.linalg.norm(truth.means[:, None] - means, axis=2).min(1)
+    assert (nearest < 3.0).mean() > 0.95
+    noise = np.random.default_rng(0).uniform(box[0], box[1], (6000, 2))
+    problem = Problem(TorchTiles(noise), FlatPrior(), 1e-3, 1000)
+    assert births(problem, problem.evaluate(background)) == []
+
+
+def test_births_choose_the_scale():
+    """Two clusters, one a hundred times wider: two births, each as wide as its cluster."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate(
+        [
+            rng.normal(0, 0.1, (3000, 2)),
+            rng.normal(50, 10.0, (3000, 2)),
+            rng.uniform(-50, 150, (2000, 2)),
+        ]
+    )
+    box = np.stack([points.min(0), points.max(0)])
+    background = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1000)
+    found = births(problem, problem.evaluate(background))
+    assert 2 <= len(found) <= 8
+    sizes = [np.sqrt(np.trace(p.covariances[0]) / 2) for p in found]
+    assert min(sizes) < 0.3
+    assert max(sizes) > 3.0
+
+
+def test_a_trial_changes_the_cost_by_what_it_says():
+    """Many moves at once, each judged on its own points: their sum is the change of the cost."""
+    truth, points = many_clusters(n_points=30_000)
+    # Each cluster with two components, so that there is much to merge.
+    v = np.sqrt(np.linalg.eigvalsh(truth.covariances)[:, :1]) * 0.5
+    doubled = GaussianMixture(
+        np.tile(truth.weights / 2, 2),
+        np.concatenate([truth.means - v, truth.means + v]),
+        np.concatenate([truth.covariances] * 2),
+        0.2,
+        truth.background_box,
+    )
+    problem = Problem(TorchTiles(points), MessageLengthPrior(2, 60), 1e-3, 60)
+    *_, state = descend(problem, problem.evaluate(doubled), 1e-5)
+    state = problem.evaluate(state.mixture, removal=True)
+    chosen, waiting = disjoint(problem, state, reductions(problem, state))
+    assert len(chosen) > 15  # far apart: most clusters at once
+    assert len(chosen) + len(waiting) == len(reductions(problem, state))
+    trial = Trial(problem, state, chosen, 1e-6)
+    for _ in trial.steps():
+        pass
+    after = problem.evaluate(trial.mixture())
+    expected = trial.change[trial.accepted].sum()
+    assert trial.accepted.sum() > 10
+    assert after.cost - state.cost == pytest.approx(expected, rel=0.02)
+
+
+def test_a_trial_looks_at_the_touched_points_only(monkeypatch):
+    truth, points = many_clusters()
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 100)
+    state = problem.evaluate(truth, removal=True)
+    seen = []
+    expectation = problem.engine.expectation
+
+    def watched(mixture, *, rows=None, removal=False):
+        seen.append(len(rows))
+        return expectation(mixture, rows=rows, removal=removal)
+
+    monkeypatch.setattr(problem.engine, "expectation", watched)
+    trial = Trial(problem, state, splits(problem, state)[:1], 1e-6)
+    for _ in trial.steps():
+        pass
+    assert max(seen) < 0.2 * len(problem.engine.blocks)
+
+
+def test_what_failed_is_not_tried_again_where_nothing_changed():
+    truth, points = many_clusters(5, 1000)
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 100)
+    proposals = splits(problem, problem.evaluate(truth))
+    tried = Tried()
+    tried.add(truth, proposals[:2])
+    assert tried.fresh(truth, proposals) == proposals[2:]
+    moved = GaussianMixture(
+        truth.weights, truth.means + 5.0, truth.covariances, 0.2, truth.background_box
+    )
+    assert tried.fresh(moved, proposals) == proposals
+
+
+@pytest.mark.parametrize("propose", MOVES, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("prior", PRIORS)
+def test_a_move_lowers_the_cost_or_changes_nothing(prior, propose):
+    points = tutorial_spiral(1000)
+    mixture = random_mixture(8, 2, field=1.0, sigma=0.1)
+    problem = Problem(TorchTiles(points), prior, 1e-3, 12)
+    state = problem.evaluate(mixture)
+    ended = []
+
+    def run():
+        ended.append((yield from improve(problem, state, 1e-6, propose, Tried())))
+
+    for shown in run():
+        assert shown.cost == pytest.approx(state.cost, abs=1e-9)
+    assert ended[0] is None or ended[0].cost < state.cost - 1e-6
+
+
+def test_no_move_leads_to_more_components_than_allowed():
+    _, points = many_clusters()
+    model = SparseGaussianMixture(
+        7, prior="none", init="density", background=True, random_state=0
+    ).fit(points)
+    assert model.n_components_ == 7
+
+
+@pytest.mark.parametrize("init", ["density", "kmeans++", "random"])
+def test_every_start_ends_at_the_truth(init):
+    truth, points = many_clusters()
+    model = SparseGaussianMixture(60, prior="mml", init=init, background=True, random_state=0).fit(
+        points
+    )
+    assert abs(model.n_components_ - truth.n_components) <= 2
+    assert model.score(points) > truth.log_density(points).mean() - 0.005
 
 
 def test_every_seed_of_the_spiral_ends_as_low():

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Points
-from plugin.fakes import FakeFit
+from plugin.fakes import FakeFit, SlowKeOps
 
 AFFINE = [[1.0, 0.2, 5.0], [-0.1, 0.9, 7.0], [0.0, 0.0, 1.0]]
 POSES: dict[str, dict[str, Any]] = {
@@ -33,4 +33,12 @@ def fake_fit(monkeypatch: pytest.MonkeyPatch) -> FakeFit:
     """Every fit of the plugin is this one."""
     fake = FakeFit()
     monkeypatch.setattr("napari_sparse_gmm.estimator.SparseGaussianMixture", fake)
+    return fake
+
+
+@pytest.fixture
+def slow_keops(monkeypatch: pytest.MonkeyPatch) -> SlowKeOps:
+    """Every engine of the plugin has to be waited for."""
+    fake = SlowKeOps()
+    monkeypatch.setattr("napari_sparse_gmm.engines.choice.preparation", fake)
     return fake

@@ -9,6 +9,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_sparse_gmm import FitStep, GaussianMixture
+from napari_sparse_gmm.engines.keops_ready import Waiting
 from napari_sparse_gmm.plugin.worker import FitFailed
 
 
@@ -59,6 +60,29 @@ class FakeFit:
         self.n_iter_ = self.n_steps
         self.converged_ = self.converged
         self.engine_reason_ = "A fake, for the tests."
+
+
+@dataclass
+class SlowKeOps:
+    """A stand-in for `preparation`: `n_waits` times, or for ever, KeOps is not ready yet."""
+
+    n_waits: float = 3
+    sentence: str = "Compiling KeOps kernels for 2D points, first time only"
+    asked: list[tuple[str, str, int]] = field(default_factory=list)
+    closed: bool = False
+
+    def __call__(
+        self, engine: str, device: str, *, n_dimensions: int
+    ) -> Generator[Waiting, None, None]:
+        self.asked.append((engine, device, n_dimensions))
+        waited = 0
+        try:
+            while waited < self.n_waits:
+                yield Waiting(self.sentence if waited else "", float(waited))
+                waited += 1
+                time.sleep(0.002)
+        finally:
+            self.closed = True
 
 
 class HandWorker:

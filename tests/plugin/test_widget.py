@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from magicgui.widgets import CheckBox
-from plugin.fakes import FakeFit, HandWorker
+from plugin.fakes import FakeFit, HandWorker, SlowKeOps
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.parameters import Parameter
@@ -97,18 +97,27 @@ def test_click_makes_the_layers_and_says_so(
         "random_state": None,
         "engine": "auto",
         "device": "auto",
+        "n_threads": None,
     }
 
 
 def test_fields_that_may_be_automatic(
     widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
 ) -> None:
+    assert widget.random_state.native.text() == "new each time"
     widget.random_state.value = 0
+    assert widget.random_state.native.text() == "0"
     widget.covariance_floor.value = 2.5
+    assert widget.n_threads.native.text() == "all cores but one"
+    widget.n_threads.native.stepBy(1)
+    assert widget.n_threads.native.text() == "1"
     widget.run()
     workers[-1].finish()
     assert fake_fit.parameters[0]["random_state"] == 0
     assert fake_fit.parameters[0]["covariance_floor"] == 2.5
+    assert fake_fit.parameters[0]["n_threads"] == 1
+    assert isinstance(fake_fit.parameters[0]["n_threads"], int)
+    assert widget.heatmap_choice().n_threads == 1
 
 
 def test_progress_bar_shows_the_step(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
@@ -116,6 +125,49 @@ def test_progress_bar_shows_the_step(widget: SparseGMMWidget, workers: list[Hand
     workers[-1].step(2)
     assert widget.progress.max == 500
     assert widget.progress.native.format() == "Iteration 0: cost 9.0000, 3 components left"
+
+
+def test_first_compile_is_told_in_the_status_line(
+    widget: SparseGMMWidget, workers: list[HandWorker], slow_keops: SlowKeOps
+) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(3)
+    told = "Compiling KeOps kernels for 2D points, first time only (1 s)."
+    assert widget.status.value == told
+    assert widget.progress.native.format() == "Compiling"
+    workers[-1].step(1)
+    assert widget.status.value == told.replace("1 s", "2 s")
+    workers[-1].step(2)
+    assert widget.status.value == ""
+    assert widget.progress.native.format().startswith("Iteration 0")
+
+
+def test_first_compile_can_be_cancelled(
+    widget: SparseGMMWidget, workers: list[HandWorker], slow_keops: SlowKeOps, fake_fit: FakeFit
+) -> None:
+    slow_keops.n_waits = np.inf
+    widget.run_button.native.click()
+    workers[-1].step(4)
+    widget.cancel_button.native.click()
+    workers[-1].finish()
+    assert widget.status.value == messages.CANCELLED
+    assert widget.run_button.enabled
+    assert slow_keops.closed
+    slow_keops.n_waits = 0
+    fit(widget, workers)
+    assert widget.status.value.startswith("3 components")
+
+
+def test_redraw_that_needs_no_compiler_leaves_the_status_line(
+    widget: SparseGMMWidget, workers: list[HandWorker]
+) -> None:
+    fit(widget, workers)
+    summary = widget.status.value
+    widget.longest_side.value = 20
+    widget._redraw_timer.stop()
+    widget._redraw()
+    workers[-1].step(1)
+    assert widget.status.value == summary
 
 
 def test_second_run_updates_in_place(

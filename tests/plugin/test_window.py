@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,40 @@ def test_cancel_in_mid_fit(widget: SparseGMMWidget, qtbot: QtBot, fake_fit: Fake
     assert widget.run_button.enabled
     assert fake_fit.closed
     fake_fit.endless = False
+    run(widget, qtbot)
+    assert widget.status.value.startswith("3 components")
+
+
+def test_cancel_in_mid_compile(
+    widget: SparseGMMWidget,
+    qtbot: QtBot,
+    fake_fit: FakeFit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The compiler, which nothing stops, is another thread; it ends after the cancel."""
+    from napari_sparse_gmm.engines import TorchTiles, keops_ready
+
+    compiled = threading.Event()
+
+    def compile_slowly(*_: object) -> type[TorchTiles]:
+        assert compiled.wait(LONG / 1000)
+        return TorchTiles
+
+    monkeypatch.setattr(keops_ready, "_working_keops", compile_slowly)
+    monkeypatch.setattr(keops_ready, "_LONGEST_LOADING", 0.3)
+    widget.engine.value = "keops"
+    widget.device.value = "cpu"
+    try:
+        widget.run_button.native.click()
+        qtbot.waitUntil(lambda: "Compiling KeOps kernels" in widget.status.value, timeout=LONG)
+        assert "for 2D points, first time only (" in widget.status.value
+        widget.cancel_button.native.click()
+        wait(widget, qtbot)
+        assert widget.status.value == messages.CANCELLED
+        assert widget.run_button.enabled
+        assert fake_fit.parameters == [] or not hasattr(fake_fit, "mixture_")
+    finally:
+        compiled.set()
     run(widget, qtbot)
     assert widget.status.value.startswith("3 components")
 

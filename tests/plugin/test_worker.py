@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from oracles import random_mixture
-from plugin.fakes import FakeFit
+from plugin.fakes import FakeFit, SlowKeOps
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.plugin import worker
@@ -169,6 +170,57 @@ def test_closing_the_work_closes_the_fit(request_: FitRequest, fake_fit: FakeFit
     assert not fake_fit.closed
     work.close()
     assert fake_fit.closed
+
+
+def test_compilers_are_waited_for_before_the_fit(
+    request_: FitRequest, fake_fit: FakeFit, slow_keops: SlowKeOps
+) -> None:
+    yielded, _ = run(fit(request_))
+    waiting = [p for p in yielded if p.sentence is not None]
+    told = "Compiling KeOps kernels for 2D points, first time only"
+    of_fit = [
+        Progress(0, 50, "Compiling", f"{told} (1 s)."),
+        Progress(0, 50, "Compiling", f"{told} (2 s)."),
+        Progress(0, 50, "Starting", ""),
+    ]
+    assert waiting[:3] == of_fit
+    first = next(n for n, p in enumerate(yielded) if p.text.startswith("Iteration"))
+    assert first > yielded.index(of_fit[-1])
+    # The heatmap may be drawn by another engine, whose turn comes after the fit.
+    assert slow_keops.asked == [("torch", "cpu", 2), ("torch", "cpu", 2)]
+
+
+def test_closing_the_work_waits_for_no_compiler(
+    request_: FitRequest, fake_fit: FakeFit, slow_keops: SlowKeOps
+) -> None:
+    slow_keops.n_waits = np.inf
+    work = fit(request_)
+    while next(work).text != "Compiling":
+        pass
+    work.close()
+    assert slow_keops.closed
+    assert not hasattr(fake_fit, "mixture_")  # the fit was not begun
+
+
+def test_unknown_engine_is_refused(request_: FitRequest) -> None:
+    settings = {**request_.parameters, parameters.ENGINE.name: "abacus"}
+    _, refusal = run(fit(replace(request_, parameters=settings)))
+    assert isinstance(refusal, Refusal)
+    assert "engine must be one of" in refusal.sentence
+
+
+def test_heatmap_takes_as_many_threads_as_the_fit(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(*arguments: Any, **keywords: Any) -> np.ndarray:
+        seen.append(torch.get_num_threads())
+        return heatmap(*arguments, **keywords)
+
+    monkeypatch.setattr(worker, "heatmap", spy)
+    run(fit(replace(request_, heatmap=replace(CHOICE, n_threads=3))))
+    assert set(seen) == {3}
 
 
 @pytest.mark.parametrize("quantity", parameters.QUANTITY.choices)

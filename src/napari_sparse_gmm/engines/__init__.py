@@ -11,14 +11,13 @@ import torch
 from numpy.typing import ArrayLike
 
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
-from napari_sparse_gmm.engines.engine import Components, Engine, EngineUnavailable
+from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 __all__ = [
-    "Components",
     "Engine",
     "EngineChoice",
     "EngineFallbackWarning",
@@ -47,4 +46,10 @@ def log_density(
     if len(x) == 0:
         return np.empty(0)
     choice = choose_engine(engine, device, n_dimensions=x.shape[1])
-    return choice.engine(x, device=choice.device, dtype=dtype).log_density(mixture)
+    held = choice.engine(
+        x,
+        device=choice.device,
+        dtype=dtype,
+        block_size=block_size(len(x), mixture.n_components),
+    )
+    return held.log_density(mixture)

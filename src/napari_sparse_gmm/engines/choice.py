@@ -1,14 +1,15 @@
 """Which engine computes, where, and why, in one sentence for the user."""
 
 import warnings
+from collections.abc import Generator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable
+from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
+from napari_sparse_gmm.engines.keops_ready import Waiting, get_ready
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 
@@ -30,6 +31,7 @@ class EngineChoice:
         sample_weight: FloatArray | None = None,
         *,
         n_components: int,
+        tolerance: float | None = None,
     ) -> Engine:
         """The engine, holding these points for mixtures of up to `n_components`.
 
@@ -37,14 +39,23 @@ class EngineChoice:
         small that double precision takes no longer.
         """
         small = len(points) * n_components <= self.engine.small
-        dtype = torch.float64 if small else torch.float32
-        return self.engine(points, sample_weight, device=self.device, dtype=dtype)
+        return self.engine(
+            points,
+            sample_weight,
+            device=self.device,
+            dtype=torch.float64 if small else torch.float32,
+            block_size=block_size(len(points), n_components),
+            tolerance=tolerance,
+        )
 
 
 def choose_engine(
     engine: str = ENGINE.default, device: str = DEVICE.default, *, n_dimensions: int
 ) -> EngineChoice:
     """Resolve "auto", check that what was asked for works, fall back where it does not.
+
+    `engine="keops"` waits for its kernels to be compiled, the first time; `preparation` does
+    so under the eyes of the user. "auto" waits for no compiler: PyTorch takes over meanwhile.
 
     Parameters
     ----------
@@ -63,6 +74,51 @@ def choose_engine(
     EngineFallbackWarning
         Where `engine="keops"` cannot run here; PyTorch then does the work.
     """
+    place = _place(engine, device)
+    if engine == "torch":
+        return EngineChoice(TorchTiles, place, "PyTorch, as asked for.")
+    if not _tries_keops(engine, place):
+        # benchmarks/engines.py: 5 to 7 times faster than KeOps on every dense shape.
+        return EngineChoice(
+            TorchTiles, place, "PyTorch: on a processor it is faster than KeOps for dense sums."
+        )
+    keops = get_ready(n_dimensions, place)
+    if engine == "auto" and any(waiting.sentence for waiting in keops.waiting()):
+        return EngineChoice(
+            TorchTiles,
+            place,
+            f"PyTorch, while KeOps compiles its kernels for {n_dimensions}D points, this first "
+            "time; a later fit takes KeOps.",
+        )
+    try:
+        found = keops.outcome.result()
+    except EngineUnavailable as error:
+        reason = f"PyTorch instead of KeOps. {error}"
+        if engine == "keops":
+            warnings.warn(reason, EngineFallbackWarning, stacklevel=2)
+        return EngineChoice(TorchTiles, place, reason)
+    why = "as asked for" if engine == "keops" else "on a graphics card"
+    return EngineChoice(found, place, f"KeOps, {why}.")
+
+
+def preparation(
+    engine: str = ENGINE.default, device: str = DEVICE.default, *, n_dimensions: int
+) -> Generator[Waiting, None, None]:
+    """Yield a few times a second as long as `choose_engine` would have to wait for KeOps.
+
+    Closing it stops the waiting; what compiles goes on behind the scenes, for the next time.
+    What cannot be compiled is for `choose_engine` to say. Takes and raises what that does.
+    """
+    place = _place(engine, device)
+    if _tries_keops(engine, place):
+        for waiting in get_ready(n_dimensions, place).waiting():
+            if engine == "auto" and waiting.sentence:
+                return
+            yield waiting
+
+
+def _place(engine: str, device: str) -> str:
+    """ "cpu" or "cuda"; ValueError where a name is not known or there is no such place."""
     for parameter, value in ((ENGINE, engine), (DEVICE, device)):
         if value not in (parameter.choices or ()):
             raise ValueError(f"{parameter.name} must be one of {parameter.choices}, not {value!r}.")
@@ -71,30 +127,8 @@ def choose_engine(
         raise ValueError(
             "device='cuda' was asked for, but PyTorch finds no CUDA graphics card; use 'auto'."
         )
-    place = "cuda" if cuda and device != "cpu" else "cpu"
-    if engine == "torch":
-        return EngineChoice(TorchTiles, place, "PyTorch, as asked for.")
-    if engine == "auto" and place == "cpu":
-        # benchmarks/engines.py: 5 to 7 times faster than KeOps on every dense shape.
-        return EngineChoice(
-            TorchTiles, place, "PyTorch: on a processor it is faster than KeOps for dense sums."
-        )
-    try:
-        keops = _working_keops(n_dimensions, place)
-    except EngineUnavailable as error:
-        reason = f"PyTorch instead of KeOps. {error}"
-        if engine == "keops":
-            warnings.warn(reason, EngineFallbackWarning, stacklevel=2)
-        return EngineChoice(TorchTiles, place, reason)
-    why = "as asked for" if engine == "keops" else "on a graphics card"
-    return EngineChoice(keops, place, f"KeOps, {why}.")
+    return "cuda" if cuda and device != "cpu" else "cpu"
 
 
-def _working_keops(n_dimensions: int, device: str) -> type[Engine]:
-    """The KeOps engine, after it computed one expectation and compiled all that a fit needs."""
-    from napari_sparse_gmm.engines.keops import KeOps
-
-    origin = np.zeros((1, n_dimensions))
-    mixture = GaussianMixture(np.ones(1), origin, np.eye(n_dimensions)[None])
-    KeOps(origin, device=device).expectation(mixture, removal=True)
-    return KeOps
+def _tries_keops(engine: str, place: str) -> bool:
+    return engine == "keops" or (engine == "auto" and place == "cuda")

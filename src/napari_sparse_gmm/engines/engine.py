@@ -1,17 +1,19 @@
 """What an engine is: the heavy sums of one set of points, for any mixture.
 
-An engine holds the points where it computes (memory of the processor or of a
-graphics card) and answers two questions, `expectation` and `log_density`. All that
-a solver, a move or a heatmap needs of the data goes through them::
+An engine holds the points where it computes (memory of the processor or of a graphics
+card) and answers two questions, `expectation` and `log_density`. All that a solver, a move
+or a heatmap needs of the data goes through them::
 
     >>> engine = TorchTiles(points)
     >>> statistics = engine.expectation(mixture)
 
-Single precision, without its pitfalls: in a field 10^4 times wider than a component,
-a float32 coordinate is good to 1e-3 standard deviations only. So every coordinate is
-kept as the sum of two float32 (`high` + `low`), and a difference to a mean is taken as
-(x_high - mu_high) + (x_low - mu_low): nearby numbers subtract exactly, and the result
-is good to the last digit of the *difference*. It costs a tenth of the time of a pair.
+Points are kept in blocks of neighbours (`blocks`), and each block meets only the components
+that matter there (`pattern`). The kernels are single precision, without its pitfalls: in a
+field 10^4 times wider than a component a float32 coordinate is good to 1e-3 standard
+deviations only. So coordinates are relative to the centre of their block, and so are the
+means, once for each pair of a block and a component: both differences are taken in double
+precision. The few blocks that are far wider than one of their components (outliers, borders)
+are computed in double precision altogether.
 """
 
 from abc import ABC, abstractmethod
@@ -20,15 +22,36 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sparse_gmm.engines.blocks import Blocks
+from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, relative_extents
 from napari_sparse_gmm.engines.statistics import Statistics
-from napari_sparse_gmm.engines.threads import a_core_to_spare
-from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
+from napari_sparse_gmm.engines.threads import limited_threads
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # Smaller shares of a density, relative to its largest, are taken for exp(-70) = 4e-31: nothing
 # beside 1, but far from the denormal numbers with which a processor computes far more slowly.
 LEAST_LOG_SHARE = -70
+
+# Largest half diagonal of a block in standard deviations of a component, in single precision:
+# rounding then moves a point by 4e-6 of them, and a log density by some 2e-5.
+_WIDEST = 64.0
+
+# What may be left out of the density at a point, as a share of it.
+_TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+BLOCK_SIZE = 64
+_LARGEST_BLOCK = 512
+
+
+def block_size(n_points: int, n_components: int) -> int:
+    """How many points a block should have: several blocks for each component, where that is so.
+
+    Below 64 the pairs cost more than what they save, above 512 nothing more is gained.
+    """
+    return int(np.clip(n_points // (8 * max(1, n_components)), BLOCK_SIZE, _LARGEST_BLOCK))
 
 
 class EngineUnavailable(Exception):
@@ -36,59 +59,32 @@ class EngineUnavailable(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Components:
-    """The components of a mixture, as the engines' kernels read them.
+class Pairs:
+    """Blocks and the components that matter in them, as the kernels read them.
 
-    The log of component j's share of the density at x is
-    offset_j - |factor_j (x - mean_j)|^2, mean_j = mean_high_j + mean_low_j.
+    Coordinates are relative to the centre of the block and in the engine's unit of length; the
+    log of the density of a pair's component, per data unit^D, is offset - |factor (x - mean)|^2.
     """
 
-    offset: Tensor  # (K,)
-    mean_high: Tensor  # (K, D)
-    mean_low: Tensor  # (K, D)
-    factor: Tensor  # (K, D, D), lower triangular: A^T / sqrt(2)
-
-    @classmethod
-    def from_parameters(
-        cls, log_weights: Tensor, means: Tensor, precision_factors: Tensor, dtype: torch.dtype
-    ) -> "Components":
-        """From float64 tensors: log W_j (K,), mu_j (K, D), A_j (K, D, D) of any shape.
-
-        Differentiable. Only A A^T counts: A is first made upper triangular by a rotation,
-        A^T = Q L with Q orthogonal, an ordinary QR decomposition with the axes reversed.
-        """
-        reversed_columns = precision_factors.transpose(1, 2).flip(2)
-        lower = torch.linalg.qr(reversed_columns)[1].flip(1, 2)
-        return cls._from_lower(log_weights, means, lower, dtype)
-
-    @classmethod
-    def from_mixture(
-        cls, mixture: GaussianMixture, centre: FloatArray, device: str, dtype: torch.dtype
-    ) -> "Components":
-        """The components of `mixture` in coordinates relative to `centre`."""
-        with np.errstate(divide="ignore"):
-            log_weights = np.log(mixture.weights)
-        lower = mixture.precision_factors.swapaxes(1, 2)
-        log_weights, means, lower = (
-            torch.tensor(values, device=device)
-            for values in (log_weights, mixture.means - centre, lower)
-        )
-        return cls._from_lower(log_weights, means, lower, dtype)
-
-    @classmethod
-    def _from_lower(
-        cls, log_weights: Tensor, means: Tensor, lower: Tensor, dtype: torch.dtype
-    ) -> "Components":
-        log_determinants = lower.diagonal(dim1=1, dim2=2).abs().log().sum(1)
-        offset = log_weights + log_determinants - 0.5 * means.shape[1] * LOG_2PI
-        high, low = split(means, dtype)
-        return cls(offset.to(dtype), high, low, (lower * 0.5**0.5).to(dtype))
+    pattern: Pattern
+    offset: Tensor  # (P,)
+    mean: Tensor  # (D, P)
+    factor: Tensor  # (D (D + 1) / 2, P), rows of the lower triangle
+    background: Tensor  # (n, 1) or (n, B), log density
 
 
-def split(values: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """`values` (float64) as a sum of two tensors of `dtype`; gradients flow through the first."""
-    high = values.to(dtype)
-    return high, (values.detach() - high.detach().double()).to(dtype)
+@dataclass(frozen=True, eq=False)
+class PairSums:
+    """What the kernels sum over the points of each block, in double precision.
+
+    Moments are sums of omega r (1, x, x x^T), x relative to the centre of the block, x x^T as
+    its lower triangle.
+    """
+
+    moments: Tensor  # (P, 1 + D + D (D + 1) / 2)
+    background_count: float
+    log_likelihoods: Tensor  # (n,)
+    removal: Tensor | None  # (P,)
 
 
 class Engine(ABC):
@@ -104,6 +100,11 @@ class Engine(ABC):
         "cpu" or a CUDA device.
     dtype : torch.dtype
         Precision of the kernels. Sums over blocks of points are float64 in any case.
+    block_size : int
+        Points in a block, about: few where there are many components.
+    tolerance : float, optional
+        The most that may be left out of the density at a point, as a share of it: the log
+        density is within `tolerance` of the dense sum. 1e-5; in double precision 1e-12.
     """
 
     name: ClassVar[str]
@@ -117,99 +118,163 @@ class Engine(ABC):
         *,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
+        block_size: int = BLOCK_SIZE,
+        tolerance: float | None = None,
     ) -> None:
         self.n_points, self.n_dimensions = points.shape
         self.device, self.dtype = device, dtype
+        self.tolerance = _TOLERANCES[dtype] if tolerance is None else tolerance
         self.box = np.stack([points.min(0), points.max(0)])
-        self.centre = self.box.mean(0)
-        self._points = points
-        relative = torch.from_numpy(np.ascontiguousarray(points - self.centre)).to(device)
-        self.high, self.low = split(relative, dtype)  # (N, D) each
-        self.weight: Tensor | None = None  # (N,)
-        self.total_weight = float(self.n_points)
-        if sample_weight is not None:
-            self.weight = torch.from_numpy(sample_weight).to(device, dtype)
-            self.total_weight = float(sample_weight.sum())
+        self.total_weight = float(len(points) if sample_weight is None else sample_weight.sum())
+        self.points, self.sample_weight = points, sample_weight
+        self.blocks = Blocks.of(points, block_size)
+        self._centres = self.blocks.boxes.centre  # (n_blocks, D)
+        self._unit = _power_of_two(np.median(np.sqrt(np.square(self.blocks.boxes.half).sum(1))))
+        self._local = self._local_coordinates(None, dtype)  # (D, n_blocks, B)
+        self._weight = self._padded_weight(sample_weight)  # (n_blocks, B)
+        self.block_weights = self._weight.sum(1, dtype=torch.float64).cpu().numpy()  # (n_blocks,)
 
-    def expectation(self, mixture: GaussianMixture, *, removal: bool = False) -> Statistics:
-        """The statistics of `mixture` on all points; with `removal` if asked."""
-        with torch.no_grad(), a_core_to_spare():
-            components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
-            return self._expectation(mixture, components, self._log_background(mixture), removal)
-
-    @abstractmethod
-    def _expectation(
+    def expectation(
         self,
         mixture: GaussianMixture,
-        components: Components,
-        background: Tensor,  # (N,) log density
-        removal: bool,
+        *,
+        removal: bool = False,
+        rows: NDArray[np.intp] | None = None,
     ) -> Statistics:
-        """The sums, without gradients."""
-
-    @abstractmethod
-    def components_log_density(self, components: Components) -> Tensor:
-        """Log density of the components alone, without background, (N,), differentiable.
-
-        `components` are in coordinates relative to `centre`.
-        """
+        """The statistics of `mixture`; with `removal` if asked; on some blocks, `rows`, or all."""
+        with torch.no_grad(), limited_threads():
+            pattern = find_pattern(self.blocks, mixture, self.tolerance, rows)
+            parts = [
+                (pairs.pattern, self._pair_sums(pairs, removal))
+                for pairs in self._by_precision(pattern, mixture)
+            ]
+            return self._statistics(mixture, parts, removal)
 
     def log_density(self, mixture: GaussianMixture) -> FloatArray:
         """Natural log of the density of `mixture` at the points, (N,)."""
-        with torch.no_grad(), a_core_to_spare():
-            values = self._log_background(mixture)
-            if mixture.n_components > 0:
-                components = Components.from_mixture(mixture, self.centre, self.device, self.dtype)
-                values = torch.logaddexp(self.components_log_density(components), values)
-            return values.double().cpu().numpy()
+        with torch.no_grad(), limited_threads():
+            pattern = find_pattern(self.blocks, mixture, self.tolerance)
+            padded = np.empty((len(self.blocks), self.blocks.size))
+            for pairs in self._by_precision(pattern, mixture):
+                padded[pairs.pattern.rows] = self._log_density(pairs).double().cpu().numpy()
+        out = np.empty(self.n_points)
+        sizes = np.diff(self.blocks.starts)
+        out[self.blocks.order] = padded[np.arange(self.blocks.size) < sizes[:, None]]
+        return out
 
-    def log_uniform_density(self, box: FloatArray) -> Tensor:
-        """Log of 1_B(x) / |B| at each point, (N,), for a box B (2, D)."""
-        value = -float(np.log(box[1] - box[0]).sum())
-        out = torch.full((self.n_points,), value, dtype=self.dtype)
-        if ((self.box[0] < box[0]) | (self.box[1] > box[1])).any():
-            inside = ((self._points >= box[0]) & (self._points <= box[1])).all(1)
-            out[torch.from_numpy(~inside)] = -torch.inf
+    @abstractmethod
+    def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
+        """The sums over the points of each block, without gradients."""
+
+    @abstractmethod
+    def _log_density(self, pairs: Pairs) -> Tensor:
+        """Log density at the points of each block, (n, B)."""
+
+    def _by_precision(self, pattern: Pattern, mixture: GaussianMixture) -> list[Pairs]:
+        """The pairs of the pattern in the engine's precision, and those that need double."""
+        if self.dtype == torch.float64 or not len(pattern):
+            return [self._pairs(pattern, mixture, self.dtype)]
+        wide = relative_extents(pattern, self.blocks.boxes, mixture) > _WIDEST
+        if not wide.any():
+            return [self._pairs(pattern, mixture, self.dtype)]
+        return [
+            self._pairs(pattern.among(~wide), mixture, self.dtype),
+            self._pairs(pattern.among(wide), mixture, torch.float64),
+        ]
+
+    def _pairs(self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype) -> Pairs:
+        j = pattern.components
+        means = (mixture.means[j] - self._centres[pattern.blocks]) / self._unit  # (P, D)
+        rows, columns = np.tril_indices(self.n_dimensions)
+        factors = mixture.precision_factors.swapaxes(1, 2)[:, rows, columns] * 0.5**0.5
+        offset, mean, factor = (
+            torch.from_numpy(np.ascontiguousarray(values)).to(self.device, dtype)
+            for values in (mixture.log_amplitudes[j], means.T, (factors * self._unit).T[:, j])
+        )
+        background = self._background(pattern.rows, mixture, dtype)
+        return Pairs(pattern, offset, mean, factor, background)
+
+    def _background(
+        self, rows: NDArray[np.intp], mixture: GaussianMixture, dtype: torch.dtype
+    ) -> Tensor:
+        """Log of the background's density at each point of some blocks, (n, 1) or (n, B)."""
+        value, box = mixture.log_background_density, mixture.background_box
+        out = np.full((len(rows), 1), value)
+        if np.isfinite(value) and box is not None:
+            inside = self.blocks.boxes[rows].within(box)
+            if not inside.all():
+                points = self.points[self._places(rows)]  # (n, B, D)
+                out = np.where(((points >= box[0]) & (points <= box[1])).all(2), value, -np.inf)
+        return torch.from_numpy(out).to(self.device, dtype)
+
+    def _places(self, rows: NDArray[np.intp] | None) -> NDArray[np.intp]:
+        """Which point is where in the blocks `rows`, or all, (n, B); short ones repeat their last.
+
+        The repeated points weigh nothing.
+        """
+        starts, ends = self.blocks.starts[:-1], self.blocks.starts[1:]
+        if rows is not None:
+            starts, ends = starts[rows], ends[rows]
+        places = starts[:, None] + np.arange(self.blocks.size)
+        return self.blocks.order[np.minimum(places, ends[:, None] - 1)]
+
+    def _local_coordinates(self, rows: NDArray[np.intp] | None, dtype: torch.dtype) -> Tensor:
+        """Coordinates relative to the centre of the block, in units, (D, n, B)."""
+        places = self._places(rows)
+        centres = self._centres if rows is None else self._centres[rows]
+        out = torch.empty((self.n_dimensions, *places.shape), dtype=dtype)
+        for k in range(self.n_dimensions):
+            local = (self.points[:, k][places] - centres[:, k, None]) / self._unit
+            out[k] = torch.from_numpy(local)
         return out.to(self.device)
 
-    def _log_background(self, mixture: GaussianMixture) -> Tensor:
-        """Log of the background's density at each point, (N,)."""
-        if mixture.background_weight == 0 or mixture.background_box is None:
-            return torch.full_like(self.high[:, 0], -torch.inf)
-        return self.log_uniform_density(mixture.background_box) + np.log(mixture.background_weight)
-
-    def _weighted_sum(self, values: Tensor, rows: slice) -> float:
-        """sum_i omega_i values_i over a block of points, in float64."""
-        if self.weight is not None:
-            values = values * self.weight[rows]
-        return float(values.sum(dtype=torch.float64))
+    def _padded_weight(self, sample_weight: FloatArray | None) -> Tensor:
+        places = np.arange(self.blocks.size)
+        real = places < np.diff(self.blocks.starts)[:, None]
+        weight = real if sample_weight is None else real * sample_weight[self._places(None)]
+        return torch.from_numpy(weight).to(self.device, self.dtype)
 
     def _statistics(
         self,
         mixture: GaussianMixture,
-        moments: Tensor,  # (K, 1 + D + D (D + 1) / 2) float64
-        background_count: float,
-        log_likelihood: float,
-        removal: Tensor | None,
+        parts: list[tuple[Pattern, PairSums]],
+        removal: bool,
     ) -> Statistics:
-        """From sums of r (1, y, y y^T) with y = factor (x - mean), y y^T as its lower triangle.
-
-        The kernels sum whitened differences, numbers of the order of 1 in any units;
-        here they become differences again: x - mu = sqrt(2) L y, Sigma = L L^T.
-        """
-        d = self.n_dimensions
-        sums = moments.cpu().numpy()
-        unwhiten = 2**0.5 * mixture.covariance_factors  # (K, D, D)
-        rows, columns = np.tril_indices(d)
-        products = np.empty((len(sums), d, d))
-        products[:, rows, columns] = sums[:, 1 + d :]
-        products[:, columns, rows] = sums[:, 1 + d :]
+        """From sums relative to the centres of blocks to sums relative to the means."""
+        k, d = mixture.means.shape
+        counts, removals = np.zeros(k), np.zeros(k)
+        shifts, scatters = np.zeros((k, d)), np.zeros((k, d, d))
+        log_likelihoods = np.zeros(len(self.blocks))
+        for pattern, sums in parts:
+            j = pattern.components
+            moments = sums.moments.T.cpu().numpy()  # (1 + D + D (D + 1) / 2, P)
+            mean = (mixture.means[j] - self._centres[pattern.blocks]).T  # (D, P)
+            n, first = moments[0], moments[1 : 1 + d] * self._unit
+            second = moments[1 + d :] * self._unit**2
+            shift = first - n * mean
+            counts += np.bincount(j, n, minlength=k)
+            for row in range(d):
+                shifts[:, row] += np.bincount(j, shift[row], minlength=k)
+                for column in range(row + 1):
+                    # (x - m)(x' - m') = x x' - x m' - m (x' - m')
+                    product = second[row * (row + 1) // 2 + column] - first[row] * mean[column]
+                    product -= mean[row] * shift[column]
+                    scatters[:, row, column] += np.bincount(j, product, minlength=k)
+            log_likelihoods[pattern.rows] = sums.log_likelihoods.cpu().numpy()
+            if sums.removal is not None:
+                removals += np.bincount(j, sums.removal.cpu().numpy(), minlength=k)
+        below = np.tril(np.ones((d, d), dtype=bool), -1)
+        scatters += np.where(below, scatters, 0.0).swapaxes(1, 2)
         return Statistics(
-            counts=sums[:, 0],
-            shifts=np.einsum("jkl,jl->jk", unwhiten, sums[:, 1 : 1 + d]),
-            scatters=unwhiten @ products @ unwhiten.swapaxes(1, 2),
-            background_count=background_count,
-            log_likelihood=log_likelihood,
+            counts=counts,
+            shifts=shifts,
+            scatters=scatters,
+            background_count=sum(sums.background_count for _, sums in parts),
+            block_log_likelihoods=log_likelihoods,
             total_weight=self.total_weight,
-            removal=None if removal is None else removal.cpu().numpy(),
+            removal=removals if removal else None,
         )
+
+
+def _power_of_two(value: float) -> float:
+    return float(2.0 ** np.round(np.log2(value))) if value > 0 else 1.0

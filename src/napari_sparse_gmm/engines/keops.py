@@ -1,36 +1,35 @@
 """The KeOps engine: symbolic log-sum-exp reductions, on the processor and on CUDA.
 
 KeOps (Charlier, Feydy, Glaunès, Collin & Durif, JMLR 22, 2021) compiles a formula in
-x_i and (mu_j, A_j) into one loop that never stores the N x M matrix. Two reductions make
-an expectation:
+x_i and (mean_j, factor_j) into one loop that never stores the N x M matrix. Here i is a point
+and j a *pair* of a block and a component, so that the block-sparse pattern is as simple as it
+can be: the points of a block meet its own run of pairs, and each pair meets one block. Two
+reductions make an expectation:
 
 - log density:  logsumexp_j  z_ij,   z_ij = offset_j - |y_ij|^2
-- moments:      sum_i  exp(z_ij - log p_i) (1, y_ij, y_ij y_ij^T)
+- moments:      sum_i  omega_i exp(z_ij - log p_i) (1, x_i, x_i x_i^T)
 
 The quadratic form is written out coordinate by coordinate from the triangular factor:
-half the operations of KeOps's general `WeightedSqDist`, and no cancellation.
+half the operations of KeOps's general `WeightedSqDist`, and no cancellation. What needs double
+precision is left to PyTorch tiles.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Components, Engine
+from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Pairs, PairSums
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
-from napari_sparse_gmm.engines.statistics import Statistics
-from napari_sparse_gmm.mixture import GaussianMixture
-
-# Points x components of one call. Sums of a call are float32; calls add up in float64.
-_CALL_PAIRS = {"cpu": 1 << 24, "cuda": 1 << 34}
-# About 10 ms, for a pykeops whose wrapper could not be changed to release Python's lock.
-_CALL_PAIRS_LOCKED = 1 << 20
+from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 
 Kernel = Callable[..., Tensor]
 
 
-class KeOps(Engine):
+class KeOps(TorchTiles):
     """KeOps reductions; see `Engine` for the parameters.
 
     Raises
@@ -40,75 +39,81 @@ class KeOps(Engine):
     """
 
     name = "keops"
+    small = 0
 
-    def _expectation(
-        self, mixture: GaussianMixture, components: Components, background: Tensor, removal: bool
-    ) -> Statistics:
-        k, d = mixture.n_components, self.n_dimensions
-        moments = torch.zeros(k, 1 + d + d * (d + 1) // 2, dtype=torch.float64, device=self.device)
-        removals = torch.zeros(k, dtype=torch.float64, device=self.device)
-        background_count = log_likelihood = 0.0
-        for rows in self._calls(k):
-            log_p = background[rows]
-            if k > 0:
-                log_p = torch.logaddexp(self._reduce("log_density", components, rows), log_p)
-                # In the kernel a weight of zero becomes the least share that counts as nothing.
-                log_weight = 0.0 if self.weight is None else self.weight[rows].log()
-                moments += self._reduce("moments", components, rows, log_p - log_weight)
-            if removal and k > 0:
-                weight = torch.ones_like(log_p) if self.weight is None else self.weight[rows]
-                removals += self._reduce("removal", components, rows, log_p, weight)[:, 0]
-            background_count += self._weighted_sum((background[rows] - log_p).exp(), rows)
-            log_likelihood += self._weighted_sum(log_p, rows)
-        return self._statistics(
-            mixture, moments, background_count, log_likelihood, removals if removal else None
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._points_of_blocks = self._local.permute(1, 2, 0).reshape(-1, self.n_dimensions)
+        self._points_of_blocks = self._points_of_blocks.contiguous()  # (n_blocks B, D)
+
+    def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
+        if pairs.offset.dtype != torch.float32:
+            return super()._pair_sums(pairs, removal)
+        rows = torch.from_numpy(pairs.pattern.rows).to(self.device)
+        weight = self._weight[rows]
+        log_p = self._log_density(pairs)
+        background = ((pairs.background - log_p).exp() * weight).sum(dtype=torch.float64)
+        # In the kernel a weight of zero becomes the least share that counts as nothing.
+        log_share = torch.zeros_like(self._weight)
+        log_share[rows] = log_p - weight.log()
+        moments = self._reduce("moments", pairs, log_share)
+        removals = None
+        if removal:
+            log_share[rows] = log_p
+            removals = self._reduce("removal", pairs, log_share, self._weight)[:, 0].double()
+        return PairSums(
+            moments.double(),
+            float(background),
+            (log_p * weight).sum(1, dtype=torch.float64),
+            removals,
         )
 
-    def components_log_density(self, components: Components) -> Tensor:
-        if components.offset.requires_grad:
-            key = ("gradient", self.n_dimensions, self.dtype, self.device)
-            first_use(key, partial(self._compile_gradient, components))
-        return torch.cat(
-            [
-                self._reduce("log_density", components, rows)
-                for rows in self._calls(len(components.offset))
-            ]
-        )
+    def _log_density(self, pairs: Pairs) -> Tensor:
+        if pairs.offset.dtype != torch.float32:
+            return super()._log_density(pairs)
+        rows, b = torch.from_numpy(pairs.pattern.rows).to(self.device), self.blocks.size
+        log_p = pairs.background.expand(len(rows), b)
+        # KeOps makes NaN of the sum over no pair at all.
+        occupied = torch.from_numpy(pairs.pattern.counts > 0).to(self.device)
+        if not occupied.any():
+            return log_p
+        of_components = self._reduce("log_density", pairs).view(-1, b)[rows]
+        of_components = torch.where(occupied[:, None], of_components, -torch.inf)
+        return torch.logaddexp(of_components, log_p)
 
-    def _compile_gradient(self, components: Components) -> None:
-        names = ("offset", "mean_high", "mean_low", "factor")
-        tensors = [getattr(components, name).detach() for name in names]
-        for tensor in (tensors[0], tensors[1], tensors[3]):
-            tensor.requires_grad_()
-        self._reduce("log_density", Components(*tensors), slice(0, 1)).sum().backward()
-
-    def _reduce(self, kind: str, components: Components, rows: slice, *per_point: Tensor) -> Tensor:
-        """Run a kernel: (n,) for the log density, (K, ...) for sums over points."""
-        d = self.n_dimensions
-        rows_of_factor, columns = torch.tril_indices(d, d, device=self.device)
+    def _reduce(self, kind: str, pairs: Pairs, *per_point: Tensor) -> Tensor:
+        """Run a kernel: (n_blocks B, 1) for the log density, (P, ...) for sums over points."""
+        d, b = self.n_dimensions, self.blocks.size
+        if not len(pairs.pattern):
+            return self._points_of_blocks.new_zeros(0, 1 + d + d * (d + 1) // 2)
         kernel = _kernel(kind, d)
-        of_points = [self.high[rows], self.low[rows]]
-        of_components = [
-            components.mean_high.contiguous(),
-            components.mean_low.contiguous(),
-            components.factor[:, rows_of_factor, columns].contiguous(),
-            components.offset[:, None].contiguous(),
+        tensors = [
+            self._points_of_blocks,
+            pairs.mean.T.contiguous(),
+            pairs.factor.T.contiguous(),
+            pairs.offset[:, None],
+            *(values.reshape(-1, 1) for values in per_point),
         ]
-        more = [values[:, None].contiguous() for values in per_point]
+        # The first time on a single block: the file lock should not be held for long.
+        first_use(
+            (kind, d, self.dtype, self.device),
+            lambda: kernel(*tensors, ranges=_ranges(pairs, b, 1)),
+        )
+        return kernel(*tensors, ranges=_ranges(pairs, b))
 
-        def call(some: slice) -> Tensor:
-            return kernel(*(x[some] for x in of_points), *of_components, *(x[some] for x in more))
 
-        first_use((kind, d, self.dtype, self.device), partial(call, slice(0, 1)))
-        out = call(slice(None))
-        return out[:, 0] if kind == "log_density" else out
-
-    def _calls(self, n_components: int) -> Iterator[slice]:
-        device = torch.device(self.device).type
-        whole = device != "cpu" or load_pykeops().releases_lock
-        pairs = _CALL_PAIRS[device] if whole else _CALL_PAIRS_LOCKED
-        step = max(1, pairs // max(1, n_components))
-        return (slice(start, start + step) for start in range(0, self.n_points, step))
+def _ranges(pairs: Pairs, block_size: int, n: int | None = None) -> tuple[Tensor, ...]:
+    """Which points meet which pairs, as KeOps wants it; of the first `n` occupied blocks or all."""
+    pattern = pairs.pattern
+    occupied = np.flatnonzero(pattern.counts)[:n]
+    points = pattern.rows[occupied, None] * block_size + np.array([0, block_size])
+    runs = np.stack([pattern.starts[occupied], pattern.starts[occupied + 1]], axis=1)
+    slices = np.arange(1, len(occupied) + 1)
+    of_points, of_pairs, ends = (
+        torch.from_numpy(values.astype(np.int32)).to(pairs.offset.device)
+        for values in (points, runs, slices)
+    )
+    return of_points, ends, of_pairs, of_pairs, ends, of_points
 
 
 @cache
@@ -117,23 +122,17 @@ def _kernel(kind: str, d: int) -> Kernel:
     load_pykeops()
     from pykeops.torch import Genred
 
-    aliases = [
-        f"high=Vi({d})",
-        f"low=Vi({d})",
-        f"mean_high=Vj({d})",
-        f"mean_low=Vj({d})",
-        f"factor=Vj({d * (d + 1) // 2})",
-        "offset=Vj(1)",
-    ]
-    y = _whitened_formula(d)
-    z = f"(offset - {_sum(f'Square({y_k})' for y_k in y)})"
+    aliases = [f"x=Vi({d})", f"mean=Vj({d})", f"factor=Vj({d * (d + 1) // 2})", "offset=Vj(1)"]
+    z = f"(offset - {_sum(f'Square({y_k})' for y_k in _whitened_formula(d))})"
     if kind == "log_density":
         return Genred(z, aliases, reduction_op="LogSumExp", axis=1)
     r = f"Exp(ClampInt({z} - log_share, {LEAST_LOG_SHARE}, {-LEAST_LOG_SHARE}))"
     aliases.append("log_share=Vi(1)")
     if kind == "moments":
-        products = [f"({y[row]} * {y[column]})" for row in range(d) for column in range(row + 1)]
-        terms = _concatenated(["IntCst(1)", *y, *products])
+        products = [
+            f"(Elem(x,{row}) * Elem(x,{column}))" for row in range(d) for column in range(row + 1)
+        ]
+        terms = _concatenated(["IntCst(1)", "x", *products])
         return Genred(f"({r} * {terms})", aliases, reduction_op="Sum", axis=0)
     assert kind == "removal"
     # Rounding may bring r to 1 or above it; the logarithm then stops at that of 1e-7.
@@ -143,14 +142,11 @@ def _kernel(kind: str, d: int) -> Kernel:
 
 
 def _whitened_formula(d: int) -> list[str]:
-    """y = factor ((high - mean_high) + (low - mean_low)), one formula a coordinate."""
-    difference = [
-        f"((Elem(high,{k}) - Elem(mean_high,{k})) + (Elem(low,{k}) - Elem(mean_low,{k})))"
-        for k in range(d)
-    ]
+    """y = factor (x - mean), one formula a coordinate."""
+    differences = [f"(Elem(x,{k}) - Elem(mean,{k}))" for k in range(d)]
     return [
         _sum(
-            f"(Elem(factor,{row * (row + 1) // 2 + column}) * {difference[column]})"
+            f"(Elem(factor,{row * (row + 1) // 2 + column}) * {differences[column]})"
             for column in range(row + 1)
         )
         for row in range(d)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from napari_sparse_gmm.engines.engine import EngineUnavailable
+from napari_sparse_gmm.engines.threads import look_for_runtimes
 
 # Marks our kernels. The flags are part of a kernel's file name, so kernels that other
 # programs compiled with the unchanged wrapper are never mistaken for ours.
@@ -102,4 +103,5 @@ def first_use(key: object, call: Callable[[], object]) -> None:
             "KeOps could not compile its kernels; check the C++ compiler with "
             f"'python -c \"import pykeops; pykeops.check_health()\"' ({error})."
         ) from error
+    look_for_runtimes()
     _ready.add(key)

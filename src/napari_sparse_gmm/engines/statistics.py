@@ -7,6 +7,8 @@ In memory, in blocks from disk or on the machines of a cluster it is the same su
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from napari_sparse_gmm.mixture import FloatArray
 
 
@@ -27,10 +29,10 @@ class Statistics:
         sum_i omega_i r_ij (x_i - mu_j)(x_i - mu_j)^T.
     background_count : float
         Expected number of background points.
-    log_likelihood : float
-        sum_i omega_i log p(x_i).
+    block_log_likelihoods : (n,) array
+        sum_i omega_i log p(x_i) over each block of points; 0 for one that was not looked at.
     total_weight : float
-        sum_i omega_i.
+        sum_i omega_i over all points of the engine, looked at or not.
     removal : (K,) array, optional
         sum_i omega_i log(1 - r_ij): what the log-likelihood would lose without component j,
         the other weights left as they are. Only where it was asked for.
@@ -40,9 +42,14 @@ class Statistics:
     shifts: FloatArray
     scatters: FloatArray
     background_count: float
-    log_likelihood: float
+    block_log_likelihoods: FloatArray
     total_weight: float
     removal: FloatArray | None = None
+
+    @property
+    def log_likelihood(self) -> float:
+        """sum_i omega_i log p(x_i) over the points that were looked at."""
+        return float(self.block_log_likelihoods.sum())
 
     def __add__(self, other: "Statistics") -> "Statistics":
         both = self.removal is not None and other.removal is not None
@@ -51,7 +58,7 @@ class Statistics:
             self.shifts + other.shifts,
             self.scatters + other.scatters,
             self.background_count + other.background_count,
-            self.log_likelihood + other.log_likelihood,
+            np.concatenate([self.block_log_likelihoods, other.block_log_likelihoods]),
             self.total_weight + other.total_weight,
             self.removal + other.removal if both else None,  # type: ignore[operator]
         )

@@ -1,16 +1,37 @@
-"""How many threads torch takes: all cores but one.
+"""How many processor threads a fit takes: as many as it is told, or all cores but one.
 
-torch's threads meet at the end of every operation and spin while they wait for each other.
-As soon as one of their cores is busy elsewhere, with a window that draws, say, they wait
-for a time slice at each of thousands of meetings: a pass of 30 ms then takes 1.5 s. With a
-core to spare nobody waits.
+    >>> with limited_threads(4):
+    ...     engine.expectation(mixture)  # whose own `limited_threads()` keeps to the 4
+
+The threads of an operation meet at its end and spin while they wait for each other. As soon
+as one of their cores is busy elsewhere, with a window that draws, say, they wait for a time
+slice at each of thousands of meetings: a pass of 30 ms then takes 1.5 s. With a core to
+spare nobody waits. Two fits at once take that many each: OpenMP itself stops the spinning as
+soon as a process has more of its threads than cores.
+
+What torch and OpenMP leave to their user:
+
+- `torch.set_num_threads` sets the number of the calling thread, and besides one for the
+  whole process, which every thread takes over that turns to torch later. Without care a fit
+  that starts during a pass of another would take that fit's number for its own.
+- KeOps kernels ask the OpenMP that their compiler brings, torch and scikit-learn that of
+  their wheels. (In torch 2.13 for Linux both are one: KeOps finds torch's already loaded.)
+- A generator that yields from within a `with` leaves its number to whoever takes the step,
+  and may be closed in another thread than it ran in: hence `step_by_step`.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from typing import TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
+
+_Step = TypeVar("_Step")
+_Result = TypeVar("_Result")
 
 
 def n_cores() -> int:
@@ -21,14 +42,83 @@ def n_cores() -> int:
 
 
 @contextmanager
-def a_core_to_spare() -> Iterator[None]:
-    """Fewer threads than cores for torch in this thread, however many it had before.
+def limited_threads(number: int | None = None) -> Iterator[None]:
+    """Limit torch and OpenMP to `number` threads, for what this thread computes meanwhile.
+
+    None: as the `with` around this one says, if there is one; else all cores but one, and
+    no more than torch takes by itself. Other threads keep their numbers.
 
     Around all of a pass: to change the number between two operations costs a millisecond.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, max(1, n_cores() - 1)))
-    try:
+    if number is None and _here.number is not None:
         yield
-    finally:
-        torch.set_num_threads(before)
+        return
+    with _usual:
+        outer, before = _here.number, torch.get_num_threads()
+        _here.number = number or min(_usual.number, max(1, n_cores() - 1))
+        torch.set_num_threads(_here.number)
+        try:
+            # OpenMP, too, counts by calling thread.
+            with _runtimes().limit(limits=_here.number, user_api="openmp"):
+                yield
+        finally:
+            _here.number = outer
+            # Not `before`, where no `with` is around: another fit may have set it, see above.
+            torch.set_num_threads(_usual.number if outer is None else before)
+
+
+def step_by_step(
+    steps: Generator[_Step, None, _Result], number: int | None = None
+) -> Generator[_Step, None, _Result]:
+    """`steps`, each computed with `number` threads; see `limited_threads`.
+
+    Between two steps nothing is limited.
+    """
+    with closing(steps):
+        while True:
+            try:
+                with limited_threads(number):
+                    step = next(steps)
+            except StopIteration as stop:
+                return stop.value
+            yield step
+
+
+def look_for_runtimes() -> None:
+    """Notice the OpenMP that came with a library loaded just now."""
+    _runtimes.cache_clear()
+
+
+@cache
+def _runtimes() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="openmp")
+
+
+class _Here(threading.local):
+    """What is set in this thread; None where nothing is."""
+
+    number: int | None = None
+
+
+class _Usual:
+    """The number that torch takes by itself: its own while no thread is limited."""
+
+    number = 1
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_limited = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_limited == 0:
+                self.number = torch.get_num_threads()
+            self._n_limited += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_limited -= 1
+
+
+_here = _Here()
+_usual = _Usual()

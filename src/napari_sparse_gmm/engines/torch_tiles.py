@@ -1,21 +1,21 @@
 """The engine that runs everywhere: plain PyTorch, in tiles that fit the cache.
 
-A tile is a block of points times all components, laid out (K, n) so that points are
-contiguous. Each coordinate of the differences is a matrix of its own: nothing of the
-size of points x components x dimensions is ever made. All tiles are computed in the same
-memory: fresh memory for each would cost more time than the arithmetic.
+A tile is some blocks with the same number K of components: K x b x B numbers, the points of a
+block contiguous in memory. Each coordinate of the differences is a matrix of its own: nothing
+of the size of points x components x dimensions is ever made. All tiles are computed in the
+same memory: fresh memory for each would cost more time than the arithmetic. Moments are taken
+about the centres of the blocks, where they are one matrix product for all components.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Components, Engine
-from napari_sparse_gmm.engines.statistics import Statistics
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine, Pairs, PairSums
 
 # Elements (points x components) of a tile: a few buffers of 512 kB stay in the cache, and the
 # time to launch an operation stays small beside the time that it takes.
@@ -26,6 +26,12 @@ TILE_ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 24}
 _CERTAIN = 1.0 - 1e-7
 
 
+class _Tile(NamedTuple):
+    rows: Tensor  # (b,), places in the list of blocks
+    pairs: Tensor  # (K, b), places in the list of pairs
+    spare: Tensor | None  # (K, b), true where a block has fewer than K components
+
+
 class TorchTiles(Engine):
     """PyTorch on the processor or a graphics card; see `Engine` for the parameters."""
 
@@ -34,137 +40,139 @@ class TorchTiles(Engine):
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        # Each coordinate contiguous in memory: (N, D) by shape, (D, N) by storage.
-        self.high = self.high.T.contiguous().T
-        self.low = self.low.T.contiguous().T
-        self._memory = torch.empty(0, dtype=self.dtype, device=self.device)
+        self._memory: dict[torch.dtype, Tensor] = {}
 
-    def _expectation(
-        self, mixture: GaussianMixture, components: Components, background: Tensor, removal: bool
-    ) -> Statistics:
-        def tile(rows: slice) -> tuple[Tensor, float, float, Tensor]:
-            y, z, spare = self._whiten(components, rows)
-            r, log_p = _responsibilities(components.offset, y, z, background[rows])
+    def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
+        pattern, double = pairs.pattern, torch.float64
+        n, p, d = len(pattern.rows), len(pattern), self.n_dimensions
+        # One more place takes what the spare components of tiles sum up.
+        moments = torch.zeros(p + 1, 1 + d + d * (d + 1) // 2, dtype=double, device=self.device)
+        removals = torch.zeros(p + 1, dtype=double, device=self.device)
+        log_likelihoods = torch.zeros(n, dtype=double, device=self.device)
+        background = torch.zeros(n, dtype=double, device=self.device)
+        for tile, x, weight in self._tiles(pairs):
+            shares, log_p, scale = self._shares(pairs, tile, x)
+            places = tile.pairs if tile.spare is None else tile.pairs.masked_fill(tile.spare, p)
             if removal:
-                removals = _removals(r, self.weight, rows, spare)
-            else:
-                removals = torch.zeros(len(r), dtype=torch.float64, device=self.device)
-            if self.weight is not None:
-                r *= self.weight[rows]
-            return (
-                _moments(r, y, spare),
-                self._weighted_sum((background[rows] - log_p).exp(), rows),
-                self._weighted_sum(log_p, rows),
-                removals,
-            )
-
-        moments, background_counts, log_likelihoods, removals = zip(
-            *(tile(rows) for rows in self._tiles(mixture.n_components)), strict=True
-        )
-        return self._statistics(
-            mixture,
-            torch.stack(moments).sum(0),
-            sum(background_counts),
-            sum(log_likelihoods),
-            torch.stack(removals).sum(0) if removal else None,
+                removals[places] = _removals(shares, scale, weight).double()
+            log_background = pairs.background[tile.rows]
+            background[tile.rows] = ((log_background - log_p).exp() * weight).sum(1).double()
+            log_likelihoods[tile.rows] = (log_p * weight).sum(1, dtype=double)
+            basis = self._basis(x, scale.mul_(weight))
+            sums = torch.bmm(shares.transpose(0, 1), basis.transpose(1, 2))  # (b, K, F)
+            moments[places.T] = sums.double()
+        return PairSums(
+            moments[:p], float(background.sum()), log_likelihoods, removals[:p] if removal else None
         )
 
-    def components_log_density(self, components: Components) -> Tensor:
-        tiles = self._tiles(len(components.offset))
-        if components.offset.requires_grad:
-            return torch.cat([self._differentiable(components, rows) for rows in tiles])
-
-        nothing = torch.full_like(self.high[:, 0], -torch.inf)
-
-        def tile(rows: slice) -> Tensor:
-            y, z, _ = self._whiten(components, rows)
-            return _responsibilities(components.offset, y, z, nothing[rows])[1]
-
-        return torch.cat([tile(rows) for rows in tiles])
-
-    def _differentiable(self, components: Components, rows: slice) -> Tensor:
-        """The log density of a tile, recorded for its gradient.
-
-        The tile is computed again when the gradient is: memory stays that of a tile.
-        """
-
-        def tile(offset: Tensor, mean_high: Tensor, mean_low: Tensor, factor: Tensor) -> Tensor:
-            z = offset[:, None]
-            d: list[Tensor] = []  # (K, n) each
-            for row in range(self.n_dimensions):
-                high = self.high[rows, row] - mean_high[:, row, None]
-                d.append(high + (self.low[rows, row] - mean_low[:, row, None]))
-                y = factor[:, row, 0, None] * d[0]
-                for column in range(1, row + 1):
-                    y = torch.addcmul(y, factor[:, row, column, None], d[column])
-                z = torch.addcmul(z, y, y, value=-1)
-            peak = z.detach().amax(0)
-            return peak + (z - peak).clamp(min=LEAST_LOG_SHARE).exp().sum(0).log()
-
-        return checkpoint(
-            tile,
-            components.offset,
-            components.mean_high,
-            components.mean_low,
-            components.factor,
-            use_reentrant=False,
+    def _log_density(self, pairs: Pairs) -> Tensor:
+        out = torch.empty(
+            len(pairs.pattern.rows), self.blocks.size, dtype=pairs.offset.dtype, device=self.device
         )
+        for tile, x, _ in self._tiles(pairs):
+            out[tile.rows] = self._shares(pairs, tile, x)[1]
+        return out
 
-    def _whiten(self, components: Components, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """y = factor (x - mean) as (D, K, n), and memory for two matrices (K, n)."""
-        high, low = self.high[rows].T, self.low[rows].T  # (D, n)
-        (d, n), k = high.shape, len(components.offset)
-        size = (d + 2) * k * n
-        if len(self._memory) < size:
-            self._memory = torch.empty(size, dtype=self.dtype, device=self.device)
-        memory = self._memory[:size].view(d + 2, k, n)
-        y, z, spare = memory[:d], memory[d], memory[d + 1]
-        mean_high = components.mean_high.T[:, :, None]  # (D, K, 1)
-        mean_low = components.mean_low.T[:, :, None]
-        factor = components.factor.permute(1, 2, 0)[..., None]  # (D, D, K, 1)
-        torch.sub(high[:, None], mean_high, out=y).add_(low[:, None]).sub_(mean_low)
-        # From the last row up: each needs the differences of the rows above.
-        for row in reversed(range(d)):
-            y[row] *= factor[row, row]
-            for column in range(row):
-                y[row].addcmul_(y[column], factor[row, column])
-        return y, z, spare
-
-    def _tiles(self, n_components: int) -> Iterator[slice]:
+    def _tiles(self, pairs: Pairs) -> Iterator[tuple[_Tile, Tensor, Tensor]]:
+        """Tiles, each with its coordinates (D, b, B) and weights (b, B)."""
+        pattern, dtype = pairs.pattern, pairs.offset.dtype
         elements = TILE_ELEMENTS[torch.device(self.device).type]
-        step = max(1, elements // max(1, n_components))
-        return (slice(start, start + step) for start in range(0, self.n_points, step))
+        starts = pattern.starts[:-1]
+        for rows, k in _of_like_counts(pattern.counts, elements // self.blocks.size):
+            step = max(1, elements // (max(1, k) * self.blocks.size))
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                slots = np.arange(k)[:, None]
+                spare = slots >= pattern.counts[some]
+                places = starts[some] + np.where(spare, 0, slots)
+                # A block without any component, at the end, has no pair to stand in.
+                places = torch.from_numpy(np.minimum(places, max(0, len(pattern) - 1)))
+                tile = _Tile(
+                    torch.from_numpy(some).to(self.device),
+                    places.to(self.device),
+                    torch.from_numpy(spare).to(self.device) if spare.any() else None,
+                )
+                blocks = torch.from_numpy(pattern.rows[some]).to(self.device)
+                if dtype == self.dtype:
+                    x = self._local.index_select(1, blocks)
+                else:
+                    x = self._local_coordinates(pattern.rows[some], dtype)
+                yield tile, x, self._weight.index_select(0, blocks).to(dtype)
+
+    def _shares(self, pairs: Pairs, tile: _Tile, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Shares of the density (K, b, B), log density (b, B), and the scale that makes the
+        shares responsibilities (b, B).
+        """
+        background = pairs.background[tile.rows]  # (b, 1) or (b, B)
+        (k, b), n = tile.pairs.shape, x.shape[2]
+        if k == 0:
+            log_p = background.expand(b, n).contiguous()
+            return x.new_empty(0, b, n), log_p, torch.ones_like(log_p)
+        y = self._buffers(len(x) + 1, (k, b, n), x.dtype)
+        *y, z = y
+        mean = pairs.mean[:, tile.pairs, None]  # (D, K, b, 1)
+        factor = pairs.factor[:, tile.pairs, None]
+        for row, y_k in enumerate(y):
+            torch.sub(x[row], mean[row], out=y_k)
+        # From the last row up: each needs the differences of the rows above.
+        for row in reversed(range(len(y))):
+            first = row * (row + 1) // 2
+            y[row] *= factor[first + row]
+            for column in range(row):
+                y[row].addcmul_(y[column], factor[first + column])
+        torch.mul(y[0], y[0], out=z)
+        for y_k in y[1:]:
+            z.addcmul_(y_k, y_k)
+        offset = pairs.offset[tile.pairs]
+        if tile.spare is not None:
+            offset = offset.masked_fill(tile.spare, -torch.inf)
+        torch.sub(offset[..., None], z, out=z)
+        peak = torch.maximum(z[0] if k == 1 else z.amax(0), background)
+        z.sub_(peak).clamp_(min=LEAST_LOG_SHARE).exp_()
+        total = z.sum(0).add_((background - peak).exp_())
+        return z, peak.add_(total.log()), total.reciprocal_()
+
+    def _basis(self, x: Tensor, scale: Tensor) -> Tensor:
+        """scale (1, x, lower triangle of x x^T) as a matrix for each block, (b, F, B)."""
+        d, b, n = x.shape
+        out = torch.empty(b, 1 + d + d * (d + 1) // 2, n, dtype=x.dtype, device=x.device)
+        out[:, 0] = scale
+        place = 1 + d
+        for row in range(d):
+            torch.mul(scale, x[row], out=out[:, 1 + row])
+            for column in range(row + 1):
+                torch.mul(out[:, 1 + row], x[column], out=out[:, place])
+                place += 1
+        return out
+
+    def _buffers(self, count: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Memory for `count` arrays; what the last call got is overwritten."""
+        size = count * int(np.prod(shape))
+        memory = self._memory.get(dtype)
+        if memory is None or len(memory) < size:
+            memory = self._memory[dtype] = torch.empty(size, dtype=dtype, device=self.device)
+        return memory[:size].view(count, *shape)
 
 
-def _responsibilities(
-    offset: Tensor, y: Tensor, z: Tensor, background: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Responsibilities (K, n), in the memory of z, and log density (n,)."""
-    torch.mul(y[0], y[0], out=z)
-    for y_k in y[1:]:
-        z.addcmul_(y_k, y_k)
-    torch.sub(offset[:, None], z, out=z)
-    peak = background if len(z) == 0 else torch.maximum(z.amax(0), background)
-    r = z.sub_(peak).clamp_(min=LEAST_LOG_SHARE).exp_()
-    total = r.sum(0).add_((background - peak).exp_())
-    log_p = peak + total.log()
-    return r.mul_(total.reciprocal_()), log_p
+def _of_like_counts(counts: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
+    """Places of blocks that share tiles, and the largest of their counts.
+
+    Counts are equal or within a fifth; or, where all of a few blocks fit in half a tile
+    of `most` pairs, as they are: padding costs less than another tile.
+    """
+    order = np.argsort(counts, kind="stable")
+    ordered = counts[order]
+    start = 0
+    while start < len(order):
+        least = int(ordered[start])
+        end = int(np.searchsorted(ordered, least + least // 5, side="right"))
+        padded = ordered[start:] * np.arange(1, len(order) - start + 1)
+        end = max(end, start + int(np.searchsorted(padded, most // 2, side="right")))
+        yield order[start:end], int(ordered[end - 1])
+        start = end
 
 
-def _removals(r: Tensor, weight: Tensor | None, rows: slice, spare: Tensor) -> Tensor:
-    """sum_i omega_i log(1 - r_ij), (K,) float64."""
-    torch.clamp(r, max=_CERTAIN, out=spare)
-    log_remainder = spare.neg_().log1p_()
-    if weight is not None:
-        log_remainder *= weight[rows]
-    return log_remainder.sum(1).double()
-
-
-def _moments(r: Tensor, y: Tensor, spare: Tensor) -> Tensor:
-    """Sums over points of r (1, y, lower triangle of y y^T), (K, 1 + D + D (D + 1) / 2)."""
-    first, second = [], []
-    for row in range(len(y)):
-        torch.mul(r, y[row], out=spare)
-        first.append(spare.sum(1))
-        second += [torch.linalg.vecdot(spare, y[column]) for column in range(row + 1)]
-    return torch.stack([r.sum(1), *first, *second], dim=1).double()
+def _removals(shares: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    """sum_i omega_i log(1 - r_ij) over the points of a block, (K, b)."""
+    r = (shares * scale).clamp_(max=_CERTAIN)
+    return r.neg_().log1p_().mul_(weight).sum(2)

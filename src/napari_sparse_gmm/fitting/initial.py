@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.fitting.problem import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import INIT
 
@@ -65,10 +66,12 @@ def start_mixture(
     Parameters
     ----------
     points : (N, D) array
-    init : "kmeans++", "random", an array of means (M, D), or a mixture
-        For "random" and for given means every component is a ball with a standard deviation
-        of `box_side` / 15, the start of the KeOps tutorial. A mixture is taken as it is, but
-        for its background: that is given, taken away or laid over these points as `box` says.
+    init : "kmeans++", "density", "random", an array of means (M, D), or a mixture
+        "density" starts from the background alone, or from one component without it: births
+        (`proposals`) find the others where the points are denser. For "random" and for given
+        means every component is a ball with a standard deviation of `box_side` / 15, the start
+        of the KeOps tutorial. A mixture is taken as it is, but for its background: that is
+        given, taken away or laid over these points as `box` says.
     n_components : int
         M; not used where `init` gives the components.
     sample_weight : (N,) array, optional
@@ -84,6 +87,8 @@ def start_mixture(
         if init == "kmeans++":
             means, covariances = _kmeans_plus_plus(points, n_components, sample_weight, floor, rng)
             return _equal_weights(means, covariances, box)
+        if init == "density":
+            return _one_place(points, sample_weight, floor, box)
         if init != "random":
             raise ValueError(
                 f"init must be one of {INIT.choices} or an array of means, not {init!r}."
@@ -113,6 +118,18 @@ def _fitted_out(
     if mixture.n_components == 0:
         share = 1.0
     return GaussianMixture(weights, mixture.means, mixture.covariances, share, box)
+
+
+def _one_place(
+    points: FloatArray, sample_weight: FloatArray | None, floor: float, box: FloatArray | None
+) -> GaussianMixture:
+    """The background alone; without one, a component with the moments of the points."""
+    d = points.shape[1]
+    if box is not None:
+        return GaussianMixture(np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, box)
+    mean = np.average(points, axis=0, weights=sample_weight)
+    covariance = np.cov(points.T, bias=True, aweights=sample_weight).reshape(d, d)
+    return GaussianMixture(np.ones(1), mean[None], raise_eigenvalues(covariance[None], floor**2))
 
 
 def _equal_weights(

@@ -14,43 +14,49 @@ The steps end in a local optimum; `moves` carry them on from there.
 """
 
 from collections.abc import Iterator
+from itertools import cycle
 
-import numpy as np
-
-from napari_sparse_gmm.fitting.moves import improve
+from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-
-# A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
-# is lost in the rounding of the sums.
-_GONE = 1e-6
+from napari_sparse_gmm.mixture import GaussianMixture
 
 # An optimum that a move will leave need not be reached to the last digit: steps end here while
 # moves still help.
 _COARSE = 1e-4
+# So small a part of what moves have gained is not waited for before the next ones.
+_PART = 0.05
+
+# Moves that gain less than so many times the tolerance are taken, but not a reason for more.
+_WORTHWHILE = 10.0
 
 
 def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> Iterator[Evaluated]:
     """States of falling cost: steps to a local optimum, moves, and again.
 
-    Every state yielded has cost one pass over the points; while a move is on trial, the best
-    state so far is yielded again. Ends where neither a step nor a move lowers the cost by
-    more than `tol`.
+    Every state yielded has cost a pass over the points, or over some of them; while moves are on
+    trial, the best state so far is yielded again. Ends where neither a step nor a move lowers
+    the cost by more than `tol`.
     """
     state = problem.evaluate(start)
     yield state
-    tolerance = max(tol, _COARSE)
-    while True:
-        for lower in descend(problem, state, tolerance):
-            state = lower
-            yield state
-        better = yield from improve(problem, state, tol, descend)
-        if better is not None:
-            state = better
-        elif tolerance > tol:
-            tolerance = tol
-        else:
-            return
+    tried = Tried()
+    for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
+        kinds, failures, gain = cycle(MOVES), 0, 0.0
+        propose = next(kinds)
+        while True:
+            for lower in descend(problem, state, max(tolerance, _PART * gain)):
+                state = lower
+                yield state
+            gain = 0.0
+            while gain == 0.0 and failures < len(MOVES):
+                better = yield from improve(problem, state, tol, propose, tried)
+                if better is not None:
+                    gain, state = state.cost - better.cost, better
+                failures = failures + 1 if gain < _WORTHWHILE * tol else 0
+                if failures:
+                    propose = next(kinds)
+            if failures == len(MOVES):
+                break
 
 
 def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluated]:
@@ -72,26 +78,13 @@ def m_step(problem: Problem, state: Evaluated) -> GaussianMixture:
         mixture.weights,
         statistics.total_weight,
     )
-    point = statistics.total_weight / problem.engine.n_points
-    kept = (statistics.counts > _GONE * point) & (weights > 0)
-    counts = statistics.counts[kept]
-    shift = statistics.shifts[kept] / counts[:, None]
-    covariances = statistics.scatters[kept] / counts[:, None, None]
-    covariances -= shift[:, :, None] * shift[:, None, :]
+    kept = (statistics.counts > problem.gone) & (weights > 0)
+    means, covariances = problem.updated_shapes(mixture, statistics, kept)
     total = weights[kept].sum() + background_weight
     return GaussianMixture(
         weights[kept] / total,
-        mixture.means[kept] + shift,
-        raise_eigenvalues(covariances, problem.covariance_floor**2),
+        means,
+        covariances,
         background_weight / total,
         mixture.background_box,
     )
-
-
-def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
-    """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
-    values, vectors = np.linalg.eigh(covariances)
-    roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
-    raised = roots @ roots.swapaxes(1, 2)
-    # Those that need no change keep all their digits.
-    return np.where((values[:, :1] < least)[:, :, None], raised, covariances)

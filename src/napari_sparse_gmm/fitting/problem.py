@@ -7,9 +7,16 @@ in nats per point. Solvers see points only through the engine's sums.
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_sparse_gmm.engines import Engine, Statistics
 from napari_sparse_gmm.fitting.priors import Prior
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+# A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
+# is lost in the rounding of the sums.
+_GONE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,17 +30,36 @@ class Problem:
     prior : Prior
     covariance_floor : float
         Smallest standard deviation along any axis of a component, in data units.
+    most : int
+        The most components that moves may lead to.
     """
 
     engine: Engine
     prior: Prior
     covariance_floor: float
+    most: int
+
+    @property
+    def gone(self) -> float:
+        """A component of fewer expected points is taken out."""
+        return _GONE * self.engine.total_weight / self.engine.n_points
 
     def evaluate(self, mixture: GaussianMixture, *, removal: bool = False) -> "Evaluated":
         """The mixture with its statistics and its cost: one pass over the points."""
         statistics = self.engine.expectation(mixture, removal=removal)
         cost = self.cost(mixture, statistics.log_likelihood)
         return Evaluated(mixture, cost, statistics)
+
+    def updated_shapes(
+        self, mixture: GaussianMixture, statistics: Statistics, chosen: NDArray[np.bool_]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Means and covariances of the `chosen` components after a step, (k, D) and (k, D, D)."""
+        counts = statistics.counts[chosen]
+        shift = statistics.shifts[chosen] / counts[:, None]
+        covariances = statistics.scatters[chosen] / counts[:, None, None]
+        covariances -= shift[:, :, None] * shift[:, None, :]
+        raised = raise_eigenvalues(covariances, self.covariance_floor**2)
+        return mixture.means[chosen] + shift, raised
 
     def pruned(self, state: "State") -> "State":
         """The state without components of less than a tenth of a point, where that costs less.
@@ -65,3 +91,12 @@ class Evaluated(State):
     """A state with its statistics on the points: what the next step is made from."""
 
     statistics: Statistics
+
+
+def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
+    """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
+    values, vectors = np.linalg.eigh(covariances)
+    roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
+    raised = roots @ roots.swapaxes(1, 2)
+    # Those that need no change keep all their digits.
+    return np.where((values[:, :1] < least)[:, :, None], raised, covariances)

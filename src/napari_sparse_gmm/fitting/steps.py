@@ -127,7 +127,13 @@ def fit_steps(
             "covariance_floor, the smallest standard deviation in data units, to fit them still."
         )
     choice = choose_engine(settings.engine, settings.device, n_dimensions=points.shape[1])
-    engine = choice.open(points, sample_weight, n_components=settings.n_components)
+    engine = choice.open(
+        points,
+        sample_weight,
+        n_components=settings.n_components,
+        # Adam divides each gradient by its size: none is so small that it may be left out.
+        tolerance=0.0 if settings.solver == "adam" else None,
+    )
     best: FitResult | None = None
     for start in range(settings.n_init):
         mixture = start_mixture(
@@ -142,13 +148,15 @@ def fit_steps(
         prior = make_prior(
             settings.prior,
             sparsity=settings.sparsity,
-            # A mixture goes on with a fit that has started from `n_components`.
+            # A mixture goes on with a fit that has started from `n_components`; "density" comes
+            # to its components later.
             n_start=settings.n_components
             if isinstance(settings.init, GaussianMixture)
+            or (isinstance(settings.init, str) and settings.init == "density")
             else max(mixture.n_components, 1),
             n_dimensions=points.shape[1],
         )
-        problem = Problem(engine, prior, floor)
+        problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
         states = SOLVERS[settings.solver](problem, mixture, settings.tol)
         history: list[float] = []
         lowest: State | None = None

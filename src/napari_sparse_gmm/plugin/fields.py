@@ -22,8 +22,8 @@ from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_sparse_gmm.parameters import Parameter
 
-# What stands for None in a spin box: the value just below the smallest that means something.
-_NONE_INTEGER = -1
+# What stands for None in a spin box of real numbers; among integers it is the one just below
+# the smallest that means something.
 _NONE_FLOAT = 0.0
 
 _LARGEST = 1e9
@@ -46,8 +46,12 @@ def field(parameter: Parameter, *, slider: bool = False, none_text: str = "autom
     box = FloatSlider if slider else SpinBox if integer else FloatSpinBox
     if parameter.default is not None:
         return box(value=parameter.default, min=parameter.minimum, max=parameter.maximum, **options)
-    lowest = _NONE_INTEGER if integer else _NONE_FLOAT
-    widget = box(value=lowest, min=lowest, max=parameter.maximum or _LARGEST, **options)
+    lowest = parameter.minimum - 1 if isinstance(parameter.minimum, int) else _NONE_FLOAT
+    # For integers as well: superqt's box for those knows no special text.
+    widget = FloatSpinBox(value=lowest, min=lowest, max=parameter.maximum or _LARGEST, **options)
+    if integer:
+        widget.native.setDecimals(0)
+        widget.step = 1
     widget.native.setSpecialValueText(none_text)
     # Its size hint has room for the largest number in full.
     widget.native.setMinimumWidth(80)
@@ -58,7 +62,7 @@ def value_of(parameter: Parameter, widget: Widget) -> Any:
     """The parameter's value in a field, None where the field says so."""
     if parameter.default is None and widget.value == widget.min:
         return None
-    return widget.value
+    return int(widget.value) if isinstance(parameter.minimum, int) else widget.value
 
 
 def compact(combo_box: ComboBox, letters: int = 14) -> ComboBox:

@@ -31,6 +31,7 @@ _ESTIMATOR_PARAMETERS = (
     parameters.RANDOM_STATE,
     parameters.ENGINE,
     parameters.DEVICE,
+    parameters.N_THREADS,
 )
 
 # A length field has digits down to this share of the width of the points.
@@ -79,6 +80,7 @@ class DensityForm(Container):
         self.random_state = field(parameters.RANDOM_STATE, none_text="new each time")
         self.engine = field(parameters.ENGINE)
         self.device = field(parameters.DEVICE)
+        self.n_threads = field(parameters.N_THREADS, none_text="all cores but one")
 
         self.quantity = field(parameters.QUANTITY)
         self.longest_side = field(parameters.LONGEST_SIDE)
@@ -97,6 +99,7 @@ class DensityForm(Container):
             self.random_state,
             self.engine,
             self.device,
+            self.n_threads,
         ]
         fields = Container(name="fields")
         fields.extend([self.points, self.axes, self.n_components, self.prior, self.sparsity])
@@ -163,6 +166,7 @@ class DensityForm(Container):
             pixel_size=value_of(parameters.PIXEL_SIZE, self.pixel_size),
             engine=self.engine.value,
             device=self.device.value,
+            n_threads=value_of(parameters.N_THREADS, self.n_threads),
         )
 
     def _points_choices(self, _: Any = None) -> list[Points]:

@@ -145,6 +145,8 @@ class SparseGMMWidget(DensityForm):
             self.progress.max = progress.total
             self.progress.value = progress.value
             self.progress.native.setFormat(progress.text)
+            if progress.sentence is not None:
+                self._say(progress.sentence)
 
     def _show_outcome(self, show: Callable[[Any], None], outcome: Any) -> None:
         assert self._job is not None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.parameters import DEVICE, ENGINE, MAX_ITER
+from napari_sparse_gmm.parameters import DEVICE, ENGINE, MAX_ITER, N_THREADS
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ _SLAB = 1 << 18
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is: `value` of `total`, and a few words for the progress bar."""
+    """How far the work is: `value` of `total`, and a few words for the progress bar.
+
+    `sentence` is for the status line, where it has something to tell meanwhile.
+    """
 
     value: int
     total: int
     text: str
+    sentence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class HeatmapChoice:
     pixel_size: float | None
     engine: str = field(default=ENGINE.default, compare=False)
     device: str = field(default=DEVICE.default, compare=False)
+    n_threads: int | None = field(default=N_THREADS.default, compare=False)
 
     def grid(self, box: FloatArray) -> Grid:
         """The pixels that cover a box (2, D). ValueError where they would be too many."""
@@ -149,6 +154,8 @@ def _fit(request: FitRequest) -> Work[FitResult]:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
     estimator = SparseGaussianMixture(**request.parameters)
+    engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
+    yield from _prepare(engine, device, points.shape[1], total)
     last = -np.inf
     with _no_fallback_warning(), closing(estimator.iter_fit(points)) as steps:
         for step in steps:
@@ -170,6 +177,10 @@ def _draw(
     mixture: GaussianMixture, box: FloatArray, n_points: int, choice: HeatmapChoice
 ) -> Work[Heatmap]:
     grid = choice.grid(box)
+    yield from _prepare(choice.engine, choice.device, grid.n_dimensions, grid.shape[0])
+
+    from napari_sparse_gmm.engines.threads import limited_threads
+
     values = np.empty(grid.shape, dtype=np.float32)
     n_rows = grid.shape[0]
     rows_at_once = max(1, _SLAB * n_rows // values.size)
@@ -181,7 +192,7 @@ def _draw(
             spacing=grid.spacing,
             shape=(last - first, *grid.shape[1:]),
         )
-        with _no_fallback_warning():
+        with _no_fallback_warning(), limited_threads(choice.n_threads):
             values[first:last] = heatmap(
                 mixture,
                 slab,
@@ -191,6 +202,20 @@ def _draw(
                 device=choice.device,
             )
     return Heatmap(values, grid, choice)
+
+
+def _prepare(engine: str, device: str, n_dimensions: int, total: int) -> Work[None]:
+    """Wait for compilers, where the engine needs them first, and say so."""
+    from napari_sparse_gmm.engines.choice import preparation
+
+    told = False
+    with closing(preparation(engine, device, n_dimensions=n_dimensions)) as waits:
+        for waiting in waits:
+            told = told or bool(waiting.sentence)
+            text = "Compiling" if waiting.sentence else "Starting"
+            yield Progress(0, total, text, f"{waiting}." if waiting.sentence else None)
+    if told:
+        yield Progress(0, total, "Starting", "")
 
 
 def _step_text(step: "FitStep") -> str:

@@ -12,8 +12,8 @@ class FlatPrior(Prior):
     A component goes only where the likelihood is higher without it.
     """
 
-    def penalty(self, weights: FloatArray, total: float) -> float:
-        return 0.0
+    def penalties(self, weights: FloatArray, total: float) -> FloatArray:
+        return np.zeros_like(weights)
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         return np.zeros_like(weights)

@@ -50,11 +50,9 @@ class MessageLengthPrior(Prior):
         d = self.n_dimensions
         return d + d * (d + 1) // 2
 
-    def penalty(self, weights: FloatArray, total: float) -> float:
-        t = self.n_parameters
+    def penalties(self, weights: FloatArray, total: float) -> FloatArray:
         points = total * np.maximum(weights, self._least(total))
-        each = 0.5 * t * np.log(points) + 0.5 * np.log(total)
-        return float(each.sum() / total)
+        return (0.5 * self.n_parameters * np.log(points) + 0.5 * np.log(total)) / total
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         above = weights > self._least(total)
@@ -87,6 +85,11 @@ class MessageLengthPrior(Prior):
             updated[held] = floors[held]
         updated /= updated.sum()
         return updated[:-1], float(updated[-1])
+
+    def proportions(
+        self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
+    ) -> FloatArray:
+        return np.maximum(shares - 0.5 * self.n_parameters / total, self._least(total))
 
     def _least(self, total: float) -> float:
         return min(_LEAST / total, 0.5 / self.n_start)

@@ -1,9 +1,9 @@
 """What a prior on the weights is.
 
 A prior adds a penalty on the weights to the cost, and so decides how many components
-remain. To add one, write a class with `penalty` and `gradient` in a new file and pass an
-instance of it as `prior`; the solvers need nothing else where the penalty is a sum of
-concave functions of the single weights.
+remain. To add one, write a class with `penalties` and `gradient` in a new file and pass an
+instance of it as `prior`; the solvers need nothing else where each is a concave function of
+its weight.
 """
 
 from abc import ABC, abstractmethod
@@ -22,15 +22,37 @@ class Prior(ABC):
     """
 
     @abstractmethod
-    def penalty(self, weights: FloatArray, total: float) -> float:
-        """Penalty(W), in nats per point.
+    def penalties(self, weights: FloatArray, total: float) -> FloatArray:
+        """The penalty on each weight, (K,), in nats per point.
 
-        A component whose weight goes to 0 is taken out; that must not raise the penalty.
+        A component whose weight goes to 0 is taken out; that must not raise the sum.
         """
 
     @abstractmethod
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         """dPenalty / dW_j, (K,)."""
+
+    def penalty(self, weights: FloatArray, total: float) -> float:
+        """Penalty(W), the sum of `penalties`, in nats per point."""
+        return float(self.penalties(weights, total).sum())
+
+    def multiplier(self, weights: FloatArray, total: float) -> float:
+        """lambda of the constraint sum W = 1 at an optimum: the price of weight.
+
+        From W_j (lambda + c_j) = r_j, summed over all components and the background.
+        """
+        return 1.0 - float((self.gradient(weights, total) * weights).sum())
+
+    def proportions(
+        self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
+    ) -> FloatArray:
+        """The weights that `update_weights` would give, up to a common factor, (K,).
+
+        For a step on some components alone, with lambda held.
+        """
+        slopes = self.gradient(weights, total)
+        # Away from the optimum the held lambda may be too low; the order of weights is kept.
+        return shares / np.maximum(multiplier + slopes, np.maximum(0.1 * slopes, 1e-3))
 
     def update_weights(
         self,

@@ -27,8 +27,8 @@ class SqrtPrior(Prior):
     sparsity: float
     n_start: int
 
-    def penalty(self, weights: FloatArray, total: float) -> float:
-        return float(self.sparsity / self.n_start * np.sqrt(weights).sum())
+    def penalties(self, weights: FloatArray, total: float) -> FloatArray:
+        return self.sparsity / self.n_start * np.sqrt(weights)
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         # A weight that has underflowed keeps a finite slope.

@@ -1,0 +1,114 @@
+"""Points ordered in space and cut into small blocks: what makes a sum over them sparse.
+
+A balanced kd-tree puts neighbours next to each other; its leaves, in order, are the
+blocks. It adapts to the density, so it knows neither a grid nor a largest distance, and
+works in any dimension. Halving N points k times leaves 2^k blocks that differ by one
+point at most, and every node above them is a run of consecutive blocks: a tree without
+pointers.
+
+    >>> blocks = Blocks.of(points, size=64)
+    >>> points[blocks.order[blocks.starts[3] : blocks.starts[4]]]  # the points of block 3
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_sparse_gmm.mixture import FloatArray
+
+# Children of a node, as a power of two: a coarser tree has fewer levels, but more candidates.
+_BITS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The bounding boxes of n sets of points."""
+
+    lower: FloatArray  # (n, D)
+    upper: FloatArray  # (n, D)
+
+    @property
+    def centre(self) -> FloatArray:
+        """Middle of each box, (n, D)."""
+        return 0.5 * (self.lower + self.upper)
+
+    @property
+    def half(self) -> FloatArray:
+        """Half the sides of each box, (n, D)."""
+        return 0.5 * (self.upper - self.lower)
+
+    def within(self, box: FloatArray) -> NDArray[np.bool_]:
+        """Which of them lie in one box (2, D), (n,)."""
+        return ((self.lower >= box[0]) & (self.upper <= box[1])).all(1)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> "Boxes":
+        return Boxes(self.lower[rows], self.upper[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """An order of N points in 2^depth blocks of neighbours.
+
+    Parameters
+    ----------
+    order : (N,) array of int
+        Which point comes at each place.
+    starts : (2^depth + 1,) array of int
+        Where each block starts in that order, and N.
+    boxes : Boxes
+        Of each block.
+    """
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    boxes: Boxes
+
+    @classmethod
+    def of(cls, points: FloatArray, size: int) -> "Blocks":
+        """Blocks of about `size` points (N, D), N >= 1: between 0.7 and 1.4 times as many."""
+        n = len(points)
+        depth = max(0, round(float(np.log2(n / size))))
+        # Further down than the blocks, so that their parts are neighbours as well.
+        tree = cKDTree(points, leafsize=max(1, size // 4), compact_nodes=False)
+        order = np.asarray(tree.indices, dtype=np.intp)
+        starts = halves(n, depth)
+        ordered = points[order]
+        boxes = Boxes(
+            np.minimum.reduceat(ordered, starts[:-1], axis=0),
+            np.maximum.reduceat(ordered, starts[:-1], axis=0),
+        )
+        return cls(order, starts, boxes)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def size(self) -> int:
+        """The most points in a block."""
+        return int(np.diff(self.starts).max())
+
+    @cached_property
+    def levels(self) -> tuple[Boxes, ...]:
+        """The boxes of the tree from its root to the blocks.
+
+        A node of a level has the next 1, 2 or 4 nodes of the level below as children.
+        """
+        levels = [self.boxes]
+        while (n := len(levels[0].lower)) > 1:
+            shape = (max(1, n >> _BITS), -1, levels[0].lower.shape[1])
+            below = levels[0]
+            levels.insert(
+                0, Boxes(below.lower.reshape(shape).min(1), below.upper.reshape(shape).max(1))
+            )
+        return tuple(levels)
+
+
+def halves(n: int, depth: int) -> NDArray[np.intp]:
+    """Where the parts start when n things are halved `depth` times, and n: (2^depth + 1,)."""
+    sizes = np.array([n])
+    for _ in range(depth):
+        sizes = np.stack([sizes // 2, sizes - sizes // 2], axis=1).ravel()
+    return np.append(0, np.cumsum(sizes)).astype(np.intp)

@@ -1,0 +1,251 @@
+"""Moves on trial: many at a time, each on its own points.
+
+Around each proposal lies a neighbourhood: the new components and those that overlap with the
+ones that they replace. Neighbourhoods share no component, so they are stepped together, all
+others held. The cost falls apart into those of the blocks of points and of the weights: with
+the price of weight, lambda (`Prior.multiplier`), in place of the constraint that they sum to 1,
+
+    change = -(1/n) change of log-likelihood + change of penalties + lambda change of weight,
+
+summed over the blocks and the components of a neighbourhood, says what its move is worth.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_sparse_gmm.engines import Statistics
+from napari_sparse_gmm.engines.pattern import find_pattern
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem
+from napari_sparse_gmm.fitting.proposals import Proposal
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+_STEPS = 20
+
+# Components that step together with a new one: its nearest, up to a Mahalanobis distance.
+_NEIGHBOURS = 5
+_OVERLAP = 6.0
+
+# Deletions tried together may not take away more of the weight: something must be left.
+_LARGEST_LOSS = 0.9
+
+
+def disjoint(
+    problem: Problem, state: Evaluated, proposals: Sequence[Proposal]
+) -> tuple[list[Proposal], list[Proposal]]:
+    """Proposals that touch different points, the first first; and those left for another turn."""
+    mixture, room = state.mixture, problem.most - state.mixture.n_components
+    touched = _Touched(problem, mixture)
+    neighbours = _neighbours(mixture, proposals)
+    claimed = np.zeros(mixture.n_components, dtype=bool)
+    taken = np.zeros(len(problem.engine.blocks), dtype=bool)
+    chosen, waiting, lost = [], [], 0.0
+    for proposal, around in zip(proposals, neighbours, strict=True):
+        blocks = touched.by(proposal)
+        loss = mixture.weights[proposal.removed].sum() - proposal.weights.sum()
+        if (
+            proposal.growth > room
+            or lost + loss > _LARGEST_LOSS
+            or claimed[proposal.removed].any()
+            or taken[blocks].any()
+        ):
+            waiting.append(proposal)
+            continue
+        lost += max(loss, 0.0)
+        chosen.append(proposal)
+        room -= proposal.growth
+        claimed[proposal.removed] = claimed[around] = True
+        taken[blocks] = True
+    return chosen, waiting
+
+
+class _Touched:
+    """The blocks of points that components touch."""
+
+    def __init__(self, problem: Problem, mixture: GaussianMixture) -> None:
+        pattern = find_pattern(problem.engine.blocks, mixture, problem.engine.tolerance)
+        order = np.argsort(pattern.components, kind="stable")
+        self.blocks = pattern.blocks[order]
+        ends = np.cumsum(np.bincount(pattern.components, minlength=mixture.n_components))
+        self.starts = np.append(0, ends)
+        self.centres = cKDTree(problem.engine.blocks.boxes.centre)
+
+    def by(self, proposal: Proposal) -> NDArray[np.intp]:
+        """Those of the removed components; without any, those near the means of the new ones."""
+        if len(proposal.removed):
+            return np.concatenate(
+                [self.blocks[self.starts[j] : self.starts[j + 1]] for j in proposal.removed]
+            )
+        widths = 2.0 * np.sqrt(np.trace(proposal.covariances, axis1=1, axis2=2))
+        near = self.centres.query_ball_point(proposal.means, widths)
+        nearest = self.centres.query(proposal.means)[1]
+        return np.concatenate([np.asarray(rows, dtype=np.intp) for rows in near] + [nearest])
+
+
+def _neighbours(mixture: GaussianMixture, proposals: Sequence[Proposal]) -> list[NDArray[np.intp]]:
+    """The components that overlap with the removed ones of each proposal, or else the new ones."""
+    n = min(_NEIGHBOURS + 2, mixture.n_components)
+    if not proposals or n == 0:
+        return [np.empty(0, dtype=np.intp)] * len(proposals)
+    of = [mixture if len(p.removed) else p for p in proposals]
+    rows = [p.removed if len(p.removed) else slice(None) for p in proposals]
+    means = np.concatenate([o.means[row] for o, row in zip(of, rows, strict=True)])  # (A, D)
+    covariances = np.concatenate([o.covariances[row] for o, row in zip(of, rows, strict=True)])
+    near = cKDTree(mixture.means).query(means, n)[1].reshape(len(means), n)
+    pooled = covariances[:, None] + mixture.covariances[near]  # (A, n, D, D)
+    difference = mixture.means[near] - means[:, None]
+    solved = np.linalg.solve(pooled, difference[..., None])[..., 0]
+    overlaps = (difference * solved).sum(2) < _OVERLAP**2
+    sizes = [len(p.removed) or len(p.means) for p in proposals]
+    ends = np.cumsum(sizes)
+    return [
+        near[end - size : end][overlaps[end - size : end]]
+        for end, size in zip(ends, sizes, strict=True)
+    ]
+
+
+class Trial:
+    """Disjoint proposals, stepped together; `accepted` says which have paid."""
+
+    def __init__(
+        self, problem: Problem, state: Evaluated, proposals: Sequence[Proposal], tol: float
+    ) -> None:
+        self.problem, self.state, self.tol = problem, state, tol
+        old, n = state.mixture, len(proposals)
+        self.total = state.statistics.total_weight
+        self.price = problem.prior.multiplier(old.weights, self.total)
+        # Which neighbourhood each old component is in, -1 for none; those removed go.
+        self.old_owner = np.full(old.n_components, -1)
+        for place, around in reversed(list(enumerate(_neighbours(old, proposals)))):
+            self.old_owner[around] = place  # the first has the first choice
+        removed = np.zeros(old.n_components, dtype=bool)
+        for place, proposal in enumerate(proposals):
+            self.old_owner[proposal.removed] = place
+            removed[proposal.removed] = True
+        added = [np.full(len(p.weights), place) for place, p in enumerate(proposals)]
+        self.owner = np.concatenate([self.old_owner[~removed], *added])
+        self.weights = np.concatenate([old.weights[~removed], *(p.weights for p in proposals)])
+        self.means = np.concatenate([old.means[~removed], *(p.means for p in proposals)])
+        self.covariances = np.concatenate(
+            [old.covariances[~removed], *(p.covariances for p in proposals)]
+        )
+        self.new = np.concatenate([np.zeros((~removed).sum(), bool), *(a >= 0 for a in added)])
+        # Weight is kept in proportion to points, as it was in each neighbourhood.
+        self.scale = np.ones(n)
+        shares = _sums(self.old_owner, state.statistics.counts / self.total, n)
+        held = _sums(self.old_owner, old.weights, n)
+        np.divide(held, shares, out=self.scale, where=shares * problem.engine.n_points > 1)
+        self.old_penalties = _sums(
+            self.old_owner, problem.prior.penalties(old.weights, self.total), n
+        )
+        self.old_weights = held
+        self._find_blocks(removed)
+        self.change = np.full(n, np.inf)  # of the cost, by each neighbourhood
+        self.accepted = np.zeros(n, dtype=bool)
+
+    def _find_blocks(self, removed: NDArray[np.bool_]) -> None:
+        """Which blocks each neighbourhood touches, and which one each block counts for."""
+        engine = self.problem.engine
+        before = find_pattern(engine.blocks, self.state.mixture, engine.tolerance)
+        after = find_pattern(engine.blocks, self._normalised()[0], engine.tolerance)
+        touched = [np.empty((0, 2), dtype=np.intp)]
+        self.block_owner = np.full(len(engine.blocks), -1)
+        # The last to claim a block has it: what changes most comes last.
+        for pattern, owner, chosen in (
+            (before, self.old_owner, self.old_owner >= 0),
+            (after, self.owner, self.owner >= 0),
+            (before, self.old_owner, removed),
+            (after, self.owner, self.new),
+        ):
+            pairs = chosen[pattern.components]
+            blocks, owners = pattern.blocks[pairs], owner[pattern.components[pairs]]
+            self.block_owner[blocks] = owners
+            touched.append(np.stack([blocks, owners], axis=1))
+        self.touched = np.concatenate(touched)  # (T, 2), block and neighbourhood
+
+    def steps(self) -> Iterator[None]:
+        """Step until every neighbourhood is decided; yields after each pass."""
+        problem, n = self.problem, len(self.accepted)
+        before = self.state.statistics.block_log_likelihoods
+        open_ = np.ones(n, dtype=bool)
+        last_gain = np.full(n, np.inf)
+        for step in range(_STEPS + 1):
+            rows = np.unique(self.touched[open_[self.touched[:, 1]], 0])
+            mixture, log_scale = self._normalised()
+            statistics = problem.engine.expectation(mixture, rows=rows)
+            yield
+            after = statistics.block_log_likelihoods
+            after = after[rows] + log_scale * problem.engine.block_weights[rows]
+            gained = _sums(self.block_owner[rows], after - before[rows], n)
+            penalties = problem.prior.penalties(self.weights, self.total)
+            change = _sums(self.owner, penalties, n) - self.old_penalties - gained / self.total
+            change += self.price * (_sums(self.owner, self.weights, n) - self.old_weights)
+            gain = self.change - change
+            self.change[open_] = change[open_]
+            self.accepted |= open_ & (change < -self.tol)
+            # Gains that shrink by a factor q sum to gain q / (1 - q) (Aitken); twice that to be
+            # fair.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                q = np.where(last_gain > 0, np.minimum(gain / last_gain, 0.99), 0.0)
+                hopeless = (step >= 3) & ~(change - 2 * gain * q / (1 - q) < 0)
+            open_ &= ~self.accepted & ~hopeless
+            last_gain = gain
+            if not open_.any() or step == _STEPS:
+                return
+            self._step(statistics, (self.owner >= 0) & open_[self.owner])
+
+    def mixture(self) -> GaussianMixture:
+        """The mixture with the accepted moves, the others taken back."""
+        old = self.state.mixture
+        kept = (self.old_owner < 0) | ~self.accepted[self.old_owner]
+        new = (self.owner >= 0) & self.accepted[self.owner]
+        return _normalised(
+            np.concatenate([old.weights[kept], self.weights[new]]),
+            np.concatenate([old.means[kept], self.means[new]]),
+            np.concatenate([old.covariances[kept], self.covariances[new]]),
+            old,
+        )[0]
+
+    def keep_the_better_half(self) -> None:
+        """Take back half of the accepted moves, or the last one."""
+        places = np.flatnonzero(self.accepted)
+        order = places[np.argsort(self.change[places])]
+        self.accepted[order[len(order) // 2 :]] = False
+
+    def _normalised(self) -> tuple[GaussianMixture, float]:
+        return _normalised(self.weights, self.means, self.covariances, self.state.mixture)
+
+    def _step(self, statistics: Statistics, free: NDArray[np.bool_]) -> None:
+        """A step of the free components, all others held."""
+        prior, n = self.problem.prior, len(self.accepted)
+        alive = free & (statistics.counts > self.problem.gone)
+        mixture = self._normalised()[0]
+        self.means[alive], self.covariances[alive] = self.problem.updated_shapes(
+            mixture, statistics, alive
+        )
+        shares = statistics.counts / self.total
+        weights = prior.proportions(shares, self.weights, self.price, self.total)
+        sums = _sums(np.where(alive, self.owner, -1), weights, n)
+        wanted = self.scale * _sums(np.where(alive, self.owner, -1), shares, n)
+        factor = np.divide(wanted, sums, out=np.zeros(n), where=sums > 0)
+        self.weights[alive] = weights[alive] * factor[self.owner[alive]]
+        self.weights[free & ~alive] = 0.0
+
+
+def _normalised(
+    weights: FloatArray, means: FloatArray, covariances: FloatArray, old: GaussianMixture
+) -> tuple[GaussianMixture, float]:
+    """The mixture with the background of `old`, and the log of the sum of all weights."""
+    total = weights.sum() + old.background_weight
+    mixture = GaussianMixture(
+        weights / total, means, covariances, old.background_weight / total, old.background_box
+    )
+    return mixture, float(np.log(total))
+
+
+def _sums(owner: NDArray[np.intp], values: FloatArray, n: int) -> FloatArray:
+    """The sum of the values of each owner, (n,); those of -1 are left out."""
+    owned = owner >= 0
+    return np.bincount(owner[owned], values[owned], minlength=n).astype(np.float64)
