@@ -185,7 +185,8 @@ def test_a_trial_looks_at_the_touched_points_only(monkeypatch):
         return expectation(mixture, rows=rows, removal=removal)
 
     monkeypatch.setattr(problem.engine, "expectation", watched)
-    trial = Trial(problem, state, splits(problem, state)[:1], 1e-6)
+    chosen, _ = disjoint(problem, state, splits(problem, state)[:1])
+    trial = Trial(problem, state, chosen, 1e-6)
     for _ in trial.steps():
         pass
     assert max(seen) < 0.2 * len(problem.engine.blocks)

@@ -42,14 +42,14 @@ _WIDEST = 64.0
 # What may be left out of the density at a point, as a share of it.
 _TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
 
-BLOCK_SIZE = 64
+BLOCK_SIZE = 128
 _LARGEST_BLOCK = 512
 
 
 def block_size(n_points: int, n_components: int) -> int:
     """How many points a block should have: several blocks for each component, where that is so.
 
-    Below 64 the pairs cost more than what they save, above 512 nothing more is gained.
+    Below 128 the pairs cost more than what they save, above 512 nothing more is gained.
     """
     return int(np.clip(n_points // (8 * max(1, n_components)), BLOCK_SIZE, _LARGEST_BLOCK))
 

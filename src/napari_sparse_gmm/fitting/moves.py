@@ -91,7 +91,8 @@ def improve(
         trial = Trial(problem, state, chosen, tol)
         for _ in trial.steps():
             yield state
-        tried.add(state.mixture, list(compress(chosen, ~trial.accepted)))
+        failed = compress(chosen, ~trial.accepted)
+        tried.add(state.mixture, [claim.proposal for claim in failed])
         while trial.accepted.any():
             better = problem.evaluate(trial.mixture())
             yield state

@@ -27,11 +27,16 @@ _APART = 0.7
 
 # Nats by which more points in a box than the mixture expects there must be worth a component.
 _EVIDENCE = 15.0
+# And how many times denser they must be: in a large box, a hundredth more is evidence enough,
+# but not of a cluster.
+_DENSER = 2.0
 # Points in the smallest boxes that are looked at.
 _FEWEST = 16
-# A box is cut in two where its halves have more evidence than it has, by one over this. The
-# halves of a Gaussian cluster have about as much as the whole, two clusters twice as much.
+# A box is taken only where it has so much of the evidence of what is taken within its halves. The
+# halves of a Gaussian cluster have about as much together as the whole, two clusters more.
 _HALVES = 0.7
+# And where its thinner half has so much of its density: no cluster in a corner of the box.
+_EVEN = 0.5
 # A box silences the others whose centres are nearer than so many of its half diagonals.
 _SILENCE = 1.5
 
@@ -100,8 +105,8 @@ def births(problem: Problem, state: Evaluated) -> list[Proposal]:
     mixture, 1 / p(x) summed over those in a box is n times its volume; if it is rho times
     that, the n_b points in the box are rho times as many as expected. The evidence is the
     log of the ratio of Poisson likelihoods, n_b log rho - (n_b - n_b / rho). A box is taken
-    where its halves have not much more evidence together, so the points themselves choose
-    the scale; and where none with more evidence is near.
+    where its halves are about as dense and have not much more evidence, so the points
+    themselves choose the scale; and where none with more evidence is near.
     """
     engine, mixture = problem.engine, state.mixture
     order = engine.blocks.order
@@ -142,14 +147,15 @@ def _dense_boxes(
     upper = np.maximum.reduceat(points, starts, axis=0)
     sums = np.add.reduceat(np.stack([weight, inverse], axis=1), starts, axis=0)
     counts = np.diff(np.append(starts, n))
-    best = np.zeros(len(starts))
+    best, thinner = np.zeros(len(starts)), np.full(len(starts), np.inf)
     tests = []  # from the smallest boxes up
     for level in range(depth, -1, -1):
         # Points span (n - 1) / (n + 1) of each side of the box that they fill evenly.
         sides = np.maximum((upper - lower) * ((counts + 1) / (counts - 1))[:, None], floor)
         rho = np.maximum(sums[:, 1] / (total * sides.prod(1)), 1.0)
         evidence = sums[:, 0] * (np.log(rho) - 1 + 1 / rho)
-        taken = (evidence > _EVIDENCE) & (evidence >= best)
+        taken = (evidence > _EVIDENCE) & (evidence >= _HALVES * best)
+        taken &= (rho > _DENSER) & (_EVEN * rho <= thinner)
         best = np.where(taken, evidence, best)
         excess = sums[:, 0] * (1 - 1 / rho)
         tests.append((level, taken, evidence, excess, 0.5 * (lower + upper), sides))
@@ -157,7 +163,8 @@ def _dense_boxes(
             lower = np.minimum(lower[::2], lower[1::2])
             upper = np.maximum(upper[::2], upper[1::2])
             sums, counts = sums[::2] + sums[1::2], counts[::2] + counts[1::2]
-            best = _HALVES * (best[::2] + best[1::2])
+            best = best[::2] + best[1::2]
+            thinner = np.minimum(rho[::2], rho[1::2])
     found = []  # from the largest down: a box that is taken hides those inside
     hidden = np.zeros(1, dtype=bool)
     for level, taken, evidence, excess, centre, sides in reversed(tests):

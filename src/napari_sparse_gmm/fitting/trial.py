@@ -11,6 +11,7 @@ summed over the blocks and the components of a neighbourhood, says what its move
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,18 @@ _OVERLAP = 6.0
 _LARGEST_LOSS = 0.9
 
 
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """A proposal and the blocks of points that count for it alone."""
+
+    proposal: Proposal
+    blocks: NDArray[np.intp]
+
+
 def disjoint(
     problem: Problem, state: Evaluated, proposals: Sequence[Proposal]
-) -> tuple[list[Proposal], list[Proposal]]:
-    """Proposals that touch different points, the first first; and those left for another turn."""
+) -> tuple[list[Claim], list[Proposal]]:
+    """Claims to different points, the first first; and proposals left for another turn."""
     mixture, room = state.mixture, problem.most - state.mixture.n_components
     touched = _Touched(problem, mixture)
     neighbours = _neighbours(mixture, proposals)
@@ -54,7 +63,7 @@ def disjoint(
             waiting.append(proposal)
             continue
         lost += max(loss, 0.0)
-        chosen.append(proposal)
+        chosen.append(Claim(proposal, blocks))
         room -= proposal.growth
         claimed[proposal.removed] = claimed[around] = True
         taken[blocks] = True
@@ -110,9 +119,10 @@ class Trial:
     """Disjoint proposals, stepped together; `accepted` says which have paid."""
 
     def __init__(
-        self, problem: Problem, state: Evaluated, proposals: Sequence[Proposal], tol: float
+        self, problem: Problem, state: Evaluated, claims: Sequence[Claim], tol: float
     ) -> None:
         self.problem, self.state, self.tol = problem, state, tol
+        proposals = [claim.proposal for claim in claims]
         old, n = state.mixture, len(proposals)
         self.total = state.statistics.total_weight
         self.price = problem.prior.multiplier(old.weights, self.total)
@@ -141,29 +151,31 @@ class Trial:
             self.old_owner, problem.prior.penalties(old.weights, self.total), n
         )
         self.old_weights = held
-        self._find_blocks(removed)
+        self._find_blocks(removed, claims)
         self.change = np.full(n, np.inf)  # of the cost, by each neighbourhood
         self.accepted = np.zeros(n, dtype=bool)
 
-    def _find_blocks(self, removed: NDArray[np.bool_]) -> None:
+    def _find_blocks(self, removed: NDArray[np.bool_], claims: Sequence[Claim]) -> None:
         """Which blocks each neighbourhood touches, and which one each block counts for."""
         engine = self.problem.engine
         before = find_pattern(engine.blocks, self.state.mixture, engine.tolerance)
         after = find_pattern(engine.blocks, self._normalised()[0], engine.tolerance)
-        touched = [np.empty((0, 2), dtype=np.intp)]
         self.block_owner = np.full(len(engine.blocks), -1)
-        # The last to claim a block has it: what changes most comes last.
+        touched = [np.empty((0, 2), dtype=np.intp)]
+        # The last to take a block has it: what changes most comes last, then what is claimed.
         for pattern, owner, chosen in (
             (before, self.old_owner, self.old_owner >= 0),
             (after, self.owner, self.owner >= 0),
-            (before, self.old_owner, removed),
             (after, self.owner, self.new),
+            (before, self.old_owner, removed),
         ):
             pairs = chosen[pattern.components]
-            blocks, owners = pattern.blocks[pairs], owner[pattern.components[pairs]]
-            self.block_owner[blocks] = owners
-            touched.append(np.stack([blocks, owners], axis=1))
+            touched.append(np.stack([pattern.blocks, owner[pattern.components]], axis=1)[pairs])
+        for place, claim in enumerate(claims):
+            owners = np.full(len(claim.blocks), place)
+            touched.append(np.stack([claim.blocks, owners], axis=1))
         self.touched = np.concatenate(touched)  # (T, 2), block and neighbourhood
+        self.block_owner[self.touched[:, 0]] = self.touched[:, 1]
 
     def steps(self) -> Iterator[None]:
         """Step until every neighbourhood is decided; yields after each pass."""
