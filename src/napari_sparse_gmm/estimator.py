@@ -186,8 +186,11 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         ConvergenceWarning
             Where `max_iter` came first. The solution so far is kept.
         """
+        last = -1
         for step in self.iter_fit(X, sample_weight=sample_weight):
-            if self.verbose and step.iteration % self.verbose == 0:
+            # Several steps may belong to one iteration; the first of them speaks.
+            new, last = step.iteration != last, step.iteration
+            if self.verbose and new and step.iteration % self.verbose == 0:
                 print(
                     f"iteration {step.iteration:4d}  cost {step.cost:.6f}  "
                     f"{step.n_components} components"

@@ -148,7 +148,7 @@ def test_births_choose_the_scale():
 
 def test_a_trial_changes_the_cost_by_what_it_says():
     """Many moves at once, each judged on its own points: their sum is the change of the cost."""
-    truth, points = many_clusters(n_points=30_000)
+    truth, points = many_clusters(n_points=60_000)
     # Each cluster with two components, so that there is much to merge.
     v = np.sqrt(np.linalg.eigvalsh(truth.covariances)[:, :1]) * 0.5
     doubled = GaussianMixture(

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from oracles import random_mixture
 
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
@@ -135,8 +136,23 @@ class TestHeatmap:
         mixture = mixture_of(3)
         grid = Grid.covering([-5, -5, -5], [5, 6, 7], longest_side=20)
         whole = heatmap(mixture, grid, "log_density", **ENGINE)
-        monkeypatch.setattr("napari_sparse_gmm.shapes.grid._SLAB", 997)
+        monkeypatch.setattr("napari_sparse_gmm.engines.bricks._SLAB", 997)
         np.testing.assert_allclose(heatmap(mixture, grid, "log_density", **ENGINE), whole, 1e-5)
+
+    @pytest.mark.parametrize("engine", ["torch", "keops"])
+    @pytest.mark.parametrize("shape", [(1, 1), (7, 1000), (61, 47), (33, 65, 17)], ids=str)
+    def test_pixels_are_the_densities_at_their_centres(
+        self, shape: tuple[int, ...], engine: str
+    ) -> None:
+        d = len(shape)
+        mixture = random_mixture(30, d, background_weight=0.2, field=10.0, sigma=0.3)
+        spacing = 12.0 / np.array(shape)
+        grid = Grid(-1.0 + spacing / 2, spacing, shape)
+        centres = grid.coordinates(np.moveaxis(np.indices(shape), 0, -1))
+        expected = mixture.density(centres.reshape(-1, d)).reshape(shape)
+        image = heatmap(mixture, grid, engine=engine, device="cpu")
+        assert image.dtype == np.float32
+        np.testing.assert_allclose(image, expected, rtol=1e-4, atol=1e-30)
 
     def test_quantities_agree(self) -> None:
         mixture = mixture_of(2)

@@ -40,7 +40,7 @@ LEAST_LOG_SHARE = -70
 _WIDEST = 64.0
 
 # What may be left out of the density at a point, as a share of it.
-_TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
+TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 BLOCK_SIZE = 128
 _LARGEST_BLOCK = 512
@@ -67,9 +67,7 @@ class Pairs:
     """
 
     pattern: Pattern
-    offset: Tensor  # (P,)
-    mean: Tensor  # (D, P)
-    factor: Tensor  # (D (D + 1) / 2, P), rows of the lower triangle
+    table: Tensor  # (1 + D + D (D + 1) / 2, P): offset, mean, factor's lower triangle by rows
     background: Tensor  # (n, 1) or (n, B), log density
 
 
@@ -105,6 +103,8 @@ class Engine(ABC):
     tolerance : float, optional
         The most that may be left out of the density at a point, as a share of it: the log
         density is within `tolerance` of the dense sum. 1e-5; in double precision 1e-12.
+    blocks : Blocks, optional
+        Of these points, where they are known: `block_size` is then not looked at.
     """
 
     name: ClassVar[str]
@@ -120,14 +120,15 @@ class Engine(ABC):
         dtype: torch.dtype = torch.float32,
         block_size: int = BLOCK_SIZE,
         tolerance: float | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.n_points, self.n_dimensions = points.shape
         self.device, self.dtype = device, dtype
-        self.tolerance = _TOLERANCES[dtype] if tolerance is None else tolerance
-        self.box = np.stack([points.min(0), points.max(0)])
+        self.tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
         self.total_weight = float(len(points) if sample_weight is None else sample_weight.sum())
         self.points, self.sample_weight = points, sample_weight
-        self.blocks = Blocks.of(points, block_size)
+        self.blocks = Blocks.of(points, block_size) if blocks is None else blocks
+        self.box = np.stack([self.blocks.boxes.lower.min(0), self.blocks.boxes.upper.max(0)])
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
         self._unit = _power_of_two(np.median(np.sqrt(np.square(self.blocks.boxes.half).sum(1))))
         self._local = self._local_coordinates(None, dtype)  # (D, n_blocks, B)
@@ -150,10 +151,14 @@ class Engine(ABC):
             ]
             return self._statistics(mixture, parts, removal)
 
-    def log_density(self, mixture: GaussianMixture) -> FloatArray:
-        """Natural log of the density of `mixture` at the points, (N,)."""
+    def log_density(self, mixture: GaussianMixture, pattern: Pattern | None = None) -> FloatArray:
+        """Natural log of the density of `mixture` at the points, (N,).
+
+        `pattern` is that of all blocks and this mixture, where it is known.
+        """
         with torch.no_grad(), limited_threads():
-            pattern = find_pattern(self.blocks, mixture, self.tolerance)
+            if pattern is None:
+                pattern = find_pattern(self.blocks, mixture, self.tolerance)
             padded = np.empty((len(self.blocks), self.blocks.size))
             for pairs in self._by_precision(pattern, mixture):
                 padded[pairs.pattern.rows] = self._log_density(pairs).double().cpu().numpy()
@@ -187,12 +192,14 @@ class Engine(ABC):
         means = (mixture.means[j] - self._centres[pattern.blocks]) / self._unit  # (P, D)
         rows, columns = np.tril_indices(self.n_dimensions)
         factors = mixture.precision_factors.swapaxes(1, 2)[:, rows, columns] * 0.5**0.5
-        offset, mean, factor = (
-            torch.from_numpy(np.ascontiguousarray(values)).to(self.device, dtype)
-            for values in (mixture.log_amplitudes[j], means.T, (factors * self._unit).T[:, j])
+        table = np.concatenate(
+            [mixture.log_amplitudes[None, j], means.T, (factors * self._unit).T[:, j]]
         )
-        background = self._background(pattern.rows, mixture, dtype)
-        return Pairs(pattern, offset, mean, factor, background)
+        return Pairs(
+            pattern,
+            torch.from_numpy(table).to(self.device, dtype),
+            self._background(pattern.rows, mixture, dtype),
+        )
 
     def _background(
         self, rows: NDArray[np.intp], mixture: GaussianMixture, dtype: torch.dtype

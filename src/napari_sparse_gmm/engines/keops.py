@@ -47,7 +47,7 @@ class KeOps(TorchTiles):
         self._points_of_blocks = self._points_of_blocks.contiguous()  # (n_blocks B, D)
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
-        if pairs.offset.dtype != torch.float32:
+        if pairs.table.dtype != torch.float32:
             return super()._pair_sums(pairs, removal)
         rows = torch.from_numpy(pairs.pattern.rows).to(self.device)
         weight = self._weight[rows]
@@ -69,7 +69,7 @@ class KeOps(TorchTiles):
         )
 
     def _log_density(self, pairs: Pairs) -> Tensor:
-        if pairs.offset.dtype != torch.float32:
+        if pairs.table.dtype != torch.float32:
             return super()._log_density(pairs)
         rows, b = torch.from_numpy(pairs.pattern.rows).to(self.device), self.blocks.size
         log_p = pairs.background.expand(len(rows), b)
@@ -87,11 +87,10 @@ class KeOps(TorchTiles):
         if not len(pairs.pattern):
             return self._points_of_blocks.new_zeros(0, 1 + d + d * (d + 1) // 2)
         kernel = _kernel(kind, d)
+        offset, mean, factor = pairs.table.split([1, d, d * (d + 1) // 2])
         tensors = [
             self._points_of_blocks,
-            pairs.mean.T.contiguous(),
-            pairs.factor.T.contiguous(),
-            pairs.offset[:, None],
+            *(values.T.contiguous() for values in (mean, factor, offset)),
             *(values.reshape(-1, 1) for values in per_point),
         ]
         # The first time on a single block: the file lock should not be held for long.
@@ -110,7 +109,7 @@ def _ranges(pairs: Pairs, block_size: int, n: int | None = None) -> tuple[Tensor
     runs = np.stack([pattern.starts[occupied], pattern.starts[occupied + 1]], axis=1)
     slices = np.arange(1, len(occupied) + 1)
     of_points, of_pairs, ends = (
-        torch.from_numpy(values.astype(np.int32)).to(pairs.offset.device)
+        torch.from_numpy(values.astype(np.int32)).to(pairs.table.device)
         for values in (points, runs, slices)
     )
     return of_points, ends, of_pairs, of_pairs, ends, of_points

@@ -67,7 +67,7 @@ class TorchTiles(Engine):
 
     def _log_density(self, pairs: Pairs) -> Tensor:
         out = torch.empty(
-            len(pairs.pattern.rows), self.blocks.size, dtype=pairs.offset.dtype, device=self.device
+            len(pairs.pattern.rows), self.blocks.size, dtype=pairs.table.dtype, device=self.device
         )
         for tile, x, _ in self._tiles(pairs):
             out[tile.rows] = self._shares(pairs, tile, x)[1]
@@ -75,7 +75,7 @@ class TorchTiles(Engine):
 
     def _tiles(self, pairs: Pairs) -> Iterator[tuple[_Tile, Tensor, Tensor]]:
         """Tiles, each with its coordinates (D, b, B) and weights (b, B)."""
-        pattern, dtype = pairs.pattern, pairs.offset.dtype
+        pattern, dtype = pairs.pattern, pairs.table.dtype
         elements = TILE_ELEMENTS[torch.device(self.device).type]
         starts = pattern.starts[:-1]
         for rows, k in _of_like_counts(pattern.counts, elements // self.blocks.size):
@@ -110,8 +110,10 @@ class TorchTiles(Engine):
             return x.new_empty(0, b, n), log_p, torch.ones_like(log_p)
         y = self._buffers(len(x) + 1, (k, b, n), x.dtype)
         *y, z = y
-        mean = pairs.mean[:, tile.pairs, None]  # (D, K, b, 1)
-        factor = pairs.factor[:, tile.pairs, None]
+        d = self.n_dimensions
+        offset, mean, factor = pairs.table[:, tile.pairs, None].split(
+            [1, d, d * (d + 1) // 2]
+        )  # (1, K, b, 1), (D, K, b, 1), (D (D + 1) / 2, K, b, 1)
         for row, y_k in enumerate(y):
             torch.sub(x[row], mean[row], out=y_k)
         # From the last row up: each needs the differences of the rows above.
@@ -123,10 +125,9 @@ class TorchTiles(Engine):
         torch.mul(y[0], y[0], out=z)
         for y_k in y[1:]:
             z.addcmul_(y_k, y_k)
-        offset = pairs.offset[tile.pairs]
+        torch.sub(offset[0], z, out=z)
         if tile.spare is not None:
-            offset = offset.masked_fill(tile.spare, -torch.inf)
-        torch.sub(offset[..., None], z, out=z)
+            z.masked_fill_(tile.spare[..., None], -torch.inf)
         peak = torch.maximum(z[0] if k == 1 else z.amax(0), background)
         z.sub_(peak).clamp_(min=LEAST_LOG_SHARE).exp_()
         total = z.sum(0).add_((background - peak).exp_())
@@ -157,8 +158,8 @@ class TorchTiles(Engine):
 def _of_like_counts(counts: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
     """Places of blocks that share tiles, and the largest of their counts.
 
-    Counts are equal or within a fifth; or, where all of a few blocks fit in half a tile
-    of `most` pairs, as they are: padding costs less than another tile.
+    Counts are equal or within a fifth; or, where all of a few blocks fit in one tile of `most`
+    pairs, as they are: padding costs less than another tile.
     """
     order = np.argsort(counts, kind="stable")
     ordered = counts[order]
@@ -167,7 +168,7 @@ def _of_like_counts(counts: NDArray[np.intp], most: int) -> Iterator[tuple[NDArr
         least = int(ordered[start])
         end = int(np.searchsorted(ordered, least + least // 5, side="right"))
         padded = ordered[start:] * np.arange(1, len(order) - start + 1)
-        end = max(end, start + int(np.searchsorted(padded, most // 2, side="right")))
+        end = max(end, start + int(np.searchsorted(padded, most, side="right")))
         yield order[start:end], int(ordered[end - 1])
         start = end
 

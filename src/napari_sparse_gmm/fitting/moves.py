@@ -7,17 +7,25 @@ every prior, and thousands of them take little more time than one.
 """
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from itertools import compress
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.fitting.proposals import Proposal, Propose, births, reductions, splits
+from napari_sparse_gmm.fitting.proposals import (
+    Proposal,
+    Propose,
+    births,
+    faint_births,
+    reductions,
+    splits,
+)
 from napari_sparse_gmm.fitting.trial import Trial, disjoint
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
-MOVES: tuple[Propose, ...] = (births, reductions, splits)
+MOVES: tuple[Propose, ...] = (births, reductions, splits, faint_births)
 
 # How many times proposals that could not be tried together with better ones get another turn
 # while none succeeds.
@@ -78,7 +86,7 @@ def improve(
 ) -> Generator[Evaluated, None, Evaluated | None]:
     """Try the proposals of one kind; return a state that is better by `tol`, or None.
 
-    Yields `state` once for each pass over points, all or some.
+    Yields `state` after each pass over points, all or some.
     """
     if propose is reductions:
         state = problem.evaluate(state.mixture, removal=True)
@@ -89,8 +97,8 @@ def improve(
         if not chosen:
             return None
         trial = Trial(problem, state, chosen, tol)
-        for _ in trial.steps():
-            yield state
+        for share in trial.steps():
+            yield replace(state, work=share)
         failed = compress(chosen, ~trial.accepted)
         tried.add(state.mixture, [claim.proposal for claim in failed])
         while trial.accepted.any():

@@ -5,7 +5,7 @@
 in nats per point. Solvers see points only through the engine's sums.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,10 +80,14 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What every solver yields: a mixture and its cost."""
+    """What every solver yields: a mixture and its cost.
+
+    `work` is what was looked at since the last one, in passes over all points.
+    """
 
     mixture: GaussianMixture
     cost: float
+    work: float = field(default=1.0, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

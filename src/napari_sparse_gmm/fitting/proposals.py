@@ -27,11 +27,12 @@ _APART = 0.7
 
 # Nats by which more points in a box than the mixture expects there must be worth a component.
 _EVIDENCE = 15.0
+_FAINT = 5.0
 # And how many times denser they must be: in a large box, a hundredth more is evidence enough,
 # but not of a cluster.
 _DENSER = 2.0
 # Points in the smallest boxes that are looked at.
-_FEWEST = 16
+_FEWEST = 8
 # A box is taken only where it has so much of the evidence of what is taken within its halves. The
 # halves of a Gaussian cluster have about as much together as the whole, two clusters more.
 _HALVES = 0.7
@@ -108,6 +109,15 @@ def births(problem: Problem, state: Evaluated) -> list[Proposal]:
     where its halves are about as dense and have not much more evidence, so the points
     themselves choose the scale; and where none with more evidence is near.
     """
+    return _births(problem, state, _EVIDENCE)
+
+
+def faint_births(problem: Problem, state: Evaluated) -> list[Proposal]:
+    """`births` where the evidence alone would not be enough: many are chance, the cost decides."""
+    return _births(problem, state, _FAINT)
+
+
+def _births(problem: Problem, state: Evaluated, least: float) -> list[Proposal]:
     engine, mixture = problem.engine, state.mixture
     order = engine.blocks.order
     points = engine.points[order]
@@ -115,7 +125,7 @@ def births(problem: Problem, state: Evaluated) -> list[Proposal]:
     if engine.sample_weight is not None:  # as many as there are points: evidence is theirs
         weight = engine.sample_weight[order] * (engine.n_points / engine.total_weight)
     inverse = weight * np.exp(-engine.log_density(mixture)[order])
-    boxes = _dense_boxes(points, weight, inverse, problem.covariance_floor)
+    boxes = _dense_boxes(points, weight, inverse, problem.covariance_floor, least)
     boxes = boxes[: max(0, problem.most - mixture.n_components)]
     means, covariances = [], []
     for first, last, _ in boxes:
@@ -134,11 +144,12 @@ def births(problem: Problem, state: Evaluated) -> list[Proposal]:
 
 
 def _dense_boxes(
-    points: FloatArray, weight: FloatArray, inverse: FloatArray, floor: float
+    points: FloatArray, weight: FloatArray, inverse: FloatArray, floor: float, least: float
 ) -> list[tuple[int, int, float]]:
     """First and last point of boxes with too many points, and by how many; most evidence first.
 
-    All arrays are in the order of the tree; `inverse` is weight / p(x).
+    All arrays are in the order of the tree; `inverse` is weight / p(x). `least` is the evidence
+    that a box must have.
     """
     n, total = len(points), weight.sum()
     depth = max(0, int(np.log2(max(1, n // _FEWEST))))
@@ -154,7 +165,7 @@ def _dense_boxes(
         sides = np.maximum((upper - lower) * ((counts + 1) / (counts - 1))[:, None], floor)
         rho = np.maximum(sums[:, 1] / (total * sides.prod(1)), 1.0)
         evidence = sums[:, 0] * (np.log(rho) - 1 + 1 / rho)
-        taken = (evidence > _EVIDENCE) & (evidence >= _HALVES * best)
+        taken = (evidence > least) & (evidence >= _HALVES * best)
         taken &= (rho > _DENSER) & (_EVEN * rho <= thinner)
         best = np.where(taken, evidence, best)
         excess = sums[:, 0] * (1 - 1 / rho)

@@ -9,7 +9,6 @@ and the tests consume the same generator::
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -52,7 +51,8 @@ class FitStep:
     Parameters
     ----------
     iteration : int
-        0 is the start; each further one has cost a pass over the points.
+        Passes over the points so far, the start's not counted. Moves are tried on the points
+        that they touch, so several steps may belong to one pass.
     cost : float
         The cost of `mixture`, in nats per point.
     mixture : GaussianMixture
@@ -159,12 +159,16 @@ def fit_steps(
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
         states = SOLVERS[settings.solver](problem, mixture, settings.tol)
         history: list[float] = []
+        passes = -1.0
         lowest: State | None = None
-        for iteration, state in enumerate(islice(states, settings.max_iter + 1)):
-            history.append(state.cost)
+        for state in states:
+            passes += state.work
+            history[int(passes) :] = [state.cost]
             if lowest is None or state.cost < lowest.cost:
                 lowest = state
-            yield FitStep(iteration, state.cost, state.mixture, start)
+            yield FitStep(int(passes), state.cost, state.mixture, start)
+            if passes >= settings.max_iter:
+                break
         assert lowest is not None
         lowest = problem.pruned(lowest)
         if best is None or lowest.cost < best.cost:
@@ -172,7 +176,7 @@ def fit_steps(
                 lowest.mixture,
                 lowest.cost,
                 np.array(history),
-                len(history) - 1,
+                int(passes),
                 next(states, None) is None,
                 engine.name,
                 choice.reason,

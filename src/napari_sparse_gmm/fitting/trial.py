@@ -177,8 +177,8 @@ class Trial:
         self.touched = np.concatenate(touched)  # (T, 2), block and neighbourhood
         self.block_owner[self.touched[:, 0]] = self.touched[:, 1]
 
-    def steps(self) -> Iterator[None]:
-        """Step until every neighbourhood is decided; yields after each pass."""
+    def steps(self) -> Iterator[float]:
+        """Step until every neighbourhood is decided; yields the share of the points after each."""
         problem, n = self.problem, len(self.accepted)
         before = self.state.statistics.block_log_likelihoods
         open_ = np.ones(n, dtype=bool)
@@ -187,7 +187,7 @@ class Trial:
             rows = np.unique(self.touched[open_[self.touched[:, 1]], 0])
             mixture, log_scale = self._normalised()
             statistics = problem.engine.expectation(mixture, rows=rows)
-            yield
+            yield len(rows) / len(problem.engine.blocks)
             after = statistics.block_log_likelihoods
             after = after[rows] + log_scale * problem.engine.block_weights[rows]
             gained = _sums(self.block_owner[rows], after - before[rows], n)

@@ -19,9 +19,6 @@ MAX_PIXELS = 2**28
 # Pixels along the longest side of a volume: as many in all as a 2D image of 1448 x 1448.
 LONGEST_SIDE_3D = 128
 
-# Pixels evaluated at a time: their coordinates take 24 MB in 3D.
-_SLAB = 1 << 20
-
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -145,7 +142,7 @@ def heatmap(
     n_points : float
         Number of points (or sum of their weights) that the mixture stands for.
     engine, device : str
-        What computes; see `napari_sparse_gmm.engines.log_density`.
+        What computes; see `napari_sparse_gmm.engines.choose_engine`.
 
     Returns
     -------
@@ -154,7 +151,7 @@ def heatmap(
     a pixel.
     """
     # Imports torch, which reading this module must not.
-    from napari_sparse_gmm.engines import log_density
+    from napari_sparse_gmm.engines.bricks import grid_log_density
 
     if quantity not in (QUANTITY.choices or ()):
         raise ValueError(f"quantity must be one of {QUANTITY.choices}, not {quantity!r}.")
@@ -164,14 +161,13 @@ def heatmap(
             "they must be the same."
         )
     image = np.empty(grid.shape, dtype=np.float32)
-    values = image.reshape(-1)
-    for start in range(0, values.size, _SLAB):
-        stop = min(start + _SLAB, values.size)
-        indices = np.stack(np.unravel_index(np.arange(start, stop), grid.shape), axis=1)
-        slab = log_density(mixture, grid.coordinates(indices), engine=engine, device=device)
-        if quantity == "density":
-            slab = np.exp(slab)
-        elif quantity == "expected_points":
-            slab = n_points * np.exp(slab)
-        values[start:stop] = slab
+    slabs = grid_log_density(
+        mixture, grid.origin, grid.spacing, grid.shape, engine=engine, device=device
+    )
+    for place, values in slabs:
+        if quantity != "log_density":
+            np.exp(values, out=values)
+        if quantity == "expected_points":
+            values *= n_points
+        image[place] = values
     return image
