@@ -18,7 +18,7 @@ from timing import medians, readable
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 
-N_POINTS, SHRUNK, REPEATS = 1_000_000, 50, 3
+N_POINTS, SHRUNK, REPEATS = 1_000_000, 50, 1
 EM_ITERATIONS = 40
 LOSS = 0.005  # nats per point
 LONGER = 5.0

@@ -23,7 +23,7 @@ from timing import Call, medians, readable, seconds
 from napari_sparse_gmm import SparseGaussianMixture
 
 N_POINTS, QUICK_POINTS, QUICK_CLUSTERS = 1_000_000, 40_000, 40
-REPEATS = 3
+REPEATS = 1
 LOSS = 0.002  # nats per point
 WRONG_COUNT = 0.03
 LONGER = 12.0  # for ten times as many points

@@ -15,18 +15,25 @@ precision is left to PyTorch tiles.
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Pairs, PairSums
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
+from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 
 Kernel = Callable[..., Tensor]
+
+# Fewer pairs of blocks and components are not worth a thread.
+_PAIRS_OF_A_THREAD = 512
 
 
 class KeOps(TorchTiles):
@@ -43,26 +50,20 @@ class KeOps(TorchTiles):
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self._points_of_blocks = self._local.permute(1, 2, 0).reshape(-1, self.n_dimensions)
-        self._points_of_blocks = self._points_of_blocks.contiguous()  # (n_blocks B, D)
+        self._points_first = self._local.permute(1, 2, 0).contiguous()  # (n_blocks, B, D)
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
         if pairs.table.dtype != torch.float32:
             return super()._pair_sums(pairs, removal)
-        rows = torch.from_numpy(pairs.pattern.rows).to(self.device)
-        weight = self._weight[rows]
+        weight = self._weight[torch.from_numpy(pairs.pattern.rows).to(self.device)]  # (n, B)
         log_p = self._log_density(pairs)
         background = ((pairs.background - log_p).exp() * weight).sum(dtype=torch.float64)
-        # In the kernel a weight of zero becomes the least share that counts as nothing.
-        log_share = torch.zeros_like(self._weight)
-        log_share[rows] = log_p - weight.log()
-        moments = self._reduce("moments", pairs, log_share)
         removals = None
         if removal:
-            log_share[rows] = log_p
-            removals = self._reduce("removal", pairs, log_share, self._weight)[:, 0].double()
+            removals = self._reduce("removal", pairs, log_p, weight)[:, 0].double()
         return PairSums(
-            moments.double(),
+            # In the kernel a weight of zero becomes the least share that counts as nothing.
+            self._reduce("moments", pairs, log_p - weight.log()).double(),
             float(background),
             (log_p * weight).sum(1, dtype=torch.float64),
             removals,
@@ -71,48 +72,73 @@ class KeOps(TorchTiles):
     def _log_density(self, pairs: Pairs) -> Tensor:
         if pairs.table.dtype != torch.float32:
             return super()._log_density(pairs)
-        rows, b = torch.from_numpy(pairs.pattern.rows).to(self.device), self.blocks.size
-        log_p = pairs.background.expand(len(rows), b)
-        # KeOps makes NaN of the sum over no pair at all.
-        occupied = torch.from_numpy(pairs.pattern.counts > 0).to(self.device)
-        if not occupied.any():
+        log_p = pairs.background.expand(len(pairs.pattern.rows), self.blocks.size)
+        if not len(pairs.pattern):
             return log_p
-        of_components = self._reduce("log_density", pairs).view(-1, b)[rows]
+        of_components = self._reduce("log_density", pairs).view(log_p.shape)
+        # KeOps may make NaN of the sum over no pair at all.
+        occupied = torch.from_numpy(pairs.pattern.counts > 0).to(self.device)
         of_components = torch.where(occupied[:, None], of_components, -torch.inf)
         return torch.logaddexp(of_components, log_p)
 
     def _reduce(self, kind: str, pairs: Pairs, *per_point: Tensor) -> Tensor:
-        """Run a kernel: (n_blocks B, 1) for the log density, (P, ...) for sums over points."""
-        d, b = self.n_dimensions, self.blocks.size
-        if not len(pairs.pattern):
-            return self._points_of_blocks.new_zeros(0, 1 + d + d * (d + 1) // 2)
+        """Run a kernel: (n B, 1) for the log density, (P, ...) for sums over points.
+
+        On the processor KeOps opens a parallel region for each block, a few microseconds of
+        work: so it gets one thread, and our threads take parts of the blocks.
+        """
+        d, pattern = self.n_dimensions, pairs.pattern
+        if not len(pattern):
+            return self._points_first.new_zeros(0, 1 + d + d * (d + 1) // 2)
         kernel = _kernel(kind, d)
-        offset, mean, factor = pairs.table.split([1, d, d * (d + 1) // 2])
-        tensors = [
-            self._points_of_blocks,
-            *(values.T.contiguous() for values in (mean, factor, offset)),
-            *(values.reshape(-1, 1) for values in per_point),
-        ]
-        # The first time on a single block: the file lock should not be held for long.
-        first_use(
-            (kind, d, self.dtype, self.device),
-            lambda: kernel(*tensors, ranges=_ranges(pairs, b, 1)),
-        )
-        return kernel(*tensors, ranges=_ranges(pairs, b))
+        x = self._points_first
+        if len(pattern.rows) < len(self.blocks):
+            x = x[torch.from_numpy(pattern.rows).to(self.device)]
+        table = pairs.table.T
+        starts = pattern.starts
+
+        def part(first: int, last: int) -> Tensor:
+            """The reduction over some blocks and their pairs."""
+            some = table[starts[first] : starts[last]]
+            offset, mean, factor = some.split([1, d, d * (d + 1) // 2], dim=1)
+            with limited_threads(1):
+                return kernel(
+                    x[first:last].reshape(-1, d),
+                    *(values.contiguous() for values in (mean, factor, offset)),
+                    *(values[first:last].reshape(-1, 1) for values in per_point),
+                    ranges=_ranges(pattern.counts[first:last], self.blocks.size, self.device),
+                )
+
+        # The first time on a few blocks: the file lock should not be held for long.
+        occupied = int(np.flatnonzero(pattern.counts)[0])
+        first_use((kind, d, self.dtype, self.device), lambda: part(occupied, occupied + 1))
+        n_parts = 1
+        if torch.device(self.device).type == "cpu":
+            n_parts = max(1, min(torch.get_num_threads(), len(pattern) // _PAIRS_OF_A_THREAD))
+        edges = np.searchsorted(starts, np.linspace(0, len(pattern), n_parts + 1))
+        edges[0], edges[-1] = 0, len(pattern.rows)
+        parts: list[tuple[int, int]] = []
+        for first, last in pairwise(np.unique(edges).tolist()):
+            if parts and starts[first] == starts[last]:  # no part without a pair
+                first = parts.pop()[0]
+            parts.append((first, last))
+        if len(parts) == 1:
+            return part(0, len(pattern.rows))
+        with ThreadPoolExecutor(len(parts)) as threads:
+            return torch.cat(list(threads.map(part, *zip(*parts, strict=True))))
 
 
-def _ranges(pairs: Pairs, block_size: int, n: int | None = None) -> tuple[Tensor, ...]:
-    """Which points meet which pairs, as KeOps wants it; of the first `n` occupied blocks or all."""
-    pattern = pairs.pattern
-    occupied = np.flatnonzero(pattern.counts)[:n]
-    points = pattern.rows[occupied, None] * block_size + np.array([0, block_size])
-    runs = np.stack([pattern.starts[occupied], pattern.starts[occupied + 1]], axis=1)
+def _ranges(counts: NDArray[np.intp], block_size: int, device: str) -> tuple[Tensor, ...]:
+    """Which points meet which pairs, as KeOps wants it: each block its own run of pairs."""
+    occupied = np.flatnonzero(counts)
+    ends = np.cumsum(counts)[occupied]
+    points = occupied[:, None] * block_size + np.array([0, block_size])
+    runs = np.stack([ends - counts[occupied], ends], axis=1)
     slices = np.arange(1, len(occupied) + 1)
-    of_points, of_pairs, ends = (
-        torch.from_numpy(values.astype(np.int32)).to(pairs.table.device)
-        for values in (points, runs, slices)
+    of_points, of_pairs, slices_ = (
+        torch.from_numpy(values.astype(np.int32)).to(device) for values in (points, runs, slices)
     )
-    return of_points, ends, of_pairs, of_pairs, ends, of_points
+    return of_points, slices_, of_pairs, of_pairs, slices_, of_points
 
 
 @cache
