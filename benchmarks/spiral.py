@@ -36,7 +36,13 @@ def measure(options: Options) -> Iterator[Entry]:
         means = np.random.default_rng(seed).random((30, 2))
         model = SparseGaussianMixture(30, sparsity=SPARSITY, init=means, device=options.device)
         adam = SparseGaussianMixture(
-            30, sparsity=SPARSITY, solver="adam", init=means, tol=0.0, max_iter=steps, engine="torch"
+            30,
+            sparsity=SPARSITY,
+            solver="adam",
+            init=means,
+            tol=0.0,
+            max_iter=steps,
+            engine="torch",
         )
         costs: list[float] = []
         calls = {

@@ -7,18 +7,19 @@ from oracles import random_mixture, tutorial_spiral
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
+from napari_sparse_gmm.fitting.births import births
+from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.mm import descend
 from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.proposals import (
-    births,
     deletion_costs,
     merge_costs,
     near_pairs,
     reductions,
     splits,
 )
-from napari_sparse_gmm.fitting.trial import Trial, disjoint
+from napari_sparse_gmm.fitting.trial import Trial
 
 PRIORS = [
     pytest.param(SqrtPrior(20.0, 6), id="sqrt"),

@@ -13,16 +13,11 @@ from itertools import compress
 import numpy as np
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.fitting.births import births, faint_births
+from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.fitting.proposals import (
-    Proposal,
-    Propose,
-    births,
-    faint_births,
-    reductions,
-    splits,
-)
-from napari_sparse_gmm.fitting.trial import Trial, disjoint
+from napari_sparse_gmm.fitting.proposals import Proposal, Propose, reductions, splits
+from napari_sparse_gmm.fitting.trial import Trial
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 MOVES: tuple[Propose, ...] = (births, reductions, splits, faint_births)
