@@ -17,9 +17,11 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine, Pairs, PairSums
 
-# Elements (points x components) of a tile: a few buffers of 512 kB stay in the cache, and the
-# time to launch an operation stays small beside the time that it takes.
-TILE_ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 24}
+# Elements (points x components) of a tile: a few buffers of 1 MB stay in the cache, and the time
+# to launch an operation stays small beside the time that it takes. And points: where each meets
+# one component or two, what is computed for each point counts most.
+TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 24}
+TILE_POINTS = {"cpu": 1 << 17, "cuda": 1 << 24}
 
 # A responsibility in single precision is 1 from here on; its logarithm of the remainder is
 # then a lower bound, which is all that the ranking of removals needs.
@@ -76,10 +78,11 @@ class TorchTiles(Engine):
     def _tiles(self, pairs: Pairs) -> Iterator[tuple[_Tile, Tensor, Tensor]]:
         """Tiles, each with its coordinates (D, b, B) and weights (b, B)."""
         pattern, dtype = pairs.pattern, pairs.table.dtype
-        elements = TILE_ELEMENTS[torch.device(self.device).type]
+        device = torch.device(self.device).type
+        elements, most = TILE_ELEMENTS[device], TILE_POINTS[device]
         starts = pattern.starts[:-1]
         for rows, k in _of_like_counts(pattern.counts, elements // self.blocks.size):
-            step = max(1, elements // (max(1, k) * self.blocks.size))
+            step = max(1, min(elements // max(1, k), most) // self.blocks.size)
             for start in range(0, len(rows), step):
                 some = rows[start : start + step]
                 slots = np.arange(k)[:, None]

@@ -12,6 +12,10 @@ from napari_sparse_gmm.parameters import INIT
 # to place thousands of components, in a time that does not grow with the points.
 _SAMPLE = 50_000
 
+# K-means++ takes time for each mean and each place: so many places in all, or for each mean.
+_FEW_PLACES, _PLACES_EACH = 10_000, 5
+_MANY = 200
+
 # Smallest standard deviation, relative to the longest side of the points: the ratio of the
 # largest to the smallest variance then keeps within the digits of a float64.
 LEAST_FLOOR = 1e-7
@@ -153,7 +157,7 @@ def _kmeans_plus_plus(
     from sklearn.cluster import kmeans_plusplus
 
     weight = np.ones(len(points)) if sample_weight is None else sample_weight
-    rows = _sample_rows(len(points), rng)
+    rows = _sample_rows(len(points), rng, max(_FEW_PLACES, _PLACES_EACH * n_components))
     sample, weight = points[rows], weight[rows]
     # Each place once, with its weight: a weight of 2 then is the point twice, to the letter.
     sample, place = np.unique(sample, axis=0, return_inverse=True)
@@ -162,7 +166,14 @@ def _kmeans_plus_plus(
     sample = sample - centre
     m = min(n_components, len(sample))
     seed = int(rng.integers(2**31))
-    means, _ = kmeans_plusplus(sample, m, sample_weight=weight, random_state=seed)
+    means, _ = kmeans_plusplus(
+        sample,
+        m,
+        sample_weight=weight,
+        random_state=seed,
+        # The best of several draws for each mean, as scikit-learn has it; of thousands, the first.
+        n_local_trials=None if m <= _MANY else 1,
+    )
     nearest = cKDTree(means).query(sample)[1]
     d = sample.shape[1]
     difference = sample - means[nearest]
@@ -174,7 +185,10 @@ def _kmeans_plus_plus(
     return means + centre, variances[:, None, None] * np.eye(d)
 
 
-def _sample_rows(n_points: int, rng: np.random.Generator) -> slice | NDArray[np.intp]:
-    if n_points <= _SAMPLE:
+def _sample_rows(
+    n_points: int, rng: np.random.Generator, n: int = _SAMPLE
+) -> slice | NDArray[np.intp]:
+    """Which of the points to look at: no more than `n`."""
+    if n_points <= n:
         return slice(None)
-    return rng.choice(n_points, _SAMPLE, replace=False)
+    return rng.choice(n_points, n, replace=False)

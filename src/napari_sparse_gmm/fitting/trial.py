@@ -23,6 +23,9 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 _STEPS = 20
 
+# New components that have lost so much of their weight are dying.
+_DYING = 0.5
+
 
 class Trial:
     """Disjoint proposals, stepped together; `accepted` says which have paid."""
@@ -91,7 +94,7 @@ class Trial:
         problem, n = self.problem, len(self.accepted)
         before = self.state.statistics.block_log_likelihoods
         open_ = np.ones(n, dtype=bool)
-        last_gain = np.full(n, np.inf)
+        last_gain, new_weight = np.full(n, np.inf), self._weight_of_new()
         for step in range(_STEPS + 1):
             rows = np.unique(self.touched[open_[self.touched[:, 1]], 0])
             mixture, log_scale = self._normalised()
@@ -110,12 +113,14 @@ class Trial:
             # fair.
             with np.errstate(invalid="ignore", divide="ignore"):
                 q = np.where(last_gain > 0, np.minimum(gain / last_gain, 0.99), 0.0)
-                hopeless = (step >= 3) & ~(change - 2 * gain * q / (1 - q) < 0)
-            open_ &= ~self.accepted & ~hopeless
+                hopeless = ~(change - 2 * gain * q / (1 - q) < 0)
+            # Components that die away come back to where they started from, and no lower.
+            hopeless |= self._weight_of_new() < _DYING * new_weight
+            open_ &= ~self.accepted & ~(hopeless & (step >= 3))
             last_gain = gain
             if not open_.any() or step == _STEPS:
                 return
-            self._step(statistics, (self.owner >= 0) & open_[self.owner])
+            self._step(mixture, statistics, (self.owner >= 0) & open_[self.owner])
 
     def mixture(self) -> GaussianMixture:
         """The mixture with the accepted moves, the others taken back."""
@@ -138,11 +143,15 @@ class Trial:
     def _normalised(self) -> tuple[GaussianMixture, float]:
         return _normalised(self.weights, self.means, self.covariances, self.state.mixture)
 
-    def _step(self, statistics: Statistics, free: NDArray[np.bool_]) -> None:
+    def _weight_of_new(self) -> FloatArray:
+        return _sums(self.owner[self.new], self.weights[self.new], len(self.accepted))
+
+    def _step(
+        self, mixture: GaussianMixture, statistics: Statistics, free: NDArray[np.bool_]
+    ) -> None:
         """A step of the free components, all others held."""
         prior, n = self.problem.prior, len(self.accepted)
         alive = free & (statistics.counts > self.problem.gone)
-        mixture = self._normalised()[0]
         self.means[alive], self.covariances[alive] = self.problem.updated_shapes(
             mixture, statistics, alive
         )
