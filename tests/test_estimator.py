@@ -199,3 +199,40 @@ def test_defaults_come_from_one_place():
     for value in vars(parameters).values():
         if isinstance(value, Parameter) and value.name in signature:
             assert signature[value.name].default == value.default
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none"])
+def test_a_tolerance_of_zero_ends_too(points, prior):
+    model = SparseGaussianMixture(3, tol=0.0, prior=prior, max_iter=50, random_state=0)
+    assert sum(1 for _ in model.iter_fit(points)) < 2000
+
+
+def test_a_start_below_the_floor_is_raised_to_it(points):
+    model = SparseGaussianMixture(5, covariance_floor=1e-3, random_state=0).fit(points)
+    model.set_params(covariance_floor=1.0, warm_start=True).fit(points)
+    assert np.linalg.eigvalsh(model.covariances_).min() >= 1.0 - 1e-9
+
+
+def test_births_with_an_outlier_far_from_everything():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(0, 1e-3, (5000, 2)), [[1e3, 1e3]]])
+    model = SparseGaussianMixture(10, prior="mml", init="density", random_state=0).fit(points)
+    assert np.isfinite(model.cost_)
+
+
+def test_density_needs_moves(points):
+    with pytest.raises(ValueError, match="init='density' finds its components by moves"):
+        SparseGaussianMixture(5, init="density", solver="adam").fit(points)
+
+
+@pytest.mark.parametrize("n_components", [12, 300])
+def test_small_clusters_are_found_however_many_are_allowed(n_components):
+    """Eight clusters of 40 points in 20,000: what is found does not hang on the size of blocks."""
+    rng = np.random.default_rng(3)
+    centres = rng.random((8, 2))
+    clusters = centres.repeat(40, axis=0) + rng.normal(0, 8e-4, (320, 2))
+    points = np.concatenate([rng.random((20_000, 2)), clusters])
+    model = SparseGaussianMixture(
+        n_components, prior="mml", background=True, init="density", random_state=0
+    ).fit(points)
+    assert model.n_components_ == 8

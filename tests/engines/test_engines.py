@@ -5,8 +5,7 @@ import pytest
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture, engines
-from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.engines import engine as engine_module
+from napari_sparse_gmm.engines import TorchTiles, pattern
 from napari_sparse_gmm.engines.keops import KeOps
 
 ENGINES = [pytest.param(TorchTiles, id="torch"), pytest.param(KeOps, id="keops")]
@@ -52,9 +51,40 @@ def test_log_density_is_that_of_the_direct_sum(engine, n_dimensions, background_
 def test_single_precision_alone_would_not_pass(monkeypatch):
     """The case above is hard: if no block were computed in double, the error is over the bound."""
     mixture, points = hard_case(2, 0.0)
-    monkeypatch.setattr(engine_module, "_WIDEST", np.inf)
+    for name in ("WIDEST", "FARTHEST"):
+        monkeypatch.setattr(pattern, name, np.inf)
     error = np.abs(TorchTiles(points).log_density(mixture) - mixture.log_density(points))
     assert error.max() > 1e-4
+
+
+@pytest.mark.parametrize("distance", [20.0, 1e2, 1e3, 1e4])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_points_far_from_everything(engine, distance):
+    """A small block whose log density is a large number."""
+    mixture = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [np.eye(2)] * 2)
+    points = np.random.default_rng(0).normal((0.5, distance), 1.0, (200, 2))
+    expected = mixture.log_density(points)
+    np.testing.assert_allclose(engine(points).log_density(mixture), expected, rtol=1e-12, atol=2e-4)
+
+
+@pytest.mark.parametrize("weight", [1e-40, 1e37])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_of_any_size(engine, weight):
+    mixture = random_mixture(5, 2, background_weight=0.2, field=4.0)
+    points, _ = mixture.sample(500, random_state=1)
+    plain = engine(points).expectation(mixture, removal=True)
+    scaled = engine(points, np.full(500, weight)).expectation(mixture, removal=True)
+    for name in ("counts", "scatters", "background_count", "log_likelihood", "removal"):
+        np.testing.assert_allclose(
+            np.asarray(getattr(scaled, name)) / weight, getattr(plain, name), rtol=1e-5
+        )
+
+
+def test_a_background_alone_that_points_lie_outside_of():
+    mixture = GaussianMixture([], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, [[0, 0], [1, 1]])
+    points = np.random.default_rng(0).uniform(0, 2, (100, 2))
+    inside = (points < 1).all(1).sum()
+    assert TorchTiles(points).expectation(mixture).background_count == pytest.approx(inside)
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])

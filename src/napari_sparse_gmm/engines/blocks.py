@@ -4,7 +4,8 @@ A balanced kd-tree puts neighbours next to each other; its leaves, in order, are
 blocks. It adapts to the density, so it knows neither a grid nor a largest distance, and
 works in any dimension. Halving N points k times leaves 2^k blocks that differ by one
 point at most, and every node above them is a run of consecutive blocks: a tree without
-pointers.
+pointers. (Where many coordinates are equal, on a lattice say, some blocks reach over a cut
+of the tree: wider than they need be, and no less right.)
 
     >>> blocks = Blocks.of(points, size=64)
     >>> points[blocks.order[blocks.starts[3] : blocks.starts[4]]]  # the points of block 3
@@ -21,6 +22,9 @@ from napari_sparse_gmm.mixture import FloatArray
 
 # Children of a node, as a power of two: a coarser tree has fewer levels, but more candidates.
 _BITS = 2
+
+# Points in the smallest boxes of the tree, below the blocks.
+FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +72,11 @@ class Blocks:
 
     @classmethod
     def of(cls, points: FloatArray, size: int) -> "Blocks":
-        """Blocks of about `size` points (N, D), N >= 1: between 0.7 and 1.4 times as many."""
+        """Blocks of about `size` points (N, D), N >= 1: 0.7 to 1.4 times as many, or all in one."""
         n = len(points)
         depth = max(0, round(float(np.log2(n / size))))
         # Further down than the blocks, so that their parts are neighbours as well.
-        tree = cKDTree(points, leafsize=max(1, size // 4), compact_nodes=False)
+        tree = cKDTree(points, leafsize=FEWEST, compact_nodes=False)
         order = np.asarray(tree.indices, dtype=np.intp)
         starts = halves(n, depth)
         ordered = points[order]

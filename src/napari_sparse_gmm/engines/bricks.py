@@ -1,7 +1,7 @@
 """The density on a regular grid of pixels, whose blocks need no sorting.
 
-A grid that is halved again and again across its longest side falls into bricks of some 64
-pixels, 8 x 8 or 4 x 4 x 4, in an order in which every node of the tree is a run of bricks:
+A grid that is halved again and again across its longest side falls into bricks of a few
+hundred pixels, in an order in which every node of the tree is a run of bricks:
 what `Blocks.of` finds for points in any order, here from the geometry alone. So the pattern of
 components is known before there is any coordinate, and most bricks of a wide field are
 background through and through: they are filled. An engine gets the pixels of the others,

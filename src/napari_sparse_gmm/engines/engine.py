@@ -12,8 +12,8 @@ that matter there (`pattern`). The kernels are single precision, without its pit
 field 10^4 times wider than a component a float32 coordinate is good to 1e-3 standard
 deviations only. So coordinates are relative to the centre of their block, and so are the
 means, once for each pair of a block and a component: both differences are taken in double
-precision. The few blocks that are far wider than one of their components (outliers, borders)
-are computed in double precision altogether.
+precision. The few blocks that are far wider than one of their components, or far from it
+(outliers, borders), are computed in double precision altogether.
 """
 
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.blocks import Blocks
-from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, relative_extents
+from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, needs_double
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -34,10 +34,6 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 # Smaller shares of a density, relative to its largest, are taken for exp(-70) = 4e-31: nothing
 # beside 1, but far from the denormal numbers with which a processor computes far more slowly.
 LEAST_LOG_SHARE = -70
-
-# Largest half diagonal of a block in standard deviations of a component, in single precision:
-# rounding then moves a point by 4e-6 of them, and a log density by some 2e-5.
-_WIDEST = 64.0
 
 # What may be left out of the density at a point, as a share of it.
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -130,10 +126,14 @@ class Engine(ABC):
         self.blocks = Blocks.of(points, block_size) if blocks is None else blocks
         self.box = np.stack([self.blocks.boxes.lower.min(0), self.blocks.boxes.upper.max(0)])
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
-        self._unit = _power_of_two(np.median(np.sqrt(np.square(self.blocks.boxes.half).sum(1))))
+        sizes = np.sqrt(np.square(self.blocks.boxes.half).sum(1))
+        self._unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
+        # Weights of any size, too, are numbers around 1 for the kernels.
+        self._weight_unit = _power_of_two(self.total_weight / self.n_points)
         self._local = self._local_coordinates(None, dtype)  # (D, n_blocks, B)
         self._weight = self._padded_weight(sample_weight)  # (n_blocks, B)
-        self.block_weights = self._weight.sum(1, dtype=torch.float64).cpu().numpy()  # (n_blocks,)
+        sums = self._weight.sum(1, dtype=torch.float64).cpu().numpy()
+        self.block_weights = sums * self._weight_unit  # (n_blocks,)
 
     def expectation(
         self,
@@ -179,7 +179,7 @@ class Engine(ABC):
         """The pairs of the pattern in the engine's precision, and those that need double."""
         if self.dtype == torch.float64 or not len(pattern):
             return [self._pairs(pattern, mixture, self.dtype)]
-        wide = relative_extents(pattern, self.blocks.boxes, mixture) > _WIDEST
+        wide = needs_double(pattern, self.blocks.boxes, mixture)
         if not wide.any():
             return [self._pairs(pattern, mixture, self.dtype)]
         return [
@@ -238,7 +238,9 @@ class Engine(ABC):
     def _padded_weight(self, sample_weight: FloatArray | None) -> Tensor:
         places = np.arange(self.blocks.size)
         real = places < np.diff(self.blocks.starts)[:, None]
-        weight = real if sample_weight is None else real * sample_weight[self._places(None)]
+        weight = real.astype(np.float64)
+        if sample_weight is not None:
+            weight *= sample_weight[self._places(None)] / self._weight_unit
         return torch.from_numpy(weight).to(self.device, self.dtype)
 
     def _statistics(
@@ -254,7 +256,7 @@ class Engine(ABC):
         log_likelihoods = np.zeros(len(self.blocks))
         for pattern, sums in parts:
             j = pattern.components
-            moments = sums.moments.T.cpu().numpy()  # (1 + D + D (D + 1) / 2, P)
+            moments = sums.moments.T.cpu().numpy() * self._weight_unit
             mean = (mixture.means[j] - self._centres[pattern.blocks]).T  # (D, P)
             n, first = moments[0], moments[1 : 1 + d] * self._unit
             second = moments[1 + d :] * self._unit**2
@@ -267,16 +269,18 @@ class Engine(ABC):
                     product = second[row * (row + 1) // 2 + column] - first[row] * mean[column]
                     product -= mean[row] * shift[column]
                     scatters[:, row, column] += np.bincount(j, product, minlength=k)
-            log_likelihoods[pattern.rows] = sums.log_likelihoods.cpu().numpy()
+            log_likelihoods[pattern.rows] = sums.log_likelihoods.cpu().numpy() * self._weight_unit
             if sums.removal is not None:
-                removals += np.bincount(j, sums.removal.cpu().numpy(), minlength=k)
+                removals += np.bincount(
+                    j, sums.removal.cpu().numpy() * self._weight_unit, minlength=k
+                )
         below = np.tril(np.ones((d, d), dtype=bool), -1)
         scatters += np.where(below, scatters, 0.0).swapaxes(1, 2)
         return Statistics(
             counts=counts,
             shifts=shifts,
             scatters=scatters,
-            background_count=sum(sums.background_count for _, sums in parts),
+            background_count=self._weight_unit * sum(sums.background_count for _, sums in parts),
             block_log_likelihoods=log_likelihoods,
             total_weight=self.total_weight,
             removal=removals if removal else None,

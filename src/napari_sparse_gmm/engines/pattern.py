@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines.blocks import Blocks, Boxes
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.mixture import GaussianMixture
+
+# Largest half diagonal of a block in standard deviations of a component, in single precision:
+# rounding then moves a point by 4e-6 of them, and a log density by some 2e-5.
+WIDEST = 64.0
+# Largest |y|^2 from its centre: a log density of that size is rounded by as much again.
+FARTHEST = 600.0
 
 # So few pairs of boxes and components are looked at together, not level by level.
 _FEW = 4096
@@ -151,13 +157,28 @@ def _refined(pattern: Pattern, boxes: Boxes, shapes: _Shapes, margin: float) -> 
     return Pattern(pattern.rows, counts, j[kept])
 
 
-def relative_extents(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> FloatArray:
-    """Half the diagonal of each block, in standard deviations of its narrowest component, (n,)."""
-    diagonals = np.sqrt(np.square(boxes.half[pattern.rows]).sum(1))  # (n,)
-    least = np.sqrt(np.linalg.eigvalsh(mixture.covariances)[:, 0])  # (K,)
-    out = np.zeros(len(pattern.rows))
+def needs_double(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> NDArray[np.bool_]:
+    """The blocks where single precision loses digits, (n,).
+
+    Those far wider than one of their components, and those that lie far from one (and then,
+    since it matters there, from all of them).
+    """
+    out = np.zeros(len(pattern.rows), dtype=bool)
+    if not len(pattern):
+        return out
+    shapes = _Shapes(mixture)
+    j, centre = pattern.components, boxes.centre[pattern.rows].T  # (D, n)
+    squares = np.zeros(len(j))
+    differences = [
+        np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
+    ]
+    for row in range(len(differences)):
+        y = sum(shapes.factors[row, column][j] * differences[column] for column in range(row + 1))
+        squares += np.square(y)
     occupied = pattern.counts > 0
-    if len(pattern):
-        starts = pattern.starts[:-1][occupied]
-        out[occupied] = diagonals[occupied] / np.minimum.reduceat(least[pattern.components], starts)
+    starts = pattern.starts[:-1][occupied]
+    diagonals = np.sqrt(np.square(boxes.half[pattern.rows]).sum(1))[occupied]
+    least = np.sqrt(np.linalg.eigvalsh(mixture.covariances)[:, 0])  # (K,)
+    wide = diagonals > WIDEST * np.minimum.reduceat(least[j], starts)
+    out[occupied] = wide | (np.maximum.reduceat(squares, starts) > FARTHEST)
     return out

@@ -58,7 +58,10 @@ class TorchTiles(Engine):
             if removal:
                 removals[places] = _removals(shares, scale, weight).double()
             log_background = pairs.background[tile.rows]
-            background[tile.rows] = ((log_background - log_p).exp() * weight).sum(1).double()
+            share = (log_background - log_p).exp()
+            if len(shares) == 0:  # outside the box of a background that is alone there is nothing
+                share = share.nan_to_num(0.0)
+            background[tile.rows] = (share * weight).sum(1).double()
             log_likelihoods[tile.rows] = (log_p * weight).sum(1, dtype=double)
             basis = self._basis(x, scale.mul_(weight))
             sums = torch.bmm(shares.transpose(0, 1), basis.transpose(1, 2))  # (b, K, F)

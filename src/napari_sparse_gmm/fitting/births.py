@@ -11,7 +11,7 @@ more evidence is near. Nothing is assumed of the share of the background or the 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.engines.blocks import halves
+from napari_sparse_gmm.engines.blocks import FEWEST, halves
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.fitting.proposals import Proposal
 from napari_sparse_gmm.mixture import FloatArray
@@ -22,8 +22,6 @@ _FAINT = 5.0
 # And how many times denser they must be: in a large box, a hundredth more is evidence enough,
 # but not of a cluster.
 _DENSER = 2.0
-# Points in the smallest boxes that are looked at.
-_FEWEST = 8
 # A box is taken only where it has so much of the evidence of what is taken within its halves. The
 # halves of a Gaussian cluster have about as much together as the whole, two clusters more.
 _HALVES = 0.7
@@ -50,7 +48,8 @@ def _births(problem: Problem, state: Evaluated, least: float) -> list[Proposal]:
     weight = np.ones(len(points))
     if engine.sample_weight is not None:  # as many as there are points: evidence is theirs
         weight = engine.sample_weight[order] * (engine.n_points / engine.total_weight)
-    inverse = weight * np.exp(-engine.log_density(mixture)[order])
+    # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
+    inverse = weight * np.exp(np.minimum(-engine.log_density(mixture)[order], 600.0))
     boxes = _dense_boxes(points, weight, inverse, problem.covariance_floor, least)
     boxes = boxes[: max(0, problem.most - mixture.n_components)]
     means, covariances = [], []
@@ -78,7 +77,7 @@ def _dense_boxes(
     that a box must have.
     """
     n, total = len(points), weight.sum()
-    depth = max(0, int(np.log2(max(1, n // _FEWEST))))
+    depth = max(0, int(np.log2(max(1, n // FEWEST))))
     starts = halves(n, depth)[:-1]
     lower = np.minimum.reduceat(points, starts, axis=0)
     upper = np.maximum.reduceat(points, starts, axis=0)

@@ -72,10 +72,10 @@ def start_mixture(
     points : (N, D) array
     init : "kmeans++", "density", "random", an array of means (M, D), or a mixture
         "density" starts from the background alone, or from one component without it: births
-        (`proposals`) find the others where the points are denser. For "random" and for given
+        (`births`) find the others where the points are denser. For "random" and for given
         means every component is a ball with a standard deviation of `box_side` / 15, the start
-        of the KeOps tutorial. A mixture is taken as it is, but for its background: that is
-        given, taken away or laid over these points as `box` says.
+        of the KeOps tutorial. A mixture is taken as it is, but for its background, which is
+        given, taken away or laid over these points as `box` says, and for the floor.
     n_components : int
         M; not used where `init` gives the components.
     sample_weight : (N,) array, optional
@@ -86,7 +86,7 @@ def start_mixture(
     rng : numpy.random.Generator
     """
     if isinstance(init, GaussianMixture):
-        return _fitted_out(init, points.shape[1], box)
+        return _fitted_out(init, points.shape[1], floor, box)
     if isinstance(init, str):
         if init == "kmeans++":
             means, covariances = _kmeans_plus_plus(points, n_components, sample_weight, floor, rng)
@@ -106,22 +106,25 @@ def start_mixture(
 
 
 def _fitted_out(
-    mixture: GaussianMixture, n_dimensions: int, box: FloatArray | None
+    mixture: GaussianMixture, n_dimensions: int, floor: float, box: FloatArray | None
 ) -> GaussianMixture:
     if mixture.n_dimensions != n_dimensions:
         raise ValueError(
             f"The mixture to start from has {mixture.n_dimensions} dimensions, the points have "
             f"{n_dimensions}."
         )
-    if mixture.n_components == 0 and box is None:
+    kept = mixture.weights > 0
+    if not kept.any() and box is None:
         raise ValueError("The mixture to start from has no component and no background.")
     share = 0.0
     if box is not None:
-        share = mixture.background_weight or 1.0 / (mixture.n_components + 1)
-    weights = mixture.weights * ((1.0 - share) / max(mixture.weights.sum(), 1e-300))
-    if mixture.n_components == 0:
+        share = mixture.background_weight or 1.0 / (kept.sum() + 1)
+    if not kept.any():
         share = 1.0
-    return GaussianMixture(weights, mixture.means, mixture.covariances, share, box)
+    weights = mixture.weights[kept]
+    weights = weights * ((1.0 - share) / max(weights.sum(), 1e-300))
+    covariances = raise_eigenvalues(mixture.covariances[kept], floor**2)
+    return GaussianMixture(weights, mixture.means[kept], covariances, share, box)
 
 
 def _one_place(

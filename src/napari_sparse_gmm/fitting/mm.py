@@ -52,7 +52,8 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
                 better = yield from improve(problem, state, tol, propose, tried)
                 if better is not None:
                     gain, state = state.cost - better.cost, better
-                failures = failures + 1 if gain < _WORTHWHILE * tol else 0
+                worthwhile = gain > 0 and gain >= _WORTHWHILE * tol
+                failures = 0 if worthwhile else failures + 1
                 if failures:
                     propose = next(kinds)
             if failures == len(MOVES):

@@ -104,6 +104,10 @@ class FitResult:
     engine_reason: str
 
 
+def _is_density(init: str | FloatArray | GaussianMixture) -> bool:
+    return isinstance(init, str) and init == "density"
+
+
 def fit_steps(
     points: FloatArray, settings: FitSettings, sample_weight: FloatArray | None = None
 ) -> Generator[FitStep, None, FitResult]:
@@ -115,7 +119,8 @@ def fit_steps(
     Raises
     ------
     ValueError
-        Where all points lie in one place and no `covariance_floor` says how wide that is.
+        Where all points lie in one place and no `covariance_floor` says how wide that is, or
+        init="density" meets solver="adam".
     """
     floor = settings.covariance_floor
     if floor is None:
@@ -125,6 +130,11 @@ def fit_steps(
         raise ValueError(
             f"All {len(points)} points lie in one place, so there is no spread to model. Give "
             "covariance_floor, the smallest standard deviation in data units, to fit them still."
+        )
+    if settings.solver == "adam" and _is_density(settings.init):
+        raise ValueError(
+            "init='density' finds its components by moves, which only solver='mm' makes; use "
+            "solver='mm' or another init."
         )
     choice = choose_engine(settings.engine, settings.device, n_dimensions=points.shape[1])
     engine = choice.open(
@@ -151,8 +161,7 @@ def fit_steps(
             # A mixture goes on with a fit that has started from `n_components`; "density" comes
             # to its components later.
             n_start=settings.n_components
-            if isinstance(settings.init, GaussianMixture)
-            or (isinstance(settings.init, str) and settings.init == "density")
+            if isinstance(settings.init, GaussianMixture) or _is_density(settings.init)
             else max(mixture.n_components, 1),
             n_dimensions=points.shape[1],
         )

@@ -102,6 +102,8 @@ def minimise_on_simplex(shares: FloatArray, slopes: FloatArray) -> FloatArray:
     # With lambda = shift - lowest, the terms of lowest slope alone sum to 1 at `low`, so all
     # of them to more; at `high`, where all slopes are taken for the lowest, to less.
     low, high = shares[relative == 0].sum(), shares.sum()
-    shift = brentq(excess, low * (1 - 1e-9), high * (1 + 1e-9), xtol=1e-300, rtol=1e-15)
+    shift = brentq(
+        excess, low * (1 - 1e-9), high * (1 + 1e-9), xtol=1e-300, rtol=1e-15, maxiter=2000
+    )
     updated = shares / (shift + relative)
     return updated / updated.sum()
