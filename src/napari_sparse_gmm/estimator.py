@@ -57,7 +57,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int
-        Number of components at the start, M.
+        Number of components at the start, M, and the most that there may be.
     sparsity : float
         s of the prior "sqrt", whose penalty is (s / M) sum_j sqrt(W_j). 0: no penalty.
     prior : {"sqrt", "mml", "none"} or Prior
@@ -73,17 +73,20 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Smallest standard deviation of a component along any axis, in data units. By default
         half the median distance between neighbouring points; in any case 1e-7 of the longest
         side of the points.
-    init : {"kmeans++", "random"}, array of shape (M, D), or GaussianMixture
-        Start. "random": means uniform in the bounding box. For "random" and given means the
-        standard deviation is 1/15 of the side of the unit box, the smallest power of two that
-        holds the points. A mixture is taken as it is, with a background as `background` says;
-        M is then still `n_components`.
+    init : {"kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
+        Start. "density" (solver "mm" only): the background or a single component; the others
+        are born where the points are denser, at every scale: for thousands of clusters.
+        "random": means uniform in the bounding box. For "random" and given means the standard
+        deviation is 1/15 of the side of the unit box, the smallest power of two that holds the
+        points. A mixture is taken as it is, but for the floor and for a background as
+        `background` says; M is then still `n_components`.
     n_init : int
         Number of starts; the solution of lowest cost is kept.
     max_iter : int
         Most passes over the points for each start.
     tol : float
-        Converged when a step, or a move, lowers the cost by less than this (nats per point).
+        Converged when a step lowers the cost by less than this (nats per point), and the moves of
+        each kind by less than ten times this.
     engine : {"auto", "keops", "torch"}
         What computes the sums over points; see `engine_reason_`.
     device : {"auto", "cpu", "cuda"}

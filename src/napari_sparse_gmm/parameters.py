@@ -29,8 +29,8 @@ N_COMPONENTS = Parameter(
     "n_components",
     30,
     "Components",
-    "How many Gaussian components the fit starts from. The prior removes those that the "
-    "points do not need, so start with more than you expect clusters.",
+    "How many Gaussian components the fit starts from, and the most that there may be. The "
+    "prior removes those that the points do not need, so take more than you expect clusters.",
     minimum=1,
     maximum=10_000,
 )

@@ -34,8 +34,8 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     """States of falling cost: steps to a local optimum, moves, and again.
 
     Every state yielded has cost a pass over the points, or over some of them; while moves are on
-    trial, the best state so far is yielded again. Ends where neither a step nor a move lowers
-    the cost by more than `tol`.
+    trial, the best state so far is yielded again. Ends where no step lowers the cost by more
+    than `tol`, and no kind of move by more than ten times that.
     """
     state = problem.evaluate(start)
     yield state
