@@ -127,6 +127,12 @@ class TestFit:
         used = load_model(out / "model.json").provenance["parameters"]
         assert used == SparseGaussianMixture().get_params()
 
+    def test_start(self, table: Path) -> None:
+        options = ["--init", "density", "--prior", "mml", "--background"]
+        model = load_model(fit(table, *options) / "model.json")
+        assert model.provenance["parameters"]["init"] == "density"
+        assert model.mixture.n_components >= 1
+
     def test_weights_count_points(self, table: Path) -> None:
         model = load_model(fit(table, "--weight", "n") / "model.json")
         assert model.n_points == 800

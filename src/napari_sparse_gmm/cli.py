@@ -31,6 +31,7 @@ _FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
     ("--components", parameters.N_COMPONENTS, int),
     ("--sparsity", parameters.SPARSITY, float),
     ("--prior", parameters.PRIOR, str),
+    ("--init", parameters.INIT, str),
     ("--solver", parameters.SOLVER, str),
     ("--background", parameters.BACKGROUND, None),
     ("--covariance-floor", parameters.COVARIANCE_FLOOR, float),

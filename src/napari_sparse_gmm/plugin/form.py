@@ -25,6 +25,7 @@ _ESTIMATOR_PARAMETERS = (
     parameters.PRIOR,
     parameters.SPARSITY,
     parameters.BACKGROUND,
+    parameters.INIT,
     parameters.SOLVER,
     parameters.COVARIANCE_FLOOR,
     parameters.MAX_ITER,
@@ -74,6 +75,7 @@ class DensityForm(Container):
         self.background = field(parameters.BACKGROUND)
 
         self.advanced_button = PushButton(name="advanced_button", text="Advanced")
+        self.init = field(parameters.INIT)
         self.solver = field(parameters.SOLVER)
         self.covariance_floor = field(parameters.COVARIANCE_FLOOR)
         self.max_iter = field(parameters.MAX_ITER)
@@ -93,6 +95,7 @@ class DensityForm(Container):
         self.status = Label(name="status")
 
         self._advanced = [
+            self.init,
             self.solver,
             self.covariance_floor,
             self.max_iter,
