@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines.blocks import Blocks, Boxes
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # Largest half diagonal of a block in standard deviations of a component, in single precision:
 # rounding then moves a point by 4e-6 of them, and a log density by some 2e-5.
@@ -101,8 +101,17 @@ class _Shapes:
         self.means = np.ascontiguousarray(mixture.means.T)  # (D, K)
         factors = mixture.precision_factors.transpose(2, 1, 0) * 0.5**0.5
         self.factors = np.ascontiguousarray(factors)  # (D, D, K), lower triangular
+        self.absolute = np.abs(self.factors)
         self.background = mixture.log_background_density
         self.box = mixture.background_box
+
+
+def _whitened(factors: FloatArray, j: NDArray[np.intp], x: list[FloatArray], k: int) -> FloatArray:
+    """Coordinate k of factor_j x for each pair, (P,); x is a list of D coordinates."""
+    y = factors[k, 0][j] * x[0]
+    for column in range(1, k + 1):
+        y += factors[k, column][j] * x[column]
+    return y
 
 
 def _of_children(pattern: Pattern, n_each: int, wanted: NDArray[np.intp] | None) -> Pattern:
@@ -130,17 +139,13 @@ def _refined(pattern: Pattern, boxes: Boxes, shapes: _Shapes, margin: float) -> 
     centre, half = boxes.centre.T, boxes.half.T  # (D, n)
     near = shapes.offset[j]
     far = near.copy()
-    differences, halves_ = [], []
-    for k, means in enumerate(shapes.means):
-        differences.append(np.repeat(centre[k], pattern.counts) - means[j])
-        halves_.append(np.repeat(half[k], pattern.counts))
-        y = np.zeros(len(j))
-        reach = np.zeros(len(j))
-        for column in range(k + 1):
-            factor = shapes.factors[k, column][j]
-            y += factor * differences[column]
-            reach += np.abs(factor) * halves_[column]
-        np.abs(y, out=y)
+    differences = [
+        np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
+    ]
+    sides = [np.repeat(values, pattern.counts) for values in half]
+    for k in range(len(sides)):
+        y = np.abs(_whitened(shapes.factors, j, differences, k))
+        reach = _whitened(shapes.absolute, j, sides, k)
         far -= np.square(y + reach)
         near -= np.square(np.maximum(y - reach, 0.0))
     floor = np.full(len(pattern.counts), -np.inf)
@@ -172,9 +177,8 @@ def needs_double(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> ND
     differences = [
         np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
     ]
-    for row in range(len(differences)):
-        y = sum(shapes.factors[row, column][j] * differences[column] for column in range(row + 1))
-        squares += np.square(y)
+    for k in range(len(differences)):
+        squares += np.square(_whitened(shapes.factors, j, differences, k))
     occupied = pattern.counts > 0
     starts = pattern.starts[:-1][occupied]
     diagonals = np.sqrt(np.square(boxes.half[pattern.rows]).sum(1))[occupied]

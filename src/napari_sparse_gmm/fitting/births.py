@@ -43,6 +43,9 @@ def faint_births(problem: Problem, state: Evaluated) -> list[Proposal]:
 
 def _births(problem: Problem, state: Evaluated, least: float) -> list[Proposal]:
     engine, mixture = problem.engine, state.mixture
+    room = problem.most - mixture.n_components
+    if room <= 0:
+        return []
     order = engine.blocks.order
     points = engine.points[order]
     weight = np.ones(len(points))
@@ -51,7 +54,7 @@ def _births(problem: Problem, state: Evaluated, least: float) -> list[Proposal]:
     # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
     inverse = weight * np.exp(np.minimum(-engine.log_density(mixture)[order], 600.0))
     boxes = _dense_boxes(points, weight, inverse, problem.covariance_floor, least)
-    boxes = boxes[: max(0, problem.most - mixture.n_components)]
+    boxes = boxes[:room]
     means, covariances = [], []
     for first, last, _ in boxes:
         inside, w = points[first:last], weight[first:last] / weight[first:last].sum()

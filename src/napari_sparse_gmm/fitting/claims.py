@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines.pattern import find_pattern
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.fitting.proposals import Proposal
+from napari_sparse_gmm.fitting.proposals import Proposal, squared_distances
 from napari_sparse_gmm.mixture import GaussianMixture
 
 # Components that step together with a new one: its nearest, up to a Mahalanobis distance.
@@ -96,8 +96,7 @@ def overlaps(mixture: GaussianMixture, proposals: Sequence[Proposal]) -> list[ND
     near = cKDTree(mixture.means).query(means, n)[1].reshape(len(means), n)
     pooled = covariances[:, None] + mixture.covariances[near]  # (A, n, D, D)
     difference = mixture.means[near] - means[:, None]
-    solved = np.linalg.solve(pooled, difference[..., None])[..., 0]
-    near_enough = (difference * solved).sum(2) < _OVERLAP**2
+    near_enough = squared_distances(difference, pooled) < _OVERLAP**2
     sizes = [len(p.removed) or len(p.means) for p in proposals]
     ends = np.cumsum(sizes)
     return [

@@ -14,7 +14,6 @@ The steps end in a local optimum; `moves` carry them on from there.
 """
 
 from collections.abc import Iterator
-from itertools import cycle
 
 from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
@@ -41,23 +40,22 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     yield state
     tried = Tried()
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
-        kinds, failures, gain = cycle(MOVES), 0, 0.0
-        propose = next(kinds)
-        while True:
-            for lower in descend(problem, state, max(tolerance, _PART * gain)):
-                state = lower
-                yield state
+        for lower in descend(problem, state, tolerance):
+            state = lower
+            yield state
+        kind = idle = 0
+        while idle < len(MOVES):
+            better = yield from improve(problem, state, tol, MOVES[kind], tried)
             gain = 0.0
-            while gain == 0.0 and failures < len(MOVES):
-                better = yield from improve(problem, state, tol, propose, tried)
-                if better is not None:
-                    gain, state = state.cost - better.cost, better
-                worthwhile = gain > 0 and gain >= _WORTHWHILE * tol
-                failures = 0 if worthwhile else failures + 1
-                if failures:
-                    propose = next(kinds)
-            if failures == len(MOVES):
-                break
+            if better is not None:
+                gain, state = state.cost - better.cost, better
+                for lower in descend(problem, state, max(tolerance, _PART * gain)):
+                    state = lower
+                    yield state
+            if gain > 0 and gain >= _WORTHWHILE * tol:
+                idle = 0
+            else:
+                kind, idle = (kind + 1) % len(MOVES), idle + 1
 
 
 def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluated]:

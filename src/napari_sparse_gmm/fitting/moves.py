@@ -83,10 +83,8 @@ def improve(
 
     Yields `state` after each pass over points, all or some.
     """
-    if propose is reductions:
-        state = problem.evaluate(state.mixture, removal=True)
-        yield state
     waiting = tried.fresh(state.mixture, propose(problem, state))
+    yield state  # to find proposals has cost about a pass
     for _ in range(_TURNS):
         chosen, waiting = disjoint(problem, state, waiting)
         if not chosen:

@@ -46,6 +46,8 @@ Propose = Callable[[Problem, Evaluated], list[Proposal]]
 def reductions(problem: Problem, state: Evaluated) -> list[Proposal]:
     """Deletions and merges, those that are expected to cost least first."""
     mixture = state.mixture
+    if state.statistics.removal is None:
+        state = problem.evaluate(mixture, removal=True)
     nothing = _none_of(mixture)
     proposals, costs = [], []
     if mixture.n_components + (mixture.background_weight > 0) > 1:
@@ -127,8 +129,13 @@ def near_pairs(mixture: GaussianMixture) -> Index:
     j, k = pairs.T
     pooled = 0.5 * (mixture.covariances[j] + mixture.covariances[k])
     difference = mixture.means[k] - mixture.means[j]
-    distance = (difference * np.linalg.solve(pooled, difference[:, :, None])[:, :, 0]).sum(1)
-    return pairs[distance < _NEAR]
+    return pairs[squared_distances(difference, pooled) < _NEAR]
+
+
+def squared_distances(differences: FloatArray, covariances: FloatArray) -> FloatArray:
+    """Squared Mahalanobis lengths of differences (..., D) for covariances (..., D, D)."""
+    solved = np.linalg.solve(covariances, differences[..., None])[..., 0]
+    return np.asarray((differences * solved).sum(-1), dtype=np.float64)
 
 
 def _merged(mixture: GaussianMixture, j: int, k: int) -> Proposal:
