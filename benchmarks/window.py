@@ -19,7 +19,6 @@ from fits import ENGINES, quiet_fit, warm_up
 from napari import Viewer
 from napari.layers import Image
 from qtpy.QtCore import QEventLoop, QTimer
-from qtpy.QtWidgets import QApplication
 from report import Entry, Options, Row, main
 from simulations import Simulation, clusters
 from timing import readable, seconds
@@ -176,9 +175,12 @@ def fit_without_window(widget: Any, points: FloatArray) -> None:
 
 
 def wait(until: Callable[[], bool]) -> None:
-    """Let the window live."""
-    while not until():
-        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+    """Let the window live, as napari's own event loop does: asleep while nothing happens."""
+    loop, check = QEventLoop(), QTimer()
+    check.timeout.connect(lambda: loop.quit() if until() else None)
+    check.start(20)
+    loop.exec()
+    check.stop()
 
 
 def _until(end: float) -> Callable[[], bool]:

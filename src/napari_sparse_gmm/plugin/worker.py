@@ -1,6 +1,6 @@
 """The work behind the dock widget: a fit and its heatmap, as generators for a napari worker.
 
-Nothing here knows Qt. Each generator yields `Progress` at most every 50 ms and returns a
+Nothing here knows Qt. Each generator yields `Progress` at most every 100 ms and returns a
 frozen outcome; cancelling is closing it. torch and scikit-learn are imported when the
 generator first runs, in the worker's thread.
 """
@@ -22,7 +22,7 @@ from napari_sparse_gmm.shapes.grid import Grid, heatmap
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
 
-_INTERVAL = 0.05  # seconds between two yields: 20 updates of the progress bar a second
+_INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
 
 # Pixels between two chances to cancel; a few tenths of a second for hundreds of components.
 _SLAB = 1 << 18
