@@ -127,6 +127,12 @@ class GaussianMixture:
         return whitening.swapaxes(1, 2)
 
     @cached_property
+    def halved_precisions(self) -> FloatArray:
+        """Half of Sigma_j^-1, (K, D, D)."""
+        factors = self.precision_factors
+        return np.asarray(0.5 * factors @ factors.swapaxes(1, 2), dtype=np.float64)
+
+    @cached_property
     def log_amplitudes(self) -> FloatArray:
         """Log of W_j N(mu_j; mu_j, Sigma_j), each component's peak density, (K,).
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.blocks import Blocks
-from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, needs_double
+from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, may_expand, needs_double
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -58,13 +58,20 @@ class EngineUnavailable(Exception):
 class Pairs:
     """Blocks and the components that matter in them, as the kernels read them.
 
-    Coordinates are relative to the centre of the block and in the engine's unit of length; the
-    log of the density of a pair's component, per data unit^D, is offset - |factor (x - mean)|^2.
+    Coordinates x are relative to the centre of the block and in the engine's unit of length. The
+    log of the density of a pair's component, per data unit^D, is in one of two forms:
+
+    - expanded, theta^T phi(x): the natural parameters of a Gaussian and its sufficient statistics
+      phi(x) = (1, x, lower triangle of x x^T). One product of matrices for a whole block.
+    - whitened, offset - |f (x - mean)|^2: about as exact as the coordinates themselves.
     """
 
     pattern: Pattern
-    table: Tensor  # (1 + D + D (D + 1) / 2, P): offset, mean, factor's lower triangle by rows
-    background: Tensor  # (n, 1) or (n, B), log density
+    expanded: bool
+    # (P, 1 + D + D (D + 1) / 2): theta; or (P, 1 + D (1 + D)): offset and the rows of the affine
+    # map x -> f (x - mean), each as its value at 0 and its slopes.
+    table: Tensor
+    background: Tensor | None  # (n, 1) or (n, B), log density
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +111,8 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
+    # Whether its kernels are faster in the expanded form.
+    expands: ClassVar[bool] = True
     # Points x components up to which double precision costs no time.
     small: ClassVar[int] = 0
 
@@ -130,7 +139,6 @@ class Engine(ABC):
         self._unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
         # Weights of any size, too, are numbers around 1 for the kernels.
         self._weight_unit = _power_of_two(self.total_weight / self.n_points)
-        self._local = self._local_coordinates(None, dtype)  # (D, n_blocks, B)
         self._weight = self._padded_weight(sample_weight)  # (n_blocks, B)
         sums = self._weight.sum(1, dtype=torch.float64).cpu().numpy()
         self.block_weights = sums * self._weight_unit  # (n_blocks,)
@@ -147,7 +155,7 @@ class Engine(ABC):
             pattern = find_pattern(self.blocks, mixture, self.tolerance, rows)
             parts = [
                 (pairs.pattern, self._pair_sums(pairs, removal))
-                for pairs in self._by_precision(pattern, mixture)
+                for pairs in self._by_arithmetic(pattern, mixture)
             ]
             return self._statistics(mixture, parts, removal)
 
@@ -160,7 +168,7 @@ class Engine(ABC):
             if pattern is None:
                 pattern = find_pattern(self.blocks, mixture, self.tolerance)
             padded = np.empty((len(self.blocks), self.blocks.size))
-            for pairs in self._by_precision(pattern, mixture):
+            for pairs in self._by_arithmetic(pattern, mixture):
                 padded[pairs.pattern.rows] = self._log_density(pairs).double().cpu().numpy()
         out = np.empty(self.n_points)
         sizes = np.diff(self.blocks.starts)
@@ -175,43 +183,70 @@ class Engine(ABC):
     def _log_density(self, pairs: Pairs) -> Tensor:
         """Log density at the points of each block, (n, B)."""
 
-    def _by_precision(self, pattern: Pattern, mixture: GaussianMixture) -> list[Pairs]:
-        """The pairs of the pattern in the engine's precision, and those that need double."""
-        if self.dtype == torch.float64 or not len(pattern):
-            return [self._pairs(pattern, mixture, self.dtype)]
-        wide = needs_double(pattern, self.blocks.boxes, mixture)
-        if not wide.any():
-            return [self._pairs(pattern, mixture, self.dtype)]
-        return [
-            self._pairs(pattern.among(~wide), mixture, self.dtype),
-            self._pairs(pattern.among(wide), mixture, torch.float64),
-        ]
+    def _by_arithmetic(self, pattern: Pattern, mixture: GaussianMixture) -> list[Pairs]:
+        """The pairs of the pattern, apart by the precision and the form that their blocks need."""
+        boxes = self.blocks.boxes
+        double = np.full(len(pattern.rows), self.dtype == torch.float64)
+        if self.dtype != torch.float64:
+            double = needs_double(pattern, boxes, mixture)
+        parts = []
+        for dtype, of_type in ((torch.float32, ~double), (torch.float64, double)):
+            if not of_type.any():
+                continue
+            some = pattern.among(of_type)
+            expanded = np.zeros(len(some.rows), dtype=bool)
+            if self.expands or dtype == torch.float64:
+                expanded = may_expand(some, boxes, mixture, dtype)
+            parts += [
+                self._pairs(some.among(chosen), mixture, dtype, expanded=form)
+                for form, chosen in ((True, expanded), (False, ~expanded))
+                if chosen.any()
+            ]
+        return parts
 
-    def _pairs(self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype) -> Pairs:
-        j = pattern.components
-        means = (mixture.means[j] - self._centres[pattern.blocks]) / self._unit  # (P, D)
-        rows, columns = np.tril_indices(self.n_dimensions)
-        factors = mixture.precision_factors.swapaxes(1, 2)[:, rows, columns] * 0.5**0.5
-        table = np.concatenate(
-            [mixture.log_amplitudes[None, j], means.T, (factors * self._unit).T[:, j]]
-        )
+    def _pairs(
+        self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype, *, expanded: bool
+    ) -> Pairs:
+        j, d = pattern.components, self.n_dimensions
+        mean = ((mixture.means[j] - self._centres[pattern.blocks]) / self._unit).T  # (D, P)
+        columns = [mixture.log_amplitudes[j]]
+        if expanded:
+            forms = mixture.halved_precisions * self._unit**2
+            slopes = [sum(forms[:, k, c][j] * mean[c] for c in range(d)) for k in range(d)]
+            columns[0] = columns[0] - sum(mean[k] * slopes[k] for k in range(d))
+            columns += [2.0 * slope for slope in slopes]
+            for row in range(d):
+                for column in range(row + 1):
+                    columns.append(((row == column) - 2.0) * forms[:, row, column][j])
+        else:
+            factors = mixture.precision_factors.swapaxes(1, 2) * (0.5**0.5 * self._unit)
+            for row in range(d):
+                slopes = [factors[:, row, column][j] for column in range(d)]
+                columns.append(-sum(slopes[c] * mean[c] for c in range(row + 1)))
+                columns += slopes
         return Pairs(
             pattern,
-            torch.from_numpy(table).to(self.device, dtype),
+            expanded,
+            torch.from_numpy(np.stack(columns, axis=1)).to(self.device, dtype),
             self._background(pattern.rows, mixture, dtype),
         )
 
     def _background(
         self, rows: NDArray[np.intp], mixture: GaussianMixture, dtype: torch.dtype
-    ) -> Tensor:
+    ) -> Tensor | None:
         """Log of the background's density at each point of some blocks, (n, 1) or (n, B)."""
         value, box = mixture.log_background_density, mixture.background_box
-        out = np.full((len(rows), 1), value)
-        if np.isfinite(value) and box is not None:
-            inside = self.blocks.boxes[rows].within(box)
-            if not inside.all():
-                points = self.points[self._places(rows)]  # (n, B, D)
-                out = np.where(((points >= box[0]) & (points <= box[1])).all(2), value, -np.inf)
+        if box is None or not np.isfinite(value):
+            return None
+        across = ~self.blocks.boxes[rows].within(box)
+        if not across.any():
+            out = np.full((len(rows), 1), value)
+        else:
+            out = np.full((len(rows), self.blocks.size), value)
+            points = self.points[self._places(rows[across])]  # (n, B, D)
+            out[across, :] = np.where(
+                ((points >= box[0]) & (points <= box[1])).all(2), value, -np.inf
+            )
         return torch.from_numpy(out).to(self.device, dtype)
 
     def _places(self, rows: NDArray[np.intp] | None) -> NDArray[np.intp]:
@@ -226,13 +261,13 @@ class Engine(ABC):
         return self.blocks.order[np.minimum(places, ends[:, None] - 1)]
 
     def _local_coordinates(self, rows: NDArray[np.intp] | None, dtype: torch.dtype) -> Tensor:
-        """Coordinates relative to the centre of the block, in units, (D, n, B)."""
+        """Coordinates relative to the centre of the block, in units, (n, D, B)."""
         places = self._places(rows)
         centres = self._centres if rows is None else self._centres[rows]
-        out = torch.empty((self.n_dimensions, *places.shape), dtype=dtype)
+        out = torch.empty((len(places), self.n_dimensions, self.blocks.size), dtype=dtype)
         for k in range(self.n_dimensions):
             local = (self.points[:, k][places] - centres[:, k, None]) / self._unit
-            out[k] = torch.from_numpy(local)
+            out[:, k] = torch.from_numpy(local)
         return out.to(self.device)
 
     def _padded_weight(self, sample_weight: FloatArray | None) -> Tensor:

@@ -1,7 +1,7 @@
 """The KeOps engine: symbolic log-sum-exp reductions, on the processor and on CUDA.
 
 KeOps (Charlier, Feydy, Glaunès, Collin & Durif, JMLR 22, 2021) compiles a formula in
-x_i and (mean_j, factor_j) into one loop that never stores the N x M matrix. Here i is a point
+x_i and (offset_j, affine_j) into one loop that never stores the N x M matrix. Here i is a point
 and j a *pair* of a block and a component, so that the block-sparse pattern is as simple as it
 can be: the points of a block meet its own run of pairs, and each pair meets one block. Two
 reductions make an expectation:
@@ -47,24 +47,29 @@ class KeOps(TorchTiles):
 
     name = "keops"
     small = 0
+    # The exponentials take nearly all of its time.
+    expands = False
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self._points_first = self._local.permute(1, 2, 0).contiguous()  # (n_blocks, B, D)
+        x = self._local_coordinates(None, self.dtype)
+        self._points_first = x.transpose(1, 2).contiguous()  # (n_blocks, B, D)
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
         if pairs.table.dtype != torch.float32:
             return super()._pair_sums(pairs, removal)
         weight = self._weight[torch.from_numpy(pairs.pattern.rows).to(self.device)]  # (n, B)
         log_p = self._log_density(pairs)
-        background = ((pairs.background - log_p).exp() * weight).sum(dtype=torch.float64)
+        background = 0.0
+        if pairs.background is not None:
+            background = float(((pairs.background - log_p).exp() * weight).sum(dtype=torch.float64))
         removals = None
         if removal:
             removals = self._reduce("removal", pairs, log_p, weight)[:, 0].double()
         return PairSums(
             # In the kernel a weight of zero becomes the least share that counts as nothing.
             self._reduce("moments", pairs, log_p - weight.log()).double(),
-            float(background),
+            background,
             (log_p * weight).sum(1, dtype=torch.float64),
             removals,
         )
@@ -72,14 +77,15 @@ class KeOps(TorchTiles):
     def _log_density(self, pairs: Pairs) -> Tensor:
         if pairs.table.dtype != torch.float32:
             return super()._log_density(pairs)
-        log_p = pairs.background.expand(len(pairs.pattern.rows), self.blocks.size)
+        shape, background = (len(pairs.pattern.rows), self.blocks.size), pairs.background
         if not len(pairs.pattern):
-            return log_p
-        of_components = self._reduce("log_density", pairs).view(log_p.shape)
+            assert background is not None
+            return background.expand(shape)
+        log_p = self._reduce("log_density", pairs).view(shape)
         # KeOps may make NaN of the sum over no pair at all.
         occupied = torch.from_numpy(pairs.pattern.counts > 0).to(self.device)
-        of_components = torch.where(occupied[:, None], of_components, -torch.inf)
-        return torch.logaddexp(of_components, log_p)
+        log_p = torch.where(occupied[:, None], log_p, -torch.inf)
+        return log_p if background is None else torch.logaddexp(log_p, background)
 
     def _reduce(self, kind: str, pairs: Pairs, *per_point: Tensor) -> Tensor:
         """Run a kernel: (n B, 1) for the log density, (P, ...) for sums over points.
@@ -94,17 +100,16 @@ class KeOps(TorchTiles):
         x = self._points_first
         if len(pattern.rows) < len(self.blocks):
             x = x[torch.from_numpy(pattern.rows).to(self.device)]
-        table = pairs.table.T
         starts = pattern.starts
 
         def part(first: int, last: int) -> Tensor:
             """The reduction over some blocks and their pairs."""
-            some = table[starts[first] : starts[last]]
-            offset, mean, factor = some.split([1, d, d * (d + 1) // 2], dim=1)
+            some = pairs.table[starts[first] : starts[last]]
+            offset, affine = some.split([1, d * (1 + d)], dim=1)
             with limited_threads(1):
                 return kernel(
                     x[first:last].reshape(-1, d),
-                    *(values.contiguous() for values in (mean, factor, offset)),
+                    *(values.contiguous() for values in (affine, offset)),
                     *(values[first:last].reshape(-1, 1) for values in per_point),
                     ranges=_ranges(pattern.counts[first:last], self.blocks.size, self.device),
                 )
@@ -147,7 +152,7 @@ def _kernel(kind: str, d: int) -> Kernel:
     load_pykeops()
     from pykeops.torch import Genred
 
-    aliases = [f"x=Vi({d})", f"mean=Vj({d})", f"factor=Vj({d * (d + 1) // 2})", "offset=Vj(1)"]
+    aliases = [f"x=Vi({d})", f"affine=Vj({d * (1 + d)})", "offset=Vj(1)"]
     z = f"(offset - {_sum(f'Square({y_k})' for y_k in _whitened_formula(d))})"
     if kind == "log_density":
         return Genred(z, aliases, reduction_op="LogSumExp", axis=1)
@@ -167,12 +172,11 @@ def _kernel(kind: str, d: int) -> Kernel:
 
 
 def _whitened_formula(d: int) -> list[str]:
-    """y = factor (x - mean), one formula a coordinate."""
-    differences = [f"(Elem(x,{k}) - Elem(mean,{k}))" for k in range(d)]
+    """y, affine in x by a lower triangular matrix, one formula a coordinate."""
     return [
         _sum(
-            f"(Elem(factor,{row * (row + 1) // 2 + column}) * {differences[column]})"
-            for column in range(row + 1)
+            [f"Elem(affine,{row * (1 + d)})"]
+            + [f"(Elem(affine,{row * (1 + d) + 1 + k}) * Elem(x,{k}))" for k in range(row + 1)]
         )
         for row in range(d)
     ]

@@ -11,19 +11,27 @@ every point of the box, so the log density is that near to the dense sum.
 The bounds go down the tree of boxes: what is left out in a node is not looked at below.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines.blocks import Blocks, Boxes
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
-# Largest half diagonal of a block in standard deviations of a component, in single precision:
-# rounding then moves a point by 4e-6 of them, and a log density by some 2e-5.
-WIDEST = 64.0
-# Largest |y|^2 from its centre: a log density of that size is rounded by as much again.
+# Farthest corner of a block from the mean of one of its components, in its standard deviations
+# times 0.5^0.5, in single precision: a whitened coordinate is then rounded by some 1e-5.
+WIDEST = 128.0
+# Largest difference of the log density from the peak of a component: rounded by 4e-5.
 FARTHEST = 600.0
+# Largest sum of the terms of an expanded quadratic form, each taken as positive: rounding moves
+# the form by some units in the last place of that sum, 6e-8 of it, or 1e-16.
+LARGEST_TERMS = {torch.float32: 256.0, torch.float64: 1e6}
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 # So few pairs of boxes and components are looked at together, not level by level.
 _FEW = 4096
@@ -59,6 +67,16 @@ class Pattern:
     def blocks(self) -> NDArray[np.intp]:
         """The block of each pair, (P,)."""
         return np.repeat(self.rows, self.counts)
+
+    def over_blocks(
+        self, reduce: np.ufunc, values: NDArray[_Number], nothing: float
+    ) -> NDArray[_Number]:
+        """Values of pairs (P,) reduced over the pairs of each block, (n,); `nothing` for none."""
+        out = np.full(len(self.counts), nothing, dtype=values.dtype)
+        if len(values):
+            occupied = self.counts > 0
+            out[occupied] = reduce.reduceat(values, self.starts[:-1][occupied])
+        return out
 
     def among(self, chosen: NDArray[np.bool_]) -> "Pattern":
         """The part on those of its blocks where `chosen` (n,) is true."""
@@ -135,54 +153,76 @@ def ragged(starts: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.int
 
 def _refined(pattern: Pattern, boxes: Boxes, shapes: _Shapes, margin: float) -> Pattern:
     """The pattern without the pairs that do not matter in these boxes."""
-    j = pattern.components
-    centre, half = boxes.centre.T, boxes.half.T  # (D, n)
-    near = shapes.offset[j]
-    far = near.copy()
+    near, far = shapes.offset[pattern.components], shapes.offset[pattern.components]
+    for y, reach in _whitened_boxes(pattern, boxes, shapes):
+        far -= np.square(y + reach)
+        near -= np.square(np.maximum(y - reach, 0.0))
+    floor = _floors(pattern, boxes, shapes, far)
+    kept = near >= np.repeat(floor + margin, pattern.counts)
+    counts = pattern.over_blocks(np.add, kept.astype(np.intp), 0)
+    return Pattern(pattern.rows, counts, pattern.components[kept])
+
+
+def _whitened_boxes(
+    pattern: Pattern, boxes: Boxes, shapes: _Shapes
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Of each whitened coordinate of each pair: how far the centre of the box is from the mean,
+    and how far the box reaches from there, (P,) and (P,).
+    """
+    j, centre, half = pattern.components, boxes.centre.T, boxes.half.T  # (D, n)
     differences = [
         np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
     ]
     sides = [np.repeat(values, pattern.counts) for values in half]
     for k in range(len(sides)):
         y = np.abs(_whitened(shapes.factors, j, differences, k))
-        reach = _whitened(shapes.absolute, j, sides, k)
-        far -= np.square(y + reach)
-        near -= np.square(np.maximum(y - reach, 0.0))
-    floor = np.full(len(pattern.counts), -np.inf)
+        yield y, _whitened(shapes.absolute, j, sides, k)
+
+
+def _floors(pattern: Pattern, boxes: Boxes, shapes: _Shapes, far: FloatArray) -> FloatArray:
+    """A lower bound of the log density in each box, (n,), from that of each pair."""
+    floor = pattern.over_blocks(np.maximum, far, -np.inf)
     if np.isfinite(shapes.background) and shapes.box is not None:
-        floor[boxes.within(shapes.box)] = shapes.background
-    occupied = pattern.counts > 0
-    if len(j):
-        best = np.maximum.reduceat(far, pattern.starts[:-1][occupied])
-        floor[occupied] = np.maximum(floor[occupied], best)
-    kept = near >= np.repeat(floor + margin, pattern.counts)
-    counts = np.zeros(len(pattern.counts), dtype=np.intp)
-    if len(j):
-        counts[occupied] = np.add.reduceat(kept, pattern.starts[:-1][occupied], dtype=np.intp)
-    return Pattern(pattern.rows, counts, j[kept])
+        inside = boxes.within(shapes.box)
+        floor[inside] = np.maximum(floor[inside], shapes.background)
+    return floor
 
 
 def needs_double(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> NDArray[np.bool_]:
     """The blocks where single precision loses digits, (n,).
 
-    Those far wider than one of their components, and those that lie far from one (and then,
-    since it matters there, from all of them).
+    Those that are wide, measured by one of their components, or far from it; and those where the
+    density may be so small, compared to the components' peaks, that its logarithm is a large
+    number.
     """
-    out = np.zeros(len(pattern.rows), dtype=bool)
-    if not len(pattern):
-        return out
-    shapes = _Shapes(mixture)
-    j, centre = pattern.components, boxes.centre[pattern.rows].T  # (D, n)
-    squares = np.zeros(len(j))
-    differences = [
-        np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
+    shapes, boxes = _Shapes(mixture), boxes[pattern.rows]
+    offset = shapes.offset[pattern.components]
+    squares = np.zeros(len(pattern))
+    for y, reach in _whitened_boxes(pattern, boxes, shapes):
+        squares += np.square(y + reach)
+    floor = _floors(pattern, boxes, shapes, offset - squares)
+    peak = pattern.over_blocks(np.maximum, offset, -np.inf)
+    wide = pattern.over_blocks(np.maximum, squares, 0.0) > WIDEST**2
+    return wide | (peak > floor + FARTHEST)
+
+
+def may_expand(
+    pattern: Pattern, boxes: Boxes, mixture: GaussianMixture, dtype: torch.dtype
+) -> NDArray[np.bool_]:
+    """The blocks where quadratic forms may be multiplied out, (n,).
+
+    About the centre of the block, (x - m)^T A (x - m) = m^T A m - 2 (A m)^T x + x^T A x. The
+    terms cancel each other where a block is wide, or far from a component: with the half sides
+    h of the box they sum up to (|m| + h)^T |A| (|m| + h).
+    """
+    j, centre, half = pattern.components, boxes.centre[pattern.rows].T, boxes.half[pattern.rows].T
+    forms = np.abs(mixture.halved_precisions)
+    reach = [
+        np.abs(mixture.means[j, k] - np.repeat(centre[k], pattern.counts))
+        + np.repeat(half[k], pattern.counts)
+        for k in range(mixture.n_dimensions)
     ]
-    for k in range(len(differences)):
-        squares += np.square(_whitened(shapes.factors, j, differences, k))
-    occupied = pattern.counts > 0
-    starts = pattern.starts[:-1][occupied]
-    diagonals = np.sqrt(np.square(boxes.half[pattern.rows]).sum(1))[occupied]
-    least = np.sqrt(np.linalg.eigvalsh(mixture.covariances)[:, 0])  # (K,)
-    wide = diagonals > WIDEST * np.minimum.reduceat(least[j], starts)
-    out[occupied] = wide | (np.maximum.reduceat(squares, starts) > FARTHEST)
-    return out
+    terms = np.zeros(len(j))
+    for row, column in np.ndindex(forms.shape[1:]):
+        terms += forms[:, row, column][j] * reach[row] * reach[column]
+    return pattern.over_blocks(np.maximum, terms, 0.0) <= LARGEST_TERMS[dtype]

@@ -1,13 +1,15 @@
 """The engine that runs everywhere: plain PyTorch, in tiles that fit the cache.
 
-A tile is some blocks with the same number K of components: K x b x B numbers, the points of a
-block contiguous in memory. Each coordinate of the differences is a matrix of its own: nothing
-of the size of points x components x dimensions is ever made. All tiles are computed in the
-same memory: fresh memory for each would cost more time than the arithmetic. Moments are taken
-about the centres of the blocks, where they are one matrix product for all components.
+A tile is some blocks with the same number K of components: b x K x B numbers. A Gaussian is an
+exponential family, so both ways between points and components are products of matrices, one for
+each block: the log densities of all its components, from their natural parameters and the
+sufficient statistics of the points; and the moments, sums of responsibilities times the same
+statistics. Only where their terms would cancel are the coordinates whitened first. All tiles
+are computed in the same memory: fresh memory for each would cost more time than the arithmetic.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,19 +32,21 @@ _CERTAIN = 1.0 - 1e-7
 
 class _Tile(NamedTuple):
     rows: Tensor  # (b,), places in the list of blocks
-    pairs: Tensor  # (K, b), places in the list of pairs
-    spare: Tensor | None  # (K, b), true where a block has fewer than K components
+    pairs: Tensor  # (b, K), places in the list of pairs
+    spare: Tensor | None  # (b, K), true where a block has fewer than K components
+    statistics: Tensor  # (b, F, B), sufficient statistics (1, x, lower triangle of x x^T)
+    weight: Tensor  # (b, B)
 
 
 class TorchTiles(Engine):
     """PyTorch on the processor or a graphics card; see `Engine` for the parameters."""
 
     name = "torch"
-    small = 1 << 17
+    small = 1 << 19
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self._memory: dict[torch.dtype, Tensor] = {}
+        self._memory: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
         pattern, double = pairs.pattern, torch.float64
@@ -51,35 +55,30 @@ class TorchTiles(Engine):
         moments = torch.zeros(p + 1, 1 + d + d * (d + 1) // 2, dtype=double, device=self.device)
         removals = torch.zeros(p + 1, dtype=double, device=self.device)
         log_likelihoods = torch.zeros(n, dtype=double, device=self.device)
-        background = torch.zeros(n, dtype=double, device=self.device)
-        for tile, x, weight in self._tiles(pairs):
-            shares, log_p, scale = self._shares(pairs, tile, x)
+        background = 0.0
+        for tile in self._tiles(pairs):
+            shares, log_p, scale = self._shares(pairs, tile)
             places = tile.pairs if tile.spare is None else tile.pairs.masked_fill(tile.spare, p)
             if removal:
-                removals[places] = _removals(shares, scale, weight).double()
-            log_background = pairs.background[tile.rows]
-            share = (log_background - log_p).exp()
-            if len(shares) == 0:  # outside the box of a background that is alone there is nothing
-                share = share.nan_to_num(0.0)
-            background[tile.rows] = (share * weight).sum(1).double()
-            log_likelihoods[tile.rows] = (log_p * weight).sum(1, dtype=double)
-            basis = self._basis(x, scale.mul_(weight))
-            sums = torch.bmm(shares.transpose(0, 1), basis.transpose(1, 2))  # (b, K, F)
-            moments[places.T] = sums.double()
-        return PairSums(
-            moments[:p], float(background.sum()), log_likelihoods, removals[:p] if removal else None
-        )
+                removals[places] = _removals(shares, scale, tile.weight).double()
+            if pairs.background is not None:
+                share = (pairs.background[tile.rows] - log_p).exp_()
+                # Outside the box of a background that is alone there is nothing at all.
+                background += float((share.nan_to_num_(0.0) * tile.weight).sum(dtype=double))
+            log_likelihoods[tile.rows] = (log_p * tile.weight).sum(1, dtype=double)
+            shares *= scale.mul_(tile.weight)[:, None]
+            moments[places] = torch.bmm(shares, tile.statistics.transpose(1, 2)).double()
+        return PairSums(moments[:p], background, log_likelihoods, removals[:p] if removal else None)
 
     def _log_density(self, pairs: Pairs) -> Tensor:
         out = torch.empty(
             len(pairs.pattern.rows), self.blocks.size, dtype=pairs.table.dtype, device=self.device
         )
-        for tile, x, _ in self._tiles(pairs):
-            out[tile.rows] = self._shares(pairs, tile, x)[1]
+        for tile in self._tiles(pairs):
+            out[tile.rows] = self._shares(pairs, tile)[1]
         return out
 
-    def _tiles(self, pairs: Pairs) -> Iterator[tuple[_Tile, Tensor, Tensor]]:
-        """Tiles, each with its coordinates (D, b, B) and weights (b, B)."""
+    def _tiles(self, pairs: Pairs) -> Iterator[_Tile]:
         pattern, dtype = pairs.pattern, pairs.table.dtype
         device = torch.device(self.device).type
         elements, most = TILE_ELEMENTS[device], TILE_POINTS[device]
@@ -88,77 +87,90 @@ class TorchTiles(Engine):
             step = max(1, min(elements // max(1, k), most) // self.blocks.size)
             for start in range(0, len(rows), step):
                 some = rows[start : start + step]
-                slots = np.arange(k)[:, None]
-                spare = slots >= pattern.counts[some]
-                places = starts[some] + np.where(spare, 0, slots)
+                slots = np.arange(k)
+                spare = slots >= pattern.counts[some, None]
+                places = starts[some, None] + np.where(spare, 0, slots)
                 # A block without any component, at the end, has no pair to stand in.
-                places = torch.from_numpy(np.minimum(places, max(0, len(pattern) - 1)))
-                tile = _Tile(
+                places = np.minimum(places, max(0, len(pattern) - 1))
+                yield _Tile(
                     torch.from_numpy(some).to(self.device),
-                    places.to(self.device),
+                    torch.from_numpy(places).to(self.device),
                     torch.from_numpy(spare).to(self.device) if spare.any() else None,
+                    *self._points(pattern.rows[some], dtype),
                 )
-                blocks = torch.from_numpy(pattern.rows[some]).to(self.device)
-                if dtype == self.dtype:
-                    x = self._local.index_select(1, blocks)
-                else:
-                    x = self._local_coordinates(pattern.rows[some], dtype)
-                yield tile, x, self._weight.index_select(0, blocks).to(dtype)
 
-    def _shares(self, pairs: Pairs, tile: _Tile, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Shares of the density (K, b, B), log density (b, B), and the scale that makes the
-        shares responsibilities (b, B).
-        """
-        background = pairs.background[tile.rows]  # (b, 1) or (b, B)
-        (k, b), n = tile.pairs.shape, x.shape[2]
-        if k == 0:
-            log_p = background.expand(b, n).contiguous()
-            return x.new_empty(0, b, n), log_p, torch.ones_like(log_p)
-        y = self._buffers(len(x) + 1, (k, b, n), x.dtype)
-        *y, z = y
-        d = self.n_dimensions
-        offset, mean, factor = pairs.table[:, tile.pairs, None].split(
-            [1, d, d * (d + 1) // 2]
-        )  # (1, K, b, 1), (D, K, b, 1), (D (D + 1) / 2, K, b, 1)
-        for row, y_k in enumerate(y):
-            torch.sub(x[row], mean[row], out=y_k)
-        # From the last row up: each needs the differences of the rows above.
-        for row in reversed(range(len(y))):
-            first = row * (row + 1) // 2
-            y[row] *= factor[first + row]
-            for column in range(row):
-                y[row].addcmul_(y[column], factor[first + column])
-        torch.mul(y[0], y[0], out=z)
-        for y_k in y[1:]:
-            z.addcmul_(y_k, y_k)
-        torch.sub(offset[0], z, out=z)
-        if tile.spare is not None:
-            z.masked_fill_(tile.spare[..., None], -torch.inf)
-        peak = torch.maximum(z[0] if k == 1 else z.amax(0), background)
-        z.sub_(peak).clamp_(min=LEAST_LOG_SHARE).exp_()
-        total = z.sum(0).add_((background - peak).exp_())
-        return z, peak.add_(total.log()), total.reciprocal_()
+    def _points(self, blocks: NDArray[np.intp], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Sufficient statistics (b, F, B) and weights (b, B) of the points of some blocks."""
+        places = torch.from_numpy(blocks).to(self.device)
+        if dtype == self.dtype:
+            x = self._local.index_select(0, places)
+        else:
+            x = self._local_coordinates(blocks, dtype)
+        return self._sufficient(x), self._weight.index_select(0, places).to(dtype)
 
-    def _basis(self, x: Tensor, scale: Tensor) -> Tensor:
-        """scale (1, x, lower triangle of x x^T) as a matrix for each block, (b, F, B)."""
-        d, b, n = x.shape
-        out = torch.empty(b, 1 + d + d * (d + 1) // 2, n, dtype=x.dtype, device=x.device)
-        out[:, 0] = scale
-        place = 1 + d
+    @cached_property
+    def _local(self) -> Tensor:
+        """Coordinates of all points, (n_blocks, D, B)."""
+        return self._local_coordinates(None, self.dtype)
+
+    def _sufficient(self, x: Tensor) -> Tensor:
+        """(1, x, lower triangle of x x^T) of coordinates (b, D, B), as (b, F, B)."""
+        b, d, n = x.shape
+        out = self._buffer("sufficient", (b, 1 + d + d * (d + 1) // 2, n), x.dtype)
+        out[:, 0] = 1.0
+        out[:, 1 : 1 + d] = x
+        first = 1 + d
         for row in range(d):
-            torch.mul(scale, x[row], out=out[:, 1 + row])
-            for column in range(row + 1):
-                torch.mul(out[:, 1 + row], x[column], out=out[:, place])
-                place += 1
+            torch.mul(x[:, : row + 1], x[:, row : row + 1], out=out[:, first : first + row + 1])
+            first += row + 1
         return out
 
-    def _buffers(self, count: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Memory for `count` arrays; what the last call got is overwritten."""
-        size = count * int(np.prod(shape))
-        memory = self._memory.get(dtype)
+    def _shares(self, pairs: Pairs, tile: _Tile) -> tuple[Tensor, Tensor, Tensor]:
+        """Shares of the density (b, K, B), log density (b, B), and the scale that makes the
+        shares responsibilities (b, B).
+        """
+        background = None if pairs.background is None else pairs.background[tile.rows]
+        if tile.pairs.shape[1] == 0:
+            assert background is not None
+            log_p = background.expand_as(tile.weight).contiguous()
+            return log_p.new_empty(len(log_p), 0, log_p.shape[1]), log_p, torch.ones_like(log_p)
+        z = self._log_joint(pairs, tile)
+        peak = z[:, 0].clone() if z.shape[1] == 1 else z.amax(1)
+        if background is not None:
+            peak = torch.maximum(peak, background)
+        z.sub_(peak[:, None]).clamp_(min=LEAST_LOG_SHARE).exp_()
+        total = z.sum(1)
+        if background is not None:
+            total += (background - peak).exp_()
+        return z, peak.add_(total.log()), total.reciprocal_()
+
+    def _log_joint(self, pairs: Pairs, tile: _Tile) -> Tensor:
+        """Log of weight times density of each component of a block at its points, (b, K, B)."""
+        table = pairs.table[tile.pairs]  # (b, K, ...)
+        if tile.spare is not None:
+            table[..., 0].masked_fill_(tile.spare, -torch.inf)
+        b, k = tile.pairs.shape
+        d, n = self.n_dimensions, tile.weight.shape[1]
+        z = self._buffer("log joint", (b, k, n), table.dtype)
+        if pairs.expanded:
+            return torch.bmm(table, tile.statistics, out=z)
+        y = self._buffer("whitened", (b, k * d, n), table.dtype)
+        affine = table[..., 1:].reshape(b, k * d, 1 + d)
+        torch.bmm(affine, tile.statistics[:, : 1 + d], out=y)
+        y = y.view(b, k, d, n)
+        torch.mul(y[:, :, 0], y[:, :, 0], out=z)
+        for row in range(1, d):
+            z.addcmul_(y[:, :, row], y[:, :, row])
+        return torch.sub(table[..., :1], z, out=z)
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Memory for an array; what the last call of that name got is overwritten."""
+        size = int(np.prod(shape))
+        memory = self._memory.get((name, dtype))
         if memory is None or len(memory) < size:
-            memory = self._memory[dtype] = torch.empty(size, dtype=dtype, device=self.device)
-        return memory[:size].view(count, *shape)
+            memory = torch.empty(size, dtype=dtype, device=self.device)
+            self._memory[name, dtype] = memory
+        return memory[:size].view(shape)
 
 
 def _of_like_counts(counts: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
@@ -180,6 +192,6 @@ def _of_like_counts(counts: NDArray[np.intp], most: int) -> Iterator[tuple[NDArr
 
 
 def _removals(shares: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
-    """sum_i omega_i log(1 - r_ij) over the points of a block, (K, b)."""
-    r = (shares * scale).clamp_(max=_CERTAIN)
-    return r.neg_().log1p_().mul_(weight).sum(2)
+    """sum_i omega_i log(1 - r_ij) over the points of a block, (b, K)."""
+    r = (shares * scale[:, None]).clamp_(max=_CERTAIN)
+    return r.neg_().log1p_().mul_(weight[:, None]).sum(2)

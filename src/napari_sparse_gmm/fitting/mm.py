@@ -10,14 +10,25 @@ raises the cost. With the expected count n_j, shift s_j and scatter S_j of compo
     W       <- the prior's `update_weights`
 
 Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I.
+Each step goes on beyond that minimum, the further the longer the cost has been falling
+(Salakhutdinov & Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003).
 The steps end in a local optimum; `moves` carry them on from there.
 """
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
-from napari_sparse_gmm.fitting.problem import Evaluated, Problem
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.mixture import GaussianMixture
+
+# By how much each step goes further than the last one, in terms of the distance to the minimum
+# of its bound; and how far at most.
+_GROWTH = 1.1
+_FURTHEST = 4.0
+# Variances do not change by more in a step; of very thin components rounding may leave nothing.
+_LEAST_RATIO = 1e-4
 
 # An optimum that a move will leave need not be reached to the last digit: steps end here while
 # moves still help.
@@ -60,12 +71,46 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
 
 def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluated]:
     """Steps until one lowers the cost by less than `tol`."""
+    factor = 1.0
     while True:
-        before = state.cost
-        state = problem.evaluate(m_step(problem, state))
+        before, step = state, m_step(problem, state)
+        state = problem.evaluate(relaxed(problem, before.mixture, step, factor))
+        if state.cost > before.cost and factor > 1.0:
+            yield before
+            state, factor = problem.evaluate(step), 1.0
+        factor = min(_GROWTH * factor, _FURTHEST)
         yield state
-        if before - state.cost < tol:
+        if before.cost - state.cost < tol:
             return
+
+
+def relaxed(
+    problem: Problem, old: GaussianMixture, new: GaussianMixture, factor: float
+) -> GaussianMixture:
+    """The mixture that is `factor` times as far from `old` as `new` is.
+
+    On straight lines of the means and of the logarithms of the weights; on the geodesic of the
+    covariances, L V e^factor V^T L^T with old = L L^T and new = L V e V^T L^T, which stays
+    positive definite. `new` itself where a component is gone.
+    """
+    if factor == 1.0 or new.n_components < old.n_components:
+        return new
+    weights = new.weights * (new.weights / old.weights) ** (factor - 1.0)
+    background = new.background_weight
+    if background > 0:
+        background *= (background / old.background_weight) ** (factor - 1.0)
+    whitening = old.precision_factors.swapaxes(1, 2)
+    ratios, vectors = np.linalg.eigh(whitening @ new.covariances @ old.precision_factors)
+    ratios = np.clip(ratios, _LEAST_RATIO, 1.0 / _LEAST_RATIO)
+    roots = old.covariance_factors @ vectors * (ratios ** (0.5 * factor))[:, None, :]
+    total = weights.sum() + background
+    return GaussianMixture(
+        weights / total,
+        old.means + factor * (new.means - old.means),
+        raise_eigenvalues(roots @ roots.swapaxes(1, 2), problem.covariance_floor**2),
+        background / total,
+        new.background_box,
+    )
 
 
 def m_step(problem: Problem, state: Evaluated) -> GaussianMixture:
