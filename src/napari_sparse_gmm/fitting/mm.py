@@ -25,8 +25,8 @@ from napari_sparse_gmm.mixture import GaussianMixture
 
 # By how much each step goes further than the last one, in terms of the distance to the minimum
 # of its bound; and how far at most.
-_GROWTH = 1.1
-_FURTHEST = 4.0
+_GROWTH = 1.2
+_FURTHEST = 8.0
 # Variances do not change by more in a step; of very thin components rounding may leave nothing.
 _LEAST_RATIO = 1e-4
 
