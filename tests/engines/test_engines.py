@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture, engines
@@ -55,6 +56,57 @@ def test_single_precision_alone_would_not_pass(monkeypatch):
         monkeypatch.setattr(pattern, name, np.inf)
     error = np.abs(TorchTiles(points).log_density(mixture) - mixture.log_density(points))
     assert error.max() > 1e-4
+
+
+def test_forms_are_not_expanded_where_their_terms_cancel(monkeypatch):
+    """In one block some 80 standard deviations wide."""
+    mixture = random_mixture(10, 2, background_weight=0.2, field=60.0, sigma=0.7)
+    points, _ = mixture.sample(1000, random_state=1)
+
+    def error():
+        values = TorchTiles(points, block_size=1000).log_density(mixture)
+        return np.abs(values - mixture.log_density(points)).max()
+
+    assert error() < 1e-4
+    monkeypatch.setattr(pattern, "LARGEST_TERMS", dict.fromkeys(pattern.LARGEST_TERMS, np.inf))
+    assert error() > 2e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
+def test_both_forms_of_the_exponent_are_the_same(n_dimensions, dtype, monkeypatch):
+    mixture = random_mixture(5, n_dimensions, background_weight=0.2, field=4.0)
+    points, _ = mixture.sample(2000, random_state=1)
+    held = TorchTiles(points, dtype=dtype, block_size=16)
+    assert any(pairs.expanded for pairs in forms_of(held, mixture))
+    expanded = held.expectation(mixture, removal=True)
+    monkeypatch.setattr(pattern, "LARGEST_TERMS", dict.fromkeys(pattern.LARGEST_TERMS, -1.0))
+    assert not any(pairs.expanded for pairs in forms_of(held, mixture))
+    whitened = held.expectation(mixture, removal=True)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-11
+    for name in ("counts", "shifts", "scatters", "log_likelihood"):
+        a, b = getattr(expanded, name), getattr(whitened, name)
+        np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max(), err_msg=name)
+
+
+def forms_of(held, mixture):
+    """What the engine makes of a mixture."""
+    found = pattern.find_pattern(held.blocks, mixture, held.tolerance)
+    return held._by_arithmetic(found, mixture)
+
+
+def test_a_narrow_background_box_counts_for_the_points_inside_only():
+    """Also in blocks that lie across its border."""
+    mixture = GaussianMixture([0.5], [[0.0, 0.0]], [np.eye(2)], 0.5, [[-1, -1], [1, 1]])
+    points = np.random.default_rng(0).normal(size=(3000, 2))
+    for engine in (TorchTiles, KeOps):
+        held = engine(points)
+        np.testing.assert_allclose(
+            held.log_density(mixture), mixture.log_density(points), rtol=0, atol=1e-4
+        )
+        assert held.expectation(mixture).background_count == pytest.approx(
+            mixture.responsibilities(points)[:, 1].sum(), rel=1e-5
+        )
 
 
 @pytest.mark.parametrize("distance", [20.0, 1e2, 1e3, 1e4])

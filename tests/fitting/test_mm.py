@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 from oracles import random_mixture, tutorial_spiral
 from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 
-from napari_sparse_gmm import SparseGaussianMixture
-from napari_sparse_gmm.fitting import FitSettings, Prior, fit_steps
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.fitting import FitSettings, FlatPrior, Prior, fit_steps, mm
 from napari_sparse_gmm.fitting.initial import box_side
-from napari_sparse_gmm.fitting.problem import raise_eigenvalues
+from napari_sparse_gmm.fitting.problem import Problem, raise_eigenvalues
 from napari_sparse_gmm.samples import smlm_clusters
 
 
@@ -121,6 +122,50 @@ def test_weights_of_two_are_points_twice():
     repeated = SparseGaussianMixture(8, random_state=0).fit(points.repeat(weight, axis=0))
     np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-6)
     assert weighted.cost_ == pytest.approx(repeated.cost_, rel=1e-8)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5, 3.0])
+def test_over_relaxation_is_a_power_where_covariances_commute(factor):
+    rng = np.random.default_rng(0)
+    box = [[-9, -9], [9, 9]]
+
+    def mixture(weights, background):
+        variances = rng.uniform(0.5, 2.0, (3, 2))
+        return GaussianMixture(
+            weights, rng.normal(size=(3, 2)), variances[:, :, None] * np.eye(2), background, box
+        )
+
+    old, new = mixture([0.2, 0.3, 0.4], 0.1), mixture([0.3, 0.3, 0.2], 0.2)
+    problem = Problem(TorchTiles(rng.normal(size=(10, 2))), FlatPrior(), 1e-3, 3)
+    relaxed = mm.relaxed(problem, old, new, factor)
+    np.testing.assert_allclose(relaxed.means, old.means + factor * (new.means - old.means))
+    a, b = (np.diagonal(m.covariances, axis1=1, axis2=2) for m in (old, new))
+    np.testing.assert_allclose(
+        relaxed.covariances, (a * (b / a) ** factor)[:, :, None] * np.eye(2), atol=1e-12
+    )
+    a, b = (np.append(m.weights, m.background_weight) for m in (old, new))
+    power = a * (b / a) ** factor
+    np.testing.assert_allclose(
+        np.append(relaxed.weights, relaxed.background_weight), power / power.sum()
+    )
+
+
+def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
+    """Two broad components that overlap: EM is slow there."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(np.repeat([[0.0, 0.0], [1.5, 0.0]], 1500, axis=0))
+    start = GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [3.0, 0.0]], [np.eye(2)] * 2)
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 2)
+
+    def descent(furthest):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mm, "_FURTHEST", furthest)
+            return [s.cost for s in mm.descend(problem, problem.evaluate(start), 1e-7)]
+
+    plain, faster = descent(1.0), descent(mm._FURTHEST)
+    assert len(faster) < 0.6 * len(plain)
+    assert faster[-1] < plain[-1] + 1e-6
+    assert (np.diff(faster) <= 1e-9).all()
 
 
 def test_raised_eigenvalues():

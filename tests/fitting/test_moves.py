@@ -7,10 +7,10 @@ from oracles import random_mixture, tutorial_spiral
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
-from napari_sparse_gmm.fitting.births import births
+from napari_sparse_gmm.fitting.births import FaintBirths, births
 from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.mm import descend
-from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
+from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.proposals import (
     deletion_costs,
@@ -206,9 +206,35 @@ def test_what_failed_is_not_tried_again_where_nothing_changed():
     assert tried.fresh(moved, proposals) == proposals
 
 
-@pytest.mark.parametrize("propose", MOVES, ids=lambda p: p.__name__)
+def test_a_turned_tree_finds_faint_clusters_that_the_first_one_cuts():
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(0, 100, (60, 2))
+    clusters = np.repeat(centres, 12, axis=0) + 0.3 * rng.standard_normal((720, 2))
+    points = np.concatenate([clusters, rng.uniform(0, 100, (10_000, 2))])
+    background = GaussianMixture(
+        [], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, [points.min(0), points.max(0)]
+    )
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1000)
+
+    def found(proposals):
+        means = np.concatenate([p.means for p in proposals])
+        return np.linalg.norm(means[:, None] - centres, axis=2).min(0) < 0.5  # (60,)
+
+    faint = FaintBirths()
+    nothing = problem.evaluate(background)
+    first = found(faint(problem, nothing))
+    np.testing.assert_array_equal(found(faint(problem, nothing)), first)
+    # More components than the last time: another direction.
+    one = GaussianMixture([1e-9], [[50.0, 50.0]], [np.eye(2)], 1 - 1e-9, background.background_box)
+    second = found(faint(problem, problem.evaluate(one)))
+    assert 20 < first.sum() < 50
+    assert (first | second).sum() > first.sum() + 3
+
+
+@pytest.mark.parametrize("kind", range(4), ids=["births", "reductions", "splits", "faint births"])
 @pytest.mark.parametrize("prior", PRIORS)
-def test_a_move_lowers_the_cost_or_changes_nothing(prior, propose):
+def test_a_move_lowers_the_cost_or_changes_nothing(prior, kind):
+    propose = kinds_of_moves()[kind]
     points = tutorial_spiral(1000)
     mixture = random_mixture(8, 2, field=1.0, sigma=0.1)
     problem = Problem(TorchTiles(points), prior, 1e-3, 12)
@@ -237,7 +263,10 @@ def test_every_start_ends_at_the_truth(init):
     model = SparseGaussianMixture(60, prior="mml", init=init, background=True, random_state=0).fit(
         points
     )
-    assert abs(model.n_components_ - truth.n_components) <= 2
+    # A lower cost with a component or three more is an optimum, too.
+    best = SparseGaussianMixture(prior="mml", init=truth, background=True).fit(points)
+    assert model.cost_ <= best.cost_ + 1e-4
+    assert abs(model.n_components_ - truth.n_components) <= 3
     assert model.score(points) > truth.log_density(points).mean() - 0.005
 
 

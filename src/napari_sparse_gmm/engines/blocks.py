@@ -75,9 +75,7 @@ class Blocks:
         """Blocks of about `size` points (N, D), N >= 1: 0.7 to 1.4 times as many, or all in one."""
         n = len(points)
         depth = max(0, round(float(np.log2(n / size))))
-        # Further down than the blocks, so that their parts are neighbours as well.
-        tree = cKDTree(points, leafsize=FEWEST, compact_nodes=False)
-        order = np.asarray(tree.indices, dtype=np.intp)
+        order = kd_order(points)
         starts = halves(n, depth)
         ordered = points[order]
         boxes = Boxes(
@@ -108,6 +106,15 @@ class Blocks:
                 0, Boxes(below.lower.reshape(shape).min(1), below.upper.reshape(shape).max(1))
             )
         return tuple(levels)
+
+
+def kd_order(points: FloatArray) -> NDArray[np.intp]:
+    """Points (N, D) in the order of a balanced kd-tree, (N,).
+
+    Further down than the blocks, so that their parts are neighbours as well.
+    """
+    tree = cKDTree(points, leafsize=FEWEST, compact_nodes=False)
+    return np.asarray(tree.indices, dtype=np.intp)
 
 
 def halves(n: int, depth: int) -> NDArray[np.intp]:

@@ -11,7 +11,7 @@ more evidence is near. Nothing is assumed of the share of the background or the 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.engines.blocks import FEWEST, halves
+from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.fitting.proposals import Proposal
 from napari_sparse_gmm.mixture import FloatArray
@@ -36,24 +36,44 @@ def births(problem: Problem, state: Evaluated) -> list[Proposal]:
     return _births(problem, state, _EVIDENCE)
 
 
-def faint_births(problem: Problem, state: Evaluated) -> list[Proposal]:
-    """`births` where the evidence alone would not be enough: many are chance, the cost decides."""
-    return _births(problem, state, _FAINT)
+class FaintBirths:
+    """`births` where the evidence alone would not be enough: many are chance, the cost decides.
+
+    Boxes that cut through a small cluster miss it. So the tree is turned to another direction
+    whenever there are more components than the last time: as long as births succeed, there are
+    others to find.
+    """
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._n_components: int | None = None
+
+    def __call__(self, problem: Problem, state: Evaluated) -> list[Proposal]:
+        n = state.mixture.n_components
+        if self._n_components is not None and n > self._n_components:
+            self._turn += 1
+        self._n_components = n
+        return _births(problem, state, _FAINT, self._turn)
 
 
-def _births(problem: Problem, state: Evaluated, least: float) -> list[Proposal]:
+def _births(problem: Problem, state: Evaluated, least: float, turn: int = 0) -> list[Proposal]:
+    """Births with evidence of `least`, from the engine's tree, or another one for each turn."""
     engine, mixture = problem.engine, state.mixture
     room = problem.most - mixture.n_components
     if room <= 0:
         return []
-    order = engine.blocks.order
+    order, turned = engine.blocks.order, engine.points
+    if turn > 0:
+        rng = np.random.default_rng(turn)
+        turned = turned @ np.linalg.qr(rng.standard_normal((engine.n_dimensions,) * 2))[0]
+        order = kd_order(turned)
     points = engine.points[order]
     weight = np.ones(len(points))
     if engine.sample_weight is not None:  # as many as there are points: evidence is theirs
         weight = engine.sample_weight[order] * (engine.n_points / engine.total_weight)
     # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
     inverse = weight * np.exp(np.minimum(-engine.log_density(mixture)[order], 600.0))
-    boxes = _dense_boxes(points, weight, inverse, problem.covariance_floor, least)
+    boxes = _dense_boxes(turned[order], weight, inverse, problem.covariance_floor, least)
     boxes = boxes[:room]
     means, covariances = [], []
     for first, last, _ in boxes:

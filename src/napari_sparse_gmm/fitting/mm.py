@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_sparse_gmm.fitting.moves import MOVES, Tried, improve
+from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.mixture import GaussianMixture
 
@@ -49,14 +49,14 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     """
     state = problem.evaluate(start)
     yield state
-    tried = Tried()
+    tried, moves = Tried(), kinds_of_moves()
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
         for lower in descend(problem, state, tolerance):
             state = lower
             yield state
         kind = idle = 0
-        while idle < len(MOVES):
-            better = yield from improve(problem, state, tol, MOVES[kind], tried)
+        while idle < len(moves):
+            better = yield from improve(problem, state, tol, moves[kind], tried)
             gain = 0.0
             if better is not None:
                 gain, state = state.cost - better.cost, better
@@ -66,7 +66,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
             if gain > 0 and gain >= _WORTHWHILE * tol:
                 idle = 0
             else:
-                kind, idle = (kind + 1) % len(MOVES), idle + 1
+                kind, idle = (kind + 1) % len(moves), idle + 1
 
 
 def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluated]:

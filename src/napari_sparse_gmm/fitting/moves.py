@@ -13,14 +13,12 @@ from itertools import compress
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.fitting.births import births, faint_births
+from napari_sparse_gmm.fitting.births import FaintBirths, births
 from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal, Propose, reductions, splits
 from napari_sparse_gmm.fitting.trial import Trial
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-
-MOVES: tuple[Propose, ...] = (births, reductions, splits, faint_births)
 
 # How many times proposals that could not be tried together with better ones get another turn
 # while none succeeds.
@@ -28,6 +26,11 @@ _TURNS = 4
 
 # A proposal is the same as one that failed where place and size differ by less, relative to size.
 _SAME = 0.1
+
+
+def kinds_of_moves() -> tuple[Propose, ...]:
+    """The kinds of moves of one fit, in the order in which they are tried."""
+    return births, reductions, splits, FaintBirths()
 
 
 class Tried:
