@@ -59,17 +59,18 @@ def test_single_precision_alone_would_not_pass(monkeypatch):
 
 
 def test_forms_are_not_expanded_where_their_terms_cancel(monkeypatch):
-    """In one block some 80 standard deviations wide."""
-    mixture = random_mixture(10, 2, background_weight=0.2, field=60.0, sigma=0.7)
+    """In one block some 30 standard deviations wide."""
+    mixture = random_mixture(10, 2, background_weight=0.2, field=15.0, sigma=0.7)
     points, _ = mixture.sample(1000, random_state=1)
 
     def error():
         values = TorchTiles(points, block_size=1000).log_density(mixture)
         return np.abs(values - mixture.log_density(points)).max()
 
-    assert error() < 1e-4
+    whitened = error()
+    assert whitened < 1e-4
     monkeypatch.setattr(pattern, "LARGEST_TERMS", dict.fromkeys(pattern.LARGEST_TERMS, np.inf))
-    assert error() > 2e-4
+    assert error() > 5 * whitened
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -78,6 +78,9 @@ def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluate
         if state.cost > before.cost and factor > 1.0:
             yield before
             state, factor = problem.evaluate(step), 1.0
+        if state.cost > before.cost:  # by rounding, or at a kink of the penalty
+            yield before
+            return
         factor = min(_GROWTH * factor, _FURTHEST)
         yield state
         if before.cost - state.cost < tol:
