@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from napari_sparse_gmm.engines import log_density
+from napari_sparse_gmm.engines import assign, log_density
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
@@ -236,7 +236,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Index of the most probable component of each point, (N,); -1 is the background."""
         points = self._check_points(X)
-        return self.mixture_.predict(points)
+        with limited_threads(self.n_threads):
+            return assign(
+                self.mixture_, points, engine=self.engine_, device=self.device, dtype=torch.float64
+            ).component
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""

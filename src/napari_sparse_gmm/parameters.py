@@ -182,3 +182,10 @@ COVERAGE = Parameter(
     minimum=1.0,
     maximum=99.9,
 )
+ANNOTATE = Parameter(
+    "annotate",
+    False,
+    "Colour points by component",
+    "Give every point the colour of its most probable component, grey for the background, and "
+    "the features component (-1: none), probability, log_density and is_background.",
+)

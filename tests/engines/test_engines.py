@@ -160,6 +160,47 @@ def test_statistics_are_those_of_the_direct_sum(engine, n_dimensions, device):
     assert statistics.total_weight == weight.sum()
 
 
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("background_weight", [0.0, 0.2], ids=["pure", "background"])
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_points_are_assigned_as_by_the_direct_sum(engine, n_dimensions, background_weight, device):
+    for mixture, points in (
+        hard_case(n_dimensions, background_weight),
+        with_sample(random_mixture(5, n_dimensions, background_weight=background_weight, field=4)),
+    ):
+        assignment = engine(points, device=device).assign(mixture)
+        r = mixture.responsibilities(points)
+        np.testing.assert_allclose(assignment.probability, r.max(1), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(
+            assignment.log_density, mixture.log_density(points), rtol=0, atol=1e-4
+        )
+        # The one that was taken is the most probable, or as probable to rounding.
+        np.testing.assert_allclose(
+            np.take_along_axis(r, assignment.component[:, None], 1)[:, 0], r.max(1), atol=1e-4
+        )
+
+
+def with_sample(mixture):
+    return mixture, mixture.sample(2000, random_state=1)[0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_lies_outside_of_everything_belongs_to_no_component(engine):
+    """A background alone; and one beside a component that is far away."""
+    box = [[0, 0], [1, 1]]
+    alone = GaussianMixture([], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
+    both = GaussianMixture([0.5], [[50.0, 0.5]], [np.eye(2)], 0.5, box)
+    points = np.array([[0.5, 0.5], [2.0, 0.5], [50.0, 0.0]])
+    assignment = engine(points).assign(alone)
+    np.testing.assert_array_equal(assignment.component, [-1, -1, -1])
+    np.testing.assert_array_equal(assignment.probability, [1, 0, 0])
+    np.testing.assert_array_equal(assignment.log_density, [0, -np.inf, -np.inf])
+    assignment = engine(points).assign(both)
+    np.testing.assert_array_equal(assignment.component, [-1, 0, 0])
+    np.testing.assert_allclose(assignment.probability, 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_statistics_of_the_parts_sum_to_those_of_the_whole(engine):
     mixture, points = hard_case(2)

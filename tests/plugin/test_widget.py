@@ -484,3 +484,59 @@ def test_points_are_untouched(
     np.testing.assert_array_equal(points.scale, before[1])
     assert points.features.equals(before[2])
     assert points.metadata == before[3]
+
+
+def test_points_are_coloured_on_request_and_again_after_the_next_fit(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    redraw: Callable[[], None],
+) -> None:
+    layer = viewer.layers["L"]
+    layer.features = {"frame": np.arange(60)}
+    shown = np.arange(60) > 4
+    layer.shown = shown
+    before = layer.face_color.copy()
+    fit(widget, workers)
+    redraw()
+    assert list(layer.features) == ["frame"]
+    widget.annotate.value = True
+    redraw()
+    told = widget.status.value
+    assert next(iter(layer.features)) == "frame"
+    mixture = widget._fits[layer.unique_id].mixture
+    features = layer.features[shown]
+    np.testing.assert_array_equal(features["component"], mixture.predict(DATA[shown]))
+    np.testing.assert_allclose(features["log_density"], mixture.log_density(DATA[shown]), atol=1e-4)
+    assert not features["is_background"].any()
+    hidden = layer.features[~shown]
+    assert (hidden["component"] == -1).all()
+    assert hidden["probability"].isna().all()
+    np.testing.assert_array_equal(layer.face_color[~shown], before[~shown])
+    assert len(np.unique(layer.face_color[shown], axis=0)) == 3
+    # Nothing new to show: nothing is computed.
+    n_workers = len(workers)
+    redraw()
+    assert len(workers) == n_workers
+
+    fake_fit.components = 5
+    fit(widget, workers)
+    redraw()
+    assert layer.features["component"].max() == 4
+    assert told.startswith("3 components")
+    assert widget.status.value.startswith("5 components")
+
+
+def test_points_that_were_added_meanwhile_are_not_coloured(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    layer = viewer.layers["L"]
+    fit(widget, workers)
+    widget.annotate.value = True
+    widget._redraw_timer.stop()
+    widget._redraw()
+    layer.add([[1.0, 2.0]])
+    workers[-1].finish()
+    assert "component" not in layer.features
+    assert widget.status.value == messages.points_changed("L")

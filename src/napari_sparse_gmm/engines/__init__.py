@@ -11,19 +11,21 @@ import torch
 from numpy.typing import ArrayLike
 
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
-from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
+from napari_sparse_gmm.engines.engine import Assignment, Engine, EngineUnavailable, block_size
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 __all__ = [
+    "Assignment",
     "Engine",
     "EngineChoice",
     "EngineFallbackWarning",
     "EngineUnavailable",
     "Statistics",
     "TorchTiles",
+    "assign",
     "choose_engine",
     "log_density",
 ]
@@ -42,14 +44,36 @@ def log_density(
     With the default `dtype`, within 1e-4 of the direct float64 sum
     (`GaussianMixture.log_density`) wherever a component contributes.
     """
+    held = _held(mixture, points, engine, device, dtype)
+    return np.empty(0) if held is None else held.log_density(mixture)
+
+
+def assign(
+    mixture: GaussianMixture,
+    points: ArrayLike,
+    *,
+    engine: str = ENGINE.default,
+    device: str = DEVICE.default,
+    dtype: torch.dtype = torch.float32,
+) -> Assignment:
+    """The most probable component of `mixture` for each of `points` (N, D)."""
+    held = _held(mixture, points, engine, device, dtype)
+    if held is None:
+        return Assignment(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0))
+    return held.assign(mixture)
+
+
+def _held(
+    mixture: GaussianMixture, points: ArrayLike, engine: str, device: str, dtype: torch.dtype
+) -> Engine | None:
+    """An engine that holds the points; None where there is none."""
     x = np.asarray(points, dtype=np.float64)
     if len(x) == 0:
-        return np.empty(0)
+        return None
     choice = choose_engine(engine, device, n_dimensions=x.shape[1])
-    held = choice.engine(
+    return choice.engine(
         x,
         device=choice.device,
         dtype=dtype,
         block_size=block_size(len(x), mixture.n_components),
     )
-    return held.log_density(mixture)

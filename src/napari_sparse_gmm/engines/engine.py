@@ -18,7 +18,7 @@ precision. The few blocks that are far wider than one of their components, or fa
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, may_expand,
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 # Smaller shares of a density, relative to its largest, are taken for exp(-70) = 4e-31: nothing
 # beside 1, but far from the denormal numbers with which a processor computes far more slowly.
@@ -86,6 +88,25 @@ class PairSums:
     background_count: float
     log_likelihoods: Tensor  # (n,)
     removal: Tensor | None  # (P,)
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Which component each point belongs to.
+
+    Parameters
+    ----------
+    component : (N,) array of int
+        The most probable component; -1 is the background.
+    probability : (N,) array
+        That the point belongs there, its responsibility.
+    log_density : (N,) array
+        Natural log of the density of the mixture, per data unit^D.
+    """
+
+    component: NDArray[np.intp]
+    probability: FloatArray
+    log_density: FloatArray
 
 
 class Engine(ABC):
@@ -170,7 +191,31 @@ class Engine(ABC):
             padded = np.empty((len(self.blocks), self.blocks.size))
             for pairs in self._by_arithmetic(pattern, mixture):
                 padded[pairs.pattern.rows] = self._log_density(pairs).double().cpu().numpy()
-        out = np.empty(self.n_points)
+        return self._in_given_order(padded)
+
+    def assign(self, mixture: GaussianMixture) -> Assignment:
+        """The most probable component of each point."""
+        shape = (len(self.blocks), self.blocks.size)
+        component = np.empty(shape, dtype=np.intp)
+        probability, log_density = np.empty(shape), np.empty(shape)
+        with torch.no_grad(), limited_threads():
+            pattern = find_pattern(self.blocks, mixture, self.tolerance)
+            for pairs in self._by_arithmetic(pattern, mixture):
+                rows = pairs.pattern.rows
+                # One place behind the last pair stands for the background.
+                components = np.append(pairs.pattern.components, -1)
+                best, share, log_p = (values.cpu().numpy() for values in self._best(pairs))
+                component[rows] = components[best]
+                probability[rows], log_density[rows] = share, log_p
+        return Assignment(
+            self._in_given_order(component),
+            self._in_given_order(probability),
+            self._in_given_order(log_density),
+        )
+
+    def _in_given_order(self, padded: NDArray[_Number]) -> NDArray[_Number]:
+        """Values of the points of all blocks (n_blocks, B) in the order of the points, (N,)."""
+        out = np.empty(self.n_points, dtype=padded.dtype)
         sizes = np.diff(self.blocks.starts)
         out[self.blocks.order] = padded[np.arange(self.blocks.size) < sizes[:, None]]
         return out
@@ -182,6 +227,12 @@ class Engine(ABC):
     @abstractmethod
     def _log_density(self, pairs: Pairs) -> Tensor:
         """Log density at the points of each block, (n, B)."""
+
+    @abstractmethod
+    def _best(self, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the points of each block, (n, B) each: the pair of the most probable component, P
+        for the background; how probable it is; and the log density.
+        """
 
     def _by_arithmetic(self, pattern: Pattern, mixture: GaussianMixture) -> list[Pairs]:
         """The pairs of the pattern, apart by the precision and the form that their blocks need."""

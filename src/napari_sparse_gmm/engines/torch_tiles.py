@@ -78,6 +78,28 @@ class TorchTiles(Engine):
             out[tile.rows] = self._shares(pairs, tile)[1]
         return out
 
+    def _best(self, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+        shape, dtype = (len(pairs.pattern.rows), self.blocks.size), pairs.table.dtype
+        best = torch.full(shape, len(pairs.pattern), dtype=torch.int64, device=self.device)
+        probability, log_density = (
+            torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(2)
+        )
+        for tile in self._tiles(pairs):
+            shares, log_p, scale = self._shares(pairs, tile)
+            log_density[tile.rows] = log_p
+            if pairs.background is not None:
+                share = (pairs.background[tile.rows] - log_p).exp_()
+                probability[tile.rows] = share.nan_to_num_(0.0)  # where there is nothing at all
+            if shares.shape[1] == 0:
+                continue
+            share, place = shares.max(1)
+            share *= scale
+            before = probability[tile.rows]
+            probability[tile.rows] = torch.maximum(share, before)
+            most = tile.pairs.gather(1, place)
+            best[tile.rows] = torch.where(share > before, most, best[tile.rows])
+        return best, probability, log_density
+
     def _tiles(self, pairs: Pairs) -> Iterator[_Tile]:
         pattern, dtype = pairs.pattern, pairs.table.dtype
         device = torch.device(self.device).type

@@ -88,6 +88,7 @@ class DensityForm(Container):
         self.longest_side = field(parameters.LONGEST_SIDE)
         self.pixel_size = field(parameters.PIXEL_SIZE)
         self.coverage = field(parameters.COVERAGE)
+        self.annotate = field(parameters.ANNOTATE)
 
         self.run_button = PushButton(name="run_button", text="Run")
         self.cancel_button = PushButton(name="cancel_button", text="Cancel", enabled=False)
@@ -108,6 +109,7 @@ class DensityForm(Container):
         fields.extend([self.points, self.axes, self.n_components, self.prior, self.sparsity])
         fields.extend([self.background, self.advanced_button, *self._advanced])
         fields.extend([self.quantity, self.longest_side, self.pixel_size, self.coverage])
+        fields.append(self.annotate)
         buttons = Container(
             widgets=[self.run_button, self.cancel_button], layout="horizontal", labels=False
         )

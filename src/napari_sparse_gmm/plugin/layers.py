@@ -1,4 +1,4 @@
-"""The two layers that show a mixture: heatmap under the points, ellipses above.
+"""What shows a mixture: heatmap under the points, ellipses above, and the points' own colours.
 
 A layer made here carries a mark in its metadata that names the Points layer it was made from.
 The next fit of those points finds it by that mark, whatever it is called by then, and updates
@@ -6,11 +6,12 @@ it in place: what is shown changes, how it is shown stays the user's.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
+from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -23,8 +24,15 @@ from napari_sparse_gmm.shapes.ellipses import (
     principal_axes,
 )
 
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Assignment
+
 # With more shapes napari becomes sluggish: 2000 take half a second to draw.
 MAX_ELLIPSES = 2000
+
+# As many as can be told apart; there may be more components, whose neighbours differ still.
+_N_COLOURS = 50
+_GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
 METADATA_KEY = "napari-sparse-gmm"
 
@@ -136,6 +144,35 @@ def show_ellipses(viewer: ViewerModel, points: Points, frame: Frame, shown: Elli
     layer.edge_width = list(shown.edge_width)
     layer.features = shown.features
     return layer
+
+
+def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assignment") -> None:
+    """Give the points that are `shown` (N,) their component, as features and as a colour.
+
+    Other features stay. A hidden point has no component, and keeps its colour.
+    """
+
+    def of_all(values: NDArray[Any], nothing: float) -> NDArray[Any]:
+        out = np.full(len(shown), nothing, dtype=values.dtype)
+        out[shown] = values
+        return out
+
+    component = assignment.component
+    features = points.features.copy()
+    features["component"] = of_all(component, -1)
+    features["probability"] = of_all(assignment.probability, np.nan)
+    features["log_density"] = of_all(assignment.log_density, np.nan)
+    features["is_background"] = of_all(component < 0, False)
+    points.features = features
+    colours = np.array(points.face_color)  # (N, 4)
+    colours[shown] = component_colours(component)
+    points.face_color = colours
+
+
+def component_colours(component: NDArray[np.intp]) -> NDArray[np.float32]:
+    """An RGBA colour for each component as napari's Labels layers have them, grey for -1."""
+    colours = label_colormap(_N_COLOURS).map(component % (_N_COLOURS - 1) + 1)
+    return np.where(component[:, None] < 0, _GREY, colours).astype(np.float32)
 
 
 def _mark(points: Points, role: str) -> dict[str, Any]:

@@ -58,6 +58,10 @@ def too_few_axes(name: str) -> str:
     return f"Layer {name!r} has a single axis: choose one with two or more."
 
 
+def points_changed(name: str) -> str:
+    return f"The points of layer {name!r} changed meanwhile: run again to colour them."
+
+
 def layer_removed(name: str) -> str:
     return f"Layer {name!r} was removed, so its fit was cancelled."
 

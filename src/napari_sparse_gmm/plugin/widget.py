@@ -8,19 +8,22 @@ thread.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
+import numpy as np
 from napari.layers import Points
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager
+from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.form import DensityForm
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
-from napari_sparse_gmm.plugin.layers import ellipses, show_ellipses, show_heatmap
+from napari_sparse_gmm.plugin.layers import ellipses, show_assignment, show_ellipses, show_heatmap
 from napari_sparse_gmm.plugin.worker import (
     FitRequest,
     FitResult,
@@ -29,9 +32,13 @@ from napari_sparse_gmm.plugin.worker import (
     Progress,
     Refusal,
     Work,
+    assign_points,
     draw,
     fit,
 )
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Assignment
 
 # From the last change of a field that needs no refit until the layers are drawn anew.
 _REDRAW_DELAY = 250  # milliseconds
@@ -42,12 +49,14 @@ class _Fit:
     """The last fit of a Points layer, and what of it the layers show."""
 
     layer: Points
+    axes: Axes
     frame: Frame
     mixture: GaussianMixture
     n_points: int
     summary: str
     asked: HeatmapChoice  # drawn, or refused: not asked for again
     coverage: float
+    annotated: bool = False  # the points, or that was refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +90,8 @@ class SparseGMMWidget(DensityForm):
         self._redraw_timer.setSingleShot(True)
         self._redraw_timer.setInterval(_REDRAW_DELAY)
         self._redraw_timer.timeout.connect(_weakly(self._redraw))
-        for widget in (self.quantity, self.longest_side, self.pixel_size, self.coverage):
+        shown = (self.quantity, self.longest_side, self.pixel_size, self.coverage, self.annotate)
+        for widget in shown:
             widget.changed.connect(self._redraw_soon)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
@@ -111,7 +121,7 @@ class SparseGMMWidget(DensityForm):
         request = FitRequest(points, self.estimator_parameters(), self.heatmap_choice())
         n_hidden = len(layer.data) - len(points)
         self._say("")
-        self._start(layer, fit(request), partial(self._show_fit, layer, frame, n_hidden))
+        self._start(layer, fit(request), partial(self._show_fit, layer, axes, frame, n_hidden))
 
     def cancel(self) -> None:
         """Stop the work in progress; the layers stay as they are."""
@@ -179,9 +189,12 @@ class SparseGMMWidget(DensityForm):
 
     # The layers
 
-    def _show_fit(self, layer: Points, frame: Frame, n_hidden: int, result: FitResult) -> None:
+    def _show_fit(
+        self, layer: Points, axes: Axes, frame: Frame, n_hidden: int, result: FitResult
+    ) -> None:
         done = _Fit(
             layer=layer,
+            axes=axes,
             frame=frame,
             mixture=result.mixture,
             n_points=result.n_points,
@@ -218,6 +231,35 @@ class SparseGMMWidget(DensityForm):
             box = wanted.frame.modelled_box
             work = draw(wanted.mixture, box, wanted.n_points, wanted.asked)
             self._start(wanted.layer, work, partial(self._show_heatmap, wanted))
+        elif self.annotate.value and not done.annotated:
+            self._fits[done.layer.unique_id] = replace(wanted, annotated=True)
+            self._annotate(wanted)
+
+    def _annotate(self, done: _Fit) -> None:
+        layer, choice = done.layer, done.asked
+        shown = np.array(layer.shown, dtype=bool)
+        try:
+            points, _ = modelled_points(layer, done.axes)
+        except ValueError as error:
+            self._say(str(error))
+            return
+        work = assign_points(
+            done.mixture,
+            points,
+            engine=choice.engine,
+            device=choice.device,
+            n_threads=choice.n_threads,
+        )
+        self._start(layer, work, partial(self._show_assignment, done, shown))
+
+    def _show_assignment(
+        self, done: _Fit, shown: NDArray[np.bool_], assignment: "Assignment"
+    ) -> None:
+        if len(done.layer.data) != len(shown):
+            self._say(messages.points_changed(done.layer.name))
+            return
+        show_assignment(done.layer, shown, assignment)
+        self._say(_told(done))
 
     # The fields
 

@@ -1,4 +1,4 @@
-"""The work behind the dock widget: a fit and its heatmap, as generators for a napari worker.
+"""The work behind the dock widget, as generators for a napari worker: a fit and what shows it.
 
 Nothing here knows Qt. Each generator yields `Progress` at most every 100 ms and returns a
 frozen outcome; cancelling is closing it. torch and scikit-learn are imported when the
@@ -20,6 +20,7 @@ from napari_sparse_gmm.parameters import DEVICE, ENGINE, MAX_ITER, N_THREADS
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Assignment
     from napari_sparse_gmm.fitting import FitStep
 
 _INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
@@ -135,6 +136,18 @@ def draw(
     return _guarded("heatmap", _draw(mixture, box, n_points, choice))
 
 
+def assign_points(
+    mixture: GaussianMixture,
+    points: FloatArray,
+    *,
+    engine: str,
+    device: str,
+    n_threads: int | None,
+) -> "Work[Assignment | Refusal]":
+    """Find the component of each point (N, D), in model coordinates. Raises like `fit`."""
+    return _guarded("assignment of points", _assign(mixture, points, engine, device, n_threads))
+
+
 def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
     try:
         return (yield from work)
@@ -202,6 +215,19 @@ def _draw(
                 device=choice.device,
             )
     return Heatmap(values, grid, choice)
+
+
+def _assign(
+    mixture: GaussianMixture, points: FloatArray, engine: str, device: str, n_threads: int | None
+) -> "Work[Assignment]":
+    yield from _prepare(engine, device, mixture.n_dimensions, 1)
+
+    from napari_sparse_gmm.engines import assign
+    from napari_sparse_gmm.engines.threads import limited_threads
+
+    yield Progress(0, 1, "Assigning the points")
+    with _no_fallback_warning(), limited_threads(n_threads):
+        return assign(mixture, points, engine=engine, device=device)
 
 
 def _prepare(engine: str, device: str, n_dimensions: int, total: int) -> Work[None]:
