@@ -7,8 +7,15 @@ from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.fitting import FitSettings, FlatPrior, Prior, fit_steps, mm
-from napari_sparse_gmm.fitting.initial import box_side
+from napari_sparse_gmm.fitting import (
+    FitSettings,
+    FlatPrior,
+    MessageLengthPrior,
+    Prior,
+    fit_steps,
+    mm,
+)
+from napari_sparse_gmm.fitting.initial import box_side, start_mixture
 from napari_sparse_gmm.fitting.problem import Problem, raise_eigenvalues
 from napari_sparse_gmm.samples import smlm_clusters
 
@@ -125,29 +132,66 @@ def test_weights_of_two_are_points_twice():
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5, 3.0])
-def test_over_relaxation_is_a_power_where_covariances_commute(factor):
-    rng = np.random.default_rng(0)
-    box = [[-9, -9], [9, 9]]
-
-    def mixture(weights, background):
-        variances = rng.uniform(0.5, 2.0, (3, 2))
-        return GaussianMixture(
-            weights, rng.normal(size=(3, 2)), variances[:, :, None] * np.eye(2), background, box
-        )
-
-    old, new = mixture([0.2, 0.3, 0.4], 0.1), mixture([0.3, 0.3, 0.2], 0.2)
-    problem = Problem(TorchTiles(rng.normal(size=(10, 2))), FlatPrior(), 1e-3, 3)
-    relaxed = mm.relaxed(problem, old, new, factor)
+def test_over_relaxed_weights_and_means(factor):
+    old, new = two_mixtures()
+    relaxed = mm.relaxed(nothing_to_fit(), old, new, factor)
     np.testing.assert_allclose(relaxed.means, old.means + factor * (new.means - old.means))
-    a, b = (np.diagonal(m.covariances, axis1=1, axis2=2) for m in (old, new))
-    np.testing.assert_allclose(
-        relaxed.covariances, (a * (b / a) ** factor)[:, :, None] * np.eye(2), atol=1e-12
-    )
     a, b = (np.append(m.weights, m.background_weight) for m in (old, new))
     power = a * (b / a) ** factor
     np.testing.assert_allclose(
         np.append(relaxed.weights, relaxed.background_weight), power / power.sum()
     )
+
+
+def test_an_over_relaxed_covariance_is_a_geodesic_away():
+    """Twice as far as B from A is B A^-1 B."""
+    old, new = two_mixtures()
+    relaxed = mm.relaxed(nothing_to_fit(), old, new, 2.0)
+    for a, b, c in zip(old.covariances, new.covariances, relaxed.covariances, strict=True):
+        np.testing.assert_allclose(c, b @ np.linalg.inv(a) @ b, rtol=1e-10)
+
+
+@pytest.mark.parametrize("ratio", [1e2, 1e6, 1e12])
+def test_over_relaxation_has_a_limit(ratio):
+    old, _ = two_mixtures()
+    turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
+    thin = np.tile(turn @ np.diag([ratio**0.5, ratio**-0.5]) @ turn.T, (3, 1, 1))
+    new = GaussianMixture(old.weights, old.means, thin, 0.1, old.background_box)
+    relaxed = mm.relaxed(nothing_to_fit(), old, new, 8.0)
+    values = np.linalg.eigvalsh(relaxed.covariances)
+    assert (values[:, 1] <= 10.1 * ratio**0.5 * 2).all()
+    assert (values[:, 0] >= 0.999e-3**2).all()
+
+
+def test_over_relaxed_weights_obey_the_prior():
+    old, new = two_mixtures()
+    prior = MessageLengthPrior(2, 3)
+    problem = Problem(TorchTiles(np.random.default_rng(0).normal(size=(100, 2))), prior, 1e-3, 3)
+    least = prior.least_weight(100)
+    assert mm.relaxed(nothing_to_fit(), old, new, 8.0).weights.min() < 0.5 * least
+    relaxed = mm.relaxed(problem, old, new, 8.0)
+    assert relaxed.weights.min() == pytest.approx(least)
+
+
+def two_mixtures():
+    """The first and the second of two steps, each of three components and a background."""
+    rng = np.random.default_rng(0)
+
+    def mixture(weights, background):
+        roots = rng.normal(size=(3, 2, 2))
+        return GaussianMixture(
+            weights,
+            rng.normal(size=(3, 2)),
+            np.eye(2) + 0.1 * roots @ roots.swapaxes(1, 2),
+            background,
+            [[-9, -9], [9, 9]],
+        )
+
+    return mixture([0.2, 0.3, 0.4], 0.1), mixture([0.3, 0.35, 0.25], 0.1)
+
+
+def nothing_to_fit():
+    return Problem(TorchTiles(np.zeros((10, 2)) + np.arange(10)[:, None]), FlatPrior(), 1e-3, 3)
 
 
 def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
@@ -165,7 +209,24 @@ def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
     plain, faster = descent(1.0), descent(mm._FURTHEST)
     assert len(faster) < 0.6 * len(plain)
     assert faster[-1] < plain[-1] + 1e-6
-    assert (np.diff(faster) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_descent_ends_only_where_a_step_of_em_gains_little(seed):
+    mixture = random_mixture(4, 2, field=5.0, seed=seed)
+    points = mixture.sample(200, seed)[0]
+    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 6)
+    start = start_mixture(
+        points,
+        "random",
+        6,
+        sample_weight=None,
+        floor=1e-3,
+        box=None,
+        rng=np.random.default_rng(seed),
+    )
+    *_, last = mm.descend(problem, problem.evaluate(start), 1e-5)
+    assert last.cost - problem.evaluate(mm.m_step(problem, last)).cost < 1e-5
 
 
 def test_raised_eigenvalues():

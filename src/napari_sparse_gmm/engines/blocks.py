@@ -109,10 +109,7 @@ class Blocks:
 
 
 def kd_order(points: FloatArray) -> NDArray[np.intp]:
-    """Points (N, D) in the order of a balanced kd-tree, (N,).
-
-    Further down than the blocks, so that their parts are neighbours as well.
-    """
+    """Points (N, D) in the order of a balanced kd-tree with FEWEST points in a leaf, (N,)."""
     tree = cKDTree(points, leafsize=FEWEST, compact_nodes=False)
     return np.asarray(tree.indices, dtype=np.intp)
 

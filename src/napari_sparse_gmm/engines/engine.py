@@ -27,6 +27,7 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines.blocks import Blocks
 from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, may_expand, needs_double
+from napari_sparse_gmm.engines.precision import exact_products
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -172,7 +173,7 @@ class Engine(ABC):
         rows: NDArray[np.intp] | None = None,
     ) -> Statistics:
         """The statistics of `mixture`; with `removal` if asked; on some blocks, `rows`, or all."""
-        with torch.no_grad(), limited_threads():
+        with torch.no_grad(), limited_threads(), exact_products():
             pattern = find_pattern(self.blocks, mixture, self.tolerance, rows)
             parts = [
                 (pairs.pattern, self._pair_sums(pairs, removal))
@@ -185,7 +186,7 @@ class Engine(ABC):
 
         `pattern` is that of all blocks and this mixture, where it is known.
         """
-        with torch.no_grad(), limited_threads():
+        with torch.no_grad(), limited_threads(), exact_products():
             if pattern is None:
                 pattern = find_pattern(self.blocks, mixture, self.tolerance)
             padded = np.empty((len(self.blocks), self.blocks.size))
@@ -198,7 +199,7 @@ class Engine(ABC):
         shape = (len(self.blocks), self.blocks.size)
         component = np.empty(shape, dtype=np.intp)
         probability, log_density = np.empty(shape), np.empty(shape)
-        with torch.no_grad(), limited_threads():
+        with torch.no_grad(), limited_threads(), exact_products():
             pattern = find_pattern(self.blocks, mixture, self.tolerance)
             for pairs in self._by_arithmetic(pattern, mixture):
                 rows = pairs.pattern.rows
@@ -247,7 +248,7 @@ class Engine(ABC):
             some = pattern.among(of_type)
             expanded = np.zeros(len(some.rows), dtype=bool)
             if self.expands or dtype == torch.float64:
-                expanded = may_expand(some, boxes, mixture, dtype)
+                expanded = may_expand(some, boxes, mixture, dtype, self._unit)
             parts += [
                 self._pairs(some.among(chosen), mixture, dtype, expanded=form)
                 for form, chosen in ((True, expanded), (False, ~expanded))
@@ -268,7 +269,7 @@ class Engine(ABC):
             columns += [2.0 * slope for slope in slopes]
             for row in range(d):
                 for column in range(row + 1):
-                    columns.append(((row == column) - 2.0) * forms[:, row, column][j])
+                    columns.append((-1.0 if row == column else -2.0) * forms[:, row, column][j])
         else:
             factors = mixture.precision_factors.swapaxes(1, 2) * (0.5**0.5 * self._unit)
             for row in range(d):

@@ -16,9 +16,8 @@ precision is left to PyTorch tiles.
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,10 +49,10 @@ class KeOps(TorchTiles):
     # The exponentials take nearly all of its time.
     expands = False
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__(*args, **keywords)
-        x = self._local_coordinates(None, self.dtype)
-        self._points_first = x.transpose(1, 2).contiguous()  # (n_blocks, B, D)
+    @cached_property
+    def _points_first(self) -> Tensor:
+        """Coordinates of all points, (n_blocks, B, D)."""
+        return self._local_coordinates(None, self.dtype).transpose(1, 2).contiguous()
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
         if pairs.table.dtype != torch.float32:
@@ -62,7 +61,8 @@ class KeOps(TorchTiles):
         log_p = self._log_density(pairs)
         background = 0.0
         if pairs.background is not None:
-            background = float(((pairs.background - log_p).exp() * weight).sum(dtype=torch.float64))
+            share = (pairs.background - log_p).exp_().masked_fill_(log_p == -torch.inf, 0.0)
+            background = float((share * weight).sum(dtype=torch.float64))
         removals = None
         if removal:
             removals = self._reduce("removal", pairs, log_p, weight)[:, 0].double()
@@ -70,7 +70,7 @@ class KeOps(TorchTiles):
             # In the kernel a weight of zero becomes the least share that counts as nothing.
             self._reduce("moments", pairs, log_p - weight.log()).double(),
             background,
-            (log_p * weight).sum(1, dtype=torch.float64),
+            (log_p * weight).masked_fill_(weight == 0, 0.0).sum(1, dtype=torch.float64),
             removals,
         )
 

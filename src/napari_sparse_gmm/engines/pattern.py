@@ -22,14 +22,18 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.engines.blocks import Blocks, Boxes
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
-# Farthest corner of a block from the mean of one of its components, in its standard deviations
-# times 0.5^0.5, in single precision: a whitened coordinate is then rounded by some 1e-5.
+# Single precision moves a whitened coordinate y by 6e-8 of the distance to the farthest corner of
+# the block, and |y|^2 by 2 |y| times that. So the product of the largest |y| that matters and of
+# the farthest corner, in standard deviations times 0.5^0.5, may be so large: 1e-4 of |y|^2.
+LARGEST_PRODUCT = 800.0
+# And the farthest corner alone: moments are taken about the centre of the block, so that those of
+# the points there are off by some 6e-8 of its square, or 1e-3.
 WIDEST = 128.0
-# Largest difference of the log density from the peak of a component: rounded by 4e-5.
-FARTHEST = 600.0
 # Largest sum of the terms of an expanded quadratic form, each taken as positive: rounding moves
-# the form by some units in the last place of that sum, 6e-8 of it, or 1e-16.
-LARGEST_TERMS = {torch.float32: 256.0, torch.float64: 1e6}
+# the form by about 6e-8 of that sum, or 1e-16.
+LARGEST_TERMS = {torch.float32: 256.0, torch.float64: 1e4}
+# Larger coefficients are not for single precision.
+_LARGEST_NUMBER = 1e30
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -189,11 +193,11 @@ def _floors(pattern: Pattern, boxes: Boxes, shapes: _Shapes, far: FloatArray) ->
 
 
 def needs_double(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> NDArray[np.bool_]:
-    """The blocks where single precision loses digits, (n,).
+    """The blocks where single precision loses digits of the log density or of moments, (n,).
 
-    Those that are wide, measured by one of their components, or far from it; and those where the
-    density may be so small, compared to the components' peaks, that its logarithm is a large
-    number.
+    Those with a corner further than WIDEST from the mean of one of their components, in its
+    standard deviations times 0.5^0.5; nearer, too, where the density may be so far below the
+    components' peaks that large |y|^2 matter.
     """
     shapes, boxes = _Shapes(mixture), boxes[pattern.rows]
     offset = shapes.offset[pattern.components]
@@ -202,14 +206,16 @@ def needs_double(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> ND
         squares += np.square(y + reach)
     floor = _floors(pattern, boxes, shapes, offset - squares)
     peak = pattern.over_blocks(np.maximum, offset, -np.inf)
-    wide = pattern.over_blocks(np.maximum, squares, 0.0) > WIDEST**2
-    return wide | (peak > floor + FARTHEST)
+    farthest = pattern.over_blocks(np.maximum, squares, 0.0)
+    with np.errstate(invalid="ignore"):  # no component, or no density
+        deep = (peak - floor) * farthest > LARGEST_PRODUCT**2
+    return deep | (farthest > WIDEST**2)
 
 
 def may_expand(
-    pattern: Pattern, boxes: Boxes, mixture: GaussianMixture, dtype: torch.dtype
+    pattern: Pattern, boxes: Boxes, mixture: GaussianMixture, dtype: torch.dtype, unit: float
 ) -> NDArray[np.bool_]:
-    """The blocks where quadratic forms may be multiplied out, (n,).
+    """The blocks where quadratic forms may be multiplied out, (n,), in lengths of `unit`.
 
     About the centre of the block, (x - m)^T A (x - m) = m^T A m - 2 (A m)^T x + x^T A x. The
     terms cancel each other where a block is wide, or far from a component: with the half sides
@@ -222,7 +228,7 @@ def may_expand(
         + np.repeat(half[k], pattern.counts)
         for k in range(mixture.n_dimensions)
     ]
-    terms = np.zeros(len(j))
+    terms = np.where(forms.max((1, 2), initial=0.0) * unit**2 < _LARGEST_NUMBER, 0.0, np.inf)[j]
     for row, column in np.ndindex(forms.shape[1:]):
         terms += forms[:, row, column][j] * reach[row] * reach[column]
     return pattern.over_blocks(np.maximum, terms, 0.0) <= LARGEST_TERMS[dtype]

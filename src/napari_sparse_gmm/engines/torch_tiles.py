@@ -55,20 +55,28 @@ class TorchTiles(Engine):
         moments = torch.zeros(p + 1, 1 + d + d * (d + 1) // 2, dtype=double, device=self.device)
         removals = torch.zeros(p + 1, dtype=double, device=self.device)
         log_likelihoods = torch.zeros(n, dtype=double, device=self.device)
-        background = 0.0
+        background = torch.zeros((), dtype=double, device=self.device)
         for tile in self._tiles(pairs):
             shares, log_p, scale = self._shares(pairs, tile)
             places = tile.pairs if tile.spare is None else tile.pairs.masked_fill(tile.spare, p)
             if removal:
                 removals[places] = _removals(shares, scale, tile.weight).double()
+            # Without any component there may be no density at all, outside the background's box.
+            nowhere = shares.shape[1] == 0
             if pairs.background is not None:
                 share = (pairs.background[tile.rows] - log_p).exp_()
-                # Outside the box of a background that is alone there is nothing at all.
-                background += float((share.nan_to_num_(0.0) * tile.weight).sum(dtype=double))
-            log_likelihoods[tile.rows] = (log_p * tile.weight).sum(1, dtype=double)
+                if nowhere:
+                    share.nan_to_num_(0.0)
+                background += (share * tile.weight).sum(dtype=double)
+            likelihoods = log_p * tile.weight
+            if nowhere:  # of a point that weighs nothing it is no matter
+                likelihoods.masked_fill_(tile.weight == 0, 0.0)
+            log_likelihoods[tile.rows] = likelihoods.sum(1, dtype=double)
             shares *= scale.mul_(tile.weight)[:, None]
             moments[places] = torch.bmm(shares, tile.statistics.transpose(1, 2)).double()
-        return PairSums(moments[:p], background, log_likelihoods, removals[:p] if removal else None)
+        return PairSums(
+            moments[:p], float(background), log_likelihoods, removals[:p] if removal else None
+        )
 
     def _log_density(self, pairs: Pairs) -> Tensor:
         out = torch.empty(
@@ -89,7 +97,7 @@ class TorchTiles(Engine):
             log_density[tile.rows] = log_p
             if pairs.background is not None:
                 share = (pairs.background[tile.rows] - log_p).exp_()
-                probability[tile.rows] = share.nan_to_num_(0.0)  # where there is nothing at all
+                probability[tile.rows] = share.masked_fill_(log_p == -torch.inf, 0.0)
             if shares.shape[1] == 0:
                 continue
             share, place = shares.max(1)

@@ -9,6 +9,7 @@ more evidence is near. Nothing is assumed of the share of the background or the 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
@@ -40,33 +41,46 @@ class FaintBirths:
     """`births` where the evidence alone would not be enough: many are chance, the cost decides.
 
     Boxes that cut through a small cluster miss it. So the tree is turned to another direction
-    whenever there are more components than the last time: as long as births succeed, there are
-    others to find.
+    whenever there are more components than the last time: births may have succeeded then, and
+    others be still to find.
     """
 
     def __init__(self) -> None:
-        self._turn = 0
         self._n_components: int | None = None
+        self._turns = 0
+        self._turned: FloatArray | None = None  # (N, D)
+        self._order: NDArray[np.intp] | None = None  # (N,)
 
     def __call__(self, problem: Problem, state: Evaluated) -> list[Proposal]:
-        n = state.mixture.n_components
-        if self._n_components is not None and n > self._n_components:
-            self._turn += 1
+        n, before = state.mixture.n_components, self._n_components
+        if before is not None and n > before and problem.engine.n_dimensions > 1:
+            self._turns += 1
+            self._turned = _turned(problem.engine.points, self._turns)
+            self._order = kd_order(self._turned)
         self._n_components = n
-        return _births(problem, state, _FAINT, self._turn)
+        return _births(problem, state, _FAINT, self._turned, self._order)
 
 
-def _births(problem: Problem, state: Evaluated, least: float, turn: int = 0) -> list[Proposal]:
-    """Births with evidence of `least`, from the engine's tree, or another one for each turn."""
+def _turned(points: FloatArray, seed: int) -> FloatArray:
+    """Points (N, D) in axes of some other direction."""
+    d = points.shape[1]
+    return points @ np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+
+
+def _births(
+    problem: Problem,
+    state: Evaluated,
+    least: float,
+    turned: FloatArray | None = None,
+    order: NDArray[np.intp] | None = None,
+) -> list[Proposal]:
+    """Births with evidence of `least`, from the engine's tree or that of `turned` points."""
     engine, mixture = problem.engine, state.mixture
     room = problem.most - mixture.n_components
     if room <= 0:
         return []
-    order, turned = engine.blocks.order, engine.points
-    if turn > 0:
-        rng = np.random.default_rng(turn)
-        turned = turned @ np.linalg.qr(rng.standard_normal((engine.n_dimensions,) * 2))[0]
-        order = kd_order(turned)
+    if turned is None or order is None:
+        turned, order = engine.points, engine.blocks.order
     points = engine.points[order]
     weight = np.ones(len(points))
     if engine.sample_weight is not None:  # as many as there are points: evidence is theirs

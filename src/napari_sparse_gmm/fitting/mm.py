@@ -10,8 +10,9 @@ raises the cost. With the expected count n_j, shift s_j and scatter S_j of compo
     W       <- the prior's `update_weights`
 
 Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I.
-Each step goes on beyond that minimum, the further the longer the cost has been falling
-(Salakhutdinov & Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003).
+Means and covariances go on beyond that minimum, the further the longer the cost has been falling
+(Salakhutdinov & Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003); a step that
+would raise the cost is taken back, and made to the minimum.
 The steps end in a local optimum; `moves` carry them on from there.
 """
 
@@ -20,15 +21,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
+from napari_sparse_gmm.fitting.priors import Prior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # By how much each step goes further than the last one, in terms of the distance to the minimum
 # of its bound; and how far at most.
 _GROWTH = 1.2
 _FURTHEST = 8.0
-# Variances do not change by more in a step; of very thin components rounding may leave nothing.
-_LEAST_RATIO = 1e-4
+# Variances and weights change by no more than this beyond the minimum of the bound.
+_LARGEST_RATIO = 10.0
 
 # An optimum that a move will leave need not be reached to the last digit: steps end here while
 # moves still help.
@@ -51,7 +53,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     yield state
     tried, moves = Tried(), kinds_of_moves()
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
-        for lower in descend(problem, state, tolerance):
+        for lower in descend(problem, state, tolerance, coarse=tolerance > tol):
             state = lower
             yield state
         kind = idle = 0
@@ -60,7 +62,8 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
             gain = 0.0
             if better is not None:
                 gain, state = state.cost - better.cost, better
-                for lower in descend(problem, state, max(tolerance, _PART * gain)):
+                enough = max(tolerance, _PART * gain)
+                for lower in descend(problem, state, enough, coarse=enough > tol):
                     state = lower
                     yield state
             if gain > 0 and gain >= _WORTHWHILE * tol:
@@ -69,8 +72,14 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
                 kind, idle = (kind + 1) % len(moves), idle + 1
 
 
-def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluated]:
-    """Steps until one lowers the cost by less than `tol`."""
+def descend(
+    problem: Problem, state: Evaluated, tol: float, *, coarse: bool = False
+) -> Iterator[Evaluated]:
+    """Steps until one lowers the cost by less than `tol`.
+
+    One to the minimum of its bound; or, where `coarse`, any: one that went too far, to the other
+    side of a valley, gains little though more may be to gain.
+    """
     factor = 1.0
     while True:
         before, step = state, m_step(problem, state)
@@ -81,9 +90,12 @@ def descend(problem: Problem, state: Evaluated, tol: float) -> Iterator[Evaluate
         if state.cost > before.cost:  # by rounding, or at a kink of the penalty
             yield before
             return
-        factor = min(_GROWTH * factor, _FURTHEST)
         yield state
-        if before.cost - state.cost < tol:
+        if before.cost - state.cost >= tol:
+            factor = min(_GROWTH * factor, _FURTHEST)
+        elif factor > 1.0 and not coarse:
+            factor = 1.0
+        else:
             return
 
 
@@ -98,22 +110,36 @@ def relaxed(
     """
     if factor == 1.0 or new.n_components < old.n_components:
         return new
-    weights = new.weights * (new.weights / old.weights) ** (factor - 1.0)
-    background = new.background_weight
-    if background > 0:
-        background *= (background / old.background_weight) ** (factor - 1.0)
+    weights = _relaxed_weights(problem.prior, old, new, factor, problem.engine.total_weight)
     whitening = old.precision_factors.swapaxes(1, 2)
     ratios, vectors = np.linalg.eigh(whitening @ new.covariances @ old.precision_factors)
-    ratios = np.clip(ratios, _LEAST_RATIO, 1.0 / _LEAST_RATIO)
-    roots = old.covariance_factors @ vectors * (ratios ** (0.5 * factor))[:, None, :]
-    total = weights.sum() + background
+    ratios = np.maximum(ratios, np.finfo(float).tiny)
+    ratios *= np.clip(ratios ** (factor - 1.0), 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)
+    roots = old.covariance_factors @ vectors * np.sqrt(ratios)[:, None, :]
     return GaussianMixture(
-        weights / total,
+        weights[:-1],
         old.means + factor * (new.means - old.means),
         raise_eigenvalues(roots @ roots.swapaxes(1, 2), problem.covariance_floor**2),
-        background / total,
+        weights[-1],
         new.background_box,
     )
+
+
+def _relaxed_weights(
+    prior: Prior, old: GaussianMixture, new: GaussianMixture, factor: float, total: float
+) -> FloatArray:
+    """The weights of `relaxed`, the background's last, (K + 1,)."""
+    before = np.append(old.weights, old.background_weight)
+    weights = np.append(new.weights, new.background_weight)
+    ratios = np.divide(weights, before, out=np.ones_like(weights), where=before > 0)
+    weights *= np.clip(ratios ** (factor - 1.0), 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)
+    weights /= weights.sum()
+    # The prior's constraint holds between the steps of EM, too, at the expense of the others.
+    least = np.append(np.full(new.n_components, prior.least_weight(total)), 0.0)
+    free = weights > least
+    weights = np.where(free, weights, least)
+    weights[free] *= (1.0 - weights[~free].sum()) / weights[free].sum()
+    return weights
 
 
 def m_step(problem: Problem, state: Evaluated) -> GaussianMixture:

@@ -51,11 +51,11 @@ class MessageLengthPrior(Prior):
         return d + d * (d + 1) // 2
 
     def penalties(self, weights: FloatArray, total: float) -> FloatArray:
-        points = total * np.maximum(weights, self._least(total))
+        points = total * np.maximum(weights, self.least_weight(total))
         return (0.5 * self.n_parameters * np.log(points) + 0.5 * np.log(total)) / total
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
-        above = weights > self._least(total)
+        above = weights > self.least_weight(total)
         return above * 0.5 * self.n_parameters / (total * np.maximum(weights, 1e-300))
 
     def update_weights(
@@ -71,7 +71,7 @@ class MessageLengthPrior(Prior):
         `Prior.update_weights`.
         """
         wanted = np.append(np.maximum(counts - 0.5 * self.n_parameters, 0.0), background_count)
-        floors = np.append(np.full(len(weights), self._least(total)), 0.0)
+        floors = np.append(np.full(len(weights), self.least_weight(total)), 0.0)
         updated = floors.copy()
         held = np.zeros(len(wanted), dtype=bool)
         # Hold those below their floor and share the rest out among the others, until none falls.
@@ -89,7 +89,7 @@ class MessageLengthPrior(Prior):
     def proportions(
         self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
     ) -> FloatArray:
-        return np.maximum(shares - 0.5 * self.n_parameters / total, self._least(total))
+        return np.maximum(shares - 0.5 * self.n_parameters / total, self.least_weight(total))
 
-    def _least(self, total: float) -> float:
+    def least_weight(self, total: float) -> float:
         return min(_LEAST / total, 0.5 / self.n_start)

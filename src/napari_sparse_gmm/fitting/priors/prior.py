@@ -32,6 +32,10 @@ class Prior(ABC):
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         """dPenalty / dW_j, (K,)."""
 
+    def least_weight(self, total: float) -> float:
+        """No component weighs less; 0 where the prior asks for nothing like that."""
+        return 0.0
+
     def penalty(self, weights: FloatArray, total: float) -> float:
         """Penalty(W), the sum of `penalties`, in nats per point."""
         return float(self.penalties(weights, total).sum())
