@@ -47,7 +47,7 @@ def _compare(what: str, simulated: Simulation, options: Options) -> Iterator[Row
         choice = choose_engine(name, options.device, n_dimensions=truth.n_dimensions)
         engine = choice.open(points, n_components=truth.n_components)
         calls[name] = _iteration(engine, truth)
-    times = medians(calls, 3 if options.quick else 5)
+    times = medians(calls, 3)
     times["scikit-learn"] = min(times[way] for way in ways)
     for name in ENGINES:
         for peer in ("scikit-learn", "gmmx"):

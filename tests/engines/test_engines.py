@@ -79,18 +79,30 @@ def cluster_in_a_corner(side):
     return GaussianMixture([0.7], [[0.1, -0.1]], [np.eye(2)], 0.3, box), points
 
 
+@pytest.fixture(params=["for all", "for one backend"])
+def coarse_products(request):
+    """A network beside us is content with products of 7 bits. How to read what it has set."""
+    if request.param == "for all":
+        torch.set_float32_matmul_precision("medium")
+        yield torch.get_float32_matmul_precision, "medium"
+    else:
+        backend = getattr(torch.backends.mkldnn, "matmul", None)
+        if not hasattr(backend, "fp32_precision"):
+            pytest.skip("this torch has one setting for all")
+        backend.fp32_precision = "bf16"
+        yield lambda: backend.fp32_precision, "bf16"
+        backend.fp32_precision = "ieee"
+    torch.set_float32_matmul_precision("highest")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_other_precisions_of_the_process_leave_the_density_alone(engine):
-    """A network beside us may be content with products of 7 bits."""
+def test_other_precisions_of_the_process_leave_the_density_alone(engine, coarse_products):
     mixture = random_mixture(5, 2, background_weight=0.2, field=4.0)
     points, _ = mixture.sample(2000, random_state=1)
-    torch.set_float32_matmul_precision("medium")
-    try:
-        values = engine(points).log_density(mixture)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision("highest")
+    values = engine(points).log_density(mixture)
     np.testing.assert_allclose(values, mixture.log_density(points), rtol=0, atol=1e-4)
+    setting, expected = coarse_products
+    assert setting() == expected
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e-20, 1e-6, 1e6, 1e20])
