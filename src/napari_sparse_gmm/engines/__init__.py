@@ -11,8 +11,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
-from napari_sparse_gmm.engines.engine import Assignment, Engine, EngineUnavailable, block_size
-from napari_sparse_gmm.engines.statistics import Statistics
+from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
+from napari_sparse_gmm.engines.statistics import Assignment, Statistics
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, ENGINE

@@ -1,8 +1,8 @@
 """What an engine is: the heavy sums of one set of points, for any mixture.
 
 An engine holds the points where it computes (memory of the processor or of a graphics
-card) and answers two questions, `expectation` and `log_density`. All that a solver, a move
-or a heatmap needs of the data goes through them::
+card) and answers three questions: `expectation`, `log_density` and `assign`. All that a solver,
+a move, a heatmap or a label needs of the data goes through them::
 
     >>> engine = TorchTiles(points)
     >>> statistics = engine.expectation(mixture)
@@ -17,7 +17,6 @@ precision. The few blocks that are far wider than one of their components, or fa
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -26,9 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.blocks import Blocks
+from napari_sparse_gmm.engines.pairs import Pairs, PairSums, natural_parameters, whitening_maps
 from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, may_expand, needs_double
 from napari_sparse_gmm.engines.precision import exact_products
-from napari_sparse_gmm.engines.statistics import Statistics
+from napari_sparse_gmm.engines.statistics import Assignment, Statistics
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -55,59 +55,6 @@ def block_size(n_points: int, n_components: int) -> int:
 
 class EngineUnavailable(Exception):
     """An engine that cannot run here. The message is a sentence that says why."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Blocks and the components that matter in them, as the kernels read them.
-
-    Coordinates x are relative to the centre of the block and in the engine's unit of length. The
-    log of the density of a pair's component, per data unit^D, is in one of two forms:
-
-    - expanded, theta^T phi(x): the natural parameters of a Gaussian and its sufficient statistics
-      phi(x) = (1, x, lower triangle of x x^T). One product of matrices for a whole block.
-    - whitened, offset - |f (x - mean)|^2: about as exact as the coordinates themselves.
-    """
-
-    pattern: Pattern
-    expanded: bool
-    # (P, 1 + D + D (D + 1) / 2): theta; or (P, 1 + D (1 + D)): offset and the rows of the affine
-    # map x -> f (x - mean), each as its value at 0 and its slopes.
-    table: Tensor
-    background: Tensor | None  # (n, 1) or (n, B), log density
-
-
-@dataclass(frozen=True, eq=False)
-class PairSums:
-    """What the kernels sum over the points of each block, in double precision.
-
-    Moments are sums of omega r (1, x, x x^T), x relative to the centre of the block, x x^T as
-    its lower triangle.
-    """
-
-    moments: Tensor  # (P, 1 + D + D (D + 1) / 2)
-    background_count: float
-    log_likelihoods: Tensor  # (n,)
-    removal: Tensor | None  # (P,)
-
-
-@dataclass(frozen=True, eq=False)
-class Assignment:
-    """Which component each point belongs to.
-
-    Parameters
-    ----------
-    component : (N,) array of int
-        The most probable component; -1 is the background.
-    probability : (N,) array
-        That the point belongs there, its responsibility.
-    log_density : (N,) array
-        Natural log of the density of the mixture, per data unit^D.
-    """
-
-    component: NDArray[np.intp]
-    probability: FloatArray
-    log_density: FloatArray
 
 
 class Engine(ABC):
@@ -259,27 +206,14 @@ class Engine(ABC):
     def _pairs(
         self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype, *, expanded: bool
     ) -> Pairs:
-        j, d = pattern.components, self.n_dimensions
-        mean = ((mixture.means[j] - self._centres[pattern.blocks]) / self._unit).T  # (D, P)
-        columns = [mixture.log_amplitudes[j]]
-        if expanded:
-            forms = mixture.halved_precisions * self._unit**2
-            slopes = [sum(forms[:, k, c][j] * mean[c] for c in range(d)) for k in range(d)]
-            columns[0] = columns[0] - sum(mean[k] * slopes[k] for k in range(d))
-            columns += [2.0 * slope for slope in slopes]
-            for row in range(d):
-                for column in range(row + 1):
-                    columns.append((-1.0 if row == column else -2.0) * forms[:, row, column][j])
-        else:
-            factors = mixture.precision_factors.swapaxes(1, 2) * (0.5**0.5 * self._unit)
-            for row in range(d):
-                slopes = [factors[:, row, column][j] for column in range(d)]
-                columns.append(-sum(slopes[c] * mean[c] for c in range(row + 1)))
-                columns += slopes
+        j = pattern.components
+        means = ((mixture.means[j] - self._centres[pattern.blocks]) / self._unit).T  # (D, P)
+        make = natural_parameters if expanded else whitening_maps
+        table = make(mixture, j, means, self._unit)
         return Pairs(
             pattern,
             expanded,
-            torch.from_numpy(np.stack(columns, axis=1)).to(self.device, dtype),
+            torch.from_numpy(table).to(self.device, dtype),
             self._background(pattern.rows, mixture, dtype),
         )
 

@@ -24,8 +24,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Pairs, PairSums
+from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
+from napari_sparse_gmm.engines.pairs import Pairs, PairSums
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 

@@ -1,4 +1,4 @@
-"""What a fit asks of the data: sums over points, additive over any partition of them.
+"""What an engine answers. A fit asks for sums over points, additive over any partition of them.
 
 In memory, in blocks from disk or on the machines of a cluster it is the same sum::
 
@@ -8,6 +8,7 @@ In memory, in blocks from disk or on the machines of a cluster it is the same su
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray
 
@@ -62,3 +63,22 @@ class Statistics:
             self.total_weight + other.total_weight,
             self.removal + other.removal if both else None,  # type: ignore[operator]
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Which component each point belongs to.
+
+    Parameters
+    ----------
+    component : (N,) array of int
+        The most probable component; -1 is the background.
+    probability : (N,) array
+        That the point belongs there, its responsibility.
+    log_density : (N,) array
+        Natural log of the density of the mixture, per data unit^D.
+    """
+
+    component: NDArray[np.intp]
+    probability: FloatArray
+    log_density: FloatArray

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine, Pairs, PairSums
+from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine
+from napari_sparse_gmm.engines.pairs import Pairs, PairSums
 
 # Elements (points x components) of a tile: a few buffers of 1 MB stay in the cache, and the time
 # to launch an operation stays small beside the time that it takes. And points: where each meets

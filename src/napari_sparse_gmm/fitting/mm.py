@@ -10,10 +10,9 @@ raises the cost. With the expected count n_j, shift s_j and scatter S_j of compo
     W       <- the prior's `update_weights`
 
 Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I.
-Means and covariances go on beyond that minimum, the further the longer the cost has been falling
-(Salakhutdinov & Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003); a step that
-would raise the cost is taken back, and made to the minimum.
-The steps end in a local optimum; `moves` carry them on from there.
+Steps go on beyond that minimum, the further the longer the cost has been falling (Salakhutdinov &
+Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003); one that would raise the cost
+is taken back, and made to the minimum. They end in a local optimum; `moves` carry on from there.
 """
 
 from collections.abc import Iterator
