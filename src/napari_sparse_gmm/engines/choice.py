@@ -78,8 +78,8 @@ def choose_engine(
     if engine == "torch":
         return EngineChoice(TorchTiles, place, "PyTorch, as asked for.")
     if not _tries_keops(engine, place):
-        # benchmarks/peers.py and large.py: where all overlap KeOps takes 2.7 times as long, for
-        # whole fits 1.1 to 1.5 times.
+        # benchmarks/peers.py and large.py: where all overlap KeOps takes 3 to 4.7 times as long,
+        # for whole fits 1.2 to 1.8 times.
         return EngineChoice(TorchTiles, place, "PyTorch: on a processor it is faster than KeOps.")
     keops = get_ready(n_dimensions, place)
     if engine == "auto" and any(waiting.sentence for waiting in keops.waiting()):
