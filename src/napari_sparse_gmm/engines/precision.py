@@ -53,6 +53,7 @@ def _set(precisions: list[str]) -> None:
     backends = _backends()
     if not backends:
         torch.set_float32_matmul_precision(precisions[0].replace("ieee", "highest"))
-    for backend, precision in zip(backends, precisions, strict=False):
+        return
+    for backend, precision in zip(backends, precisions, strict=True):
         if backend.fp32_precision != precision:
             backend.fp32_precision = precision
