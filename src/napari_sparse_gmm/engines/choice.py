@@ -79,7 +79,7 @@ def choose_engine(
         return EngineChoice(TorchTiles, place, "PyTorch, as asked for.")
     if not _tries_keops(engine, place):
         # benchmarks/peers.py and large.py: where all overlap KeOps takes 3 to 4.7 times as long,
-        # for whole fits 1.2 to 1.8 times.
+        # for whole fits 1.2 to 1.9 times.
         return EngineChoice(TorchTiles, place, "PyTorch: on a processor it is faster than KeOps.")
     keops = get_ready(n_dimensions, place)
     if engine == "auto" and any(waiting.sentence for waiting in keops.waiting()):
