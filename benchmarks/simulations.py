@@ -20,6 +20,7 @@ SIDE, DEPTH = 50_000.0, 10_000.0
 N_CLUSTERS = 2000
 SIZES = (15.0, 60.0)
 BACKGROUND = 0.2
+INSIDE = 3.0  # standard deviations, at least, from a mean to the border of the field
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,10 @@ def clusters(
     aspect: float = 1.0,
     seed: int = 0,
 ) -> Simulation:
-    """A field of clusters of equal weight, anywhere in it.
+    """A field of clusters of equal weight, anywhere in it as long as they stay inside.
+
+    Clusters that stick out of the field would make the points' bounding box, where a fit expects
+    the background, larger than the field that has one.
 
     Parameters
     ----------
@@ -55,14 +59,15 @@ def clusters(
     rng = np.random.default_rng(seed)
     scale = (n_clusters / N_CLUSTERS) ** (1 / n_dimensions) if side is None else side / SIDE
     sides = scale * np.array([DEPTH, SIDE, SIDE][-n_dimensions:])
-    means = sides * rng.random((n_clusters, n_dimensions))
+    places = rng.random((n_clusters, n_dimensions))
     axes = np.repeat(rng.uniform(*SIZES, (n_clusters, 1)), n_dimensions, axis=1)
     axes[:, 0] *= aspect ** rng.random(n_clusters)
     turns = np.linalg.qr(rng.standard_normal((n_clusters, n_dimensions, n_dimensions)))[0]
     roots = turns * axes[:, None, :]  # (M, D, D)
+    margins = INSIDE * np.sqrt(np.square(roots).sum(2))  # (M, D)
     truth = GaussianMixture(
         np.full(n_clusters, (1 - background) / n_clusters),
-        means,
+        margins + (sides - 2 * margins) * places,
         roots @ roots.swapaxes(1, 2),
         background,
         np.stack([np.zeros(n_dimensions), sides]) if background else None,

@@ -7,7 +7,7 @@ from oracles import random_mixture, tutorial_spiral
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
-from napari_sparse_gmm.fitting.births import FaintBirths, births
+from napari_sparse_gmm.fitting.births import Births
 from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.mm import descend
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
@@ -118,13 +118,13 @@ def test_births_find_every_cluster_and_no_noise():
     box = np.stack([points.min(0), points.max(0)])
     background = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
     problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1000)
-    means = np.concatenate([p.means for p in births(problem, problem.evaluate(background))])
+    means = np.concatenate([p.means for p in Births()(problem, problem.evaluate(background))])
     assert len(means) < 3 * truth.n_components
     nearest = np.linalg.norm(truth.means[:, None] - means, axis=2).min(1)
     assert (nearest < 3.0).mean() > 0.95
     noise = np.random.default_rng(0).uniform(box[0], box[1], (6000, 2))
     problem = Problem(TorchTiles(noise), FlatPrior(), 1e-3, 1000)
-    assert births(problem, problem.evaluate(background)) == []
+    assert Births()(problem, problem.evaluate(background)) == []
 
 
 def test_births_choose_the_scale():
@@ -140,7 +140,7 @@ def test_births_choose_the_scale():
     box = np.stack([points.min(0), points.max(0)])
     background = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
     problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1000)
-    found = births(problem, problem.evaluate(background))
+    found = Births()(problem, problem.evaluate(background))
     assert 2 <= len(found) <= 8
     sizes = [np.sqrt(np.trace(p.covariances[0]) / 2) for p in found]
     assert min(sizes) < 0.3
@@ -220,7 +220,7 @@ def test_a_turned_tree_finds_faint_clusters_that_the_first_one_cuts():
         means = np.concatenate([p.means for p in proposals])
         return np.linalg.norm(means[:, None] - centres, axis=2).min(0) < 0.5  # (60,)
 
-    faint = FaintBirths()
+    faint = Births(faint=True)
     nothing = problem.evaluate(background)
     first = found(faint(problem, nothing))
     np.testing.assert_array_equal(found(faint(problem, nothing)), first)

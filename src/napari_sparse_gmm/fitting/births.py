@@ -8,6 +8,8 @@ and have not much more evidence, so the points themselves choose the scale; and 
 more evidence is near. Nothing is assumed of the share of the background or the size of clusters.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -15,7 +17,7 @@ from scipy.spatial import cKDTree
 from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.fitting.proposals import Proposal
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # Nats by which more points in a box than the mixture expects there must be worth a component.
 _EVIDENCE = 15.0
@@ -32,63 +34,65 @@ _EVEN = 0.5
 _SILENCE = 1.5
 
 
-def births(problem: Problem, state: Evaluated) -> list[Proposal]:
-    """Where the evidence alone is worth a component; the most evidence first."""
-    return _births(problem, state, _EVIDENCE)
+class Births:
+    """Proposals of births, the most evidence first.
 
+    Boxes that cut through a small cluster miss it. So where the evidence alone would not be
+    enough, the tree is turned to another direction whenever there are more components than the
+    last time: births may have succeeded then, and others be still to find.
 
-class FaintBirths:
-    """`births` where the evidence alone would not be enough: many are chance, the cost decides.
-
-    Boxes that cut through a small cluster miss it. So the tree is turned to another direction
-    whenever there are more components than the last time: births may have succeeded then, and
-    others be still to find.
+    Parameters
+    ----------
+    faint : bool
+        Also where the evidence alone would not be enough: many are chance, the cost decides.
     """
 
-    def __init__(self) -> None:
-        self._n_components: int | None = None
-        self._turns = 0
-        self._turned: FloatArray | None = None  # (N, D)
-        self._order: NDArray[np.intp] | None = None  # (N,)
+    def __init__(self, *, faint: bool = False) -> None:
+        self.faint = faint
+        self._tree: _Tree | None = None
+        self._turns = self._n_components = 0
 
     def __call__(self, problem: Problem, state: Evaluated) -> list[Proposal]:
-        n, before = state.mixture.n_components, self._n_components
-        if before is not None and n > before and problem.engine.n_dimensions > 1:
+        engine, mixture = problem.engine, state.mixture
+        if self._tree is None:
+            self._tree = _Tree(engine.blocks.order, np.eye(engine.n_dimensions))
+        elif self.faint and mixture.n_components > self._n_components:
             self._turns += 1
-            self._turned = _turned(problem.engine.points, self._turns)
-            self._order = kd_order(self._turned)
-        self._n_components = n
-        return _births(problem, state, _FAINT, self._turned, self._order)
+            self._tree = _Tree.turned(engine.points, self._turns)
+        self._n_components = mixture.n_components
+        room = problem.most - mixture.n_components
+        if room <= 0:
+            return []
+        return _births(problem, mixture, self._tree, _FAINT if self.faint else _EVIDENCE)[:room]
 
 
-def _turned(points: FloatArray, seed: int) -> FloatArray:
-    """Points (N, D) in axes of some other direction."""
-    d = points.shape[1]
-    return points @ np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """A balanced tree of points: their order (N,) in it, and its axes, the columns of (D, D)."""
+
+    order: NDArray[np.intp]
+    axes: FloatArray
+
+    @classmethod
+    def turned(cls, points: FloatArray, seed: int) -> "_Tree":
+        """With axes of some other direction."""
+        d = points.shape[1]
+        axes = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+        return cls(kd_order(points @ axes), axes)
 
 
 def _births(
-    problem: Problem,
-    state: Evaluated,
-    least: float,
-    turned: FloatArray | None = None,
-    order: NDArray[np.intp] | None = None,
+    problem: Problem, mixture: GaussianMixture, tree: _Tree, least: float
 ) -> list[Proposal]:
-    """Births with evidence of `least`, from the engine's tree or that of `turned` points."""
-    engine, mixture = problem.engine, state.mixture
-    room = problem.most - mixture.n_components
-    if room <= 0:
-        return []
-    if turned is None or order is None:
-        turned, order = engine.points, engine.blocks.order
-    points = engine.points[order]
+    """Births with evidence of `least`."""
+    engine, order = problem.engine, tree.order
+    points = engine.points.take(order, axis=0)
     weight = np.ones(len(points))
     if engine.sample_weight is not None:  # as many as there are points: evidence is theirs
         weight = engine.sample_weight[order] * (engine.n_points / engine.total_weight)
     # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
     inverse = weight * np.exp(np.minimum(-engine.log_density(mixture)[order], 600.0))
-    boxes = _dense_boxes(turned[order], weight, inverse, problem.covariance_floor, least)
-    boxes = boxes[:room]
+    boxes = _dense_boxes(points @ tree.axes, weight, inverse, problem.covariance_floor, least)
     means, covariances = [], []
     for first, last, _ in boxes:
         inside, w = points[first:last], weight[first:last] / weight[first:last].sum()
@@ -118,7 +122,7 @@ def _dense_boxes(
     starts = halves(n, depth)[:-1]
     lower = np.minimum.reduceat(points, starts, axis=0)
     upper = np.maximum.reduceat(points, starts, axis=0)
-    sums = np.add.reduceat(np.stack([weight, inverse], axis=1), starts, axis=0)
+    sums = np.stack([np.add.reduceat(column, starts) for column in (weight, inverse)], axis=1)
     counts = np.diff(np.append(starts, n))
     best, thinner = np.zeros(len(starts)), np.full(len(starts), np.inf)
     tests = []  # from the smallest boxes up

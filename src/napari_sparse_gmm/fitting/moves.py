@@ -13,7 +13,7 @@ from itertools import compress
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.fitting.births import FaintBirths, births
+from napari_sparse_gmm.fitting.births import Births
 from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal, Propose, reductions, splits
@@ -30,7 +30,7 @@ _SAME = 0.1
 
 def kinds_of_moves() -> tuple[Propose, ...]:
     """The kinds of moves of one fit, in the order in which they are tried."""
-    return births, reductions, splits, FaintBirths()
+    return Births(), reductions, splits, Births(faint=True)
 
 
 class Tried:

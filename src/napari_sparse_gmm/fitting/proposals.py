@@ -66,22 +66,17 @@ def splits(problem: Problem, state: Evaluated) -> list[Proposal]:
     values, vectors = np.linalg.eigh(mixture.covariances)
     v = _APART * np.sqrt(values[:, -1:]) * vectors[:, :, -1]  # (K, D)
     covariances = mixture.covariances - v[:, :, None] * v[:, None, :]
-    proposals = []
-    for j in np.argsort(-mixture.weights, kind="stable"):
-        # A half would be narrower than the floor, or hold less than a point.
-        if (1 - _APART**2) * values[j, -1] < problem.covariance_floor**2:
-            continue
-        if mixture.weights[j] * problem.engine.n_points < 4:
-            continue
-        proposals.append(
-            Proposal(
-                np.array([j]),
-                np.full(2, 0.5 * mixture.weights[j]),
-                mixture.means[j] + np.stack([-v[j], v[j]]),
-                np.stack([covariances[j]] * 2),
-            )
-        )
-    return proposals
+    # A half would be narrower than the floor, or hold less than a point.
+    wide = (1 - _APART**2) * values[:, -1] >= problem.covariance_floor**2
+    heavy = mixture.weights * problem.engine.n_points >= 4
+    heaviest_first = np.argsort(-mixture.weights, kind="stable")
+    weights = np.repeat(0.5 * mixture.weights[:, None], 2, axis=1)  # (K, 2)
+    means = mixture.means[:, None] + np.stack([-v, v], axis=1)  # (K, 2, D)
+    halves = np.repeat(covariances[:, None], 2, axis=1)  # (K, 2, D, D)
+    return [
+        Proposal(np.array([j]), weights[j], means[j], halves[j])
+        for j in heaviest_first[(wide & heavy)[heaviest_first]]
+    ]
 
 
 def deletion_costs(problem: Problem, state: Evaluated) -> FloatArray:
