@@ -227,7 +227,7 @@ import sys, napari
 viewer = napari.Viewer(show=False)
 viewer.open_sample("{PLUGIN}", "smlm_clusters")
 viewer.window.add_plugin_dock_widget("{PLUGIN}", "{WIDGET}")
-heavy = {{"torch", "pykeops", "keopscore", "sklearn"}} & set(sys.modules)
+heavy = {{"torch", "pykeops", "keopscore", "sklearn", "scipy.special"}} & set(sys.modules)
 print("imported:", sorted(heavy))
 """
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}

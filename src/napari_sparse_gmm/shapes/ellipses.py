@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -27,7 +26,10 @@ def coverage_to_radius(coverage_percent: float, n_dimensions: int) -> float:
         raise ValueError(
             f"The coverage must lie between 0 and 100 percent, not {coverage_percent}."
         )
-    # scipy.stats has the quantile by name, but takes a second to import.
+    # Not at the top: most of the time in which the widget opens would go into this import.
+    # scipy.stats has the quantile by name, but takes a second.
+    from scipy.special import gammaincinv
+
     return float(np.sqrt(2.0 * gammaincinv(0.5 * n_dimensions, coverage_percent / 100.0)))
 
 
