@@ -29,6 +29,7 @@ MODULES = (
     "memory",
     "hard",
     "growth",
+    "clusters",
     "heatmap",
     "window",
     "startup",

@@ -22,10 +22,10 @@ from napari_sparse_gmm.engines import assign, log_density
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
+    ComponentPrior,
     FitResult,
     FitSettings,
     FitStep,
-    Prior,
     fit_steps,
 )
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -57,12 +57,15 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int
-        Number of components at the start, M, and the most that there may be.
+        Number of components at the start, M, and the most that there may be. The prior "bayes"
+        chooses its start itself.
     sparsity : float
         s of the prior "sqrt", whose penalty is (s / M) sum_j sqrt(W_j). 0: no penalty.
-    prior : {"sqrt", "mml", "none"} or Prior
+    prior : {"sqrt", "mml", "none", "bayes"} or Prior
         "sqrt": sparsity prior of the KeOps tutorial. "mml": minimum message length
-        (Figueiredo & Jain, 2002), without a knob. "none": maximum likelihood. An instance of
+        (Figueiredo & Jain, 2002), without a knob. "none": maximum likelihood. "bayes":
+        variational Bayes, which learns from the points how large clusters are; without a knob,
+        for clusters of few points, too (solver "mm" only). An instance of
         `napari_sparse_gmm.fitting.Prior` is a penalty of your own.
     solver : {"mm", "adam"}
         "mm": majorise-minimise with moves; the cost never rises. "adam": the tutorial's
@@ -109,8 +112,11 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Share of the background; 0 without one.
     n_components_ : int
         K, the components that are left.
+    prior_ : ComponentPrior
+        With what it has learnt: for "bayes", the numbers of points and the sizes of clusters.
     cost_ : float
-        Cost of the solution, in nats per point: -(1/n) sum_i omega_i log p(x_i) + penalty.
+        Cost of the solution, in nats per point: -(1/n) sum_i omega_i log p(x_i) + penalty; for
+        "bayes" minus the bound on the log evidence.
     cost_history_ : (n_iter_ + 1,) array
         Cost at the start and after each iteration.
     n_iter_ : int
@@ -134,7 +140,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         n_components: int = N_COMPONENTS.default,
         *,
         sparsity: float = SPARSITY.default,
-        prior: str | Prior = PRIOR.default,
+        prior: str | ComponentPrior = PRIOR.default,
         solver: str = SOLVER.default,
         background: bool = BACKGROUND.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
@@ -327,6 +333,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.covariances_ = mixture.covariances
         self.background_weight_ = mixture.background_weight
         self.n_components_ = mixture.n_components
+        self.prior_ = result.prior
         self.cost_ = result.cost
         self.cost_history_ = result.cost_history
         self.n_iter_ = result.n_iter

@@ -30,7 +30,8 @@ N_COMPONENTS = Parameter(
     30,
     "Components",
     "How many Gaussian components the fit starts from, and the most that there may be. The "
-    "prior removes those that the points do not need, so take more than you expect clusters.",
+    "prior removes those that the points do not need, so take more than you expect clusters. The "
+    "prior 'bayes' starts from what it finds; for it this is only the most.",
     minimum=1,
     maximum=10_000,
 )
@@ -47,12 +48,15 @@ PRIOR = Parameter(
     "prior",
     "sqrt",
     "Prior",
-    "What decides how many components remain.",
-    choices=("sqrt", "mml", "none"),
+    "What decides how many components remain: a penalty that Sparsity sets; minimum message "
+    "length, without a knob; Bayes, which learns from the points how large clusters are and how "
+    "many points they have, and so finds small ones, too (use it with Background); or nothing.",
+    choices=("sqrt", "mml", "none", "bayes"),
     choice_labels={
         "sqrt": "Sparse weights (set by Sparsity)",
         "mml": "Minimum message length (automatic)",
         "none": "None (best likelihood)",
+        "bayes": "Bayes (automatic, learns sizes)",
     },
 )
 SOLVER = Parameter(
@@ -86,7 +90,7 @@ INIT = Parameter(
     "Start",
     "Where the components start: spread over the points (k-means++), wherever the points are "
     "densest, at every scale, for thousands of clusters (density), or at random in the "
-    "bounding box.",
+    "bounding box. The prior 'bayes' starts in its own way.",
     choices=("kmeans++", "density", "random"),
     choice_labels={"kmeans++": "k-means++", "density": "Density", "random": "Random"},
 )

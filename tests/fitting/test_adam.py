@@ -30,7 +30,7 @@ def test_gradient_is_that_of_the_cost_by_autograd():
     points, _ = mixture.sample(500, random_state=1)
     weight = np.random.default_rng(2).uniform(0.5, 2.0, 500)
     engine = TorchTiles(points, weight, dtype=torch.float64)
-    problem = Problem(engine, make_prior("sqrt", sparsity=20.0, n_start=4, n_dimensions=2), 1e-6, 4)
+    problem = Problem(engine, make_prior("sqrt", sparsity=20.0, n_start=4, box=engine.box), 1e-6, 4)
     start = GaussianMixture(
         mixture.weights,
         mixture.means + 0.3,
@@ -83,7 +83,7 @@ def test_descends_with_every_prior_background_and_weights(prior):
     assert model.cost_ <= last.cost
     assert model.cost_ < model.cost_history_[0] - 0.05
     # The reported cost is that of the mixture: by the direct sum and the prior's own formula.
-    made = make_prior(prior, sparsity=20.0, n_start=6, n_dimensions=2)
+    made = make_prior(prior, sparsity=20.0, n_start=6, box=np.array([[0.0, 0.0], [1.0, 1.0]]))
     expected = -np.average(model.mixture_.log_density(points), weights=weight)
     expected += made.penalty(model.weights_, weight.sum())
     assert model.cost_ == pytest.approx(expected, abs=1e-5)

@@ -85,9 +85,11 @@ def test_mml_weights_are_figueiredo_and_jains():
 
 def test_a_prior_of_your_own_passes_through():
     prior = FlatPrior()
-    assert make_prior(prior, sparsity=1.0, n_start=2, n_dimensions=2) is prior
+    assert (
+        make_prior(prior, sparsity=1.0, n_start=2, box=np.array([[0.0, 0.0], [1.0, 1.0]])) is prior
+    )
 
 
 def test_an_unknown_prior_is_refused():
     with pytest.raises(ValueError, match="prior must be one of"):
-        make_prior("ridge", sparsity=1.0, n_start=2, n_dimensions=2)
+        make_prior("ridge", sparsity=1.0, n_start=2, box=np.array([[0.0, 0.0], [1.0, 1.0]]))

@@ -15,10 +15,13 @@ def frame(ndim: int = 2, unit: str = "nm") -> Frame:
     return modelled_points(points, tuple(range(ndim)))[1]
 
 
-def result(mixture: GaussianMixture, *, converged: bool = True) -> FitResult:
+def result(
+    mixture: GaussianMixture, *, converged: bool = True, prior: str = "sqrt", most: int = 30
+) -> FitResult:
     grid = Grid((0.0, 0.0), (1.0, 1.0), (1, 1))
     drawn = Heatmap(np.ones((1, 1), np.float32), grid, HeatmapChoice("density", 1, None))
-    return FitResult(mixture, drawn, 12_345, 3.25, 1, converged, "Because.")
+    asked = {"prior": prior, "n_components": most}
+    return FitResult(mixture, drawn, 12_345, 3.25, 1, converged, "Because.", asked)
 
 
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])
@@ -43,6 +46,13 @@ def test_plain_summary() -> None:
             0,
             "points went to the background: lower Sparsity",
             id="nearly none left",
+        ),
+        pytest.param(result(NONE_LEFT, prior="bayes"), 0, "No cluster", id="no cluster"),
+        pytest.param(
+            result(random_mixture(4, 2), prior="bayes", most=4),
+            0,
+            "raise it above 4 for more",
+            id="as many as allowed",
         ),
         pytest.param(
             result(random_mixture(2001, 2)), 0, "Of 2,001 ellipses the 2,000", id="too many"

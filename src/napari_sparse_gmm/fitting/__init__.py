@@ -1,10 +1,19 @@
 """Fitting: priors, starts, the solvers mm and adam, moves, and the loop that yields steps."""
 
-from napari_sparse_gmm.fitting.priors import FlatPrior, MessageLengthPrior, Prior, SqrtPrior
+from napari_sparse_gmm.fitting.priors import (
+    BayesPrior,
+    ComponentPrior,
+    FlatPrior,
+    MessageLengthPrior,
+    Prior,
+    SqrtPrior,
+)
 from napari_sparse_gmm.fitting.steps import SOLVERS, FitResult, FitSettings, FitStep, fit_steps
 
 __all__ = [
     "SOLVERS",
+    "BayesPrior",
+    "ComponentPrior",
     "FitResult",
     "FitSettings",
     "FitStep",

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines import Statistics
 from napari_sparse_gmm.fitting.initial import box_side
+from napari_sparse_gmm.fitting.priors import Prior
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -43,7 +44,7 @@ def adam(problem: Problem, start: GaussianMixture, tol: float) -> Iterator[State
         parameters.objective(state.statistics, state.mixture.weights).backward()
         cost = state.cost
         lowest.append(min(cost, lowest[-1]) if lowest else cost)
-        yield State(state.mixture, cost)
+        yield State(state.mixture, cost, state.prior)
         if len(lowest) > _PATIENCE and lowest[-1 - _PATIENCE] - lowest[-1] < tol:
             return
         optimizer.step()
@@ -56,6 +57,8 @@ class _Parameters:
     def __init__(self, problem: Problem, start: GaussianMixture) -> None:
         engine = problem.engine
         self.problem, self.box = problem, start.background_box
+        assert isinstance(problem.prior, Prior)  # `fit_steps` refuses others
+        self.prior = problem.prior
         self.centre = engine.box.mean(0)
         self.unit = box_side(engine.box)
         with_background = start.background_weight > 0
@@ -93,7 +96,7 @@ class _Parameters:
             counts[:k] * log_determinants - 0.5 * squares
         ).sum()
         # Priors know their gradient, not autograd: <slopes, W> has the penalty's gradient.
-        slopes = torch.from_numpy(self.problem.prior.gradient(weights, total))
+        slopes = torch.from_numpy(self.prior.gradient(weights, total))
         return (slopes * log_shares[:k].exp()).sum() - expected / total
 
     def project(self) -> None:

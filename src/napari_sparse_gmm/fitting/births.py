@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.fitting.proposals import Proposal
@@ -87,11 +88,7 @@ def _births(
     """Births with evidence of `least`."""
     engine, order = problem.engine, tree.order
     points = engine.points.take(order, axis=0)
-    weight = np.ones(len(points))
-    if engine.sample_weight is not None:  # as many as there are points: evidence is theirs
-        weight = engine.sample_weight[order] * (engine.n_points / engine.total_weight)
-    # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
-    inverse = weight * np.exp(np.minimum(-engine.log_density(mixture)[order], 600.0))
+    weight, inverse = (values[order] for values in inverse_density(engine, mixture))
     boxes = _dense_boxes(points @ tree.axes, weight, inverse, problem.covariance_floor, least)
     means, covariances = [], []
     for first, last, _ in boxes:
@@ -107,6 +104,15 @@ def _births(
         Proposal(np.empty(0, dtype=np.intp), weights[[i]], means[i][None], raised[[i]])
         for i in range(len(boxes))
     ]
+
+
+def inverse_density(engine: Engine, mixture: GaussianMixture) -> tuple[FloatArray, FloatArray]:
+    """Weight of each point, 1 on average, and weight / p(x), (N,) each."""
+    weight = np.ones(engine.n_points)
+    if engine.sample_weight is not None:  # as many as there are points: evidence is theirs
+        weight = engine.sample_weight * (engine.n_points / engine.total_weight)
+    # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
+    return weight, weight * np.exp(np.minimum(-engine.log_density(mixture), 600.0))
 
 
 def _dense_boxes(

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
-from napari_sparse_gmm.fitting.priors import Prior
+from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -48,9 +48,9 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     trial, the best state so far is yielded again. Ends where no step lowers the cost by more
     than `tol`, and no kind of move by more than ten times that.
     """
-    state = problem.evaluate(start)
+    state = problem.start(start)
     yield state
-    tried, moves = Tried(), kinds_of_moves()
+    tried, moves = Tried(), kinds_of_moves(problem.prior)
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
         for lower in descend(problem, state, tolerance, coarse=tolerance > tol):
             state = lower
@@ -81,11 +81,12 @@ def descend(
     """
     factor = 1.0
     while True:
-        before, step = state, m_step(problem, state)
-        state = problem.evaluate(relaxed(problem, before.mixture, step, factor))
+        before, (step, prior) = state, m_step(problem, state)
+        further = relaxed(problem, prior, before.mixture, step, factor)
+        state = problem.evaluate(further, prior)
         if state.cost > before.cost and factor > 1.0:
             yield before
-            state, factor = problem.evaluate(step), 1.0
+            state, factor = problem.evaluate(step, prior), 1.0
         if state.cost > before.cost:  # by rounding, or at a kink of the penalty
             yield before
             return
@@ -99,7 +100,11 @@ def descend(
 
 
 def relaxed(
-    problem: Problem, old: GaussianMixture, new: GaussianMixture, factor: float
+    problem: Problem,
+    prior: ComponentPrior,
+    old: GaussianMixture,
+    new: GaussianMixture,
+    factor: float,
 ) -> GaussianMixture:
     """The mixture that is `factor` times as far from `old` as `new` is.
 
@@ -109,7 +114,7 @@ def relaxed(
     """
     if factor == 1.0 or new.n_components < old.n_components:
         return new
-    weights = _relaxed_weights(problem.prior, old, new, factor, problem.engine.total_weight)
+    weights = _relaxed_weights(prior, old, new, factor, problem.engine.total_weight)
     whitening = old.precision_factors.swapaxes(1, 2)
     ratios, vectors = np.linalg.eigh(whitening @ new.covariances @ old.precision_factors)
     ratios = np.maximum(ratios, np.finfo(float).tiny)
@@ -125,7 +130,7 @@ def relaxed(
 
 
 def _relaxed_weights(
-    prior: Prior, old: GaussianMixture, new: GaussianMixture, factor: float, total: float
+    prior: ComponentPrior, old: GaussianMixture, new: GaussianMixture, factor: float, total: float
 ) -> FloatArray:
     """The weights of `relaxed`, the background's last, (K + 1,)."""
     before = np.append(old.weights, old.background_weight)
@@ -141,22 +146,26 @@ def _relaxed_weights(
     return weights
 
 
-def m_step(problem: Problem, state: Evaluated) -> GaussianMixture:
-    """The minimum of the bound that touches the cost at `state`."""
+def m_step(problem: Problem, state: Evaluated) -> tuple[GaussianMixture, ComponentPrior]:
+    """The minimum of the bound that touches the cost at `state`, and its prior."""
     statistics, mixture = state.statistics, state.mixture
-    weights, background_weight = problem.prior.update_weights(
+    weights, background_weight = state.prior.update_weights(
         statistics.counts,
         statistics.background_count,
         mixture.weights,
         statistics.total_weight,
     )
     kept = (statistics.counts > problem.gone) & (weights > 0)
-    means, covariances = problem.updated_shapes(mixture, statistics, kept)
+    counts = statistics.counts[kept]
+    means, scatters = problem.updated_means(mixture, statistics, kept)
+    prior = state.prior.learnt(counts, scatters)
+    covariances = problem.updated_covariances(prior, counts, scatters)
     total = weights[kept].sum() + background_weight
-    return GaussianMixture(
+    step = GaussianMixture(
         weights[kept] / total,
         means,
         covariances,
         background_weight / total,
         mixture.background_box,
     )
+    return step, prior

@@ -13,8 +13,10 @@ from itertools import compress
 import numpy as np
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.fitting.balls import BallBirths
 from napari_sparse_gmm.fitting.births import Births
 from napari_sparse_gmm.fitting.claims import disjoint
+from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal, Propose, reductions, splits
 from napari_sparse_gmm.fitting.trial import Trial
@@ -28,9 +30,41 @@ _TURNS = 4
 _SAME = 0.1
 
 
-def kinds_of_moves() -> tuple[Propose, ...]:
+# The background keeps so much of the weight, whatever is born at once.
+_LEFT = 0.1
+
+
+def kinds_of_moves(prior: ComponentPrior) -> tuple[Propose, ...]:
     """The kinds of moves of one fit, in the order in which they are tried."""
-    return Births(), reductions, splits, Births(faint=True)
+    small = (BallBirths(),) if prior.knows_small_clusters else ()
+    return Births(), reductions, splits, Births(faint=True), *small
+
+
+def born_at_once(problem: Problem, start: GaussianMixture, *, small: bool) -> GaussianMixture:
+    """The mixture with every birth that is proposed, chance or not; with `small`, of balls, too.
+
+    For a prior that learns from all components what a cluster is, and has none to learn from: a
+    first few, tried alone, would teach it that clusters are as those are.
+    """
+    kinds: list[Propose] = [Births(), BallBirths()]
+    for propose in kinds[: 1 + small]:
+        state = problem.start(start)
+        proposals = propose(problem, state)
+        if not proposals:
+            continue
+        old = state.mixture
+        born = np.concatenate([p.weights for p in proposals])
+        left = max(old.background_weight - born.sum(), _LEFT * old.background_weight)
+        weights = np.concatenate([old.weights, born])
+        total = weights.sum() + left
+        start = GaussianMixture(
+            weights / total,
+            np.concatenate([old.means, *(p.means for p in proposals)]),
+            np.concatenate([old.covariances, *(p.covariances for p in proposals)]),
+            left / total,
+            old.background_box,
+        )
+    return start
 
 
 class Tried:
@@ -87,18 +121,24 @@ def improve(
     Yields `state` after each pass over points, all or some.
     """
     waiting = tried.fresh(state.mixture, propose(problem, state))
+    prior = state.prior
+    if state.mixture.n_components == 0 and waiting:  # nothing else to learn from
+        prior = problem.learnt(
+            np.concatenate([p.weights for p in waiting]),
+            np.concatenate([p.covariances for p in waiting]),
+        )
     yield state  # to find proposals has cost about a pass
     for _ in range(_TURNS):
         chosen, waiting = disjoint(problem, state, waiting)
         if not chosen:
             return None
-        trial = Trial(problem, state, chosen, tol)
+        trial = Trial(problem, replace(state, prior=prior), chosen, tol)
         for share in trial.steps():
             yield replace(state, work=share)
         failed = compress(chosen, ~trial.accepted)
         tried.add(state.mixture, [claim.proposal for claim in failed])
         while trial.accepted.any():
-            better = problem.evaluate(trial.mixture())
+            better = problem.evaluate(trial.mixture(), prior)
             yield state
             if better.cost < state.cost - tol:
                 return better

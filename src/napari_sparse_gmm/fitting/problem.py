@@ -5,13 +5,13 @@
 in nats per point. Solvers see points only through the engine's sums.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine, Statistics
-from napari_sparse_gmm.fitting.priors import Prior
+from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
@@ -27,7 +27,8 @@ class Problem:
     ----------
     engine : Engine
         Holds the points.
-    prior : Prior
+    prior : ComponentPrior
+        What the fit starts from; a state has its own, with what it has learnt.
     covariance_floor : float
         Smallest standard deviation along any axis of a component, in data units.
     most : int
@@ -35,7 +36,7 @@ class Problem:
     """
 
     engine: Engine
-    prior: Prior
+    prior: ComponentPrior
     covariance_floor: float
     most: int
 
@@ -44,22 +45,68 @@ class Problem:
         """A component of fewer expected points is taken out."""
         return _GONE * self.engine.total_weight / self.engine.n_points
 
-    def evaluate(self, mixture: GaussianMixture, *, removal: bool = False) -> "Evaluated":
-        """The mixture with its statistics and its cost: one pass over the points."""
-        statistics = self.engine.expectation(mixture, removal=removal)
-        cost = self.cost(mixture, statistics.log_likelihood)
-        return Evaluated(mixture, cost, statistics)
+    def evaluate(
+        self,
+        mixture: GaussianMixture,
+        prior: ComponentPrior | None = None,
+        *,
+        removal: bool = False,
+    ) -> "Evaluated":
+        """The mixture with its statistics and its cost: one pass over the points.
 
-    def updated_shapes(
+        Under `prior`, or the one that the fit starts from.
+        """
+        prior = self.prior if prior is None else prior
+        statistics = self.expectation(mixture, prior, removal=removal)
+        total = self.engine.total_weight
+        cost = prior.costs(mixture.weights, mixture.covariances, total).sum()
+        cost += prior.constant(total) - statistics.log_likelihood / total
+        return Evaluated(mixture, float(cost), prior, statistics)
+
+    def start(self, mixture: GaussianMixture) -> "Evaluated":
+        """A mixture to start from, evaluated: the prior has learnt from its components."""
+        return self.evaluate(mixture, self.learnt(mixture.weights, mixture.covariances))
+
+    def learnt(self, weights: FloatArray, covariances: FloatArray) -> ComponentPrior:
+        """The prior with what such components teach it."""
+        counts = weights * self.engine.total_weight
+        return self.prior.learnt(counts, counts[:, None, None] * covariances)
+
+    def expectation(
+        self,
+        mixture: GaussianMixture,
+        prior: ComponentPrior,
+        *,
+        scale: float = 1.0,
+        removal: bool = False,
+        rows: NDArray[np.intp] | None = None,
+    ) -> Statistics:
+        """The statistics of `scale` times the mixture; see `Engine.expectation`."""
+        total = self.engine.total_weight
+        seen, mass = prior.expected(mixture, scale * total)
+        statistics = self.engine.expectation(seen, removal=removal, rows=rows)
+        looked_at = slice(None) if rows is None else rows
+        log_likelihoods = statistics.block_log_likelihoods.copy()
+        log_likelihoods[looked_at] += np.log(mass / total) * self.engine.block_weights[looked_at]
+        return replace(statistics, block_log_likelihoods=log_likelihoods)
+
+    def updated_means(
         self, mixture: GaussianMixture, statistics: Statistics, chosen: NDArray[np.bool_]
     ) -> tuple[FloatArray, FloatArray]:
-        """Means and covariances of the `chosen` components after a step, (k, D) and (k, D, D)."""
+        """Means (k, D) of the `chosen` components after a step, and the scatters about them."""
         counts = statistics.counts[chosen]
         shift = statistics.shifts[chosen] / counts[:, None]
-        covariances = statistics.scatters[chosen] / counts[:, None, None]
-        covariances -= shift[:, :, None] * shift[:, None, :]
-        raised = raise_eigenvalues(covariances, self.covariance_floor**2)
-        return mixture.means[chosen] + shift, raised
+        scatters = statistics.scatters[chosen].copy()
+        scatters -= counts[:, None, None] * shift[:, :, None] * shift[:, None, :]
+        return mixture.means[chosen] + shift, scatters
+
+    def updated_covariances(
+        self, prior: ComponentPrior, counts: FloatArray, scatters: FloatArray
+    ) -> FloatArray:
+        """Covariances after a step, no narrower than the floor, (k, D, D)."""
+        return raise_eigenvalues(
+            prior.updated_covariances(counts, scatters), self.covariance_floor**2
+        )
 
     def pruned(self, state: "State") -> "State":
         """The state without components of less than a tenth of a point, where that costs less.
@@ -69,24 +116,20 @@ class Problem:
         kept = state.mixture.weights * self.engine.total_weight >= 0.1
         if kept.all() or not kept.any():
             return state
-        pruned = self.evaluate(state.mixture.subset(kept))
+        pruned = self.evaluate(state.mixture.subset(kept), state.prior)
         return pruned if pruned.cost < state.cost else state
-
-    def cost(self, mixture: GaussianMixture, log_likelihood: float) -> float:
-        """Cost in nats per point, given sum_i omega_i log p(x_i)."""
-        total = self.engine.total_weight
-        return -log_likelihood / total + self.prior.penalty(mixture.weights, total)
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What every solver yields: a mixture and its cost.
+    """What every solver yields: a mixture and its cost, under a prior.
 
     `work` is what was looked at since the last one, in passes over all points.
     """
 
     mixture: GaussianMixture
     cost: float
+    prior: ComponentPrior
     work: float = field(default=1.0, kw_only=True)
 
 

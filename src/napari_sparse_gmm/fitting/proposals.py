@@ -47,14 +47,14 @@ def reductions(problem: Problem, state: Evaluated) -> list[Proposal]:
     """Deletions and merges, those that are expected to cost least first."""
     mixture = state.mixture
     if state.statistics.removal is None:
-        state = problem.evaluate(mixture, removal=True)
+        state = problem.evaluate(mixture, state.prior, removal=True)
     nothing = _none_of(mixture)
     proposals, costs = [], []
     if mixture.n_components + (mixture.background_weight > 0) > 1:
-        for j, cost in enumerate(deletion_costs(problem, state)):
+        for j, cost in enumerate(deletion_costs(state)):
             proposals.append(Proposal(np.array([j]), *nothing))
             costs.append(cost)
-    for (j, k), cost in zip(*merge_costs(problem, state), strict=True):
+    for (j, k), cost in zip(*merge_costs(state), strict=True):
         proposals.append(_merged(mixture, j, k))
         costs.append(cost)
     return [proposals[place] for place in np.argsort(costs, kind="stable")]
@@ -79,17 +79,17 @@ def splits(problem: Problem, state: Evaluated) -> list[Proposal]:
     ]
 
 
-def deletion_costs(problem: Problem, state: Evaluated) -> FloatArray:
+def deletion_costs(state: Evaluated) -> FloatArray:
     """The change of the cost when each component alone is deleted, nothing else changed, (K,)."""
     mixture, statistics = state.mixture, state.statistics
     total = statistics.total_weight
     assert statistics.removal is not None
-    price = problem.prior.multiplier(mixture.weights, total)
-    penalties = problem.prior.penalties(mixture.weights, total)
-    return -statistics.removal / total - penalties - price * mixture.weights
+    price = state.prior.multiplier(mixture.weights, total)
+    costs = state.prior.costs(mixture.weights, mixture.covariances, total)
+    return -statistics.removal / total - costs - price * mixture.weights
 
 
-def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
+def merge_costs(state: Evaluated) -> tuple[Index, FloatArray]:
     """Pairs of near components (P, 2), and about what it costs to have each as one, (P,).
 
     As if every point kept to its own of the two: an upper bound where they overlap.
@@ -106,9 +106,12 @@ def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
     merged += (share.prod(1)[:, None, None]) * difference[:, :, None] * difference[:, None, :]
     log_volumes = np.linalg.slogdet(mixture.covariances)[1][pairs]
     cost = 0.5 * (together * np.linalg.slogdet(merged)[1] - (w * log_volumes).sum(1))
-    penalties = problem.prior.penalties
-    cost += penalties(together, total)
-    cost -= penalties(w[:, 0], total) + penalties(w[:, 1], total)
+    cost += state.prior.costs(together, merged, total)
+    cost -= (
+        state.prior.costs(w.ravel(), mixture.covariances[pairs.ravel()], total)
+        .reshape(-1, 2)
+        .sum(1)
+    )
     return pairs, cost
 
 

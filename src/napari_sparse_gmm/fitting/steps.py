@@ -21,7 +21,8 @@ from napari_sparse_gmm.fitting.initial import (
     start_mixture,
 )
 from napari_sparse_gmm.fitting.mm import majorise_minimise
-from napari_sparse_gmm.fitting.priors import Prior, make_prior
+from napari_sparse_gmm.fitting.moves import born_at_once
+from napari_sparse_gmm.fitting.priors import ComponentPrior, make_prior
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import (
@@ -78,7 +79,7 @@ class FitSettings:
 
     n_components: int = N_COMPONENTS.default
     sparsity: float = SPARSITY.default
-    prior: str | Prior = PRIOR.default
+    prior: str | ComponentPrior = PRIOR.default
     solver: str = SOLVER.default
     background: bool = BACKGROUND.default
     covariance_floor: float | None = COVARIANCE_FLOOR.default
@@ -96,6 +97,7 @@ class FitResult:
     """The best solution of a fit, and how it was found."""
 
     mixture: GaussianMixture
+    prior: ComponentPrior
     cost: float
     cost_history: FloatArray
     n_iter: int
@@ -136,6 +138,12 @@ def fit_steps(
             "init='density' finds its components by moves, which only solver='mm' makes; use "
             "solver='mm' or another init."
         )
+    if settings.solver == "adam" and settings.prior == "bayes":
+        raise ValueError(
+            "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
+            "solver='mm' or another prior."
+        )
+    by_births = settings.prior == "bayes" and isinstance(settings.init, str)
     choice = choose_engine(settings.engine, settings.device, n_dimensions=points.shape[1])
     engine = choice.open(
         points,
@@ -144,15 +152,16 @@ def fit_steps(
         # Adam divides each gradient by its size: none is so small that it may be left out.
         tolerance=0.0 if settings.solver == "adam" else None,
     )
+    box = background_box(points, floor)
     best: FitResult | None = None
-    for start in range(settings.n_init):
+    for start in range(settings.n_init * (2 if by_births else 1)):
         mixture = start_mixture(
             points,
-            settings.init,
+            "density" if by_births else settings.init,
             min(settings.n_components, len(points)),
             sample_weight=sample_weight,
             floor=floor,
-            box=background_box(points, floor) if settings.background else None,
+            box=box if settings.background else None,
             rng=settings.rng,
         )
         prior = make_prior(
@@ -163,9 +172,12 @@ def fit_steps(
             n_start=settings.n_components
             if isinstance(settings.init, GaussianMixture) or _is_density(settings.init)
             else max(mixture.n_components, 1),
-            n_dimensions=points.shape[1],
+            box=box,
         )
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
+        if by_births:
+            # From large clusters; and from small ones, which large ones cannot teach.
+            mixture = born_at_once(problem, mixture, small=start % 2 == 1)
         states = SOLVERS[settings.solver](problem, mixture, settings.tol)
         history: list[float] = []
         passes = -1.0
@@ -183,6 +195,7 @@ def fit_steps(
         if best is None or lowest.cost < best.cost:
             best = FitResult(
                 lowest.mixture,
+                lowest.prior,
                 lowest.cost,
                 np.array(history),
                 int(passes),

@@ -5,7 +5,7 @@ ones that they replace. Neighbourhoods share no component, so they are stepped t
 others held. The cost falls apart into those of the blocks of points and of the weights: with
 the price of weight, lambda (`Prior.multiplier`), in place of the constraint that they sum to 1,
 
-    change = -(1/n) change of log-likelihood + change of penalties + lambda change of weight,
+    change = -(1/n) change of log-likelihood + change of costs + lambda change of weight,
 
 summed over the blocks and the components of a neighbourhood, says what its move is worth.
 """
@@ -31,13 +31,18 @@ class Trial:
     """Disjoint proposals, stepped together; `accepted` says which have paid."""
 
     def __init__(
-        self, problem: Problem, state: Evaluated, claims: Sequence[Claim], tol: float
+        self,
+        problem: Problem,
+        state: Evaluated,
+        claims: Sequence[Claim],
+        tol: float,
     ) -> None:
         self.problem, self.state, self.tol = problem, state, tol
+        self.prior = prior = state.prior
         proposals = [claim.proposal for claim in claims]
         old, n = state.mixture, len(proposals)
         self.total = state.statistics.total_weight
-        self.price = problem.prior.multiplier(old.weights, self.total)
+        self.price = prior.multiplier(old.weights, self.total)
         # Which neighbourhood each old component is in, -1 for none; those removed go.
         self.old_owner = np.full(old.n_components, -1)
         for place, around in reversed(list(enumerate(overlaps(old, proposals)))):
@@ -59,9 +64,8 @@ class Trial:
         shares = _sums(self.old_owner, state.statistics.counts / self.total, n)
         held = _sums(self.old_owner, old.weights, n)
         np.divide(held, shares, out=self.scale, where=shares * problem.engine.n_points > 1)
-        self.old_penalties = _sums(
-            self.old_owner, problem.prior.penalties(old.weights, self.total), n
-        )
+        costs = prior.costs(old.weights, old.covariances, self.total)
+        self.old_costs = _sums(self.old_owner, costs, n)
         self.old_weights = held
         self._find_blocks(removed, claims)
         self.change = np.full(n, np.inf)  # of the cost, by each neighbourhood
@@ -97,14 +101,13 @@ class Trial:
         last_gain, new_weight = np.full(n, np.inf), self._weight_of_new()
         for step in range(_STEPS + 1):
             rows = np.unique(self.touched[open_[self.touched[:, 1]], 0])
-            mixture, log_scale = self._normalised()
-            statistics = problem.engine.expectation(mixture, rows=rows)
+            mixture, scale = self._normalised()
+            statistics = problem.expectation(mixture, self.prior, scale=scale, rows=rows)
             yield len(rows) / len(problem.engine.blocks)
             after = statistics.block_log_likelihoods
-            after = after[rows] + log_scale * problem.engine.block_weights[rows]
-            gained = _sums(self.block_owner[rows], after - before[rows], n)
-            penalties = problem.prior.penalties(self.weights, self.total)
-            change = _sums(self.owner, penalties, n) - self.old_penalties - gained / self.total
+            gained = _sums(self.block_owner[rows], after[rows] - before[rows], n)
+            costs = self.prior.costs(self.weights, self.covariances, self.total)
+            change = _sums(self.owner, costs, n) - self.old_costs - gained / self.total
             change += self.price * (_sums(self.owner, self.weights, n) - self.old_weights)
             gain = self.change - change
             self.change[open_] = change[open_]
@@ -150,11 +153,11 @@ class Trial:
         self, mixture: GaussianMixture, statistics: Statistics, free: NDArray[np.bool_]
     ) -> None:
         """A step of the free components, all others held."""
-        prior, n = self.problem.prior, len(self.accepted)
+        prior, n = self.prior, len(self.accepted)
         alive = free & (statistics.counts > self.problem.gone)
-        self.means[alive], self.covariances[alive] = self.problem.updated_shapes(
-            mixture, statistics, alive
-        )
+        counts = statistics.counts[alive]
+        self.means[alive], scatters = self.problem.updated_means(mixture, statistics, alive)
+        self.covariances[alive] = self.problem.updated_covariances(prior, counts, scatters)
         shares = statistics.counts / self.total
         weights = prior.proportions(shares, self.weights, self.price, self.total)
         sums = _sums(np.where(alive, self.owner, -1), weights, n)
@@ -167,12 +170,12 @@ class Trial:
 def _normalised(
     weights: FloatArray, means: FloatArray, covariances: FloatArray, old: GaussianMixture
 ) -> tuple[GaussianMixture, float]:
-    """The mixture with the background of `old`, and the log of the sum of all weights."""
+    """The mixture with the background of `old`, and the sum of all weights."""
     total = weights.sum() + old.background_weight
     mixture = GaussianMixture(
         weights / total, means, covariances, old.background_weight / total, old.background_box
     )
-    return mixture, float(np.log(total))
+    return mixture, float(total)
 
 
 def _sums(owner: NDArray[np.intp], values: FloatArray, n: int) -> FloatArray:

@@ -130,7 +130,7 @@ class DensityForm(Container):
         )
         self.status.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.advanced_button.changed.connect(self._show_advanced)
-        self.prior.changed.connect(self._enable_sparsity)
+        self.prior.changed.connect(self._follow_prior)
         self.points.changed.connect(self._follow_layer)
         self.axes.changed.connect(self._follow_axes)
         self._show_advanced(False)
@@ -240,5 +240,6 @@ class DensityForm(Container):
         for widget in self._advanced:
             widget.visible = shown
 
-    def _enable_sparsity(self, prior: str) -> None:
+    def _follow_prior(self, prior: str) -> None:
         self.sparsity.enabled = prior == "sqrt"
+        self.init.enabled = prior != "bayes"

@@ -19,13 +19,7 @@ def summary(result: FitResult, frame: Frame, n_hidden: int) -> str:
     ]
     if not result.converged:
         parts.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
-    if k == 0:
-        parts.append("No component is left: lower Sparsity to keep some.")
-    elif background > 0.9:
-        parts.append(
-            "Nearly all points went to the background: lower Sparsity, or start from more "
-            "Components, to keep smaller clusters."
-        )
+    parts.extend(_advice(result))
     if k > MAX_ELLIPSES:
         parts.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of largest weight are drawn.")
     if len(frame.axes) == 3:
@@ -36,6 +30,25 @@ def summary(result: FitResult, frame: Frame, n_hidden: int) -> str:
         parts.append(f"{_count(n_hidden, 'hidden point')} left out.")
     parts.append(result.engine_reason)
     return " ".join(parts)
+
+
+def _advice(result: FitResult) -> list[str]:
+    """What to change where the number of components may not be what was wanted."""
+    k, background = result.mixture.n_components, result.mixture.background_weight
+    prior, most = result.parameters["prior"], result.parameters["n_components"]
+    if prior == "bayes":
+        if k == 0:
+            return ["No cluster: the points are as even as scattered ones."]
+        if k >= most:
+            return [f"That is as many as Components allows: raise it above {most:,} for more."]
+    elif k == 0:
+        return ["No component is left: lower Sparsity to keep some."]
+    elif background > 0.9:
+        return [
+            "Nearly all points went to the background: lower Sparsity, or start from more "
+            "Components, to keep smaller clusters."
+        ]
+    return []
 
 
 def heatmap_unit(quantity: str, frame: Frame) -> str:

@@ -84,7 +84,7 @@ class FitRequest:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """What a fit found, and its heatmap."""
+    """What a fit found, its heatmap, and the parameters that it was asked for."""
 
     mixture: GaussianMixture
     heatmap: Heatmap
@@ -93,6 +93,7 @@ class FitResult:
     n_iter: int
     converged: bool
     engine_reason: str
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ def _fit(request: FitRequest) -> Work[FitResult]:
         n_iter=estimator.n_iter_,
         converged=estimator.converged_,
         engine_reason=estimator.engine_reason_,
+        parameters=request.parameters,
     )
 
 

@@ -1,28 +1,45 @@
-"""Priors on the weights: what decides how many components remain."""
+"""Priors: what decides how many components remain."""
 
+import numpy as np
+
+from napari_sparse_gmm.fitting.priors.bayes import BayesPrior
+from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.fitting.priors.flat import FlatPrior
 from napari_sparse_gmm.fitting.priors.mml import MessageLengthPrior
 from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.fitting.priors.sqrt import SqrtPrior
+from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import PRIOR
 
-__all__ = ["FlatPrior", "MessageLengthPrior", "Prior", "SqrtPrior", "make_prior"]
+__all__ = [
+    "BayesPrior",
+    "ComponentPrior",
+    "FlatPrior",
+    "MessageLengthPrior",
+    "Prior",
+    "SqrtPrior",
+    "make_prior",
+]
 
 
-def make_prior(prior: str | Prior, *, sparsity: float, n_start: int, n_dimensions: int) -> Prior:
-    """The prior of that name; a `Prior` passes through.
+def make_prior(
+    prior: str | ComponentPrior, *, sparsity: float, n_start: int, box: FloatArray
+) -> ComponentPrior:
+    """The prior of that name; a `ComponentPrior` passes through. `box` (2, D) is of the points.
 
     Raises
     ------
     ValueError
         Where the name is not known.
     """
-    if isinstance(prior, Prior):
+    if isinstance(prior, ComponentPrior):
         return prior
     if prior == "sqrt":
         return SqrtPrior(sparsity, n_start)
     if prior == "mml":
-        return MessageLengthPrior(n_dimensions, n_start)
+        return MessageLengthPrior(box.shape[1], n_start)
+    if prior == "bayes":
+        return BayesPrior(box.shape[1], float(np.prod(box[1] - box[0])))
     if prior == "none":
         return FlatPrior()
     raise ValueError(f"prior must be one of {PRIOR.choices} or a Prior, not {prior!r}.")

@@ -1,25 +1,21 @@
-"""What a prior on the weights is.
+"""A penalty on the weights.
 
-A prior adds a penalty on the weights to the cost, and so decides how many components
-remain. To add one, write a class with `penalties` and `gradient` in a new file and pass an
+To add one, write a class with `penalties` and `gradient` in a new file and pass an
 instance of it as `prior`; the solvers need nothing else where each is a concave function of
 its weight.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import numpy as np
 from scipy.optimize import brentq
 
+from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.mixture import FloatArray
 
 
-class Prior(ABC):
-    """A penalty on the weights of a mixture.
-
-    Weights are those of the components, (K,) float64; the background's is not penalised.
-    `total` is the total weight of the points: their number where all weigh 1.
-    """
+class Prior(ComponentPrior):
+    """A penalty on the weights of a mixture; the background's is not penalised."""
 
     @abstractmethod
     def penalties(self, weights: FloatArray, total: float) -> FloatArray:
@@ -32,28 +28,20 @@ class Prior(ABC):
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         """dPenalty / dW_j, (K,)."""
 
-    def least_weight(self, total: float) -> float:
-        """No component weighs less; 0 where the prior asks for nothing like that."""
-        return 0.0
-
     def penalty(self, weights: FloatArray, total: float) -> float:
         """Penalty(W), the sum of `penalties`, in nats per point."""
         return float(self.penalties(weights, total).sum())
 
-    def multiplier(self, weights: FloatArray, total: float) -> float:
-        """lambda of the constraint sum W = 1 at an optimum: the price of weight.
+    def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
+        return self.penalties(weights, total)
 
-        From W_j (lambda + c_j) = r_j, summed over all components and the background.
-        """
+    def multiplier(self, weights: FloatArray, total: float) -> float:
+        """From W_j (lambda + c_j) = r_j, summed over all components and the background."""
         return 1.0 - float((self.gradient(weights, total) * weights).sum())
 
     def proportions(
         self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
     ) -> FloatArray:
-        """The weights that `update_weights` would give, up to a common factor, (K,).
-
-        For a step on some components alone, with lambda held.
-        """
         slopes = self.gradient(weights, total)
         # Away from the optimum the held lambda may be too low; the order of weights is kept.
         return shares / np.maximum(multiplier + slopes, np.maximum(0.1 * slopes, 1e-3))
@@ -71,21 +59,7 @@ class Prior(ABC):
         background included. A concave penalty lies below its tangent, of slope c_j at the
         present weights (cf. Huang, Peng & Zhang, Statistica Sinica 27, 2017). The bound's
         minimum on the simplex is W_j = r_j / (lambda + c_j), where lambda > -min c_j is the
-        unique root of sum_j W_j = 1.
-
-        Parameters
-        ----------
-        counts : (K,) array
-            Expected number of points of each component.
-        background_count : float
-            Expected number of background points.
-        weights : (K,) array
-            The present weights, positive.
-
-        Returns
-        -------
-        weights : (K,) array
-        background_weight : float
+        unique root of sum_j W_j = 1. For the arguments see `ComponentPrior.update_weights`.
         """
         shares = np.append(counts, background_count) / total
         slopes = np.append(self.gradient(weights, total), 0.0)

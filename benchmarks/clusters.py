@@ -1,0 +1,193 @@
+"""How many clusters, and which point belongs where: one setting for all kinds of fields.
+
+Clusters of a few points, on scattered ones, in 2 µm x 2 µm, as single-molecule localizations come:
+`SparseGaussianMixture(300, prior="bayes", background=True)`, all else by default. The measure is
+the adjusted Rand index (ARI) of the labels, scattered points as a class of their own, mean over the
+files of a kind. DBSCAN has eps and min_samples chosen for each file with the truth in hand, the
+best of 209; HDBSCAN has min_cluster_size=5; scikit-learn's mixtures have no background: by BIC
+from 1 to 120 components, and with a Dirichlet process from 60 on. The ceiling is what the mixture
+that the points were drawn from would say.
+
+    python benchmarks/clusters.py
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from report import Entry, Options, Row, main
+from sklearn.cluster import DBSCAN, HDBSCAN
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import BayesianGaussianMixture
+from sklearn.mixture import GaussianMixture as ScikitLearnMixture
+from timing import readable
+
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.mixture import FloatArray
+
+FILES = 10
+SIDE = 2000.0  # nm
+EPS = np.geomspace(8.0, 150.0, 19)
+MIN_SAMPLES = range(3, 14)
+N_BIC = (1, 5, 10, 15, 20, 25, 30, 60, 90, 120)
+N_PROCESS = 60
+SCATTERED = (200, 400, 1000, 3000)
+OF_CEILING = 0.95
+OFF = 0.05  # of the number of clusters
+
+Labels = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of field: clusters of some points each, and the share of scattered points.
+
+    A range of two numbers is drawn from evenly for each cluster.
+    """
+
+    name: str
+    n_points: Sequence[int] | tuple[int, int]
+    noise: float
+    sigma: float | tuple[float, float]
+    n_clusters: int = 20
+    aspect: float = 1.0
+
+    def field(self, seed: int) -> tuple[FloatArray, Labels, GaussianMixture]:
+        """Points (N, 2), their clusters from 0, -1 where scattered, and what drew them."""
+        rng = np.random.default_rng(seed)
+        k = self.n_clusters
+        means = rng.uniform(0.0, SIDE, (k, 2))
+        if isinstance(self.n_points, tuple):
+            counts = rng.integers(self.n_points[0], self.n_points[1] + 1, k)
+        else:
+            counts = np.resize(self.n_points, k)
+        sigmas = np.broadcast_to(np.array(self.sigma), k)
+        if isinstance(self.sigma, tuple):
+            sigmas = rng.uniform(*self.sigma, k)
+        # Of the same mean square of the axes, whatever the aspect ratio.
+        short = sigmas * np.sqrt(2.0 / (1.0 + self.aspect**2))
+        angles = rng.uniform(0.0, np.pi, k)
+        along = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+        roots = np.stack([self.aspect * short[:, None] * along, short[:, None] * across], axis=2)
+        labels = np.repeat(np.arange(k), counts)
+        normal = rng.standard_normal((len(labels), 2))
+        clustered = means[labels] + np.einsum("nij,nj->ni", roots[labels], normal)
+        n_scattered = round(len(labels) * self.noise / (1 - self.noise))
+        scattered = rng.uniform(0.0, SIDE, (n_scattered, 2))
+        n = len(labels) + n_scattered
+        truth = GaussianMixture(
+            counts / n,
+            means,
+            roots @ roots.swapaxes(1, 2),
+            n_scattered / n,
+            [[0.0, 0.0], [SIDE, SIDE]],
+        )
+        points = np.concatenate([clustered, scattered])
+        return points, np.append(labels, np.full(n_scattered, -1)), truth
+
+
+KINDS = (
+    Kind("normal", [15], 0.5, 25.0),
+    Kind("80% scattered", [15], 0.8, 15.0),
+    Kind("few: 5 points each", [5], 0.75, 25.0),
+    Kind("many: 100 clusters", [15], 0.5, 25.0, n_clusters=100),
+    Kind("elliptical", [50], 0.5, 56.0, aspect=5.5),
+    Kind("mixed sizes", [15], 0.5, (20.0, 88.0)),
+    Kind("mixed counts", [5, 15], 0.5, 25.0),
+    Kind("mixed sizes and counts", (15, 135), 0.5, (20.0, 80.0)),
+)
+
+
+def ours(n_components: int = 300) -> SparseGaussianMixture:
+    return SparseGaussianMixture(n_components, prior="bayes", background=True, random_state=0)
+
+
+def measure(options: Options) -> Iterator[Entry]:
+    ours().fit(KINDS[0].field(0)[0][::4])
+    shares, lost = [], []
+    for kind in KINDS:
+        scores: dict[str, list[float]] = {}
+        found, times = [], []
+        for seed in range(1 if options.quick else FILES):
+            points, labels, truth = kind.field(seed)
+            start = time.perf_counter()
+            model = ours().fit(points)
+            times.append(time.perf_counter() - start)
+            found.append(model.n_components_)
+            others = quick_peers(points) if options.quick else peers(points)
+            score = _score_against(labels)
+            scores.setdefault("ours", []).append(score(model.predict(points)))
+            scores.setdefault("ceiling", []).append(score(truth.predict(points)))
+            for name, answers in others.items():
+                scores.setdefault(name, []).append(max(score(answer) for answer in answers))
+        mean = {name: float(np.mean(values)) for name, values in scores.items()}
+        spoken = ", ".join(f"{name} {value:.3f}" for name, value in mean.items() if name != "ours")
+        shares.append(mean["ours"] / mean["ceiling"])
+        lost.append(mean["ours"] < mean["DBSCAN"])
+        yield Row(
+            f"{kind.name}: adjusted Rand index",
+            f"{mean['ours']:.3f}; {spoken}",
+            "at least that of DBSCAN",
+            not lost[-1],
+        )
+        off = float(np.mean(found)) / kind.n_clusters - 1
+        yield Row(
+            f"{kind.name}: clusters found",
+            f"{min(found)} to {max(found)}, mean {np.mean(found):.1f} of {kind.n_clusters}; "
+            f"{readable(float(np.mean(times)))} a fit",
+            f"{kind.n_clusters}, to {OFF:.0%}",
+            abs(off) <= OFF,
+        )
+    yield Row(
+        "share of the ceiling, mean of all kinds",
+        f"{np.mean(shares):.1%}",
+        f"at least {OF_CEILING:.0%}",
+        float(np.mean(shares)) >= OF_CEILING,
+    )
+    for n in SCATTERED[: 1 if options.quick else None]:
+        fields = [np.random.default_rng(s).uniform(0, SIDE, (n, 2)) for s in range(5)]
+        numbers = [ours().fit(points).n_components_ for points in fields]
+        yield Row(
+            f"{n} scattered points, no cluster: found in five fields",
+            ", ".join(map(str, numbers)),
+            "0",
+            not any(numbers),
+        )
+
+
+def _score_against(labels: Labels) -> Callable[[Labels], float]:
+    return lambda found: float(adjusted_rand_score(labels, found))
+
+
+def quick_peers(points: FloatArray) -> dict[str, list[Labels]]:
+    """The answers of the other methods, by name; of several the best will count."""
+    return {
+        "DBSCAN": [
+            DBSCAN(eps=eps, min_samples=least).fit_predict(points)
+            for eps in EPS
+            for least in MIN_SAMPLES
+        ],
+        "HDBSCAN": [HDBSCAN(min_cluster_size=5, copy=True).fit_predict(points)],
+    }
+
+
+def peers(points: FloatArray) -> dict[str, list[Labels]]:
+    """Those of `quick_peers`, and scikit-learn's mixtures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        by_bic = [ScikitLearnMixture(k, random_state=0).fit(points) for k in N_BIC]
+        process = BayesianGaussianMixture(N_PROCESS, random_state=0).fit(points)
+    chosen = min(by_bic, key=lambda model: model.bic(points))
+    return quick_peers(points) | {
+        "BIC": [chosen.predict(points)],
+        "Dirichlet process": [process.predict(points)],
+    }
+
+
+if __name__ == "__main__":
+    main(measure)

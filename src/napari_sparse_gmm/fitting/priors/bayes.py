@@ -1,0 +1,227 @@
+"""Variational Bayes: how many clusters, without a knob.
+
+Points are a Poisson process: a background of constant intensity, and a number of clusters,
+
+    number of clusters ~ Poisson(lambda),     mean of each ~ uniform in the volume A,
+    points w_j of each ~ Gamma(a, b),         covariance of each ~ inverse Wishart(nu, psi 1).
+
+No cluster takes weight from another, as they would on a simplex. The posterior of each is
+approximated by the conjugate one of n_j expected points with scatter S_j about their mean
+(Bishop, Pattern recognition and machine learning, 2006, section 10.2), v = nu + n_j - 1:
+
+    w_j ~ Gamma(a + n_j, 1 + b),     covariance ~ inverse Wishart(v, psi 1 + S_j),
+    mean given the covariance ~ Normal(m_j, covariance / n_j).
+
+The mixture of a fit holds W_j = n_j / n, m_j and Sigma_j = (psi 1 + S_j) / v. The points see the
+exponential of the expected log intensity of a cluster (`expected`), and a cluster costs as many
+nats as its posterior is away from the prior. Together they bound the evidence from below:
+
+    n cost = sum_j [n_j c_j - tr(S_j Sigma_j^-1) / 2 - F_j] - sum_i log T_i + ...,
+
+with c_j the expected log intensity at the mean, F_j the log evidence of cluster j's points as one
+cluster, and T_i the intensity at point i. The hyperparameters a, b, psi and nu are learnt from all
+clusters of the image together (empirical Bayes): fifty clusters of five points tell what a cluster
+is, though one alone does not. They are what DBSCAN wants to be told for each image.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import digamma, gammaln, multigammaln
+
+from napari_sparse_gmm.fitting.priors.component import ComponentPrior
+from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
+
+# A cluster of so few expected points goes: of a single one there is no size to speak of.
+_LEAST = 1.5
+
+# A bias towards keeping clusters, in nats for each. The posterior of a cluster is approximated by
+# a single mode, which makes it look less likely than it is: without it, true ones of 5 points go.
+_KEEPING = 1.0
+
+# log a and log(nu - D) are Normal with these medians and this standard deviation.
+_MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
+_RANGE = (np.log(0.05), np.log(1e4))
+
+
+@dataclass(frozen=True)
+class BayesPrior(ComponentPrior):
+    """Gamma and inverse Wishart priors of clusters, learnt from them; see the module.
+
+    Parameters
+    ----------
+    n_dimensions : int
+        D, the dimensions of the points.
+    volume : float
+        A, where the means of clusters may be, in data units^D.
+    number : float
+        lambda, how many clusters are expected.
+    shape, rate : float
+        a and b of the number of points in a cluster: a / b on average.
+    degrees : float
+        nu, the degrees of freedom of the inverse Wishart, more than D.
+    scale : float
+        psi, in squared data units, 0 where no cluster is known yet. A typical variance is
+        psi / nu.
+    """
+
+    knows_small_clusters: ClassVar[bool] = True
+
+    n_dimensions: int
+    volume: float
+    number: float = 1.0
+    shape: float = _MEDIAN_SHAPE
+    rate: float = 0.1
+    degrees: float = 0.0
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.degrees:
+            object.__setattr__(self, "degrees", self.n_dimensions + _MEDIAN_EXCESS)
+
+    def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
+        if not len(weights):
+            return np.zeros(0)
+        n = np.maximum(weights * total, 1e-9)
+        d, v = self.n_dimensions, self.degrees + n - 1
+        log_det = np.linalg.slogdet(covariances)[1]
+        peak = self._log_masses(n) - 0.5 * (d * LOG_2PI + log_det)
+        # S = v Sigma - psi 1
+        inverse = np.linalg.inv(covariances)
+        spread = v * d - self.scale * np.trace(inverse, axis1=1, axis2=2)
+        evidence = self._evidence(n, d * np.log(v) + log_det)
+        # Their sum has the mass of all clusters in it, which is not the prior's: n as a whole.
+        return (n * peak - 0.5 * spread - evidence) / total - weights
+
+    def constant(self, total: float) -> float:
+        return (self.number - self._log_hyperprior()) / total
+
+    def multiplier(self, weights: FloatArray, total: float) -> float:
+        """1: a Poisson process pays for its points, whatever clusters there are."""
+        return 1.0
+
+    def update_weights(
+        self,
+        counts: FloatArray,
+        background_count: float,
+        weights: FloatArray,
+        total: float,
+    ) -> tuple[FloatArray, float]:
+        """Each component's points; see `ComponentPrior.update_weights`."""
+        kept = counts > _LEAST
+        if not kept.any() and background_count == 0:
+            kept = counts == counts.max()
+        # A background without a point could not come back.
+        background = max(background_count, 1.0) if background_count > 0 else 0.0
+        updated = np.where(kept, counts, 0.0)
+        sum_ = updated.sum() + background
+        return updated / sum_, background / sum_
+
+    def proportions(
+        self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
+    ) -> FloatArray:
+        return shares
+
+    def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
+        if self.scale == 0:  # nothing is known yet
+            return super().updated_covariances(counts, scatters)
+        scales = scatters + self.scale * np.eye(self.n_dimensions)
+        return scales / (self.degrees + counts - 1)[:, None, None]
+
+    def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
+        masses = np.exp(self._log_masses(np.maximum(mixture.weights * mass, 1e-9)))
+        background = mixture.background_weight * mass
+        sum_ = float(masses.sum() + background)
+        seen = replace(mixture, weights=masses / sum_, background_weight=background / sum_)
+        return seen, sum_
+
+    def learnt(self, counts: FloatArray, scatters: FloatArray) -> Self:
+        """With the most likely hyperparameters, their own priors considered."""
+        kept = counts > _LEAST
+        if not len(counts):
+            return replace(self, number=1.0, shape=_MEDIAN_SHAPE, degrees=0.0, scale=0.0)
+        if not kept.any():
+            kept = counts == counts.max()
+        n, d = counts[kept], self.n_dimensions
+        squares = np.maximum(np.linalg.eigvalsh(scatters[kept]), 0.0)  # (K, D)
+        mean = float(n.mean())
+
+        def of_shape(log_shape: float) -> float:
+            shape = float(np.exp(log_shape))
+            return _normal(log_shape, _MEDIAN_SHAPE) - _numbers(n, shape, shape / mean).sum()
+
+        found = minimize_scalar(of_shape, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
+        shape = float(np.exp(found.x))
+
+        def of_sizes(parameters: FloatArray) -> tuple[float, FloatArray]:
+            excess, scale = np.exp(parameters)
+            degrees = d + excess
+            v = degrees + n - 1
+            log_det = np.log(scale + squares).sum(1)
+            value = _sizes(n, log_det, degrees, scale, d).sum() - _normal(
+                parameters[0], _MEDIAN_EXCESS
+            )
+            slope = 0.5 * (d * np.log(scale) - log_det + _digammas(v, d) - _digammas(degrees, d))
+            by_scale = 0.5 * (degrees * d - v * (scale / (scale + squares)).sum(1))
+            away = (parameters[0] - np.log(_MEDIAN_EXCESS)) / _SPREAD**2
+            return -value, np.array([away - excess * slope.sum(), -by_scale.sum()])
+
+        size = max(float(squares.sum() / (d * n.sum())), 1e-300)
+        start = [np.log(self.degrees - d), np.log(self.scale or size * self.degrees)]
+        found = minimize(
+            of_sizes, start, jac=True, method="L-BFGS-B", bounds=[_RANGE, (None, None)]
+        )
+        excess, scale = np.exp(found.x)
+        return replace(
+            self,
+            number=float(len(n)),
+            shape=shape,
+            rate=shape / mean,
+            degrees=float(d + excess),
+            scale=float(scale),
+        )
+
+    def _log_masses(self, n: FloatArray) -> FloatArray:
+        """Log of the mass that the points see of a cluster of n points, somewhat less than n."""
+        d, v = self.n_dimensions, self.degrees + n - 1
+        log_points = digamma(n + self.shape) - np.log1p(self.rate)
+        log_volumes = _digammas(v, d) - d * np.log(v)
+        return np.asarray(log_points + 0.5 * log_volumes - 0.5 * d / n)
+
+    def _evidence(self, n: FloatArray, log_det: FloatArray) -> FloatArray:
+        """F, the log evidence of n points as one cluster, (K,); `log_det` is of psi 1 + S."""
+        d = self.n_dimensions
+        place = np.log(self.number / self.volume) - 0.5 * d * ((n - 1) * np.log(np.pi) + np.log(n))
+        numbers = _numbers(n, self.shape, self.rate)
+        return _KEEPING + place + numbers + _sizes(n, log_det, self.degrees, self.scale, d)
+
+    def _log_hyperprior(self) -> float:
+        excess = self.degrees - self.n_dimensions
+        return -_normal(np.log(self.shape), _MEDIAN_SHAPE) - _normal(np.log(excess), _MEDIAN_EXCESS)
+
+
+def _normal(log_value: float, median: float) -> float:
+    """Minus the log density of a log-normal hyperprior, but for a constant."""
+    return float(0.5 * ((log_value - np.log(median)) / _SPREAD) ** 2)
+
+
+def _digammas(v: FloatArray | float, d: int) -> FloatArray:
+    """sum_i digamma((v + 1 - i) / 2) + D log 2: the expected log determinant of Wishart(v, 1)."""
+    terms = [digamma(0.5 * (v + 1 - i)) for i in range(1, d + 1)]
+    return np.asarray(sum(terms) + d * np.log(2.0))
+
+
+def _numbers(n: FloatArray, shape: float, rate: float) -> FloatArray:
+    """The part of the log evidence that comes from how many points there are, (K,)."""
+    return np.asarray(
+        shape * np.log(rate) - gammaln(shape) + gammaln(shape + n) - (shape + n) * np.log1p(rate)
+    )
+
+
+def _sizes(n: FloatArray, log_det: FloatArray, degrees: float, scale: float, d: int) -> FloatArray:
+    """The part that comes from the covariances, (K,); `log_det` is of psi 1 + S."""
+    v = degrees + n - 1
+    before = 0.5 * degrees * d * np.log(scale) - multigammaln(0.5 * degrees, d)
+    return np.asarray(before - 0.5 * v * log_det + multigammaln(0.5 * v, d))
