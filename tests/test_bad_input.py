@@ -12,7 +12,7 @@ def fitted(points, **settings) -> SparseGaussianMixture:
 
 
 @pytest.mark.parametrize("background", [False, True], ids=["pure", "background"])
-@pytest.mark.parametrize("prior", ["sqrt", "mml", "none"])
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
 @pytest.mark.parametrize(
     "points",
     [

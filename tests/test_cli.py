@@ -240,7 +240,7 @@ class TestTexts:
         words = " ".join(capsys.readouterr().out.split())
         assert parameters.N_COMPONENTS.help.split(".")[0] in words
         assert "(default: 30)" in words
-        assert "{sqrt,mml,none}" in words
+        assert "{sqrt,mml,none,bayes}" in words
 
 
 def test_help_is_fast_because_it_imports_nothing_heavy() -> None:

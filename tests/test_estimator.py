@@ -26,6 +26,7 @@ from napari_sparse_gmm.parameters import Parameter
     [
         SparseGaussianMixture(),
         SparseGaussianMixture(prior="mml", background=True),
+        SparseGaussianMixture(prior="bayes", background=True),
         SparseGaussianMixture(solver="adam", max_iter=20),
     ]
 )
@@ -201,7 +202,7 @@ def test_defaults_come_from_one_place():
             assert signature[value.name].default == value.default
 
 
-@pytest.mark.parametrize("prior", ["sqrt", "mml", "none"])
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
 def test_a_tolerance_of_zero_ends_too(points, prior):
     model = SparseGaussianMixture(3, tol=0.0, prior=prior, max_iter=50, random_state=0)
     assert sum(1 for _ in model.iter_fit(points)) < 2000

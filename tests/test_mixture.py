@@ -133,3 +133,12 @@ def test_refuses_what_is_no_mixture(change, message):
     }
     with pytest.raises(ValueError, match=message):
         GaussianMixture(**{**right, **change})
+
+
+def test_a_background_alone_has_every_point():
+    alone = GaussianMixture(
+        np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, [[0, 0], [1, 1]]
+    )
+    points = [[0.5, 0.5], [7.0, 7.0]]
+    np.testing.assert_array_equal(alone.responsibilities(points), [[1.0], [1.0]])
+    np.testing.assert_array_equal(alone.predict(points), [-1, -1])

@@ -57,8 +57,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int
-        Number of components at the start, M, and the most that there may be. The prior "bayes"
-        chooses its start itself.
+        Number of components at the start, M, and the most that there may be. For the prior
+        "bayes" only the most.
     sparsity : float
         s of the prior "sqrt", whose penalty is (s / M) sum_j sqrt(W_j). 0: no penalty.
     prior : {"sqrt", "mml", "none", "bayes"} or Prior
@@ -84,7 +84,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         points. A mixture is taken as it is, but for the floor and for a background as
         `background` says; M is then still `n_components`.
     n_init : int
-        Number of starts; the solution of lowest cost is kept.
+        Number of starts; the solution of lowest cost is kept. The prior "bayes" has two of its
+        own: from clusters that are found at once, and from small ones besides.
     max_iter : int
         Most passes over the points for each start.
     tol : float

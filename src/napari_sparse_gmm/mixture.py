@@ -171,6 +171,8 @@ class GaussianMixture:
         (N, K) array, or (N, K + 1) with a background, which comes last. Rows sum to 1.
         """
         x = self._points(points)
+        if self.n_components == 0:  # the background has all of it, outside of its box, too
+            return np.ones((len(x), 1))
         with_background = self.background_weight > 0
         out = np.empty((len(x), self.n_components + with_background))
         for rows in self._blocks(len(x)):

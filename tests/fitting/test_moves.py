@@ -6,7 +6,7 @@ from oracles import random_mixture, tutorial_spiral
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
+from napari_sparse_gmm.fitting import BayesPrior, FlatPrior, MessageLengthPrior, SqrtPrior
 from napari_sparse_gmm.fitting.births import Births
 from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.mm import descend
@@ -25,6 +25,7 @@ PRIORS = [
     pytest.param(SqrtPrior(20.0, 6), id="sqrt"),
     pytest.param(MessageLengthPrior(2, 6), id="mml"),
     pytest.param(FlatPrior(), id="none"),
+    pytest.param(BayesPrior(2, 100.0, number=6.0, rate=0.01, scale=4.0), id="bayes"),
 ]
 
 
@@ -55,9 +56,10 @@ def test_cost_of_a_deletion_is_predicted(prior):
     points = mixture.sample(2000, 0)[0]
     problem = Problem(TorchTiles(points), prior, 1e-3, 6)
     *_, state = descend(problem, problem.evaluate(mixture), 1e-9)
-    state = problem.evaluate(state.mixture, removal=True)
+    state = problem.evaluate(state.mixture, state.prior, removal=True)
     j = int(state.mixture.weights.argmin())
-    actual = problem.evaluate(state.mixture.subset(np.arange(state.mixture.n_components) != j)).cost
+    others = state.mixture.subset(np.arange(state.mixture.n_components) != j)
+    actual = problem.evaluate(others, state.prior).cost
     predicted = deletion_costs(state)[j]
     assert predicted == pytest.approx(actual - state.cost, rel=0.1, abs=2e-4)
 

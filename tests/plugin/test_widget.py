@@ -341,9 +341,15 @@ def test_volume(widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any)
 
 
 def test_sparsity_belongs_to_its_prior(widget: SparseGMMWidget) -> None:
-    for prior, enabled in (("mml", False), ("sqrt", True), ("none", False)):
+    for prior, enabled in (("mml", False), ("sqrt", True), ("none", False), ("bayes", False)):
         widget.prior.value = prior
         assert widget.sparsity.enabled is enabled
+
+
+def test_bayes_starts_in_its_own_way(widget: SparseGMMWidget) -> None:
+    for prior, enabled in (("bayes", False), ("mml", True)):
+        widget.prior.value = prior
+        assert widget.init.enabled is enabled
 
 
 def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any) -> None:

@@ -21,8 +21,9 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 _MOST, _LEAST, _ALL = 64, 16, 4_000_000
 # A ball has its centre and so many other points.
 _FEWEST = 2
-# With e^3 times more evidence there would be about one ball by chance among so many points.
-_CHANCE = 3.4
+# The evidence, in nats, that a ball must have: so much less than the log of the number of points,
+# among which many have some by chance; and at least.
+_CHANCE, _EVIDENCE = 3.4, 1.0
 
 
 class BallBirths:
@@ -67,7 +68,7 @@ def _dense_balls(
     last = evidence.argmax(1)
     rows = np.arange(len(last))
     best, excess = evidence[rows, last], (n * (1 - 1 / rho))[rows, last]
-    enough = np.log(engine.n_points) - _CHANCE
+    enough = max(np.log(engine.n_points) - _CHANCE, _EVIDENCE)
     used = np.zeros(len(last), dtype=bool)
     balls = []
     for row in np.argsort(-best, kind="stable"):

@@ -76,12 +76,12 @@ def descend(
 ) -> Iterator[Evaluated]:
     """Steps until one lowers the cost by less than `tol`.
 
-    One to the minimum of its bound; or, where `coarse`, any: one that went too far, to the other
-    side of a valley, gains little though more may be to gain.
+    One to the minimum of its bound, where the prior learns, too; or, where `coarse`, any: one that
+    went too far, to the other side of a valley, gains little though more may be to gain.
     """
     factor = 1.0
     while True:
-        before, (step, prior) = state, m_step(problem, state)
+        before, (step, prior) = state, m_step(problem, state, learn=factor == 1.0)
         further = relaxed(problem, prior, before.mixture, step, factor)
         state = problem.evaluate(further, prior)
         if state.cost > before.cost and factor > 1.0:
@@ -146,8 +146,13 @@ def _relaxed_weights(
     return weights
 
 
-def m_step(problem: Problem, state: Evaluated) -> tuple[GaussianMixture, ComponentPrior]:
-    """The minimum of the bound that touches the cost at `state`, and its prior."""
+def m_step(
+    problem: Problem, state: Evaluated, *, learn: bool = True
+) -> tuple[GaussianMixture, ComponentPrior]:
+    """The minimum of the bound that touches the cost at `state`, and its prior.
+
+    That of `state`, or, with `learn`, the one whose minimum is the lowest.
+    """
     statistics, mixture = state.statistics, state.mixture
     weights, background_weight = state.prior.update_weights(
         statistics.counts,
@@ -158,7 +163,7 @@ def m_step(problem: Problem, state: Evaluated) -> tuple[GaussianMixture, Compone
     kept = (statistics.counts > problem.gone) & (weights > 0)
     counts = statistics.counts[kept]
     means, scatters = problem.updated_means(mixture, statistics, kept)
-    prior = state.prior.learnt(counts, scatters)
+    prior = state.prior.learnt(counts, scatters) if learn else state.prior
     covariances = problem.updated_covariances(prior, counts, scatters)
     total = weights[kept].sum() + background_weight
     step = GaussianMixture(

@@ -29,25 +29,25 @@ _TURNS = 4
 # A proposal is the same as one that failed where place and size differ by less, relative to size.
 _SAME = 0.1
 
-
 # The background keeps so much of the weight, whatever is born at once.
 _LEFT = 0.1
 
 
 def kinds_of_moves(prior: ComponentPrior) -> tuple[Propose, ...]:
     """The kinds of moves of one fit, in the order in which they are tried."""
-    small = (BallBirths(),) if prior.knows_small_clusters else ()
+    small = (BallBirths(),) if prior.finds_small_clusters else ()
     return Births(), reductions, splits, Births(faint=True), *small
 
 
-def born_at_once(problem: Problem, start: GaussianMixture, *, small: bool) -> GaussianMixture:
-    """The mixture with every birth that is proposed, chance or not; with `small`, of balls, too.
+def born_at_once(
+    problem: Problem, start: GaussianMixture, kinds: Sequence[Propose]
+) -> GaussianMixture:
+    """The mixture with every birth that one kind after the other proposes, chance or not.
 
     For a prior that learns from all components what a cluster is, and has none to learn from: a
     first few, tried alone, would teach it that clusters are as those are.
     """
-    kinds: list[Propose] = [Births(), BallBirths()]
-    for propose in kinds[: 1 + small]:
+    for propose in kinds:
         state = problem.start(start)
         proposals = propose(problem, state)
         if not proposals:

@@ -14,6 +14,8 @@ import numpy as np
 
 from napari_sparse_gmm.engines import choose_engine
 from napari_sparse_gmm.fitting.adam import adam
+from napari_sparse_gmm.fitting.balls import BallBirths
+from napari_sparse_gmm.fitting.births import Births
 from napari_sparse_gmm.fitting.initial import (
     LEAST_FLOOR,
     background_box,
@@ -22,8 +24,9 @@ from napari_sparse_gmm.fitting.initial import (
 )
 from napari_sparse_gmm.fitting.mm import majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
-from napari_sparse_gmm.fitting.priors import ComponentPrior, make_prior
+from napari_sparse_gmm.fitting.priors import BayesPrior, ComponentPrior, make_prior
 from napari_sparse_gmm.fitting.problem import Problem, State
+from napari_sparse_gmm.fitting.proposals import Propose
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -110,6 +113,20 @@ def _is_density(init: str | FloatArray | GaussianMixture) -> bool:
     return isinstance(init, str) and init == "density"
 
 
+def _learns(prior: str | ComponentPrior) -> bool:
+    return prior == "bayes" or isinstance(prior, BayesPrior)
+
+
+def _starts(
+    settings: FitSettings,
+) -> list[tuple[str | FloatArray | GaussianMixture, tuple[Propose, ...]]]:
+    """The `init` of each start, and the births that come at once there."""
+    if _learns(settings.prior) and isinstance(settings.init, str):
+        # From large clusters; and from small ones, too, which large ones alone cannot teach.
+        return [("density", (Births(),)), ("density", (Births(), BallBirths()))]
+    return [(settings.init, ())] * settings.n_init
+
+
 def fit_steps(
     points: FloatArray, settings: FitSettings, sample_weight: FloatArray | None = None
 ) -> Generator[FitStep, None, FitResult]:
@@ -122,11 +139,13 @@ def fit_steps(
     ------
     ValueError
         Where all points lie in one place and no `covariance_floor` says how wide that is, or
-        init="density" meets solver="adam".
+        init="density" or prior="bayes" meets solver="adam".
     """
     floor = settings.covariance_floor
     if floor is None:
-        floor = default_floor(points, settings.rng)
+        # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
+        # smaller than the distance between neighbours.
+        floor = 0.0 if _learns(settings.prior) else default_floor(points, settings.rng)
     floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
     if not floor > 0:
         raise ValueError(
@@ -138,12 +157,11 @@ def fit_steps(
             "init='density' finds its components by moves, which only solver='mm' makes; use "
             "solver='mm' or another init."
         )
-    if settings.solver == "adam" and settings.prior == "bayes":
+    if settings.solver == "adam" and _learns(settings.prior):
         raise ValueError(
             "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
             "solver='mm' or another prior."
         )
-    by_births = settings.prior == "bayes" and isinstance(settings.init, str)
     choice = choose_engine(settings.engine, settings.device, n_dimensions=points.shape[1])
     engine = choice.open(
         points,
@@ -154,10 +172,10 @@ def fit_steps(
     )
     box = background_box(points, floor)
     best: FitResult | None = None
-    for start in range(settings.n_init * (2 if by_births else 1)):
+    for start, (init, births) in enumerate(_starts(settings)):
         mixture = start_mixture(
             points,
-            "density" if by_births else settings.init,
+            init,
             min(settings.n_components, len(points)),
             sample_weight=sample_weight,
             floor=floor,
@@ -170,14 +188,12 @@ def fit_steps(
             # A mixture goes on with a fit that has started from `n_components`; "density" comes
             # to its components later.
             n_start=settings.n_components
-            if isinstance(settings.init, GaussianMixture) or _is_density(settings.init)
+            if isinstance(init, GaussianMixture) or _is_density(init)
             else max(mixture.n_components, 1),
             box=box,
         )
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
-        if by_births:
-            # From large clusters; and from small ones, which large ones cannot teach.
-            mixture = born_at_once(problem, mixture, small=start % 2 == 1)
+        mixture = born_at_once(problem, mixture, births)
         states = SOLVERS[settings.solver](problem, mixture, settings.tol)
         history: list[float] = []
         passes = -1.0

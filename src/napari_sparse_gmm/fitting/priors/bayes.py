@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.special import digamma, gammaln, multigammaln
 
 from napari_sparse_gmm.fitting.priors.component import ComponentPrior
@@ -44,6 +44,8 @@ _KEEPING = 1.0
 # log a and log(nu - D) are Normal with these medians and this standard deviation.
 _MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
 _RANGE = (np.log(0.05), np.log(1e4))
+# Turns to find the two of the sizes, from known ones or at first, and steps in each.
+_TURNS, _FIRST_TURNS, _STEPS = 2, 10, 5
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class BayesPrior(ComponentPrior):
         psi / nu.
     """
 
-    knows_small_clusters: ClassVar[bool] = True
+    finds_small_clusters: ClassVar[bool] = True
 
     n_dimensions: int
     volume: float
@@ -144,43 +146,12 @@ class BayesPrior(ComponentPrior):
             return replace(self, number=1.0, shape=_MEDIAN_SHAPE, degrees=0.0, scale=0.0)
         if not kept.any():
             kept = counts == counts.max()
-        n, d = counts[kept], self.n_dimensions
+        n = counts[kept]
         squares = np.maximum(np.linalg.eigvalsh(scatters[kept]), 0.0)  # (K, D)
-        mean = float(n.mean())
-
-        def of_shape(log_shape: float) -> float:
-            shape = float(np.exp(log_shape))
-            return _normal(log_shape, _MEDIAN_SHAPE) - _numbers(n, shape, shape / mean).sum()
-
-        found = minimize_scalar(of_shape, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
-        shape = float(np.exp(found.x))
-
-        def of_sizes(parameters: FloatArray) -> tuple[float, FloatArray]:
-            excess, scale = np.exp(parameters)
-            degrees = d + excess
-            v = degrees + n - 1
-            log_det = np.log(scale + squares).sum(1)
-            value = _sizes(n, log_det, degrees, scale, d).sum() - _normal(
-                parameters[0], _MEDIAN_EXCESS
-            )
-            slope = 0.5 * (d * np.log(scale) - log_det + _digammas(v, d) - _digammas(degrees, d))
-            by_scale = 0.5 * (degrees * d - v * (scale / (scale + squares)).sum(1))
-            away = (parameters[0] - np.log(_MEDIAN_EXCESS)) / _SPREAD**2
-            return -value, np.array([away - excess * slope.sum(), -by_scale.sum()])
-
-        size = max(float(squares.sum() / (d * n.sum())), 1e-300)
-        start = [np.log(self.degrees - d), np.log(self.scale or size * self.degrees)]
-        found = minimize(
-            of_sizes, start, jac=True, method="L-BFGS-B", bounds=[_RANGE, (None, None)]
-        )
-        excess, scale = np.exp(found.x)
+        shape, rate = _likeliest_numbers(n)
+        degrees, scale = _likeliest_sizes(n, squares, self.degrees, self.scale)
         return replace(
-            self,
-            number=float(len(n)),
-            shape=shape,
-            rate=shape / mean,
-            degrees=float(d + excess),
-            scale=float(scale),
+            self, number=float(len(n)), shape=shape, rate=rate, degrees=degrees, scale=scale
         )
 
     def _log_masses(self, n: FloatArray) -> FloatArray:
@@ -225,3 +196,48 @@ def _sizes(n: FloatArray, log_det: FloatArray, degrees: float, scale: float, d: 
     v = degrees + n - 1
     before = 0.5 * degrees * d * np.log(scale) - multigammaln(0.5 * degrees, d)
     return np.asarray(before - 0.5 * v * log_det + multigammaln(0.5 * v, d))
+
+
+def _likeliest_numbers(n: FloatArray) -> tuple[float, float]:
+    """a and b of clusters of n points, (K,). At the most likely b, a / b is the mean of n."""
+    mean = float(n.mean())
+
+    def loss(log_shape: float) -> float:
+        shape = float(np.exp(log_shape))
+        return _normal(log_shape, _MEDIAN_SHAPE) - float(_numbers(n, shape, shape / mean).sum())
+
+    found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
+    shape = float(np.exp(found.x))
+    return shape, shape / mean
+
+
+def _likeliest_sizes(
+    n: FloatArray, squares: FloatArray, degrees: float, scale: float
+) -> tuple[float, float]:
+    """nu and psi of clusters whose scatters have the eigenvalues `squares`, (K, D).
+
+    Better than `degrees` and `scale`, where a scale is known: a few turns of nu with psi / nu
+    held, and of psi with nu held, whose stationarity nu K D = sum_j v_j tr(1 + S_j / psi)^-1 is
+    solved step by step.
+    """
+    k, d = squares.shape
+    turns = _TURNS if scale else _FIRST_TURNS
+    size = scale / degrees if scale else max(float(squares.sum() / (d * n.sum())), 1e-300)
+
+    def loss(log_excess: float) -> float:
+        degrees = d + float(np.exp(log_excess))
+        scale = size * degrees
+        log_det = np.log(scale + squares).sum(1)
+        return _normal(log_excess, _MEDIAN_EXCESS) - float(
+            _sizes(n, log_det, degrees, scale, d).sum()
+        )
+
+    for _ in range(turns):
+        found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
+        degrees = d + float(np.exp(found.x))
+        scale = size * degrees
+        v = degrees + n - 1
+        for _ in range(_STEPS):
+            scale = degrees * k * d / float((v / (scale + squares).T).sum())
+        size = scale / degrees
+    return degrees, scale

@@ -14,8 +14,8 @@ class ComponentPrior(ABC):
     simple case; most new priors start from there.
     """
 
-    # Whether it judges clusters of a few points well enough to look for them around each point.
-    knows_small_clusters: ClassVar[bool] = False
+    # Whether it judges clusters of a few points, so that it pays to look around each point.
+    finds_small_clusters: ClassVar[bool] = False
 
     @abstractmethod
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
