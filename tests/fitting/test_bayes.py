@@ -149,6 +149,14 @@ def test_scattered_points_are_no_cluster(seed):
     assert model.background_weight_ == 1.0
 
 
+def test_points_in_one_place_are_no_cluster():
+    """Scattered points of coarse coordinates: two or three in a place are chance."""
+    points = np.random.default_rng(0).uniform(0, 60, (600, 2)).round()
+    assert len(np.unique(points, axis=0)) < 570
+    model = SparseGaussianMixture(200, prior="bayes", background=True, random_state=0).fit(points)
+    assert model.n_components_ == 0
+
+
 def test_components_without_a_background():
     points, _ = fields([60] * 4, 20.0, 0, seed=1)
     model = SparseGaussianMixture(50, prior="bayes", random_state=0).fit(points)

@@ -1,9 +1,13 @@
-"""Births around single points: clusters too small for the boxes of `births`.
+"""Births around single places: clusters too small for the boxes of `births`.
 
-Around each point, the balls that hold its nearest neighbours are tested as the boxes of the tree
-are in `births`: by the evidence that there are more points than the mixture expects. The point
-itself, about which the ball was drawn, does not count.
+Around each place that has a point, the balls up to its nearest neighbours are tested as the boxes
+of the tree are in `births`: by the evidence that there are more points than the mixture expects.
+The place itself, about which the ball was drawn, does not count: nor do the points that repeat it,
+of which rounded coordinates have many.
 """
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,82 +18,112 @@ from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.births import inverse_density
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray
 
-# Neighbours of a point, at most and at least, and of all points together: larger clusters fill
-# boxes of the tree.
+# Neighbours of a place, at most and at least, and of all together: larger clusters fill boxes of
+# the tree.
 _MOST, _LEAST, _ALL = 64, 16, 4_000_000
-# A ball has its centre and so many other points.
+# A ball has its centre and so many other places.
 _FEWEST = 2
-# The evidence, in nats, that a ball must have: so much less than the log of the number of points,
+# The evidence, in nats, that a ball must have: so much less than the log of the number of places,
 # among which many have some by chance; and at least.
 _CHANCE, _EVIDENCE = 3.4, 1.0
 
 
 class BallBirths:
-    """Proposals of births around single points, the most evidence first."""
+    """Proposals of births around single places, the most evidence first."""
 
     def __init__(self) -> None:
-        self._neighbours: tuple[FloatArray, NDArray[np.intp]] | None = None
+        self._places: _Places | None = None
 
     def __call__(self, problem: Problem, state: Evaluated) -> list[Proposal]:
-        engine, room = problem.engine, problem.most - state.mixture.n_components
-        if room <= 0 or engine.n_points <= _LEAST:
+        room = problem.most - state.mixture.n_components
+        if self._places is None:
+            self._places = _Places.of(problem.engine)
+        places = self._places
+        if room <= 0 or places.nearest.shape[1] <= _FEWEST:
             return []
-        if self._neighbours is None:
-            self._neighbours = _neighbours(engine)
-        balls = _dense_balls(problem, state.mixture, *self._neighbours)[:room]
-        return [_proposal(problem, state, *ball) for ball in balls]
+        _, inverse = inverse_density(problem.engine, state.mixture)
+        balls = _dense_balls(places, places.sums(inverse), problem.covariance_floor)
+        return [_proposal(problem, state, places, *ball) for ball in balls[:room]]
 
 
-def _neighbours(engine: Engine) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Distances (N, k) of the nearest points of each point, itself first, and which they are."""
-    k = min(int(np.clip(_ALL // engine.n_points, _LEAST, _MOST)), engine.n_points)
-    return cKDTree(engine.points).query(engine.points, k)
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where there are points.
+
+    Parameters
+    ----------
+    points : (P, D) array
+    index : (N,) array of int
+        The place of each point.
+    weight : (P,) array
+        Of all points there.
+    distances : (P, k) array
+        Of the nearest places, the place itself first.
+    nearest : (P, k) array of int
+        Which they are.
+    """
+
+    points: FloatArray
+    index: NDArray[np.intp]
+    weight: FloatArray
+    distances: FloatArray
+    nearest: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, engine: Engine) -> Self:
+        points, index = np.unique(engine.points, axis=0, return_inverse=True)
+        index = index.reshape(-1)
+        k = min(int(np.clip(_ALL // len(points), _LEAST, _MOST)), len(points))
+        distances, nearest = cKDTree(points).query(points, np.arange(1, k + 1))
+        weight = np.bincount(index, engine.sample_weight).astype(np.float64)
+        return cls(points, index, weight, distances, nearest)
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Values of points (N,) summed in each place, (P,)."""
+        return np.bincount(self.index, values).astype(np.float64)
 
 
 def _dense_balls(
-    problem: Problem,
-    mixture: GaussianMixture,
-    distances: FloatArray,
-    nearest: NDArray[np.intp],
+    places: _Places, inverse: FloatArray, floor: float
 ) -> list[tuple[NDArray[np.intp], float]]:
-    """The points of balls with too many, and by how many, in points of mean weight."""
-    engine, d = problem.engine, problem.engine.n_dimensions
-    weight, inverse = inverse_density(engine, mixture)
+    """The places of balls with too many points, and by how many; most evidence first.
+
+    `inverse` is 1 / p(x), summed over the points of each place.
+    """
+    d = places.points.shape[1]
     log_ball = 0.5 * d * np.log(np.pi) - gammaln(0.5 * d + 1)
-    radii = np.maximum(distances[:, 1:], problem.covariance_floor)
-    volumes = np.exp(log_ball + d * np.log(radii))
-    n = np.cumsum(weight[nearest[:, 1:]], axis=1)
-    rho = np.cumsum(inverse[nearest[:, 1:]], axis=1) / (engine.n_points * volumes)
+    volumes = np.exp(log_ball + d * np.log(np.maximum(places.distances[:, 1:], floor)))
+    others = places.nearest[:, 1:]
+    n = np.cumsum(places.weight[others], axis=1)
+    rho = np.cumsum(inverse[others], axis=1) / (len(places.index) * volumes)
     rho = np.maximum(rho, 1.0)
     evidence = n * (np.log(rho) - 1 + 1 / rho)
     evidence[:, : _FEWEST - 1] = 0.0
-    last = evidence.argmax(1)
-    rows = np.arange(len(last))
+    rows, last = np.arange(len(evidence)), evidence.argmax(1)
     best, excess = evidence[rows, last], (n * (1 - 1 / rho))[rows, last]
-    enough = max(np.log(engine.n_points) - _CHANCE, _EVIDENCE)
-    used = np.zeros(len(last), dtype=bool)
+    enough = max(np.log(len(rows)) - _CHANCE, _EVIDENCE)
+    used = np.zeros(len(rows), dtype=bool)
     balls = []
     for row in np.argsort(-best, kind="stable"):
         if best[row] < enough:
             break
         if not used[row]:
-            inside = nearest[row, : last[row] + 2]
+            inside = places.nearest[row, : last[row] + 2]
             used[inside] = True
             balls.append((inside, float(excess[row])))
     return balls
 
 
 def _proposal(
-    problem: Problem, state: Evaluated, inside: NDArray[np.intp], excess: float
+    problem: Problem, state: Evaluated, places: _Places, inside: NDArray[np.intp], excess: float
 ) -> Proposal:
-    engine = problem.engine
-    points = engine.points[inside]
-    weight = np.ones(len(inside)) if engine.sample_weight is None else engine.sample_weight[inside]
-    mean = np.average(points, axis=0, weights=weight)
-    difference = points - mean
+    """A component of the moments of the points inside, of `excess` weight."""
+    weight = places.weight[inside]
+    mean = weight @ places.points[inside] / weight.sum()
+    difference = places.points[inside] - mean
     scatter = (difference.T * weight) @ difference
-    covariance = problem.updated_covariances(state.prior, np.array([weight.sum()]), scatter[None])
-    share = np.array([excess / engine.n_points])
+    covariance = problem.updated_covariances(state.prior, weight.sum(keepdims=True), scatter[None])
+    share = np.array([excess / problem.engine.total_weight])
     return Proposal(np.empty(0, dtype=np.intp), share, mean[None], covariance)
