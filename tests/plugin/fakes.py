@@ -29,12 +29,16 @@ class FakeFit:
     on_step: Callable[[int], None] = lambda iteration: None
     parameters: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
+    weights: list[np.ndarray | None] = field(default_factory=list)
 
     def __call__(self, **parameters: Any) -> "FakeFit":
         self.parameters.append(parameters)
         return self
 
-    def iter_fit(self, points: np.ndarray) -> Iterator[FitStep]:
+    def iter_fit(
+        self, points: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> Iterator[FitStep]:
+        self.weights.append(sample_weight)
         low, high = points.min(axis=0), points.max(axis=0)
         k = self.components
         share = (np.arange(k) + 0.5)[:, None] / max(k, 1)
@@ -70,6 +74,7 @@ class SlowKeOps:
     sentence: str = "Compiling KeOps kernels for 2D points, first time only"
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     closed: bool = False
+    weights: list[np.ndarray | None] = field(default_factory=list)
 
     def __call__(
         self, engine: str, device: str, *, n_dimensions: int

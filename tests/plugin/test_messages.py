@@ -21,7 +21,7 @@ def result(
     grid = Grid((0.0, 0.0), (1.0, 1.0), (1, 1))
     drawn = Heatmap(np.ones((1, 1), np.float32), grid, HeatmapChoice("density", 1, None))
     asked = {"prior": prior, "n_components": most}
-    return FitResult(mixture, drawn, 12_345, 3.25, 1, converged, "Because.", asked)
+    return FitResult(mixture, drawn, 12_345, 12_345.0, 3.25, 1, converged, "Because.", asked)
 
 
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])

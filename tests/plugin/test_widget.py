@@ -346,6 +346,45 @@ def test_sparsity_belongs_to_its_prior(widget: SparseGMMWidget) -> None:
         assert widget.sparsity.enabled is enabled
 
 
+def test_weights_are_a_feature(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    layer = viewer.layers["L"]
+    assert not widget.weights.visible
+    photons = np.linspace(1.0, 5.0, 60)
+    layer.features = {"photons": photons, "cell": ["a"] * 60, "bright": photons > 3}
+    assert widget.weights.choices == (None, "photons")
+    widget.weights.value = "photons"
+    layer.shown = np.arange(60) >= 10
+    fit(widget, workers)
+    np.testing.assert_array_equal(fake_fit.weights[-1], photons[10:])
+    expected = viewer.layers["L components"].features["expected_points"]
+    assert expected.sum() == pytest.approx(photons[10:].sum())
+    assert "from 50 points" in widget.status.value
+    widget.weights.value = None
+    fit(widget, workers)
+    assert fake_fit.weights[-1] is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [([-1.0] * 3 + [1.0] * 57, "for 3 of the 60 points"), ([0.0] * 60, "fewer than two points")],
+)
+def test_weights_of_no_use_are_refused(
+    widget: SparseGMMWidget, viewer: Any, weights: list[float], words: str
+) -> None:
+    viewer.layers["L"].features = {"w": weights}
+    widget.weights.value = "w"
+    widget.run_button.native.click()
+    assert words in widget.status.value
+    assert len(viewer.layers) == 1
+
+
+def test_what_a_fit_tells_of_points_is_no_weight(widget: SparseGMMWidget, viewer: Any) -> None:
+    viewer.layers["L"].features = {"probability": np.ones(60), "component": np.ones(60, int)}
+    assert not widget.weights.visible
+
+
 def test_bayes_starts_in_its_own_way(widget: SparseGMMWidget) -> None:
     for prior, enabled in (("bayes", False), ("mml", True)):
         widget.prior.value = prior

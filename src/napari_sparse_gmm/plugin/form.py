@@ -17,6 +17,8 @@ from napari_sparse_gmm import parameters
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
 from napari_sparse_gmm.plugin.fields import LabelColumn, compact, field, set_length_unit, value_of
+from napari_sparse_gmm.plugin.frame import possible_weights
+from napari_sparse_gmm.plugin.layers import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.worker import HeatmapChoice
 from napari_sparse_gmm.shapes.grid import LONGEST_SIDE_3D
 
@@ -69,6 +71,14 @@ class DensityForm(Container):
                 choices=self._axes_choices,
             )
         )
+        self.weights = compact(
+            ComboBox(
+                name="weights",
+                label="Weights",
+                tooltip="The feature of the points that says how often each of them counts.",
+                choices=self._weights_choices,
+            )
+        )
         self.n_components = field(parameters.N_COMPONENTS)
         self.prior = field(parameters.PRIOR)
         self.sparsity = field(parameters.SPARSITY, slider=True)
@@ -106,8 +116,10 @@ class DensityForm(Container):
             self.n_threads,
         ]
         fields = Container(name="fields")
-        fields.extend([self.points, self.axes, self.n_components, self.prior, self.sparsity])
-        fields.extend([self.background, self.advanced_button, *self._advanced])
+        fields.extend([self.points, self.axes, self.weights, self.n_components])
+        fields.extend(
+            [self.prior, self.sparsity, self.background, self.advanced_button, *self._advanced]
+        )
         fields.extend([self.quantity, self.longest_side, self.pixel_size, self.coverage])
         fields.append(self.annotate)
         buttons = Container(
@@ -184,17 +196,30 @@ class DensityForm(Container):
             return [("Choose…", None), *labels]
         return labels
 
+    def _weights_choices(self, _: Any = None) -> list[tuple[str, str | None]]:
+        layer = self.points.value
+        names = [] if layer is None else possible_weights(layer)
+        chosen = [(name, name) for name in names if name not in ASSIGNMENT_FEATURES]
+        return [("equal", None), *chosen]
+
     def _follow_layer(self, _: Any = None) -> None:
         """Listen to the layer that is chosen now, and offer its axes."""
         layer = self.points.value
         if self._followed is not None:
             self._followed.events.axis_labels.disconnect(self._offer_axes)
             self._followed.events.units.disconnect(self._offer_axes)
+            self._followed.events.features.disconnect(self._offer_weights)
         self._followed = layer
         if layer is not None:
             layer.events.axis_labels.connect(self._offer_axes)
             layer.events.units.connect(self._offer_axes)
+            layer.events.features.connect(self._offer_weights)
+        self._offer_weights()
         self._offer_axes()
+
+    def _offer_weights(self, _: Any = None) -> None:
+        self.weights.reset_choices()
+        self.weights.visible = len(self.weights.choices) > 1
 
     def _offer_axes(self, _: Any = None) -> None:
         layer = self.points.value

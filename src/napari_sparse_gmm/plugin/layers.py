@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # With more shapes napari becomes sluggish: 2000 take half a second to draw.
 MAX_ELLIPSES = 2000
 
+# What a fit tells of each point.
+ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
+
 # As many as can be told apart; there may be more components, whose neighbours differ still.
 _N_COLOURS = 50
 _GREY = np.array([0.5, 0.5, 0.5, 1.0])
@@ -53,7 +56,7 @@ class Ellipses:
     features: dict[str, NDArray[Any]]
 
 
-def ellipses(mixture: GaussianMixture, frame: Frame, n_points: int, coverage: float) -> Ellipses:
+def ellipses(mixture: GaussianMixture, frame: Frame, n_points: float, coverage: float) -> Ellipses:
     """The ellipses that hold `coverage` percent of their component.
 
     In 3D each is the section along the two longest axes; the radius is such that the
@@ -158,11 +161,15 @@ def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assig
         return out
 
     component = assignment.component
+    columns = (
+        of_all(component, -1),
+        of_all(assignment.probability, np.nan),
+        of_all(assignment.log_density, np.nan),
+        of_all(component < 0, False),
+    )
     features = points.features.copy()
-    features["component"] = of_all(component, -1)
-    features["probability"] = of_all(assignment.probability, np.nan)
-    features["log_density"] = of_all(assignment.log_density, np.nan)
-    features["is_background"] = of_all(component < 0, False)
+    for name, column in zip(ASSIGNMENT_FEATURES, columns, strict=True):
+        features[name] = column
     points.features = features
     colours = np.array(points.face_color)  # (N, 4)
     colours[shown] = component_colours(component)

@@ -22,7 +22,7 @@ from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.form import DensityForm
-from napari_sparse_gmm.plugin.frame import Frame, modelled_points
+from napari_sparse_gmm.plugin.frame import Frame, modelled_points, point_weights
 from napari_sparse_gmm.plugin.layers import ellipses, show_assignment, show_ellipses, show_heatmap
 from napari_sparse_gmm.plugin.worker import (
     FitRequest,
@@ -52,7 +52,7 @@ class _Fit:
     axes: Axes
     frame: Frame
     mixture: GaussianMixture
-    n_points: int
+    total_weight: float
     summary: str
     asked: HeatmapChoice  # drawn, or refused: not asked for again
     coverage: float
@@ -115,10 +115,12 @@ class SparseGMMWidget(DensityForm):
         assert axes is not None
         try:
             points, frame = modelled_points(layer, axes)
+            feature = self.weights.value
+            weights = None if feature is None else point_weights(layer, feature)
         except ValueError as error:
             self._say(str(error))
             return
-        request = FitRequest(points, self.estimator_parameters(), self.heatmap_choice())
+        request = FitRequest(points, self.estimator_parameters(), self.heatmap_choice(), weights)
         n_hidden = len(layer.data) - len(points)
         self._say("")
         self._start(layer, fit(request), partial(self._show_fit, layer, axes, frame, n_hidden))
@@ -197,7 +199,7 @@ class SparseGMMWidget(DensityForm):
             axes=axes,
             frame=frame,
             mixture=result.mixture,
-            n_points=result.n_points,
+            total_weight=result.total_weight,
             summary=messages.summary(result, frame, n_hidden),
             asked=result.heatmap.choice,
             coverage=self.coverage.value,
@@ -211,7 +213,7 @@ class SparseGMMWidget(DensityForm):
         self._say(_told(done))
 
     def _show_ellipses(self, done: _Fit) -> None:
-        shown = ellipses(done.mixture, done.frame, done.n_points, done.coverage)
+        shown = ellipses(done.mixture, done.frame, done.total_weight, done.coverage)
         show_ellipses(self._viewer, done.layer, done.frame, shown)
 
     def _redraw_soon(self) -> None:
@@ -229,7 +231,7 @@ class SparseGMMWidget(DensityForm):
             self._show_ellipses(wanted)
         if wanted.asked != done.asked:
             box = wanted.frame.modelled_box
-            work = draw(wanted.mixture, box, wanted.n_points, wanted.asked)
+            work = draw(wanted.mixture, box, wanted.total_weight, wanted.asked)
             self._start(wanted.layer, work, partial(self._show_heatmap, wanted))
         elif self.annotate.value and not done.annotated:
             self._fits[done.layer.unique_id] = replace(wanted, annotated=True)

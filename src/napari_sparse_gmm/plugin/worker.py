@@ -80,15 +80,20 @@ class FitRequest:
     points: FloatArray  # (N, D), model coordinates
     parameters: Mapping[str, Any]
     heatmap: HeatmapChoice
+    weights: FloatArray | None = None  # (N,), how often each point counts
 
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """What a fit found, its heatmap, and the parameters that it was asked for."""
+    """What a fit found, its heatmap, and the parameters that it was asked for.
+
+    `total_weight` is that of the points: their number where all weigh 1.
+    """
 
     mixture: GaussianMixture
     heatmap: Heatmap
     n_points: int
+    total_weight: float
     cost: float
     n_iter: int
     converged: bool
@@ -131,7 +136,7 @@ def fit(request: FitRequest) -> Work[FitResult | Refusal]:
 
 
 def draw(
-    mixture: GaussianMixture, box: FloatArray, n_points: int, choice: HeatmapChoice
+    mixture: GaussianMixture, box: FloatArray, n_points: float, choice: HeatmapChoice
 ) -> Work[Heatmap | Refusal]:
     """Draw the heatmap of a mixture over `box` (2, D). Returns and raises like `fit`."""
     return _guarded("heatmap", _draw(mixture, box, n_points, choice))
@@ -160,26 +165,29 @@ def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
 
 
 def _fit(request: FitRequest) -> Work[FitResult]:
-    points, total = request.points, request.parameters[MAX_ITER.name]
+    points, most = request.points, request.parameters[MAX_ITER.name]
     box = np.stack([points.min(axis=0), points.max(axis=0)])
     request.heatmap.grid(box)  # what is wrong with it is better known before the fit
-    yield Progress(0, total, "Starting")
+    yield Progress(0, most, "Starting")
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
     estimator = SparseGaussianMixture(**request.parameters)
     engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
-    yield from _prepare(engine, device, points.shape[1], total)
+    yield from _prepare(engine, device, points.shape[1], most)
     last = -np.inf
-    with _no_fallback_warning(), closing(estimator.iter_fit(points)) as steps:
+    iterations = estimator.iter_fit(points, sample_weight=request.weights)
+    with _no_fallback_warning(), closing(iterations) as steps:
         for step in steps:
             if time.monotonic() - last >= _INTERVAL:
-                yield Progress(step.iteration, total, _step_text(step))
+                yield Progress(step.iteration, most, _step_text(step))
                 last = time.monotonic()
+    total = len(points) if request.weights is None else float(request.weights.sum())
     return FitResult(
         mixture=estimator.mixture_,
-        heatmap=(yield from _draw(estimator.mixture_, box, len(points), request.heatmap)),
+        heatmap=(yield from _draw(estimator.mixture_, box, total, request.heatmap)),
         n_points=len(points),
+        total_weight=total,
         cost=estimator.cost_,
         n_iter=estimator.n_iter_,
         converged=estimator.converged_,
@@ -189,7 +197,7 @@ def _fit(request: FitRequest) -> Work[FitResult]:
 
 
 def _draw(
-    mixture: GaussianMixture, box: FloatArray, n_points: int, choice: HeatmapChoice
+    mixture: GaussianMixture, box: FloatArray, n_points: float, choice: HeatmapChoice
 ) -> Work[Heatmap]:
     grid = choice.grid(box)
     yield from _prepare(choice.engine, choice.device, grid.n_dimensions, grid.shape[0])
