@@ -1,6 +1,6 @@
 """What is minimised: the cost of a mixture on a set of points.
 
-    Cost = -(1/n) sum_i omega_i log p(x_i) + Penalty(W),   n = sum_i omega_i
+    Cost = -(1/n) sum_i omega_i log p(x_i) + what the prior costs,   n = sum_i omega_i
 
 in nats per point. Solvers see points only through the engine's sums.
 """

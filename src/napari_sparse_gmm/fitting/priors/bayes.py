@@ -94,14 +94,14 @@ class BayesPrior(ComponentPrior):
         inverse = np.linalg.inv(covariances)
         spread = v * d - self.scale * np.trace(inverse, axis1=1, axis2=2)
         evidence = self._evidence(n, d * np.log(v) + log_det)
-        # Their sum has the mass of all clusters in it, which is not the prior's: n as a whole.
+        # n_j nats of it are the price of its weight (`multiplier`), which the solver adds.
         return (n * peak - 0.5 * spread - evidence) / total - weights
 
     def constant(self, total: float) -> float:
         return (self.number - self._log_hyperprior()) / total
 
     def multiplier(self, weights: FloatArray, total: float) -> float:
-        """1: a Poisson process pays for its points, whatever clusters there are."""
+        """1: a Poisson process pays a nat for every point that it expects."""
         return 1.0
 
     def update_weights(
