@@ -181,7 +181,7 @@ def peers(points: FloatArray) -> dict[str, list[Labels]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         by_bic = [ScikitLearnMixture(k, random_state=0).fit(points) for k in N_BIC]
-        process = BayesianGaussianMixture(N_PROCESS, random_state=0).fit(points)
+        process = BayesianGaussianMixture(n_components=N_PROCESS, random_state=0).fit(points)
     chosen = min(by_bic, key=lambda model: model.bic(points))
     return quick_peers(points) | {
         "BIC": [chosen.predict(points)],
