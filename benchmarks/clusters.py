@@ -65,9 +65,8 @@ class Kind:
             counts = rng.integers(self.n_points[0], self.n_points[1] + 1, k)
         else:
             counts = np.resize(self.n_points, k)
-        sigmas = np.broadcast_to(np.array(self.sigma), k)
-        if isinstance(self.sigma, tuple):
-            sigmas = rng.uniform(*self.sigma, k)
+        low, high = self.sigma if isinstance(self.sigma, tuple) else (self.sigma, self.sigma)
+        sigmas = rng.uniform(low, high, k)
         # Of the same mean square of the axes, whatever the aspect ratio.
         short = sigmas * np.sqrt(2.0 / (1.0 + self.aspect**2))
         angles = rng.uniform(0.0, np.pi, k)
