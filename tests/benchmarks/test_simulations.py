@@ -39,3 +39,10 @@ def test_aspect_ratios() -> None:
     ratios = np.sqrt(variances[:, -1] / variances[:, 0])
     assert 1 < ratios.min() < 1.1
     assert 19 < ratios.max() < 20
+
+
+def test_clusters_stay_inside_their_field() -> None:
+    truth = clusters(1, 500, aspect=20.0).truth
+    reach = 3 * np.sqrt(np.diagonal(truth.covariances, axis1=1, axis2=2)) - 1e-6
+    lower, upper = truth.background_box
+    assert ((truth.means - reach >= lower) & (truth.means + reach <= upper)).all()
