@@ -55,29 +55,23 @@ class DensityForm(Container):
         self._followed: Points | None = None  # the layer whose axes are offered
         self._axes_by_label: dict[str, Axes] = {}
 
-        self.points = compact(
-            ComboBox(
-                name="points",
-                label="Points",
-                tooltip="The Points layer whose density is modelled.",
-                choices=self._points_choices,
-            )
+        self.points = _choice(
+            "points",
+            "Points",
+            "The Points layer whose density is modelled.",
+            self._points_choices,
         )
-        self.axes = compact(
-            ComboBox(
-                name="axes",
-                label="Axes",
-                tooltip="The axes of space to model. Points are taken together along the others.",
-                choices=self._axes_choices,
-            )
+        self.axes = _choice(
+            "axes",
+            "Axes",
+            "The axes of space to model. Points are taken together along the others.",
+            self._axes_choices,
         )
-        self.weights = compact(
-            ComboBox(
-                name="weights",
-                label="Weights",
-                tooltip="The feature of the points that says how often each of them counts.",
-                choices=self._weights_choices,
-            )
+        self.weights = _choice(
+            "weights",
+            "Weights",
+            "The feature of the points that says how often each of them counts.",
+            self._weights_choices,
         )
         self.n_components = field(parameters.N_COMPONENTS)
         self.prior = field(parameters.PRIOR)
@@ -268,3 +262,10 @@ class DensityForm(Container):
     def _follow_prior(self, prior: str) -> None:
         self.sparsity.enabled = prior == "sqrt"
         self.init.enabled = prior != "bayes"
+
+
+def _choice(
+    name: str, label: str, tooltip: str, choices: Callable[[Any], Sequence[Any]]
+) -> ComboBox:
+    """A field whose choices depend on the layers."""
+    return compact(ComboBox(name=name, label=label, tooltip=tooltip, choices=choices))
