@@ -78,7 +78,7 @@ def choose_engine(
     if engine == "torch":
         return EngineChoice(TorchTiles, place, "PyTorch, as asked for.")
     if not _tries_keops(engine, place):
-        # benchmarks/peers.py and large.py: where all overlap KeOps takes 3 to 4.7 times as long,
+        # benchmarks/peers.py and large.py: where all overlap KeOps takes 2.4 to 4.7 times as long,
         # for whole fits 1.2 to 1.9 times.
         return EngineChoice(TorchTiles, place, "PyTorch: on a processor it is faster than KeOps.")
     keops = get_ready(n_dimensions, place)

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from scipy.special import gammaln
 
 from napari_sparse_gmm.engines import Engine
-from napari_sparse_gmm.fitting.births import inverse_density
+from napari_sparse_gmm.fitting.births import inverse_density, moments
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal
 from napari_sparse_gmm.mixture import FloatArray
@@ -121,9 +121,8 @@ def _proposal(
 ) -> Proposal:
     """A component of the moments of the points inside, of `excess` weight."""
     weight = places.weight[inside]
-    mean = weight @ places.points[inside] / weight.sum()
-    difference = places.points[inside] - mean
-    scatter = (difference.T * weight) @ difference
-    covariance = problem.updated_covariances(state.prior, weight.sum(keepdims=True), scatter[None])
+    mean, covariance = moments(places.points[inside], weight)
+    count = weight.sum(keepdims=True)
+    shrunk = problem.updated_covariances(state.prior, count, count * covariance[None])
     share = np.array([excess / problem.engine.total_weight])
-    return Proposal(np.empty(0, dtype=np.intp), share, mean[None], covariance)
+    return Proposal(np.empty(0, dtype=np.intp), share, mean[None], shrunk)

@@ -92,10 +92,9 @@ def _births(
     boxes = _dense_boxes(points @ tree.axes, weight, inverse, problem.covariance_floor, least)
     means, covariances = [], []
     for first, last, _ in boxes:
-        inside, w = points[first:last], weight[first:last] / weight[first:last].sum()
-        means.append(w @ inside)
-        difference = inside - means[-1]
-        covariances.append((difference.T * w) @ difference)
+        mean, covariance = moments(points[first:last], weight[first:last])
+        means.append(mean)
+        covariances.append(covariance)
     if not boxes:
         return []
     raised = raise_eigenvalues(np.array(covariances), problem.covariance_floor**2)
@@ -104,6 +103,14 @@ def _births(
         Proposal(np.empty(0, dtype=np.intp), weights[[i]], means[i][None], raised[[i]])
         for i in range(len(boxes))
     ]
+
+
+def moments(points: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean (D,) and covariance (D, D) of weighted points (N, D)."""
+    share = weight / weight.sum()
+    mean = share @ points
+    difference = points - mean
+    return mean, (difference.T * share) @ difference
 
 
 def inverse_density(engine: Engine, mixture: GaussianMixture) -> tuple[FloatArray, FloatArray]:
