@@ -47,6 +47,33 @@ def direct_density(mixture: GaussianMixture, points: np.ndarray) -> np.ndarray:
     return density
 
 
+def posterior_of_true_places(
+    mixture: GaussianMixture, points: np.ndarray, noise_std: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of points (N, D) seen with noise (N, D): densities of each component (N, K), background
+    left out; and mean (N, K, D) and covariance (N, K, D, D) of the true place in each.
+
+    By conditioning the joint normal distribution of the true place and the seen one, with a matrix
+    for every pair.
+    """
+    seen = mixture.covariances + np.stack([np.diag(row**2) for row in noise_std])[:, None]
+    densities = np.array(
+        [
+            [
+                weight * multivariate_normal(mean, covariance).pdf(point)
+                for weight, mean, covariance in zip(
+                    mixture.weights, mixture.means, of_point, strict=True
+                )
+            ]
+            for point, of_point in zip(points, seen, strict=True)
+        ]
+    )
+    gain = mixture.covariances @ np.linalg.inv(seen)  # (N, K, D, D)
+    difference = points[:, None] - mixture.means
+    means = mixture.means + np.einsum("njkl,njl->njk", gain, difference)
+    return densities, means, mixture.covariances - gain @ mixture.covariances
+
+
 def tutorial_spiral(n: int = 10_000, seed: int = 0) -> np.ndarray:
     """The points of the KeOps tutorial "Fitting a Gaussian Mixture Model"."""
     generator = torch.Generator().manual_seed(seed)

@@ -4,8 +4,11 @@ The density of a point x in R^D is
 
     p(x) = W_0 1_B(x) / |B|  +  sum_j W_j N(x; mu_j, Sigma_j),     W_0 + sum_j W_j = 1,
 
-with an optional uniform background of weight W_0 on a box B. A mixture never
-changes; what would change it returns another one::
+with an optional uniform background of weight W_0 on a box B. Where points have noise of known
+standard deviations s_i along the axes, `noise_std`, component j is N(x_i; mu_j, Sigma_j +
+diag(s_i^2)) to point i: Sigma_j is the shape without the noise. The background is taken to be so
+wide that noise does not matter to it. A mixture never changes; what would change it returns
+another one::
 
     >>> mixture = GaussianMixture([1.0], [[0.0, 0.0]], [[[1.0, 0.0], [0.0, 4.0]]])
     >>> float(mixture.density([[0.0, 0.0]])[0])  # 1 / (2 pi sqrt(det Sigma))
@@ -16,12 +19,14 @@ blocks of points. It is the reference; the engines are the fast way.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from napari_sparse_gmm.factored import Factored
 
 FloatArray = NDArray[np.float64]
 
@@ -133,6 +138,12 @@ class GaussianMixture:
         return np.asarray(0.5 * factors @ factors.swapaxes(1, 2), dtype=np.float64)
 
     @cached_property
+    def log_constants(self) -> FloatArray:
+        """Log of W_j (2 pi)^(-D/2), what a component's density has beside its shape, (K,)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights) - 0.5 * self.n_dimensions * LOG_2PI
+
+    @cached_property
     def log_amplitudes(self) -> FloatArray:
         """Log of W_j N(mu_j; mu_j, Sigma_j), each component's peak density, (K,).
 
@@ -140,8 +151,7 @@ class GaussianMixture:
         loses all digits for long thin components.
         """
         log_diagonal = np.log(np.diagonal(self.covariance_factors, axis1=1, axis2=2)).sum(1)
-        with np.errstate(divide="ignore"):
-            return np.log(self.weights) - 0.5 * self.n_dimensions * LOG_2PI - log_diagonal
+        return np.asarray(self.log_constants - log_diagonal)
 
     @cached_property
     def log_background_density(self) -> float:
@@ -151,42 +161,47 @@ class GaussianMixture:
         sides = self.background_box[1] - self.background_box[0]
         return float(np.log(self.background_weight) - np.log(sides).sum())
 
-    def log_density(self, points: ArrayLike) -> FloatArray:
-        """Natural log of p(x), per unit^D, for points (N, D). Returns (N,)."""
-        x = self._points(points)
+    def log_density(self, points: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
+        """Natural log of p(x), per unit^D, for points (N, D). Returns (N,).
+
+        `noise_std` is what `noise_variances` takes.
+        """
+        x, noise = self._points(points, noise_std)
         out = np.empty(len(x))
         for rows in self._blocks(len(x)):
-            out[rows] = _log_sum_exp(self._joint_log_density(x[rows]))
+            out[rows] = _log_sum_exp(self._joint_log_density(x, noise, rows))
         return out
 
-    def density(self, points: ArrayLike) -> FloatArray:
+    def density(self, points: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """p(x), per unit^D, for points (N, D). Returns (N,)."""
-        return np.exp(self.log_density(points))
+        return np.exp(self.log_density(points, noise_std=noise_std))
 
-    def responsibilities(self, points: ArrayLike) -> FloatArray:
+    def responsibilities(
+        self, points: ArrayLike, *, noise_std: ArrayLike | None = None
+    ) -> FloatArray:
         """Probability that each point belongs to each component.
 
         Returns
         -------
         (N, K) array, or (N, K + 1) with a background, which comes last. Rows sum to 1.
         """
-        x = self._points(points)
+        x, noise = self._points(points, noise_std)
         if self.n_components == 0:  # the background has all of it, outside of its box, too
             return np.ones((len(x), 1))
         with_background = self.background_weight > 0
         out = np.empty((len(x), self.n_components + with_background))
         for rows in self._blocks(len(x)):
-            joint = self._joint_log_density(x[rows])
+            joint = self._joint_log_density(x, noise, rows)
             posterior = np.exp(joint - _log_sum_exp(joint)).T
             out[rows] = posterior if with_background else posterior[:, :-1]
         return out
 
-    def predict(self, points: ArrayLike) -> NDArray[np.intp]:
+    def predict(self, points: ArrayLike, *, noise_std: ArrayLike | None = None) -> NDArray[np.intp]:
         """Index of the most probable component of each point, (N,); -1 is the background."""
-        x = self._points(points)
+        x, noise = self._points(points, noise_std)
         out = np.empty(len(x), dtype=np.intp)
         for rows in self._blocks(len(x)):
-            out[rows] = self._joint_log_density(x[rows]).argmax(0)
+            out[rows] = self._joint_log_density(x, noise, rows).argmax(0)
         out[out == self.n_components] = -1
         return out
 
@@ -231,6 +246,11 @@ class GaussianMixture:
             self.background_weight,
             None if box is None else box * s + offset,
         )
+
+    def convolved(self, noise_std: ArrayLike) -> "GaussianMixture":
+        """The mixture as points with noise of one standard deviation, a number or (D,), see it."""
+        std = np.broadcast_to(np.asarray(noise_std, dtype=float), self.n_dimensions)
+        return replace(self, covariances=self.covariances + np.diag(std**2))
 
     def subset(self, kept: NDArray[np.bool_]) -> "GaussianMixture":
         """The components where `kept` (K,) is true, all weights raised in proportion."""
@@ -277,33 +297,91 @@ class GaussianMixture:
             self.background_box,
         )
 
-    def _points(self, points: ArrayLike) -> FloatArray:
+    def _points(
+        self, points: ArrayLike, noise_std: ArrayLike | None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Points (N, D) and the variances of their noise (N, D), checked."""
         x = np.asarray(points, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != self.n_dimensions:
             raise ValueError(f"points must have shape (N, {self.n_dimensions}), not {x.shape}.")
-        return x
+        return x, noise_variances(noise_std, x.shape)
 
     def _blocks(self, n: int) -> Iterator[slice]:
         step = max(1, _BLOCK // (self.n_components + 1))
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _joint_log_density(self, x: FloatArray) -> FloatArray:
-        """Log of each component's share of the density, background last, (K + 1, N)."""
+    def _joint_log_density(
+        self, points: FloatArray, noise: FloatArray | None, rows: slice
+    ) -> FloatArray:
+        """Log of each component's share of the density of some points, background last, (K + 1, n).
+
+        `noise` holds variances, (N, D).
+        """
+        x = points[rows]
         joint = np.empty((self.n_components + 1, len(x)))
-        distance = np.zeros((self.n_components, len(x)))
-        whitening = self.precision_factors.swapaxes(1, 2)  # (K, D, D), lower triangular
-        d = [x[:, k] - self.means[:, k, None] for k in range(self.n_dimensions)]  # (K, N) each
-        for row in range(self.n_dimensions):
-            y = d[row] * whitening[:, row, row, None]
-            for column in range(row):
-                y += d[column] * whitening[:, row, column, None]
-            distance += np.square(y, out=y)
-        joint[:-1] = self.log_amplitudes[:, None] - 0.5 * distance
+        d = [x[:, k] - self.means[:, k, None] for k in range(self.n_dimensions)]  # (K, n) each
+        if noise is None:
+            joint[:-1] = self.log_amplitudes[:, None] - 0.5 * self._squared_distances(d)
+        else:
+            seen = Factored.of(
+                [
+                    [
+                        self.covariances[:, row, column, None]
+                        + (noise[rows, row] if row == column else 0.0)
+                        for column in range(row + 1)
+                    ]
+                    for row in range(self.n_dimensions)
+                ]
+            )
+            forms = seen.form(seen.forward(d)) + sum(np.log(pivot) for pivot in seen.pivots)
+            joint[:-1] = self.log_constants[:, None] - 0.5 * forms
         joint[-1] = self.log_background_density
         if self.background_weight > 0 and self.background_box is not None:
             lower, upper = self.background_box
             joint[-1, ~((x >= lower) & (x <= upper)).all(1)] = -np.inf
         return joint
+
+    def _squared_distances(self, d: list[FloatArray]) -> FloatArray:
+        """d^T Sigma_j^-1 d of differences d, D arrays (K, n), for each component, (K, n)."""
+        distances = np.zeros(d[0].shape)
+        whitening = self.precision_factors.swapaxes(1, 2)  # (K, D, D), lower triangular
+        for row in range(self.n_dimensions):
+            y = d[row] * whitening[:, row, row, None]
+            for column in range(row):
+                y += d[column] * whitening[:, row, column, None]
+            distances += np.square(y, out=y)
+        return distances
+
+
+def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, int]) -> FloatArray | None:
+    """The variances (N, D) of the noise of points of that shape, from its standard deviations.
+
+    Parameters
+    ----------
+    noise_std : float, (N,) or (N, D) array, optional
+        Standard deviation of the noise, for all points, for each point, or for each along each
+        axis, in the units of the points. 0 is none.
+
+    Raises
+    ------
+    ValueError
+        Where there is another shape, or a value that is negative or not finite.
+    """
+    if noise_std is None:
+        return None
+    std = np.asarray(noise_std, dtype=np.float64)
+    if std.shape not in ((), shape[:1], shape):
+        raise ValueError(
+            f"noise_std must be a number or have shape ({shape[0]},) or {shape}, not {std.shape}."
+        )
+    bad = ~(np.isfinite(std) & (std >= 0))
+    if bad.any():
+        raise ValueError(
+            f"noise_std must be finite and not negative; {int(bad.sum())} of {std.size} values "
+            "are not."
+        )
+    squares = np.square(std)
+    return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)
 
 
 def _frozen(values: ArrayLike, name: str) -> FloatArray:

@@ -8,6 +8,7 @@ from oracles import random_mixture
 from napari_sparse_gmm import GaussianMixture, engines
 from napari_sparse_gmm.engines import TorchTiles, pattern
 from napari_sparse_gmm.engines.keops import KeOps
+from napari_sparse_gmm.engines.pairs import Form
 
 ENGINES = [pytest.param(TorchTiles, id="torch"), pytest.param(KeOps, id="keops")]
 CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
@@ -138,10 +139,10 @@ def test_both_forms_of_the_exponent_are_the_same(n_dimensions, dtype, monkeypatc
     mixture = random_mixture(5, n_dimensions, background_weight=0.2, field=4.0)
     points, _ = mixture.sample(2000, random_state=1)
     held = TorchTiles(points, dtype=dtype, block_size=16)
-    assert any(pairs.expanded for pairs in forms_of(held, mixture))
+    assert any(pairs.form is Form.EXPANDED for pairs in forms_of(held, mixture))
     expanded = held.expectation(mixture, removal=True)
     monkeypatch.setattr(pattern, "LARGEST_TERMS", dict.fromkeys(pattern.LARGEST_TERMS, -1.0))
-    assert not any(pairs.expanded for pairs in forms_of(held, mixture))
+    assert not any(pairs.form is Form.EXPANDED for pairs in forms_of(held, mixture))
     whitened = held.expectation(mixture, removal=True)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-11
     for name in ("counts", "shifts", "scatters", "log_likelihood", "background_count"):

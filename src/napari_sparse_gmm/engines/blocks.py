@@ -29,10 +29,28 @@ FEWEST = 8
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The bounding boxes of n sets of points."""
+    """The bounding boxes of n sets of points.
+
+    `noise` bounds the variances of their noise, where they have some.
+    """
 
     lower: FloatArray  # (n, D)
     upper: FloatArray  # (n, D)
+    noise: "Boxes | None" = None
+
+    @classmethod
+    def of(
+        cls, points: FloatArray, starts: NDArray[np.intp], noise: FloatArray | None = None
+    ) -> "Boxes":
+        """Boxes of runs of points (N, D) that begin at `starts`; `noise` (N, D) is variances."""
+        return cls(
+            np.minimum.reduceat(points, starts, axis=0),
+            np.maximum.reduceat(points, starts, axis=0),
+            None if noise is None else cls.of(noise, starts),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lower)
 
     @property
     def centre(self) -> FloatArray:
@@ -49,7 +67,14 @@ class Boxes:
         return ((self.lower >= box[0]) & (self.upper <= box[1])).all(1)
 
     def __getitem__(self, rows: NDArray[np.intp]) -> "Boxes":
-        return Boxes(self.lower[rows], self.upper[rows])
+        noise = None if self.noise is None else self.noise[rows]
+        return Boxes(self.lower[rows], self.upper[rows], noise)
+
+    def joined(self, n: int) -> "Boxes":
+        """The boxes around n runs of as many of them each."""
+        shape = (n, -1, self.lower.shape[1])
+        noise = None if self.noise is None else self.noise.joined(n)
+        return Boxes(self.lower.reshape(shape).min(1), self.upper.reshape(shape).max(1), noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +96,17 @@ class Blocks:
     boxes: Boxes
 
     @classmethod
-    def of(cls, points: FloatArray, size: int) -> "Blocks":
-        """Blocks of about `size` points (N, D), N >= 1: 0.7 to 1.4 times as many, or all in one."""
+    def of(cls, points: FloatArray, size: int, noise: FloatArray | None = None) -> "Blocks":
+        """Blocks of about `size` points (N, D), N >= 1: 0.7 to 1.4 times as many, or all in one.
+
+        `noise` (N, D) is the variances of their noise.
+        """
         n = len(points)
         depth = max(0, round(float(np.log2(n / size))))
         order = kd_order(points)
         starts = halves(n, depth)
-        ordered = points[order]
-        boxes = Boxes(
-            np.minimum.reduceat(ordered, starts[:-1], axis=0),
-            np.maximum.reduceat(ordered, starts[:-1], axis=0),
-        )
-        return cls(order, starts, boxes)
+        noise = None if noise is None else noise[order]
+        return cls(order, starts, Boxes.of(points[order], starts[:-1], noise))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -99,12 +123,8 @@ class Blocks:
         A node of a level has the next 1, 2 or 4 nodes of the level below as children.
         """
         levels = [self.boxes]
-        while (n := len(levels[0].lower)) > 1:
-            shape = (max(1, n >> _BITS), -1, levels[0].lower.shape[1])
-            below = levels[0]
-            levels.insert(
-                0, Boxes(below.lower.reshape(shape).min(1), below.upper.reshape(shape).max(1))
-            )
+        while (n := len(levels[0])) > 1:
+            levels.insert(0, levels[0].joined(max(1, n >> _BITS)))
         return tuple(levels)
 
 

@@ -13,10 +13,14 @@ field 10^4 times wider than a component a float32 coordinate is good to 1e-3 sta
 deviations only. So coordinates are relative to the centre of their block, and so are the
 means, once for each pair of a block and a component: both differences are taken in double
 precision. The few blocks that are far wider than one of their components, or far from it
-(outliers, borders), are computed in double precision altogether.
+(outliers, borders), are computed in double precision altogether; and so are points with noise.
+
+What is asked of points with noise is asked of their true places, which nobody knows: statistics
+are the expected ones, given where the points are seen.
 """
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -25,7 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.blocks import Blocks
-from napari_sparse_gmm.engines.pairs import Pairs, PairSums, natural_parameters, whitening_maps
+from napari_sparse_gmm.engines.moments import about_means, of_true_places
+from napari_sparse_gmm.engines.pairs import TABLES, Form, Pairs, PairSums
 from napari_sparse_gmm.engines.pattern import Pattern, find_pattern, may_expand, needs_double
 from napari_sparse_gmm.engines.precision import exact_products
 from napari_sparse_gmm.engines.statistics import Assignment, Statistics
@@ -66,10 +71,13 @@ class Engine(ABC):
         Finite coordinates, in any units.
     sample_weight : (N,) array, optional
         Non-negative weight of each point; 1 where it is not given.
+    noise : (N, D) array, optional
+        Variances of the noise of each point along each axis.
     device : str
         "cpu" or a CUDA device.
     dtype : torch.dtype
-        Precision of the kernels. Sums over blocks of points are float64 in any case.
+        Precision of the kernels; float64 in any case for points with noise, and for sums over
+        blocks of points.
     block_size : int
         Points in a block, about: few where there are many components.
     tolerance : float, optional
@@ -90,6 +98,7 @@ class Engine(ABC):
         points: FloatArray,
         sample_weight: FloatArray | None = None,
         *,
+        noise: FloatArray | None = None,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         block_size: int = BLOCK_SIZE,
@@ -97,11 +106,12 @@ class Engine(ABC):
         blocks: Blocks | None = None,
     ) -> None:
         self.n_points, self.n_dimensions = points.shape
-        self.device, self.dtype = device, dtype
+        self.device = device
+        self.dtype = dtype if noise is None else torch.float64
         self.tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
         self.total_weight = float(len(points) if sample_weight is None else sample_weight.sum())
-        self.points, self.sample_weight = points, sample_weight
-        self.blocks = Blocks.of(points, block_size) if blocks is None else blocks
+        self.points, self.sample_weight, self.noise = points, sample_weight, noise
+        self.blocks = Blocks.of(points, block_size, noise) if blocks is None else blocks
         self.box = np.stack([self.blocks.boxes.lower.min(0), self.blocks.boxes.upper.max(0)])
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
         sizes = np.sqrt(np.square(self.blocks.boxes.half).sum(1))
@@ -184,6 +194,8 @@ class Engine(ABC):
 
     def _by_arithmetic(self, pattern: Pattern, mixture: GaussianMixture) -> list[Pairs]:
         """The pairs of the pattern, apart by the precision and the form that their blocks need."""
+        if self.noise is not None:
+            return [self._pairs(pattern, mixture, self.dtype, Form.NOISY)]
         boxes = self.blocks.boxes
         double = np.full(len(pattern.rows), self.dtype == torch.float64)
         if self.dtype != torch.float64:
@@ -197,22 +209,21 @@ class Engine(ABC):
             if self.expands or dtype == torch.float64:
                 expanded = may_expand(some, boxes, mixture, dtype, self._unit)
             parts += [
-                self._pairs(some.among(chosen), mixture, dtype, expanded=form)
-                for form, chosen in ((True, expanded), (False, ~expanded))
+                self._pairs(some.among(chosen), mixture, dtype, form)
+                for form, chosen in ((Form.EXPANDED, expanded), (Form.WHITENED, ~expanded))
                 if chosen.any()
             ]
         return parts
 
     def _pairs(
-        self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype, *, expanded: bool
+        self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype, form: Form
     ) -> Pairs:
         j = pattern.components
         means = ((mixture.means[j] - self._centres[pattern.blocks]) / self._unit).T  # (D, P)
-        make = natural_parameters if expanded else whitening_maps
-        table = make(mixture, j, means, self._unit)
+        table = TABLES[form](mixture, j, means, self._unit)
         return Pairs(
             pattern,
-            expanded,
+            form,
             torch.from_numpy(table).to(self.device, dtype),
             self._background(pattern.rows, mixture, dtype),
         )
@@ -248,12 +259,31 @@ class Engine(ABC):
 
     def _local_coordinates(self, rows: NDArray[np.intp] | None, dtype: torch.dtype) -> Tensor:
         """Coordinates relative to the centre of the block, in units, (n, D, B)."""
-        places = self._places(rows)
         centres = self._centres if rows is None else self._centres[rows]
+        return self._of_axes(self.points, rows, dtype, centres, self._unit)
+
+    @cached_property
+    def _local_noise(self) -> Tensor:
+        """Variances of the noise of all points, in squared units, (n_blocks, D, B)."""
+        assert self.noise is not None
+        return self._of_axes(self.noise, None, self.dtype, None, self._unit**2)
+
+    def _of_axes(
+        self,
+        values: FloatArray,
+        rows: NDArray[np.intp] | None,
+        dtype: torch.dtype,
+        origins: FloatArray | None,
+        unit: float,
+    ) -> Tensor:
+        """Values of points (N, D) as those of the points of blocks, (n, D, B)."""
+        places = self._places(rows)
         out = torch.empty((len(places), self.n_dimensions, self.blocks.size), dtype=dtype)
         for k in range(self.n_dimensions):
-            local = (self.points[:, k][places] - centres[:, k, None]) / self._unit
-            out[:, k] = torch.from_numpy(local)
+            local = values[:, k][places]
+            if origins is not None:
+                local -= origins[:, k, None]
+            out[:, k] = torch.from_numpy(local / unit)
         return out.to(self.device)
 
     def _padded_weight(self, sample_weight: FloatArray | None) -> Tensor:
@@ -270,33 +300,21 @@ class Engine(ABC):
         parts: list[tuple[Pattern, PairSums]],
         removal: bool,
     ) -> Statistics:
-        """From sums relative to the centres of blocks to sums relative to the means."""
-        k, d = mixture.means.shape
-        counts, removals = np.zeros(k), np.zeros(k)
-        shifts, scatters = np.zeros((k, d)), np.zeros((k, d, d))
+        """The sums of all pairs as statistics of the components."""
+        k = mixture.n_components
+        if self.noise is None:
+            moments = about_means(mixture, parts, self._centres, self._unit)
+        else:
+            moments = of_true_places(mixture, parts, self._unit)
+        counts, shifts, scatters = (self._weight_unit * sums for sums in moments)
+        removals = np.zeros(k)
         log_likelihoods = np.zeros(len(self.blocks))
         for pattern, sums in parts:
-            j = pattern.components
-            moments = sums.moments.T.cpu().numpy() * self._weight_unit
-            mean = (mixture.means[j] - self._centres[pattern.blocks]).T  # (D, P)
-            n, first = moments[0], moments[1 : 1 + d] * self._unit
-            second = moments[1 + d :] * self._unit**2
-            shift = first - n * mean
-            counts += np.bincount(j, n, minlength=k)
-            for row in range(d):
-                shifts[:, row] += np.bincount(j, shift[row], minlength=k)
-                for column in range(row + 1):
-                    # (x - m)(x' - m') = x x' - x m' - m (x' - m')
-                    product = second[row * (row + 1) // 2 + column] - first[row] * mean[column]
-                    product -= mean[row] * shift[column]
-                    scatters[:, row, column] += np.bincount(j, product, minlength=k)
             log_likelihoods[pattern.rows] = sums.log_likelihoods.cpu().numpy() * self._weight_unit
             if sums.removal is not None:
                 removals += np.bincount(
-                    j, sums.removal.cpu().numpy() * self._weight_unit, minlength=k
+                    pattern.components, sums.removal.cpu().numpy() * self._weight_unit, minlength=k
                 )
-        below = np.tril(np.ones((d, d), dtype=bool), -1)
-        scatters += np.where(below, scatters, 0.0).swapaxes(1, 2)
         return Statistics(
             counts=counts,
             shifts=shifts,

@@ -11,10 +11,13 @@ reductions make an expectation:
 
 The quadratic form is written out coordinate by coordinate from the triangular factor:
 half the operations of KeOps's general `WeightedSqDist`, and no cancellation. What needs double
-precision is left to PyTorch tiles.
+precision is left to PyTorch tiles. Points with noise have a covariance of their own for every j:
+it is factored in the formula, entry by entry, and never stored either; with u and T of `pairs`,
+
+- derivatives:  sum_i  omega_i exp(z_ij - log p_i) (1, u_ij, u_ij u_ij^T - T_ij^-1)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from itertools import pairwise
@@ -26,14 +29,18 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
-from napari_sparse_gmm.engines.pairs import Pairs, PairSums
+from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
+from napari_sparse_gmm.factored import Factored
 
 Kernel = Callable[..., Tensor]
 
 # Fewer pairs of blocks and components are not worth a thread.
 _PAIRS_OF_A_THREAD = 512
+
+# A formula for points with noise grows as fast as the inverse of a matrix, written out.
+_MOST_DIMENSIONS = 3
 
 
 class KeOps(TorchTiles):
@@ -50,13 +57,21 @@ class KeOps(TorchTiles):
     # The exponentials take nearly all of its time.
     expands = False
 
+    def _has_kernels_for(self, pairs: Pairs) -> bool:
+        if pairs.form is Form.NOISY:
+            return self.n_dimensions <= _MOST_DIMENSIONS
+        return pairs.table.dtype == torch.float32
+
     @cached_property
-    def _points_first(self) -> Tensor:
-        """Coordinates of all points, (n_blocks, B, D)."""
-        return self._local_coordinates(None, self.dtype).transpose(1, 2).contiguous()
+    def _points_first(self) -> list[Tensor]:
+        """Coordinates of all points, and the variances of their noise, (n_blocks, B, D) each."""
+        values = [self._local_coordinates(None, self.dtype)]
+        if self.noise is not None:
+            values.append(self._local_noise)
+        return [of_points.transpose(1, 2).contiguous() for of_points in values]
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
-        if pairs.table.dtype != torch.float32:
+        if not self._has_kernels_for(pairs):
             return super()._pair_sums(pairs, removal)
         weight = self._weight[torch.from_numpy(pairs.pattern.rows).to(self.device)]  # (n, B)
         log_p = self._log_density(pairs)
@@ -76,7 +91,7 @@ class KeOps(TorchTiles):
         )
 
     def _log_density(self, pairs: Pairs) -> Tensor:
-        if pairs.table.dtype != torch.float32:
+        if not self._has_kernels_for(pairs):
             return super()._log_density(pairs)
         shape, background = (len(pairs.pattern.rows), self.blocks.size), pairs.background
         if not len(pairs.pattern):
@@ -96,28 +111,30 @@ class KeOps(TorchTiles):
         """
         d, pattern = self.n_dimensions, pairs.pattern
         if not len(pattern):
-            return self._points_first.new_zeros(0, 1 + d + d * (d + 1) // 2)
-        kernel = _kernel(kind, d)
-        x = self._points_first
+            return pairs.table.new_zeros(0, 1 + d + d * (d + 1) // 2)
+        kernel = _kernel(kind, pairs.form, d)
+        points = self._points_first
         if len(pattern.rows) < len(self.blocks):
-            x = x[torch.from_numpy(pattern.rows).to(self.device)]
+            rows = torch.from_numpy(pattern.rows).to(self.device)
+            points = [of_points[rows] for of_points in points]
         starts = pattern.starts
 
         def part(first: int, last: int) -> Tensor:
             """The reduction over some blocks and their pairs."""
             some = pairs.table[starts[first] : starts[last]]
-            offset, affine = some.split([1, d * (1 + d)], dim=1)
             with limited_threads(1):
                 return kernel(
-                    x[first:last].reshape(-1, d),
-                    *(values.contiguous() for values in (affine, offset)),
+                    *(of_points[first:last].reshape(-1, d) for of_points in points),
+                    *(values.contiguous() for values in (some[:, 1:], some[:, :1])),
                     *(values[first:last].reshape(-1, 1) for values in per_point),
                     ranges=_ranges(pattern.counts[first:last], self.blocks.size, self.device),
                 )
 
         # The first time on a few blocks: the file lock should not be held for long.
         occupied = int(np.flatnonzero(pattern.counts)[0])
-        first_use((kind, d, self.dtype, self.device), lambda: part(occupied, occupied + 1))
+        first_use(
+            (kind, pairs.form, d, self.dtype, self.device), lambda: part(occupied, occupied + 1)
+        )
         n_parts = 1
         if torch.device(self.device).type == "cpu":
             n_parts = max(1, min(torch.get_num_threads(), len(pattern) // _PAIRS_OF_A_THREAD))
@@ -148,23 +165,18 @@ def _ranges(counts: NDArray[np.intp], block_size: int, device: str) -> tuple[Ten
 
 
 @cache
-def _kernel(kind: str, d: int) -> Kernel:
+def _kernel(kind: str, form: Form, d: int) -> Kernel:
     """The compiled reduction `kind` in D dimensions; KeOps finds the type and device itself."""
     load_pykeops()
     from pykeops.torch import Genred
 
-    aliases = [f"x=Vi({d})", f"affine=Vj({d * (1 + d)})", "offset=Vj(1)"]
-    z = f"(offset - {_sum(f'Square({y_k})' for y_k in _whitened_formula(d))})"
+    (z, terms), aliases = _FORMULAS[form](d)
     if kind == "log_density":
-        return Genred(z, aliases, reduction_op="LogSumExp", axis=1)
+        return Genred(f"{z}", aliases, reduction_op="LogSumExp", axis=1)
     r = f"Exp(ClampInt({z} - log_share, {LEAST_LOG_SHARE}, {-LEAST_LOG_SHARE}))"
-    aliases.append("log_share=Vi(1)")
+    aliases = [*aliases, "log_share=Vi(1)"]
     if kind == "moments":
-        products = [
-            f"(Elem(x,{row}) * Elem(x,{column}))" for row in range(d) for column in range(row + 1)
-        ]
-        terms = _concatenated(["IntCst(1)", "x", *products])
-        return Genred(f"({r} * {terms})", aliases, reduction_op="Sum", axis=0)
+        return Genred(f"({r} * {_concatenated(terms)})", aliases, reduction_op="Sum", axis=0)
     assert kind == "removal"
     # Rounding may bring r to 1 or above it; the logarithm then stops at that of 1e-7.
     aliases.append("weight=Vi(1)")
@@ -172,22 +184,85 @@ def _kernel(kind: str, d: int) -> Kernel:
     return Genred(f"(weight * Log({remainder}))", aliases, reduction_op="Sum", axis=0)
 
 
-def _whitened_formula(d: int) -> list[str]:
-    """y, affine in x by a lower triangular matrix, one formula a coordinate."""
-    return [
-        _sum(
-            [f"Elem(affine,{row * (1 + d)})"]
-            + [f"(Elem(affine,{row * (1 + d) + 1 + k}) * Elem(x,{k}))" for k in range(row + 1)]
-        )
-        for row in range(d)
+class _Formula(str):
+    """A formula of KeOps, put together by arithmetic."""
+
+    def __add__(self, other: object) -> "_Formula":
+        return _Formula(f"({self:s} + {other})")
+
+    def __sub__(self, other: object) -> "_Formula":
+        return _Formula(f"({self:s} - {other})")
+
+    def __mul__(self, other: object) -> "_Formula":
+        return _Formula(f"({self:s} * {other})")
+
+    def __truediv__(self, other: object) -> "_Formula":
+        return _Formula(f"({self:s} / {other})")
+
+    def __rtruediv__(self, other: object) -> "_Formula":
+        assert other == 1.0
+        return _Formula(f"Inv({self:s})")
+
+    def __neg__(self) -> "_Formula":
+        return _Formula(f"Minus({self:s})")
+
+
+def _elements(name: str, first: int, n: int) -> list[_Formula]:
+    """`n` entries of a variable, from the `first` on."""
+    return [_Formula(f"Elem({name},{first + k})") for k in range(n)]
+
+
+Formulas = tuple[tuple[_Formula, list[_Formula]], list[str]]
+
+
+def _whitened_formulas(d: int) -> Formulas:
+    """Log joint density z, the terms of the moments, and the variables, for points without noise.
+
+    `affine` holds the rows of y = f (x - mean), each as its value at 0 and its slopes.
+    """
+    x = _elements("x", 0, d)
+    z = _Formula("offset")
+    for row in range(d):
+        y, *slopes = _elements("affine", row * (1 + d), 2 + row)
+        for slope, entry in zip(slopes, x, strict=False):
+            y = y + slope * entry
+        z = z - f"Square({y})"
+    products = [x[row] * x[column] for row in range(d) for column in range(row + 1)]
+    aliases = [f"x=Vi({d})", f"affine=Vj({d * (1 + d)})", "offset=Vj(1)"]
+    return (z, [_Formula("IntCst(1)"), *x, *products]), aliases
+
+
+def _noisy_formulas(d: int) -> Formulas:
+    """The same for points with noise: `shape` holds mean and covariance, `noise` the variances."""
+    x, noise = _elements("x", 0, d), _elements("noise", 0, d)
+    means, entries = _elements("shape", 0, d), iter(_elements("shape", d, d * (d + 1) // 2))
+    seen = Factored.of(
+        [
+            [next(entries) + noise[row] if k == row else next(entries) for k in range(row + 1)]
+            for row in range(d)
+        ]
+    )
+    whitened = seen.forward([entry - mean for entry, mean in zip(x, means, strict=True)])
+    z = _Formula("offset") - f"IntInv(2) * ({seen.form(whitened)} + Log({seen.determinant}))"
+    u = seen.backward(whitened)
+    curves = [
+        u[row] * u[k] - entry
+        for row, inverse in enumerate(seen.inverse())
+        for k, entry in enumerate(inverse)
     ]
+    aliases = [
+        f"x=Vi({d})",
+        f"noise=Vi({d})",
+        f"shape=Vj({d + d * (d + 1) // 2})",
+        "offset=Vj(1)",
+    ]
+    return (z, [_Formula("IntCst(1)"), *u, *curves]), aliases
 
 
-def _sum(terms: Iterable[str]) -> str:
-    return "(" + " + ".join(terms) + ")"
+_FORMULAS = {Form.WHITENED: _whitened_formulas, Form.NOISY: _noisy_formulas}
 
 
-def _concatenated(terms: list[str]) -> str:
+def _concatenated(terms: Sequence[str]) -> str:
     out = terms[-1]
     for term in reversed(terms[:-1]):
         out = f"Concat({term}, {out})"

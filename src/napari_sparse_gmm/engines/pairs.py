@@ -1,14 +1,21 @@
 """Pairs of a block of points and a component, as the kernels read them, and what they sum.
 
 Coordinates x are relative to the centre of the block and in the engine's unit of length. The log
-of the density of a pair's component, per data unit^D, is in one of two forms:
+of the density of a pair's component, per data unit^D, is in one of three forms:
 
 - expanded, theta^T phi(x): the natural parameters of a Gaussian and its sufficient statistics
   phi(x) = (1, x, lower triangle of x x^T). One product of matrices for a whole block.
 - whitened, offset - |f (x - mean)|^2: about as exact as the coordinates themselves.
+- noisy, constant - (log det T + d^T T^-1 d) / 2, with d = x - mean and T = Sigma + S: every point
+  has its own T. In double precision throughout: there is no factor to whiten by beforehand.
+
+The first two sum moments of the points, omega r phi(x), over each pair. The third sums omega r
+(1, u, lower triangle of u u^T - T^-1), with u = T^-1 d: the derivatives of the log-likelihood by
+the mean and, twice, by Sigma. From either the statistics of a step follow (`Engine`).
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +23,8 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines.pattern import Pattern
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+Form = Enum("Form", ["EXPANDED", "WHITENED", "NOISY"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +34,15 @@ class Pairs:
     Parameters
     ----------
     pattern : Pattern
-    expanded : bool
-        The form.
+    form : Form
     table : Tensor
-        What `natural_parameters` or `whitening_maps` gives.
+        What `natural_parameters`, `whitening_maps` or `shapes` gives.
     background : Tensor or None
         Log density of the background in each block, (n, 1), or at each of its points, (n, B).
     """
 
     pattern: Pattern
-    expanded: bool
+    form: Form
     table: Tensor
     background: Tensor | None
 
@@ -43,7 +51,7 @@ class Pairs:
 class PairSums:
     """What the kernels sum over the points of each block, in double precision.
 
-    Moments are sums of omega r phi(x).
+    `moments` or derivatives, as the form of the pairs is.
     """
 
     moments: Tensor  # (P, 1 + D + D (D + 1) / 2)
@@ -84,3 +92,23 @@ def whitening_maps(
         slopes = [factors[:, row, column][j] for column in range(d)]
         columns += [-sum(slopes[c] * means[c] for c in range(row + 1)), *slopes]
     return np.stack(columns, axis=1)
+
+
+def shapes(
+    mixture: GaussianMixture, j: NDArray[np.intp], means: FloatArray, unit: float
+) -> FloatArray:
+    """Constants, means and lower triangles of the covariances of components j (P,), in lengths of
+    `unit`, (P, 1 + D + D (D + 1) / 2). Takes what `natural_parameters` takes.
+    """
+    d = mixture.n_dimensions
+    columns = [mixture.log_constants[j] - d * np.log(unit), *means]
+    for row in range(d):
+        columns += [mixture.covariances[:, row, k][j] / unit**2 for k in range(row + 1)]
+    return np.stack(columns, axis=1)
+
+
+TABLES = {
+    Form.EXPANDED: natural_parameters,
+    Form.WHITENED: whitening_maps,
+    Form.NOISY: shapes,
+}

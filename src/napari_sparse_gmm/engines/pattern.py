@@ -6,7 +6,9 @@ centre c and half sides h, each |y_k| lies within |f (c - mu)|_k -+ (|f| h)_k. S
 pair of a box and a component has an upper and a lower bound. Where the upper bound is
 below the largest lower bound in that box (or the background) by log(M / tolerance), the
 component is left out: all that is left out is less than `tolerance` of the density at
-every point of the box, so the log density is that near to the dense sum.
+every point of the box, so the log density is that near to the dense sum. Where points have
+noise, a box has bounds of its variances, too: of a Gaussian with covariance Sigma + S, |y|^2 is
+smallest where S is largest, and the determinant where S is smallest.
 
 The bounds go down the tree of boxes: what is left out in a node is not looked at below.
 """
@@ -20,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines.blocks import Blocks, Boxes
+from napari_sparse_gmm.factored import Factored
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # Single precision moves a whitened coordinate y by 6e-8 of the distance to the farthest corner of
@@ -105,7 +108,7 @@ def find_pattern(
     pattern = Pattern(np.zeros(1, dtype=np.intp), np.array([len(candidates)]), candidates)
     n_parents = 1
     for boxes in blocks.levels:
-        n = len(boxes.lower)
+        n = len(boxes)
         if n * len(candidates) <= _FEW and n < len(blocks):
             continue
         wanted = None if rows is None else np.unique(rows // (len(blocks) // n))
@@ -124,8 +127,22 @@ class _Shapes:
         factors = mixture.precision_factors.transpose(2, 1, 0) * 0.5**0.5
         self.factors = np.ascontiguousarray(factors)  # (D, D, K), lower triangular
         self.absolute = np.abs(self.factors)
+        self.constants = mixture.log_constants  # (K,)
+        self.covariances = np.ascontiguousarray(mixture.covariances.transpose(1, 2, 0))  # (D, D, K)
         self.background = mixture.log_background_density
         self.box = mixture.background_box
+
+    def seen(self, j: NDArray[np.intp], variances: FloatArray) -> Factored:
+        """Factors of the covariances of components j (P,) with noise of these variances (P, D)."""
+        return Factored.of(
+            [
+                [
+                    self.covariances[row, column][j] + (variances[:, row] if row == column else 0.0)
+                    for column in range(row + 1)
+                ]
+                for row in range(len(self.means))
+            ]
+        )
 
 
 def _whitened(factors: FloatArray, j: NDArray[np.intp], x: list[FloatArray], k: int) -> FloatArray:
@@ -157,14 +174,47 @@ def ragged(starts: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.int
 
 def _refined(pattern: Pattern, boxes: Boxes, shapes: _Shapes, margin: float) -> Pattern:
     """The pattern without the pairs that do not matter in these boxes."""
-    near, far = shapes.offset[pattern.components], shapes.offset[pattern.components]
-    for y, reach in _whitened_boxes(pattern, boxes, shapes):
-        far -= np.square(y + reach)
-        near -= np.square(np.maximum(y - reach, 0.0))
+    near, far = _bounds(pattern, boxes, shapes)
     floor = _floors(pattern, boxes, shapes, far)
     kept = near >= np.repeat(floor + margin, pattern.counts)
     counts = pattern.over_blocks(np.add, kept.astype(np.intp), 0)
     return Pattern(pattern.rows, counts, pattern.components[kept])
+
+
+def _bounds(pattern: Pattern, boxes: Boxes, shapes: _Shapes) -> tuple[FloatArray, FloatArray]:
+    """The largest and the smallest log of a component's share in its box, at most, (P,) each."""
+    j = pattern.components
+    if boxes.noise is None:
+        near, far = shapes.offset[j], shapes.offset[j]
+        for y, reach in _whitened_boxes(pattern, boxes, shapes):
+            far -= np.square(y + reach)
+            near -= np.square(np.maximum(y - reach, 0.0))
+        return near, far
+    differences, sides = _offsets(pattern, boxes, shapes)
+    narrow, wide = (
+        shapes.seen(j, np.repeat(variances, pattern.counts, axis=0))
+        for variances in (boxes.noise.lower, boxes.noise.upper)
+    )
+    near, far = (
+        shapes.constants[j] - 0.5 * sum(np.log(pivot) for pivot in of.pivots)
+        for of in (narrow, wide)
+    )
+    ys = np.abs(narrow.forward(differences)) + narrow.reach(sides)
+    far -= 0.5 * narrow.form(list(ys))
+    ys = np.maximum(np.abs(wide.forward(differences)) - np.array(wide.reach(sides)), 0.0)
+    near -= 0.5 * wide.form(list(ys))
+    return near, far
+
+
+def _offsets(
+    pattern: Pattern, boxes: Boxes, shapes: _Shapes
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """From each mean to the centre of its box, and half the sides of that, D arrays (P,) each."""
+    j, centre, half = pattern.components, boxes.centre.T, boxes.half.T  # (D, n)
+    differences = [
+        np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
+    ]
+    return differences, [np.repeat(values, pattern.counts) for values in half]
 
 
 def _whitened_boxes(
@@ -173,14 +223,10 @@ def _whitened_boxes(
     """Of each whitened coordinate of each pair: how far the centre of the box is from the mean,
     and how far the box reaches from there, (P,) and (P,).
     """
-    j, centre, half = pattern.components, boxes.centre.T, boxes.half.T  # (D, n)
-    differences = [
-        np.repeat(centre[k], pattern.counts) - means[j] for k, means in enumerate(shapes.means)
-    ]
-    sides = [np.repeat(values, pattern.counts) for values in half]
+    differences, sides = _offsets(pattern, boxes, shapes)
     for k in range(len(sides)):
-        y = np.abs(_whitened(shapes.factors, j, differences, k))
-        yield y, _whitened(shapes.absolute, j, sides, k)
+        y = np.abs(_whitened(shapes.factors, pattern.components, differences, k))
+        yield y, _whitened(shapes.absolute, pattern.components, sides, k)
 
 
 def _floors(pattern: Pattern, boxes: Boxes, shapes: _Shapes, far: FloatArray) -> FloatArray:

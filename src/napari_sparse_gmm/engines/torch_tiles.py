@@ -1,16 +1,12 @@
 """The engine that runs everywhere: plain PyTorch, in tiles that fit the cache.
 
-A tile is some blocks with the same number K of components: b x K x B numbers. A Gaussian is an
-exponential family, so both ways between points and components are products of matrices, one for
-each block: the log densities of all its components, from their natural parameters and the
-sufficient statistics of the points; and the moments, sums of responsibilities times the same
-statistics. Only where their terms would cancel are the coordinates whitened first. All tiles
-are computed in the same memory: fresh memory for each would cost more time than the arithmetic.
+A tile is some blocks with the same number of components. Its arithmetic is in `tiles`; here is
+what becomes of the log joint densities, whatever the form of the pairs.
 """
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,25 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine
-from napari_sparse_gmm.engines.pairs import Pairs, PairSums
+from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums
+from napari_sparse_gmm.engines.tiles import ExponentialTile, NoisyTile, Tile
 
 # Elements (points x components) of a tile: a few buffers of 1 MB stay in the cache, and the time
 # to launch an operation stays small beside the time that it takes. And points: where each meets
 # one component or two, what is computed for each point counts most.
 TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 24}
 TILE_POINTS = {"cpu": 1 << 17, "cuda": 1 << 24}
+# A tile of points with noise has so many more arrays, in double precision.
+NOISY_BUFFERS = 4
 
 # A responsibility in single precision is 1 from here on; its logarithm of the remainder is
 # then a lower bound, which is all that the ranking of removals needs.
 _CERTAIN = 1.0 - 1e-7
-
-
-class _Tile(NamedTuple):
-    rows: Tensor  # (b,), places in the list of blocks
-    pairs: Tensor  # (b, K), places in the list of pairs
-    spare: Tensor | None  # (b, K), true where a block has fewer than K components
-    statistics: Tensor  # (b, F, B), sufficient statistics (1, x, lower triangle of x x^T)
-    weight: Tensor  # (b, B)
 
 
 class TorchTiles(Engine):
@@ -74,7 +65,7 @@ class TorchTiles(Engine):
                 likelihoods.masked_fill_(tile.weight == 0, 0.0)
             log_likelihoods[tile.rows] = likelihoods.sum(1, dtype=double)
             shares *= scale.mul_(tile.weight)[:, None]
-            moments[places] = torch.bmm(shares, tile.statistics.transpose(1, 2)).double()
+            moments[places] = tile.moments(shares).double()
         return PairSums(
             moments[:p], float(background), log_likelihoods, removals[:p] if removal else None
         )
@@ -109,10 +100,12 @@ class TorchTiles(Engine):
             best[tile.rows] = torch.where(share > before, most, best[tile.rows])
         return best, probability, log_density
 
-    def _tiles(self, pairs: Pairs) -> Iterator[_Tile]:
-        pattern, dtype = pairs.pattern, pairs.table.dtype
+    def _tiles(self, pairs: Pairs) -> Iterator[Tile]:
+        pattern = pairs.pattern
         device = torch.device(self.device).type
         elements, most = TILE_ELEMENTS[device], TILE_POINTS[device]
+        if pairs.form is Form.NOISY:
+            elements //= NOISY_BUFFERS
         starts = pattern.starts[:-1]
         for rows, k in _of_like_counts(pattern.counts, elements // self.blocks.size):
             step = max(1, min(elements // max(1, k), most) // self.blocks.size)
@@ -123,21 +116,33 @@ class TorchTiles(Engine):
                 places = starts[some, None] + np.where(spare, 0, slots)
                 # A block without any component, at the end, has no pair to stand in.
                 places = np.minimum(places, max(0, len(pattern) - 1))
-                yield _Tile(
-                    torch.from_numpy(some).to(self.device),
-                    torch.from_numpy(places).to(self.device),
-                    torch.from_numpy(spare).to(self.device) if spare.any() else None,
-                    *self._points(pattern.rows[some], dtype),
-                )
+                yield self._tile(pairs, some, places, spare if spare.any() else None)
 
-    def _points(self, blocks: NDArray[np.intp], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Sufficient statistics (b, F, B) and weights (b, B) of the points of some blocks."""
-        places = torch.from_numpy(blocks).to(self.device)
+    def _tile(
+        self,
+        pairs: Pairs,
+        rows: NDArray[np.intp],
+        places: NDArray[np.intp],
+        spare: NDArray[np.bool_] | None,
+    ) -> Tile:
+        """The tile of some rows of the pattern and the places of their pairs."""
+        blocks, dtype = pairs.pattern.rows[rows], pairs.table.dtype
+        of_rows, of_pairs, which = (
+            torch.from_numpy(index).to(self.device) for index in (rows, places, blocks)
+        )
+        of_spare = None if spare is None else torch.from_numpy(spare).to(self.device)
+        table = pairs.table[of_pairs]  # (b, K, ...)
+        if of_spare is not None:
+            table[..., 0].masked_fill_(of_spare, -torch.inf)
+        weight = self._weight.index_select(0, which).to(dtype)
         if dtype == self.dtype:
-            x = self._local.index_select(0, places)
+            x = self._local.index_select(0, which)
         else:
             x = self._local_coordinates(blocks, dtype)
-        return self._sufficient(x), self._weight.index_select(0, places).to(dtype)
+        common = of_rows, of_pairs, of_spare, table, weight
+        if pairs.form is Form.NOISY:
+            return NoisyTile(*common, x, self._local_noise.index_select(0, which))
+        return ExponentialTile(*common, pairs.form, self._sufficient(x), self._buffer)
 
     @cached_property
     def _local(self) -> Tensor:
@@ -156,7 +161,7 @@ class TorchTiles(Engine):
             first += row + 1
         return out
 
-    def _shares(self, pairs: Pairs, tile: _Tile) -> tuple[Tensor, Tensor, Tensor]:
+    def _shares(self, pairs: Pairs, tile: Tile) -> tuple[Tensor, Tensor, Tensor]:
         """Shares of the density (b, K, B), log density (b, B), and the scale that makes the
         shares responsibilities (b, B).
         """
@@ -165,7 +170,7 @@ class TorchTiles(Engine):
             assert background is not None
             log_p = background.expand_as(tile.weight).contiguous()
             return log_p.new_empty(len(log_p), 0, log_p.shape[1]), log_p, torch.ones_like(log_p)
-        z = self._log_joint(pairs, tile)
+        z = tile.log_joint()
         peak = z[:, 0].clone() if z.shape[1] == 1 else z.amax(1)
         if background is not None:
             peak = torch.maximum(peak, background)
@@ -174,25 +179,6 @@ class TorchTiles(Engine):
         if background is not None:
             total += (background - peak).exp_()
         return z, peak.add_(total.log()), total.reciprocal_()
-
-    def _log_joint(self, pairs: Pairs, tile: _Tile) -> Tensor:
-        """Log of weight times density of each component of a block at its points, (b, K, B)."""
-        table = pairs.table[tile.pairs]  # (b, K, ...)
-        if tile.spare is not None:
-            table[..., 0].masked_fill_(tile.spare, -torch.inf)
-        b, k = tile.pairs.shape
-        d, n = self.n_dimensions, tile.weight.shape[1]
-        z = self._buffer("log joint", (b, k, n), table.dtype)
-        if pairs.expanded:
-            return torch.bmm(table, tile.statistics, out=z)
-        y = self._buffer("whitened", (b, k * d, n), table.dtype)
-        affine = table[..., 1:].reshape(b, k * d, 1 + d)
-        torch.bmm(affine, tile.statistics[:, : 1 + d], out=y)
-        y = y.view(b, k, d, n)
-        torch.mul(y[:, :, 0], y[:, :, 0], out=z)
-        for row in range(1, d):
-            z.addcmul_(y[:, :, row], y[:, :, row])
-        return torch.sub(table[..., :1], z, out=z)
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Memory for an array; what the last call of that name got is overwritten."""

@@ -1,0 +1,137 @@
+"""The arithmetic of a tile: some blocks of points with the same number K of components each.
+
+b blocks, K components and B points in each: b x K x B numbers at a time. What is written once
+here and not in memory that is used again and again would cost more time for the memory than for
+the arithmetic; so it goes into buffers.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from napari_sparse_gmm.engines.pairs import Form
+from napari_sparse_gmm.factored import Factored
+
+# Memory for an array of that shape and type; what the last call of that name got is overwritten.
+Buffer = Callable[[str, tuple[int, ...], torch.dtype], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Tile(ABC):
+    """Some blocks with their pairs.
+
+    Parameters
+    ----------
+    rows : (b,) tensor
+        Places in the list of blocks.
+    pairs : (b, K) tensor
+        Places in the list of pairs.
+    spare : (b, K) tensor or None
+        True where a block has fewer than K components.
+    table : (b, K, F) tensor
+        The rows of `Pairs.table`; spare ones have a constant of minus infinity.
+    weight : (b, B) tensor
+    """
+
+    rows: Tensor
+    pairs: Tensor
+    spare: Tensor | None
+    table: Tensor
+    weight: Tensor
+
+    @abstractmethod
+    def log_joint(self) -> Tensor:
+        """Log of weight times density of each component of a block at its points, (b, K, B)."""
+
+    @abstractmethod
+    def moments(self, shares: Tensor) -> Tensor:
+        """`PairSums.moments` of each pair, (b, K, F), from omega r, (b, K, B)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExponentialTile(Tile):
+    """Of points without noise: a Gaussian is an exponential family, and both ways between points
+    and components are products of matrices, one for each block.
+
+    Parameters
+    ----------
+    form : Form
+        EXPANDED or WHITENED.
+    statistics : (b, F, B) tensor
+        Sufficient statistics (1, x, lower triangle of x x^T).
+    buffer : callable
+    """
+
+    form: Form
+    statistics: Tensor
+    buffer: Buffer
+
+    def log_joint(self) -> Tensor:
+        b, k = self.pairs.shape
+        n, table, statistics = self.weight.shape[1], self.table, self.statistics
+        z = self.buffer("log joint", (b, k, n), table.dtype)
+        if self.form is Form.EXPANDED:
+            return torch.bmm(table, statistics, out=z)
+        d = round((table.shape[2] - 1) ** 0.5 - 0.5)  # d (d + 1) = F - 1
+        y = self.buffer("whitened", (b, k * d, n), table.dtype)
+        affine = table[..., 1:].reshape(b, k * d, 1 + d)
+        torch.bmm(affine, statistics[:, : 1 + d], out=y)
+        y = y.view(b, k, d, n)
+        torch.mul(y[:, :, 0], y[:, :, 0], out=z)
+        for row in range(1, d):
+            z.addcmul_(y[:, :, row], y[:, :, row])
+        return torch.sub(table[..., :1], z, out=z)
+
+    def moments(self, shares: Tensor) -> Tensor:
+        return torch.bmm(shares, self.statistics.transpose(1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyTile(Tile):
+    """Of points with noise: a covariance T = Sigma + S for every pair of a point and a component.
+
+    Parameters
+    ----------
+    x, noise : (b, D, B) tensors
+        Coordinates and variances of the noise.
+    """
+
+    x: Tensor
+    noise: Tensor
+
+    def log_joint(self) -> Tensor:
+        form = self._seen.form(self._whitened).add_(self._seen.determinant.log())
+        return self.table[..., :1] - form.mul_(0.5)
+
+    def moments(self, shares: Tensor) -> Tensor:
+        u = self._seen.backward(self._whitened)
+        columns = [shares, *(shares * entry for entry in u)]
+        for row, entries in enumerate(self._seen.inverse()):
+            columns += [(u[row] * u[k]).sub_(entry).mul_(shares) for k, entry in enumerate(entries)]
+        return torch.stack([column.sum(2) for column in columns], dim=2)
+
+    @cached_property
+    def _seen(self) -> Factored:
+        """T, its entries (b, K, B) or (b, K, 1)."""
+        d = self.x.shape[1]
+        entries = iter(self.table[..., 1 + d :, None].unbind(2))
+        return Factored.of(
+            [
+                [
+                    next(entries) + self.noise[:, None, row] if k == row else next(entries)
+                    for k in range(row + 1)
+                ]
+                for row in range(d)
+            ]
+        )
+
+    @cached_property
+    def _whitened(self) -> list[Tensor]:
+        means = self.table[..., 1 : 1 + self.x.shape[1], None].unbind(2)
+        return self._seen.forward(
+            [x - m for x, m in zip(self.x[:, None].unbind(2), means, strict=True)]
+        )
