@@ -28,7 +28,7 @@ from napari_sparse_gmm.fitting import (
     FitStep,
     fit_steps,
 )
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
@@ -74,8 +74,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Add a uniform background on the bounding box of the points.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
-        half the median distance between neighbouring points; in any case 1e-7 of the longest
-        side of the points.
+        half the median distance between neighbouring points; of points with noise a tenth of its
+        median; in any case 1e-7 of the longest side of the points.
     init : {"kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
         Start. "density" (solver "mm" only): the background or a single component; the others
         are born where the points are denser, at every scale: for thousands of clusters.
@@ -174,7 +174,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(
-        self, X: ArrayLike, y: None = None, *, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
     ) -> "SparseGaussianMixture":
         """Fit the mixture to points.
 
@@ -185,11 +190,16 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         y : ignored
         sample_weight : (N,) array, optional
             Non-negative weight of each point; a weight of 2 is the point twice.
+        noise_std : float, (N,) or (N, D) array, optional
+            Standard deviation of the noise of all points, of each, or of each along each axis, in
+            the units of X: the localization precision. Components are then the shapes without
+            the noise, deconvolved (Bovy, Hogg & Roweis, Annals of Applied Statistics 5, 2011).
 
         Raises
         ------
         ValueError
-            Where points, weights or a parameter are of no use; the message says what to mend.
+            Where points, weights, noise or a parameter are of no use; the message says what to
+            mend.
 
         Warns
         -----
@@ -197,7 +207,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             Where `max_iter` came first. The solution so far is kept.
         """
         last = -1
-        for step in self.iter_fit(X, sample_weight=sample_weight):
+        for step in self.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std):
             # Several steps may belong to one iteration; the first of them speaks.
             new, last = step.iteration != last, step.iteration
             if self.verbose and new and step.iteration % self.verbose == 0:
@@ -215,7 +225,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         return self
 
     def iter_fit(
-        self, X: ArrayLike, y: None = None, *, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
     ) -> Generator[FitStep, None, None]:
         """`fit`, one step at a time.
 
@@ -225,45 +240,65 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         points: FloatArray = check_array(
             X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
         )
-        weight = None
+        weight, noise = None, noise_variances(noise_std, points.shape)
         if sample_weight is not None:
             weight = self._check_weight(sample_weight, points)
-            points, weight = points[weight > 0], weight[weight > 0]
-        steps = fit_steps(points, self._settings(points.shape[1]), weight)
+            points, noise = points[weight > 0], None if noise is None else noise[weight > 0]
+            weight = weight[weight > 0]
+        steps = fit_steps(points, self._settings(points.shape[1]), weight, noise)
         result = yield from step_by_step(steps, self.n_threads)
         validate_data(self, X, skip_check_array=True)
         self._set_result(result)
 
     def fit_predict(
-        self, X: ArrayLike, y: None = None, *, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
     ) -> NDArray[np.intp]:
         """Fit, and return the label of each point, (N,); see `predict`."""
-        return self.fit(X, sample_weight=sample_weight).predict(X)
+        fitted = self.fit(X, sample_weight=sample_weight, noise_std=noise_std)
+        return fitted.predict(X, noise_std=noise_std)
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Index of the most probable component of each point, (N,); -1 is the background."""
+    def predict(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> NDArray[np.intp]:
+        """Index of the most probable component of each point, (N,); -1 is the background.
+
+        `noise_std` is what `fit` takes, here and in what follows: the noise of these points.
+        """
         points = self._check_points(X)
         with limited_threads(self.n_threads):
             return assign(
-                self.mixture_, points, engine=self.engine_, device=self.device, dtype=torch.float64
+                self.mixture_,
+                points,
+                noise_std=noise_std,
+                engine=self.engine_,
+                device=self.device,
+                dtype=torch.float64,
             ).component
 
-    def predict_proba(self, X: ArrayLike) -> FloatArray:
+    def predict_proba(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""
         points = self._check_points(X)
-        return self.mixture_.responsibilities(points)
+        return self.mixture_.responsibilities(points, noise_std=noise_std)
 
-    def score_samples(self, X: ArrayLike) -> FloatArray:
+    def score_samples(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of the density at each point, per data unit^D, (N,)."""
         points = self._check_points(X)
         with limited_threads(self.n_threads):
             return log_density(
-                self.mixture_, points, engine=self.engine_, device=self.device, dtype=torch.float64
+                self.mixture_,
+                points,
+                noise_std=noise_std,
+                engine=self.engine_,
+                device=self.device,
+                dtype=torch.float64,
             )
 
-    def score(self, X: ArrayLike, y: None = None) -> float:
+    def score(self, X: ArrayLike, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
         """Mean of `score_samples`."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X, noise_std=noise_std).mean())
 
     def sample(self, n: int = 1) -> tuple[FloatArray, NDArray[np.intp]]:
         """Draw points (n, D) and the component of each, (n,); -1 is the background."""
@@ -271,15 +306,14 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(2**31)
         return self.mixture_.sample(n, seed)
 
-    def bic(self, X: ArrayLike) -> float:
+    def bic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; the lower the better."""
-        points = self._check_points(X)
-        return float(-2 * self.score_samples(points).sum() + self._n_free() * np.log(len(points)))
+        log_density = self.score_samples(X, noise_std=noise_std)
+        return float(-2 * log_density.sum() + self._n_free() * np.log(len(log_density)))
 
-    def aic(self, X: ArrayLike) -> float:
+    def aic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""
-        points = self._check_points(X)
-        return float(-2 * self.score_samples(points).sum() + 2 * self._n_free())
+        return float(-2 * self.score_samples(X, noise_std=noise_std).sum() + 2 * self._n_free())
 
     def _n_free(self) -> int:
         """Free parameters: means, covariances and weights, of which the last is given."""

@@ -81,7 +81,7 @@ COVARIANCE_FLOOR = Parameter(
     None,
     "Smallest size",
     "Smallest standard deviation that a component may have, in data units. None: half the "
-    "median distance between neighbouring points.",
+    "median distance between neighbouring points, or a tenth of their median precision.",
     minimum=0.0,
 )
 INIT = Parameter(

@@ -223,6 +223,7 @@ def test_a_descent_ends_only_where_a_step_of_em_gains_little(seed):
         "random",
         6,
         sample_weight=None,
+        noise=None,
         floor=1e-3,
         box=None,
         rng=np.random.default_rng(seed),

@@ -102,7 +102,8 @@ def test_only_near_components_are_merged():
     apart = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [5.0, 0.0]], [np.eye(2)] * 2)
     near = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [3.0, 0.0]], [np.eye(2)] * 2)
     same = GaussianMixture([0.3, 0.3, 0.4], [[1.0, 2.0]] * 3, [np.eye(2)] * 3)
-    assert [len(near_pairs(mixture)) for mixture in (apart, near, same)] == [0, 1, 3]
+    problem = Problem(TorchTiles(apart.means), FlatPrior(), 1e-3, 4)
+    assert [len(near_pairs(problem, mixture)) for mixture in (apart, near, same)] == [0, 1, 3]
 
 
 def test_merging_is_dear_for_what_is_apart():
@@ -110,7 +111,7 @@ def test_merging_is_dear_for_what_is_apart():
         [0.25] * 4, [[0.0, 0.0], [0.5, 0.0], [20.0, 0.0], [23.0, 0.0]], [np.eye(2)] * 4
     )
     problem = Problem(TorchTiles(mixture.sample(500, 0)[0]), FlatPrior(), 1e-3, 4)
-    pairs, costs = merge_costs(problem.evaluate(mixture))
+    pairs, costs = merge_costs(problem, problem.evaluate(mixture))
     assert pairs[np.argmin(costs)].tolist() == [0, 1]
 
 

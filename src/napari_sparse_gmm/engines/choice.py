@@ -30,6 +30,7 @@ class EngineChoice:
         points: FloatArray,
         sample_weight: FloatArray | None = None,
         *,
+        noise: FloatArray | None = None,
         n_components: int,
         tolerance: float | None = None,
     ) -> Engine:
@@ -42,6 +43,7 @@ class EngineChoice:
         return self.engine(
             points,
             sample_weight,
+            noise=noise,
             device=self.device,
             dtype=torch.float64 if small else torch.float32,
             block_size=block_size(len(points), n_components),
@@ -50,7 +52,11 @@ class EngineChoice:
 
 
 def choose_engine(
-    engine: str = ENGINE.default, device: str = DEVICE.default, *, n_dimensions: int
+    engine: str = ENGINE.default,
+    device: str = DEVICE.default,
+    *,
+    n_dimensions: int,
+    noise: bool = False,
 ) -> EngineChoice:
     """Resolve "auto", check that what was asked for works, fall back where it does not.
 
@@ -63,6 +69,8 @@ def choose_engine(
     device : {"auto", "cpu", "cuda"}
     n_dimensions : int
         Dimensions of the points: a KeOps kernel is compiled for each.
+    noise : bool
+        Whether the points have noise of their own: there are other kernels for that.
 
     Raises
     ------
@@ -81,7 +89,7 @@ def choose_engine(
         # benchmarks/peers.py and large.py: where all overlap KeOps takes 2.4 to 4.7 times as long,
         # for whole fits 1.2 to 1.9 times.
         return EngineChoice(TorchTiles, place, "PyTorch: on a processor it is faster than KeOps.")
-    keops = get_ready(n_dimensions, place)
+    keops = get_ready(n_dimensions, place, noise=noise)
     if engine == "auto" and any(waiting.sentence for waiting in keops.waiting()):
         return EngineChoice(
             TorchTiles,
@@ -101,7 +109,11 @@ def choose_engine(
 
 
 def preparation(
-    engine: str = ENGINE.default, device: str = DEVICE.default, *, n_dimensions: int
+    engine: str = ENGINE.default,
+    device: str = DEVICE.default,
+    *,
+    n_dimensions: int,
+    noise: bool = False,
 ) -> Generator[Waiting, None, None]:
     """Yield a few times a second as long as `choose_engine` would have to wait for KeOps.
 
@@ -110,7 +122,7 @@ def preparation(
     """
     place = _place(engine, device)
     if _tries_keops(engine, place):
-        for waiting in get_ready(n_dimensions, place).waiting():
+        for waiting in get_ready(n_dimensions, place, noise=noise).waiting():
             if engine == "auto" and waiting.sentence:
                 return
             yield waiting

@@ -112,6 +112,10 @@ class Engine(ABC):
         self.total_weight = float(len(points) if sample_weight is None else sample_weight.sum())
         self.points, self.sample_weight, self.noise = points, sample_weight, noise
         self.blocks = Blocks.of(points, block_size, noise) if blocks is None else blocks
+        # What a typical point has, (D,): enough to tell which components look alike.
+        self.typical_noise = np.zeros(self.n_dimensions)
+        if noise is not None:
+            self.typical_noise = np.median(noise, axis=0)
         self.box = np.stack([self.blocks.boxes.lower.min(0), self.blocks.boxes.upper.max(0)])
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
         sizes = np.sqrt(np.square(self.blocks.boxes.half).sum(1))

@@ -1,8 +1,8 @@
 """KeOps made ready behind the scenes.
 
 Its kernels are compiled at their first use on a machine: some 5 s each, three for each
-number of dimensions. A thread of its own does it, so that whoever waits can say for how
-long, or stop waiting; the compilers go on, for the next time::
+number of dimensions, and for points with noise three more. A thread of its own does it, so that
+whoever waits can say for how long, or stop waiting; the compilers go on, for the next time::
 
     for waiting in get_ready(2, "cpu").waiting():
         print(waiting)
@@ -59,8 +59,8 @@ class Preparation:
         Becomes the engine's class, or `EngineUnavailable`.
     """
 
-    def __init__(self, n_dimensions: int, device: str) -> None:
-        self._n_dimensions, self._device = n_dimensions, device
+    def __init__(self, n_dimensions: int, device: str, noise: bool) -> None:
+        self._n_dimensions, self._device, self._noise = n_dimensions, device, noise
         self._started = time.monotonic()
         self._build_folder: str | None = None
         self._sources: set[tuple[str, int]] = set()  # those of kernels compiled before
@@ -72,7 +72,7 @@ class Preparation:
             folder = load_pykeops().build_folder
             self._sources = _sources(folder)
             self._build_folder = folder
-            keops = _working_keops(self._n_dimensions, self._device)
+            keops = _working_keops(self._n_dimensions, self._device, self._noise)
         except BaseException as error:
             _forget(self)
             self.outcome.set_exception(error)
@@ -102,21 +102,24 @@ class Preparation:
 
 
 _lock = threading.Lock()
-_running: dict[tuple[int, str], Preparation] = {}
+_running: dict[tuple[int, str, bool], Preparation] = {}
 
 
-def get_ready(n_dimensions: int, device: str) -> Preparation:
+def get_ready(n_dimensions: int, device: str, *, noise: bool = False) -> Preparation:
     """Start to get KeOps ready for points in so many dimensions, or join who does so already.
+
+    With `noise`, for points with noise of their own.
 
     Where all is compiled and loaded it is done within milliseconds.
     """
+    key = n_dimensions, device, noise
     with _lock:
-        running = _running.get((n_dimensions, device))
+        running = _running.get(key)
         if running is None:
-            running = Preparation(n_dimensions, device)
+            running = Preparation(*key)
             # A daemon: a program that ends meanwhile does not wait for it.
             threading.Thread(target=running.run, name="KeOps getting ready", daemon=True).start()
-            _running[n_dimensions, device] = running
+            _running[key] = running
     return running
 
 
@@ -139,12 +142,13 @@ def _forget(preparation: Preparation) -> None:
             del _running[key]
 
 
-def _working_keops(n_dimensions: int, device: str) -> type[Engine]:
+def _working_keops(n_dimensions: int, device: str, noise: bool) -> type[Engine]:
     """The KeOps engine, after it computed one expectation and compiled all that a fit needs."""
     from napari_sparse_gmm.engines.keops import KeOps
 
     origin = np.zeros((1, n_dimensions))
     mixture = GaussianMixture(np.ones(1), origin, np.eye(n_dimensions)[None])
     with limited_threads(1):
-        KeOps(origin, device=device).expectation(mixture, removal=True)
+        held = KeOps(origin, noise=origin if noise else None, device=device)
+        held.expectation(mixture, removal=True)
     return KeOps

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.births import inverse_density, moments
-from napari_sparse_gmm.fitting.problem import Evaluated, Problem
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
 from napari_sparse_gmm.fitting.proposals import Proposal
 from napari_sparse_gmm.mixture import FloatArray
 
@@ -59,6 +59,8 @@ class _Places:
         The place of each point.
     weight : (P,) array
         Of all points there.
+    noise : (P, D) array or None
+        Mean variances of the noise of the points there.
     distances : (P, k) array
         Of the nearest places, the place itself first.
     nearest : (P, k) array of int
@@ -68,6 +70,7 @@ class _Places:
     points: FloatArray
     index: NDArray[np.intp]
     weight: FloatArray
+    noise: FloatArray | None
     distances: FloatArray
     nearest: NDArray[np.intp]
 
@@ -77,8 +80,13 @@ class _Places:
         index = index.reshape(-1)
         k = min(int(np.clip(_ALL // len(points), _LEAST, _MOST)), len(points))
         distances, nearest = cKDTree(points).query(points, np.arange(1, k + 1))
-        weight = np.bincount(index, engine.sample_weight).astype(np.float64)
-        return cls(points, index, weight, distances, nearest)
+        own = np.ones(len(index)) if engine.sample_weight is None else engine.sample_weight
+        weight = np.bincount(index, own).astype(np.float64)
+        noise = None
+        if engine.noise is not None:
+            sums = [np.bincount(index, own * variances) for variances in engine.noise.T]
+            noise = np.stack(sums, axis=1) / weight[:, None]
+        return cls(points, index, weight, noise, distances, nearest)
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Values of points (N,) summed in each place, (P,)."""
@@ -121,8 +129,10 @@ def _proposal(
 ) -> Proposal:
     """A component of the moments of the points inside, of `excess` weight."""
     weight = places.weight[inside]
-    mean, covariance = moments(places.points[inside], weight)
+    noise = None if places.noise is None else places.noise[inside]
+    mean, covariance = moments(places.points[inside], weight, noise)
     count = weight.sum(keepdims=True)
-    shrunk = problem.updated_covariances(state.prior, count, count * covariance[None])
+    scatter = count * raise_eigenvalues(covariance[None], 0.0)
+    shrunk = problem.updated_covariances(state.prior, count, scatter)
     share = np.array([excess / problem.engine.total_weight])
     return Proposal(np.empty(0, dtype=np.intp), share, mean[None], shrunk)

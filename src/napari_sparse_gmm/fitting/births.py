@@ -88,11 +88,15 @@ def _births(
     """Births with evidence of `least`."""
     engine, order = problem.engine, tree.order
     points = engine.points.take(order, axis=0)
+    noise = None if engine.noise is None else engine.noise.take(order, axis=0)
     weight, inverse = (values[order] for values in inverse_density(engine, mixture))
     boxes = _dense_boxes(points @ tree.axes, weight, inverse, problem.covariance_floor, least)
     means, covariances = [], []
     for first, last, _ in boxes:
-        mean, covariance = moments(points[first:last], weight[first:last])
+        inside = slice(first, last)
+        mean, covariance = moments(
+            points[inside], weight[inside], None if noise is None else noise[inside]
+        )
         means.append(mean)
         covariances.append(covariance)
     if not boxes:
@@ -105,12 +109,21 @@ def _births(
     ]
 
 
-def moments(points: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean (D,) and covariance (D, D) of weighted points (N, D)."""
+def moments(
+    points: FloatArray, weight: FloatArray, noise: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (D,) and covariance (D, D) of the true places of weighted points (N, D).
+
+    What their noise, variances (N, D), is expected to have added is taken off; that may leave
+    the covariance without a root.
+    """
     share = weight / weight.sum()
     mean = share @ points
     difference = points - mean
-    return mean, (difference.T * share) @ difference
+    covariance = (difference.T * share) @ difference
+    if noise is not None:
+        covariance -= np.diag(share @ noise)
+    return mean, covariance
 
 
 def inverse_density(engine: Engine, mixture: GaussianMixture) -> tuple[FloatArray, FloatArray]:

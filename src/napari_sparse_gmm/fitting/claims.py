@@ -38,7 +38,7 @@ def disjoint(
     """Claims to different points, the first first; and proposals left for another turn."""
     mixture, room = state.mixture, problem.most - state.mixture.n_components
     touched = _Touched(problem, mixture)
-    overlapping = overlaps(mixture, proposals)
+    overlapping = overlaps(problem, mixture, proposals)
     claimed = np.zeros(mixture.n_components, dtype=bool)
     taken = np.zeros(len(problem.engine.blocks), dtype=bool)
     chosen, waiting, lost = [], [], 0.0
@@ -67,7 +67,7 @@ class _Touched:
     def __init__(self, problem: Problem, mixture: GaussianMixture) -> None:
         pattern = find_pattern(problem.engine.blocks, mixture, problem.engine.tolerance)
         order = np.argsort(pattern.components, kind="stable")
-        self.blocks = pattern.blocks[order]
+        self.problem, self.blocks = problem, pattern.blocks[order]
         ends = np.cumsum(np.bincount(pattern.components, minlength=mixture.n_components))
         self.starts = np.append(0, ends)
         self.centres = cKDTree(problem.engine.blocks.boxes.centre)
@@ -78,13 +78,16 @@ class _Touched:
             return np.concatenate(
                 [self.blocks[self.starts[j] : self.starts[j + 1]] for j in proposal.removed]
             )
-        widths = 2.0 * np.sqrt(np.trace(proposal.covariances, axis1=1, axis2=2))
+        seen = self.problem.as_seen(proposal.covariances)
+        widths = 2.0 * np.sqrt(np.trace(seen, axis1=1, axis2=2))
         near = self.centres.query_ball_point(proposal.means, widths)
         nearest = self.centres.query(proposal.means)[1]
         return np.concatenate([np.asarray(rows, dtype=np.intp) for rows in near] + [nearest])
 
 
-def overlaps(mixture: GaussianMixture, proposals: Sequence[Proposal]) -> list[NDArray[np.intp]]:
+def overlaps(
+    problem: Problem, mixture: GaussianMixture, proposals: Sequence[Proposal]
+) -> list[NDArray[np.intp]]:
     """The components that overlap with the removed ones of each proposal, or else the new ones."""
     n = min(_NEIGHBOURS + 2, mixture.n_components)
     if not proposals or n == 0:
@@ -94,7 +97,8 @@ def overlaps(mixture: GaussianMixture, proposals: Sequence[Proposal]) -> list[ND
     means = np.concatenate([o.means[row] for o, row in zip(of, rows, strict=True)])  # (A, D)
     covariances = np.concatenate([o.covariances[row] for o, row in zip(of, rows, strict=True)])
     near = cKDTree(mixture.means).query(means, n)[1].reshape(len(means), n)
-    pooled = covariances[:, None] + mixture.covariances[near]  # (A, n, D, D)
+    pooled = problem.as_seen(covariances)[:, None]
+    pooled = pooled + problem.as_seen(mixture.covariances)[near]  # (A, n, D, D)
     difference = mixture.means[near] - means[:, None]
     near_enough = squared_distances(difference, pooled) < _OVERLAP**2
     sizes = [len(p.removed) or len(p.means) for p in proposals]

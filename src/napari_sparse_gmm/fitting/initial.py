@@ -16,6 +16,9 @@ _SAMPLE = 50_000
 _FEW_PLACES, _PLACES_EACH = 10_000, 5
 _MANY = 200
 
+# The default floor, in standard deviations of the noise.
+_OF_NOISE = 0.1
+
 # Smallest standard deviation, relative to the longest side of the points: the ratio of the
 # largest to the smallest variance then keeps within the digits of a float64.
 LEAST_FLOOR = 1e-7
@@ -31,12 +34,18 @@ def box_side(box: FloatArray) -> float:
     return float(2.0 ** np.ceil(np.log2(longest))) if longest > 0 else 1.0
 
 
-def default_floor(points: FloatArray, rng: np.random.Generator) -> float:
-    """Half the median distance between neighbouring places; 0 where there is one place only.
+def default_floor(points: FloatArray, noise: FloatArray | None, rng: np.random.Generator) -> float:
+    """The smallest standard deviation that tells anything.
 
-    Far below the size of any cluster of more than a few points, and wide enough that no
-    component pays off on a single point: the likelihood of a mixture is unbounded without.
+    Half the median distance between neighbouring places; 0 where there is one place only. Far
+    below the size of any cluster of more than a few points, and wide enough that no component
+    pays off on a single point: the likelihood of a mixture is unbounded without.
+
+    Of points with noise, variances (N, D), a tenth of its median standard deviation s: n of them
+    tell a size from zero to about s (2 / n)^(1/4), which is more for any n that there will be.
     """
+    if noise is not None and (typical := _OF_NOISE * float(np.sqrt(np.median(noise)))) > 0:
+        return typical
     places = np.unique(points[_sample_rows(len(points), rng)], axis=0)
     if len(places) < 2:
         return 0.0
@@ -61,6 +70,7 @@ def start_mixture(
     n_components: int,
     *,
     sample_weight: FloatArray | None,
+    noise: FloatArray | None,
     floor: float,
     box: FloatArray | None,
     rng: np.random.Generator,
@@ -79,6 +89,8 @@ def start_mixture(
     n_components : int
         M; not used where `init` gives the components.
     sample_weight : (N,) array, optional
+    noise : (N, D) array, optional
+        Variances of the noise of each point, which components do not have.
     floor : float
         Smallest standard deviation.
     box : (2, D) array, optional
@@ -89,10 +101,12 @@ def start_mixture(
         return _fitted_out(init, points.shape[1], floor, box)
     if isinstance(init, str):
         if init == "kmeans++":
-            means, covariances = _kmeans_plus_plus(points, n_components, sample_weight, floor, rng)
+            means, covariances = _kmeans_plus_plus(
+                points, n_components, sample_weight, noise, floor, rng
+            )
             return _equal_weights(means, covariances, box)
         if init == "density":
-            return _one_place(points, sample_weight, floor, box)
+            return _one_place(points, sample_weight, noise, floor, box)
         if init != "random":
             raise ValueError(
                 f"init must be one of {INIT.choices} or an array of means, not {init!r}."
@@ -128,7 +142,11 @@ def _fitted_out(
 
 
 def _one_place(
-    points: FloatArray, sample_weight: FloatArray | None, floor: float, box: FloatArray | None
+    points: FloatArray,
+    sample_weight: FloatArray | None,
+    noise: FloatArray | None,
+    floor: float,
+    box: FloatArray | None,
 ) -> GaussianMixture:
     """The background alone; without one, a component with the moments of the points."""
     d = points.shape[1]
@@ -136,6 +154,8 @@ def _one_place(
         return GaussianMixture(np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, box)
     mean = np.average(points, axis=0, weights=sample_weight)
     covariance = np.cov(points.T, bias=True, aweights=sample_weight).reshape(d, d)
+    if noise is not None:
+        covariance -= np.diag(np.average(noise, axis=0, weights=sample_weight))
     return GaussianMixture(np.ones(1), mean[None], raise_eigenvalues(covariance[None], floor**2))
 
 
@@ -153,6 +173,7 @@ def _kmeans_plus_plus(
     points: FloatArray,
     n_components: int,
     sample_weight: FloatArray | None,
+    noise: FloatArray | None,
     floor: float,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
@@ -182,6 +203,8 @@ def _kmeans_plus_plus(
     difference = sample - means[nearest]
     squares = np.bincount(nearest, weight * (difference**2).sum(1), minlength=m)
     variances = squares / np.bincount(nearest, weight, minlength=m) / d
+    if noise is not None:
+        variances -= noise.mean()
     # A mean that is alone has no scatter; it starts as wide as the typical component.
     typical = np.median(variances[variances > 0]) if (variances > 0).any() else floor**2
     variances = np.maximum(np.where(variances > 0, variances, typical), floor**2)

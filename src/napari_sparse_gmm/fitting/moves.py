@@ -73,15 +73,19 @@ class Tried:
     def __init__(self) -> None:
         self.places: dict[tuple[int, int], list[FloatArray]] = {}
 
-    def add(self, mixture: GaussianMixture, proposals: Sequence[Proposal]) -> None:
+    def add(
+        self, problem: Problem, mixture: GaussianMixture, proposals: Sequence[Proposal]
+    ) -> None:
         """Remember these."""
-        for kind, places in _places(mixture, proposals).items():
+        for kind, places in _places(problem, mixture, proposals).items():
             self.places.setdefault(kind, []).append(places[:, :-1])
 
-    def fresh(self, mixture: GaussianMixture, proposals: list[Proposal]) -> list[Proposal]:
+    def fresh(
+        self, problem: Problem, mixture: GaussianMixture, proposals: list[Proposal]
+    ) -> list[Proposal]:
         """Those that did not fail where they are now."""
         known = np.zeros(len(proposals), dtype=bool)
-        for kind, places in _places(mixture, proposals).items():
+        for kind, places in _places(problem, mixture, proposals).items():
             if kind not in self.places:
                 continue
             before = np.concatenate(self.places[kind])
@@ -94,7 +98,7 @@ class Tried:
 
 
 def _places(
-    mixture: GaussianMixture, proposals: Sequence[Proposal]
+    problem: Problem, mixture: GaussianMixture, proposals: Sequence[Proposal]
 ) -> dict[tuple[int, int], FloatArray]:
     """Where the proposals of each kind are: mean, size and place in the list, (R, D + 2)."""
     rows: dict[tuple[int, int], list[int]] = {}
@@ -108,7 +112,7 @@ def _places(
         else:
             means = np.array([proposals[row].means for row in some])  # (R, a, D)
             covariances = np.array([proposals[row].covariances for row in some])
-        sizes = np.sqrt(np.trace(covariances, axis1=2, axis2=3).mean(1))
+        sizes = np.sqrt(np.trace(problem.as_seen(covariances), axis1=2, axis2=3).mean(1))
         out[kind] = np.column_stack([means.mean(1), sizes, some])
     return out
 
@@ -120,7 +124,7 @@ def improve(
 
     Yields `state` after each pass over points, all or some.
     """
-    waiting = tried.fresh(state.mixture, propose(problem, state))
+    waiting = tried.fresh(problem, state.mixture, propose(problem, state))
     prior = state.prior
     if state.mixture.n_components == 0 and waiting:  # nothing else to learn from
         prior = problem.learnt(
@@ -136,7 +140,7 @@ def improve(
         for share in trial.steps():
             yield replace(state, work=share)
         failed = compress(chosen, ~trial.accepted)
-        tried.add(state.mixture, [claim.proposal for claim in failed])
+        tried.add(problem, state.mixture, [claim.proposal for claim in failed])
         while trial.accepted.any():
             better = problem.evaluate(trial.mixture(), prior)
             yield state

@@ -90,6 +90,10 @@ class Problem:
         log_likelihoods[looked_at] += np.log(mass / total) * self.engine.block_weights[looked_at]
         return replace(statistics, block_log_likelihoods=log_likelihoods)
 
+    def as_seen(self, covariances: FloatArray) -> FloatArray:
+        """Covariances (..., D, D) as points with typical noise see them."""
+        return np.asarray(covariances + np.diag(self.engine.typical_noise))
+
     def updated_means(
         self, mixture: GaussianMixture, statistics: Statistics, chosen: NDArray[np.bool_]
     ) -> tuple[FloatArray, FloatArray]:

@@ -54,7 +54,7 @@ def reductions(problem: Problem, state: Evaluated) -> list[Proposal]:
         for j, cost in enumerate(deletion_costs(state)):
             proposals.append(Proposal(np.array([j]), *nothing))
             costs.append(cost)
-    for (j, k), cost in zip(*merge_costs(state), strict=True):
+    for (j, k), cost in zip(*merge_costs(problem, state), strict=True):
         proposals.append(_merged(mixture, j, k))
         costs.append(cost)
     return [proposals[place] for place in np.argsort(costs, kind="stable")]
@@ -89,13 +89,13 @@ def deletion_costs(state: Evaluated) -> FloatArray:
     return -statistics.removal / total - costs - price * mixture.weights
 
 
-def merge_costs(state: Evaluated) -> tuple[Index, FloatArray]:
+def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
     """Pairs of near components (P, 2), and about what it costs to have each as one, (P,).
 
     As if every point kept to its own of the two: an upper bound where they overlap.
     """
     mixture, total = state.mixture, state.statistics.total_weight
-    pairs = near_pairs(mixture)
+    pairs = near_pairs(problem, mixture)
     if not len(pairs):
         return pairs, np.empty(0)
     w = mixture.weights[pairs]  # (P, 2)
@@ -104,8 +104,9 @@ def merge_costs(state: Evaluated) -> tuple[Index, FloatArray]:
     difference = mixture.means[pairs[:, 1]] - mixture.means[pairs[:, 0]]
     merged = np.einsum("pk,pkij->pij", share, mixture.covariances[pairs])
     merged += (share.prod(1)[:, None, None]) * difference[:, :, None] * difference[:, None, :]
-    log_volumes = np.linalg.slogdet(mixture.covariances)[1][pairs]
-    cost = 0.5 * (together * np.linalg.slogdet(merged)[1] - (w * log_volumes).sum(1))
+    log_volumes = np.linalg.slogdet(problem.as_seen(mixture.covariances))[1][pairs]
+    log_volume = np.linalg.slogdet(problem.as_seen(merged))[1]
+    cost = 0.5 * (together * log_volume - (w * log_volumes).sum(1))
     cost += state.prior.costs(together, merged, total)
     cost -= (
         state.prior.costs(w.ravel(), mixture.covariances[pairs.ravel()], total)
@@ -115,7 +116,7 @@ def merge_costs(state: Evaluated) -> tuple[Index, FloatArray]:
     return pairs, cost
 
 
-def near_pairs(mixture: GaussianMixture) -> Index:
+def near_pairs(problem: Problem, mixture: GaussianMixture) -> Index:
     """Pairs j < k of neighbours that are not far apart in standard deviations, (P, 2)."""
     if mixture.n_components < 2:
         return np.empty((0, 2), dtype=np.intp)
@@ -125,7 +126,7 @@ def near_pairs(mixture: GaussianMixture) -> Index:
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     j, k = pairs.T
-    pooled = 0.5 * (mixture.covariances[j] + mixture.covariances[k])
+    pooled = problem.as_seen(0.5 * (mixture.covariances[j] + mixture.covariances[k]))
     difference = mixture.means[k] - mixture.means[j]
     return pairs[squared_distances(difference, pooled) < _NEAR]
 

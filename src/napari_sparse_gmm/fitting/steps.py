@@ -128,12 +128,15 @@ def _starts(
 
 
 def fit_steps(
-    points: FloatArray, settings: FitSettings, sample_weight: FloatArray | None = None
+    points: FloatArray,
+    settings: FitSettings,
+    sample_weight: FloatArray | None = None,
+    noise: FloatArray | None = None,
 ) -> Generator[FitStep, None, FitResult]:
     """Fit a mixture to points (N, D), finite and not all in one place.
 
-    `sample_weight` (N,) is positive. Yields every step of every start; returns the solution of
-    lowest cost.
+    `sample_weight` (N,) is positive; `noise` (N, D) holds the variances of the noise of each
+    point. Yields every step of every start; returns the solution of lowest cost.
 
     Raises
     ------
@@ -145,7 +148,8 @@ def fit_steps(
     if floor is None:
         # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
         # smaller than the distance between neighbours.
-        floor = 0.0 if _learns(settings.prior) else default_floor(points, settings.rng)
+        learns = _learns(settings.prior) and noise is None
+        floor = 0.0 if learns else default_floor(points, noise, settings.rng)
     floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
     if not floor > 0:
         raise ValueError(
@@ -162,10 +166,13 @@ def fit_steps(
             "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
             "solver='mm' or another prior."
         )
-    choice = choose_engine(settings.engine, settings.device, n_dimensions=points.shape[1])
+    choice = choose_engine(
+        settings.engine, settings.device, n_dimensions=points.shape[1], noise=noise is not None
+    )
     engine = choice.open(
         points,
         sample_weight,
+        noise=noise,
         n_components=settings.n_components,
         # Adam divides each gradient by its size: none is so small that it may be left out.
         tolerance=0.0 if settings.solver == "adam" else None,
@@ -178,6 +185,7 @@ def fit_steps(
             init,
             min(settings.n_components, len(points)),
             sample_weight=sample_weight,
+            noise=noise,
             floor=floor,
             box=box if settings.background else None,
             rng=settings.rng,

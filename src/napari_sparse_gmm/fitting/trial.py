@@ -45,7 +45,7 @@ class Trial:
         self.price = prior.multiplier(old.weights, self.total)
         # Which neighbourhood each old component is in, -1 for none; those removed go.
         self.old_owner = np.full(old.n_components, -1)
-        for place, around in reversed(list(enumerate(overlaps(old, proposals)))):
+        for place, around in reversed(list(enumerate(overlaps(problem, old, proposals)))):
             self.old_owner[around] = place  # the first has the first choice
         removed = np.zeros(old.n_components, dtype=bool)
         for place, proposal in enumerate(proposals):
