@@ -107,6 +107,7 @@ class Trial:
             after = statistics.block_log_likelihoods
             gained = _sums(self.block_owner[rows], after[rows] - before[rows], n)
             costs = self.prior.costs(self.weights, self.covariances, self.total)
+            costs = np.where(self.weights > 0, costs, 0.0)  # those that are gone cost nothing
             change = _sums(self.owner, costs, n) - self.old_costs - gained / self.total
             change += self.price * (_sums(self.owner, self.weights, n) - self.old_weights)
             gain = self.change - change
@@ -129,7 +130,7 @@ class Trial:
         """The mixture with the accepted moves, the others taken back."""
         old = self.state.mixture
         kept = (self.old_owner < 0) | ~self.accepted[self.old_owner]
-        new = (self.owner >= 0) & self.accepted[self.owner]
+        new = (self.owner >= 0) & self.accepted[self.owner] & (self.weights > 0)
         return _normalised(
             np.concatenate([old.weights[kept], self.weights[new]]),
             np.concatenate([old.means[kept], self.means[new]]),
