@@ -16,7 +16,8 @@ from napari_sparse_gmm.fitting import (
     mm,
 )
 from napari_sparse_gmm.fitting.initial import box_side, start_mixture
-from napari_sparse_gmm.fitting.problem import Problem, raise_eigenvalues
+from napari_sparse_gmm.fitting.problem import Problem
+from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.samples import smlm_clusters
 
 

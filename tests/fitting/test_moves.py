@@ -200,7 +200,7 @@ def test_what_failed_is_not_tried_again_where_nothing_changed():
     truth, points = many_clusters(5, 1000)
     problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 100)
     proposals = splits(problem, problem.evaluate(truth))
-    tried = Tried()
+    tried = Tried(problem)
     tried.add(truth, proposals[:2])
     assert tried.fresh(truth, proposals) == proposals[2:]
     moved = GaussianMixture(
@@ -245,7 +245,7 @@ def test_a_move_lowers_the_cost_or_changes_nothing(prior, kind):
     ended = []
 
     def run():
-        ended.append((yield from improve(problem, state, 1e-6, propose, Tried())))
+        ended.append((yield from improve(problem, state, 1e-6, propose, Tried(problem))))
 
     for shown in run():
         assert shown.cost == pytest.approx(state.cost, abs=1e-9)

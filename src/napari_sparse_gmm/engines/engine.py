@@ -310,7 +310,6 @@ class Engine(ABC):
             moments = about_means(mixture, parts, self._centres, self._unit)
         else:
             moments = of_true_places(mixture, parts, self._unit)
-        counts, shifts, scatters = (self._weight_unit * sums for sums in moments)
         removals = np.zeros(k)
         log_likelihoods = np.zeros(len(self.blocks))
         for pattern, sums in parts:
@@ -320,9 +319,7 @@ class Engine(ABC):
                     pattern.components, sums.removal.cpu().numpy() * self._weight_unit, minlength=k
                 )
         return Statistics(
-            counts=counts,
-            shifts=shifts,
-            scatters=scatters,
+            **{name: self._weight_unit * sums for name, sums in moments.items()},
             background_count=self._weight_unit * sum(sums.background_count for _, sums in parts),
             block_log_likelihoods=log_likelihoods,
             total_weight=self.total_weight,

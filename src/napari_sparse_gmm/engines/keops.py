@@ -14,7 +14,7 @@ half the operations of KeOps's general `WeightedSqDist`, and no cancellation. Wh
 precision is left to PyTorch tiles. Points with noise have a covariance of their own for every j:
 it is factored in the formula, entry by entry, and never stored either; with u and T of `pairs`,
 
-- derivatives:  sum_i  omega_i exp(z_ij - log p_i) (1, u_ij, u_ij u_ij^T - T_ij^-1)
+- moments:      sum_i  omega_i exp(z_ij - log p_i) (1, u_ij, u_ij u_ij^T, T_ij^-1)
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
-from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums
+from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums, n_moments
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.factored import Factored
@@ -111,7 +111,7 @@ class KeOps(TorchTiles):
         """
         d, pattern = self.n_dimensions, pairs.pattern
         if not len(pattern):
-            return pairs.table.new_zeros(0, 1 + d + d * (d + 1) // 2)
+            return pairs.table.new_zeros(0, n_moments(pairs.form, d))
         kernel = _kernel(kind, pairs.form, d)
         points = self._points_first
         if len(pattern.rows) < len(self.blocks):
@@ -245,18 +245,15 @@ def _noisy_formulas(d: int) -> Formulas:
     whitened = seen.forward([entry - mean for entry, mean in zip(x, means, strict=True)])
     z = _Formula("offset") - f"IntInv(2) * ({seen.form(whitened)} + Log({seen.determinant}))"
     u = seen.backward(whitened)
-    curves = [
-        u[row] * u[k] - entry
-        for row, inverse in enumerate(seen.inverse())
-        for k, entry in enumerate(inverse)
-    ]
+    squares = [u[row] * u[k] for row in range(d) for k in range(row + 1)]
+    inverse = [entry for entries in seen.inverse() for entry in entries]
     aliases = [
         f"x=Vi({d})",
         f"noise=Vi({d})",
         f"shape=Vj({d + d * (d + 1) // 2})",
         "offset=Vj(1)",
     ]
-    return (z, [_Formula("IntCst(1)"), *u, *curves]), aliases
+    return (z, [_Formula("IntCst(1)"), *u, *squares, *inverse]), aliases
 
 
 _FORMULAS = {Form.WHITENED: _whitened_formulas, Form.NOISY: _noisy_formulas}

@@ -1,8 +1,8 @@
 """From what the kernels sum over pairs of a block and a component to the moments of components.
 
 Moments are the sums over all points of omega r, omega r (z - mu) and omega r (z - mu)(z - mu)^T:
-counts (K,), shifts (K, D) and scatters (K, D, D). z is the point, or the true place of one that is
-seen with noise, of which only the expectation is known.
+counts (K,), shifts (K, D) and scatters (K, D, D), as `Statistics` has them. z is the point, or the
+true place of one that is seen with noise, of which only the expectation is known.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from napari_sparse_gmm.engines.pattern import Pattern
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 Parts = Sequence[tuple[Pattern, PairSums]]
-Moments = tuple[FloatArray, FloatArray, FloatArray]
+Moments = dict[str, FloatArray]
 
 
 def about_means(
@@ -37,26 +37,33 @@ def about_means(
                 product = second[row * (row + 1) // 2 + column] - first[row] * mean[column]
                 product -= mean[row] * shift[column]
                 scatters[:, row, column] += np.bincount(j, product, minlength=k)
-    return counts, shifts, _whole(scatters)
+    return {"counts": counts, "shifts": shifts, "scatters": _whole(scatters)}
 
 
 def of_true_places(mixture: GaussianMixture, parts: Parts, unit: float) -> Moments:
-    """Moments of the true places of points with noise, from derivatives, in lengths of `unit`.
+    """Moments of the true places of points with noise, and informations, in lengths of `unit`.
 
     A point of component j that is seen at x has, in truth, the mean mu + Sigma u and the
     covariance Sigma - Sigma T^-1 Sigma (Bovy, Hogg & Roweis, 2011, eq. 16); u and T as in `pairs`.
     """
     k, d = mixture.means.shape
-    sums = np.zeros((1 + d + d * (d + 1) // 2, k))
+    sums = np.zeros((1 + d + d * (d + 1), k))
     for pattern, of_pairs in parts:
         for total, values in zip(sums, of_pairs.moments.T.cpu().numpy(), strict=True):
             total += np.bincount(pattern.components, values, minlength=k)
     counts, slopes = sums[0], sums[1 : 1 + d].T / unit
-    curves = np.zeros((k, d, d))
-    curves[:, *np.tril_indices(d)] = sums[1 + d :].T / unit**2
+    squares, informations = np.zeros((2, k, d, d))
+    for matrices, entries in zip((squares, informations), np.split(sums[1 + d :], 2), strict=True):
+        matrices[:, *np.tril_indices(d)] = entries.T / unit**2
+    informations = _whole(informations)
     sigma = mixture.covariances
-    shifts = np.einsum("jkl,jl->jk", sigma, slopes)
-    return counts, shifts, counts[:, None, None] * sigma + sigma @ _whole(curves) @ sigma
+    return {
+        "counts": counts,
+        "shifts": np.einsum("jkl,jl->jk", sigma, slopes),
+        "scatters": counts[:, None, None] * sigma
+        + sigma @ (_whole(squares) - informations) @ sigma,
+        "informations": informations,
+    }
 
 
 def _whole(lower: FloatArray) -> FloatArray:

@@ -10,8 +10,8 @@ of the density of a pair's component, per data unit^D, is in one of three forms:
   has its own T. In double precision throughout: there is no factor to whiten by beforehand.
 
 The first two sum moments of the points, omega r phi(x), over each pair. The third sums omega r
-(1, u, lower triangle of u u^T - T^-1), with u = T^-1 d: the derivatives of the log-likelihood by
-the mean and, twice, by Sigma. From either the statistics of a step follow (`Engine`).
+(1, u, lower triangles of u u^T and T^-1), with u = T^-1 d the derivative of the log density by the
+mean; that by Sigma is half of u u^T - T^-1. From either the statistics follow (`moments`).
 """
 
 from dataclasses import dataclass
@@ -51,10 +51,10 @@ class Pairs:
 class PairSums:
     """What the kernels sum over the points of each block, in double precision.
 
-    `moments` or derivatives, as the form of the pairs is.
+    What `moments` are, the form of the pairs says.
     """
 
-    moments: Tensor  # (P, 1 + D + D (D + 1) / 2)
+    moments: Tensor  # (P, 1 + D + D (D + 1) / 2), or (P, 1 + D + D (D + 1)) with noise
     background_count: float
     log_likelihoods: Tensor  # (n,)
     removal: Tensor | None  # (P,)
@@ -105,6 +105,12 @@ def shapes(
     for row in range(d):
         columns += [mixture.covariances[:, row, k][j] / unit**2 for k in range(row + 1)]
     return np.stack(columns, axis=1)
+
+
+def n_moments(form: Form, n_dimensions: int) -> int:
+    """How many moments there are of a pair of that form."""
+    triangle = n_dimensions * (n_dimensions + 1) // 2
+    return 1 + n_dimensions + (2 * triangle if form is Form.NOISY else triangle)
 
 
 TABLES = {

@@ -17,17 +17,17 @@ from napari_sparse_gmm.mixture import FloatArray
 class Statistics:
     """Expected sufficient statistics of a mixture on weighted points.
 
-    With omega_i the weight of point i and r_ij its responsibility for component j.
+    With omega_i the weight of point i, z_i its place and r_ij its responsibility for component j.
 
     Parameters
     ----------
     counts : (K,) array
         sum_i omega_i r_ij, the expected number of points of each component.
     shifts : (K, D) array
-        sum_i omega_i r_ij (x_i - mu_j), about the *current* mean: near it, so that no
+        sum_i omega_i r_ij (z_i - mu_j), about the *current* mean: near it, so that no
         digits cancel.
     scatters : (K, D, D) array
-        sum_i omega_i r_ij (x_i - mu_j)(x_i - mu_j)^T.
+        sum_i omega_i r_ij (z_i - mu_j)(z_i - mu_j)^T.
     background_count : float
         Expected number of background points.
     block_log_likelihoods : (n,) array
@@ -37,6 +37,11 @@ class Statistics:
     removal : (K,) array, optional
         sum_i omega_i log(1 - r_ij): what the log-likelihood would lose without component j,
         the other weights left as they are. Only where it was asked for.
+    informations : (K, D, D) array, optional
+        sum_i omega_i r_ij (Sigma_j + S_i)^-1, Fisher's information on each mean, of points with
+        noise. Without noise it is counts Sigma_j^-1.
+
+    Of a point with noise the place z_i is the true one, and the sums are expected ones.
     """
 
     counts: FloatArray
@@ -46,6 +51,7 @@ class Statistics:
     block_log_likelihoods: FloatArray
     total_weight: float
     removal: FloatArray | None = None
+    informations: FloatArray | None = None
 
     @property
     def log_likelihood(self) -> float:
@@ -53,7 +59,6 @@ class Statistics:
         return float(self.block_log_likelihoods.sum())
 
     def __add__(self, other: "Statistics") -> "Statistics":
-        both = self.removal is not None and other.removal is not None
         return Statistics(
             self.counts + other.counts,
             self.shifts + other.shifts,
@@ -61,8 +66,14 @@ class Statistics:
             self.background_count + other.background_count,
             np.concatenate([self.block_log_likelihoods, other.block_log_likelihoods]),
             self.total_weight + other.total_weight,
-            self.removal + other.removal if both else None,  # type: ignore[operator]
+            _sum(self.removal, other.removal),
+            _sum(self.informations, other.informations),
         )
+
+
+def _sum(left: FloatArray | None, right: FloatArray | None) -> FloatArray | None:
+    """What only one of them has is not known of both."""
+    return None if left is None or right is None else left + right
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,10 +109,11 @@ class NoisyTile(Tile):
 
     def moments(self, shares: Tensor) -> Tensor:
         u = self._seen.backward(self._whitened)
-        columns = [shares, *(shares * entry for entry in u)]
-        for row, entries in enumerate(self._seen.inverse()):
-            columns += [(u[row] * u[k]).sub_(entry).mul_(shares) for k, entry in enumerate(entries)]
-        return torch.stack([column.sum(2) for column in columns], dim=2)
+        slopes = [shares * entry for entry in u]
+        squares = [slopes[row] * u[k] for row in range(len(u)) for k in range(row + 1)]
+        inverse = [shares * entry for entries in self._seen.inverse() for entry in entries]
+        sums = [values.sum(2) for values in (shares, *slopes, *squares, *inverse)]
+        return torch.stack(sums, dim=2)
 
     @cached_property
     def _seen(self) -> Factored:

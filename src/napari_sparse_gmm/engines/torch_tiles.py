@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine
-from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums
+from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums, n_moments
 from napari_sparse_gmm.engines.tiles import ExponentialTile, NoisyTile, Tile
 
 # Elements (points x components) of a tile: a few buffers of 1 MB stay in the cache, and the time
@@ -42,9 +42,10 @@ class TorchTiles(Engine):
 
     def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
         pattern, double = pairs.pattern, torch.float64
-        n, p, d = len(pattern.rows), len(pattern), self.n_dimensions
+        n, p = len(pattern.rows), len(pattern)
         # One more place takes what the spare components of tiles sum up.
-        moments = torch.zeros(p + 1, 1 + d + d * (d + 1) // 2, dtype=double, device=self.device)
+        n_of_pair = n_moments(pairs.form, self.n_dimensions)
+        moments = torch.zeros(p + 1, n_of_pair, dtype=double, device=self.device)
         removals = torch.zeros(p + 1, dtype=double, device=self.device)
         log_likelihoods = torch.zeros(n, dtype=double, device=self.device)
         background = torch.zeros((), dtype=double, device=self.device)

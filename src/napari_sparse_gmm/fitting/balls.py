@@ -16,8 +16,9 @@ from scipy.special import gammaln
 
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.births import inverse_density, moments
-from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal
+from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray
 
 # Neighbours of a place, at most and at least, and of all together: larger clusters fill boxes of
@@ -133,6 +134,7 @@ def _proposal(
     mean, covariance = moments(places.points[inside], weight, noise)
     count = weight.sum(keepdims=True)
     scatter = count * raise_eigenvalues(covariance[None], 0.0)
-    shrunk = problem.updated_covariances(state.prior, count, scatter)
+    shrunk = state.prior.updated_covariances(count, scatter)
+    shrunk = raise_eigenvalues(shrunk, problem.covariance_floor**2)
     share = np.array([excess / problem.engine.total_weight])
     return Proposal(np.empty(0, dtype=np.intp), share, mean[None], shrunk)

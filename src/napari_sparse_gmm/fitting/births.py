@@ -16,8 +16,9 @@ from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
-from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal
+from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # Nats by which more points in a box than the mixture expects there must be worth a component.

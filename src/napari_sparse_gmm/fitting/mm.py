@@ -9,7 +9,11 @@ raises the cost. With the expected count n_j, shift s_j and scatter S_j of compo
     Sigma_j <- S_j / n_j - (s_j / n_j)(s_j / n_j)^T,  eigenvalues raised to floor^2
     W       <- the prior's `update_weights`
 
-Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I.
+Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I. Of points
+with noise s_j and S_j are the expected ones of their true places: these are the steps of extreme
+deconvolution (Bovy, Hogg & Roweis, Annals of Applied Statistics 5, 2011). Where there is more
+noise than component they are short, so bolder ones are tried first (`step`).
+
 Steps go on beyond that minimum, the further the longer the cost has been falling (Salakhutdinov &
 Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003); one that would raise the cost
 is taken back, and made to the minimum. They end in a local optimum; `moves` carry on from there.
@@ -21,7 +25,8 @@ import numpy as np
 
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
 from napari_sparse_gmm.fitting.priors import ComponentPrior
-from napari_sparse_gmm.fitting.problem import Evaluated, Problem, raise_eigenvalues
+from napari_sparse_gmm.fitting.problem import Evaluated, Problem
+from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # By how much each step goes further than the last one, in terms of the distance to the minimum
@@ -50,7 +55,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     """
     state = problem.start(start)
     yield state
-    tried, moves = Tried(), kinds_of_moves(problem.prior)
+    tried, moves = Tried(problem), kinds_of_moves(problem.prior)
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
         for lower in descend(problem, state, tolerance, coarse=tolerance > tol):
             state = lower
@@ -81,14 +86,14 @@ def descend(
     """
     factor = 1.0
     while True:
-        before, (step, prior) = state, m_step(problem, state, learn=factor == 1.0)
-        further = relaxed(problem, prior, before.mixture, step, factor)
-        state = problem.evaluate(further, prior)
-        if state.cost > before.cost and factor > 1.0:
+        before = state
+        for length, mixture, prior in _steps(problem, before, factor):
+            state = problem.evaluate(mixture, prior)
+            if state.cost <= before.cost:
+                factor = length
+                break
             yield before
-            state, factor = problem.evaluate(step, prior), 1.0
-        if state.cost > before.cost:  # by rounding, or at a kink of the penalty
-            yield before
+        else:  # by rounding, or at a kink of the penalty
             return
         yield state
         if before.cost - state.cost >= tol:
@@ -97,6 +102,19 @@ def descend(
             factor = 1.0
         else:
             return
+
+
+def _steps(
+    problem: Problem, state: Evaluated, factor: float
+) -> Iterator[tuple[float, GaussianMixture, ComponentPrior]]:
+    """What to try from a state, the boldest first: how far each goes, its mixture and its prior."""
+    learn = factor == 1.0
+    step, prior = m_step(problem, state, learn=learn)
+    if factor > 1.0:
+        yield factor, relaxed(problem, prior, state.mixture, step, factor), prior
+    yield 1.0, step, prior
+    if state.statistics.informations is not None:
+        yield 1.0, *m_step(problem, state, learn=learn, fast=False)
 
 
 def relaxed(
@@ -147,11 +165,12 @@ def _relaxed_weights(
 
 
 def m_step(
-    problem: Problem, state: Evaluated, *, learn: bool = True
+    problem: Problem, state: Evaluated, *, learn: bool = True, fast: bool = True
 ) -> tuple[GaussianMixture, ComponentPrior]:
     """The minimum of the bound that touches the cost at `state`, and its prior.
 
-    That of `state`, or, with `learn`, the one whose minimum is the lowest.
+    That of `state`, or, with `learn`, the one whose minimum is the lowest. With `fast`, means and
+    covariances of points with noise come from bounds of their own, and nothing is certain.
     """
     statistics, mixture = state.statistics, state.mixture
     weights, background_weight = state.prior.update_weights(
@@ -161,16 +180,14 @@ def m_step(
         statistics.total_weight,
     )
     kept = (statistics.counts > problem.gone) & (weights > 0)
-    counts = statistics.counts[kept]
-    means, scatters = problem.updated_means(mixture, statistics, kept)
-    prior = state.prior.learnt(counts, scatters) if learn else state.prior
-    covariances = problem.updated_covariances(prior, counts, scatters)
+    step = problem.step(mixture, statistics, kept)
+    prior = state.prior.learnt(step.counts, step.scatters) if learn else state.prior
     total = weights[kept].sum() + background_weight
-    step = GaussianMixture(
+    updated = GaussianMixture(
         weights[kept] / total,
-        means,
-        covariances,
+        step.means(fast=fast),
+        step.covariances(prior, fast=fast),
         background_weight / total,
         mixture.background_box,
     )
-    return step, prior
+    return updated, prior

@@ -70,22 +70,19 @@ def born_at_once(
 class Tried:
     """The proposals that failed: not tried again while their place looks the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
         self.places: dict[tuple[int, int], list[FloatArray]] = {}
 
-    def add(
-        self, problem: Problem, mixture: GaussianMixture, proposals: Sequence[Proposal]
-    ) -> None:
+    def add(self, mixture: GaussianMixture, proposals: Sequence[Proposal]) -> None:
         """Remember these."""
-        for kind, places in _places(problem, mixture, proposals).items():
+        for kind, places in _places(self.problem, mixture, proposals).items():
             self.places.setdefault(kind, []).append(places[:, :-1])
 
-    def fresh(
-        self, problem: Problem, mixture: GaussianMixture, proposals: list[Proposal]
-    ) -> list[Proposal]:
+    def fresh(self, mixture: GaussianMixture, proposals: list[Proposal]) -> list[Proposal]:
         """Those that did not fail where they are now."""
         known = np.zeros(len(proposals), dtype=bool)
-        for kind, places in _places(problem, mixture, proposals).items():
+        for kind, places in _places(self.problem, mixture, proposals).items():
             if kind not in self.places:
                 continue
             before = np.concatenate(self.places[kind])
@@ -124,7 +121,7 @@ def improve(
 
     Yields `state` after each pass over points, all or some.
     """
-    waiting = tried.fresh(problem, state.mixture, propose(problem, state))
+    waiting = tried.fresh(state.mixture, propose(problem, state))
     prior = state.prior
     if state.mixture.n_components == 0 and waiting:  # nothing else to learn from
         prior = problem.learnt(
@@ -140,7 +137,7 @@ def improve(
         for share in trial.steps():
             yield replace(state, work=share)
         failed = compress(chosen, ~trial.accepted)
-        tried.add(problem, state.mixture, [claim.proposal for claim in failed])
+        tried.add(state.mixture, [claim.proposal for claim in failed])
         while trial.accepted.any():
             better = problem.evaluate(trial.mixture(), prior)
             yield state

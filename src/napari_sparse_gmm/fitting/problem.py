@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine, Statistics
 from napari_sparse_gmm.fitting.priors import ComponentPrior
+from napari_sparse_gmm.fitting.step import Step
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
@@ -94,22 +95,23 @@ class Problem:
         """Covariances (..., D, D) as points with typical noise see them."""
         return np.asarray(covariances + np.diag(self.engine.typical_noise))
 
-    def updated_means(
+    def step(
         self, mixture: GaussianMixture, statistics: Statistics, chosen: NDArray[np.bool_]
-    ) -> tuple[FloatArray, FloatArray]:
-        """Means (k, D) of the `chosen` components after a step, and the scatters about them."""
+    ) -> Step:
+        """What a step can make of the `chosen` components of a mixture with these statistics."""
         counts = statistics.counts[chosen]
-        shift = statistics.shifts[chosen] / counts[:, None]
+        shifts = statistics.shifts[chosen] / counts[:, None]
         scatters = statistics.scatters[chosen].copy()
-        scatters -= counts[:, None, None] * shift[:, :, None] * shift[:, None, :]
-        return mixture.means[chosen] + shift, scatters
-
-    def updated_covariances(
-        self, prior: ComponentPrior, counts: FloatArray, scatters: FloatArray
-    ) -> FloatArray:
-        """Covariances after a step, no narrower than the floor, (k, D, D)."""
-        return raise_eigenvalues(
-            prior.updated_covariances(counts, scatters), self.covariance_floor**2
+        scatters -= counts[:, None, None] * shifts[:, :, None] * shifts[:, None, :]
+        informations = statistics.informations
+        return Step(
+            mixture.means[chosen],
+            mixture.covariances[chosen],
+            counts,
+            shifts,
+            scatters,
+            None if informations is None else informations[chosen],
+            self.covariance_floor,
         )
 
     def pruned(self, state: "State") -> "State":
@@ -142,12 +144,3 @@ class Evaluated(State):
     """A state with its statistics on the points: what the next step is made from."""
 
     statistics: Statistics
-
-
-def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
-    """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
-    values, vectors = np.linalg.eigh(covariances)
-    roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
-    raised = roots @ roots.swapaxes(1, 2)
-    # Those that need no change keep all their digits.
-    return np.where((values[:, :1] < least)[:, :, None], raised, covariances)

@@ -156,9 +156,9 @@ class Trial:
         """A step of the free components, all others held."""
         prior, n = self.prior, len(self.accepted)
         alive = free & (statistics.counts > self.problem.gone)
-        counts = statistics.counts[alive]
-        self.means[alive], scatters = self.problem.updated_means(mixture, statistics, alive)
-        self.covariances[alive] = self.problem.updated_covariances(prior, counts, scatters)
+        step = self.problem.step(mixture, statistics, alive)
+        self.means[alive] = step.means(fast=True)
+        self.covariances[alive] = step.covariances(prior, fast=True)
         shares = statistics.counts / self.total
         weights = prior.proportions(shares, self.weights, self.price, self.total)
         sums = _sums(np.where(alive, self.owner, -1), weights, n)

@@ -126,11 +126,10 @@ class BayesPrior(ComponentPrior):
     ) -> FloatArray:
         return shares
 
-    def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
-        if self.scale == 0:  # nothing is known yet
-            return super().updated_covariances(counts, scatters)
-        scales = scatters + self.scale * np.eye(self.n_dimensions)
-        return scales / (self.degrees + counts - 1)[:, None, None]
+    @property
+    def pseudo_points(self) -> tuple[float, float]:
+        # Without a scale nothing is known yet.
+        return (self.degrees - 1, self.scale) if self.scale else (0.0, 0.0)
 
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
         masses = np.exp(self._log_masses(np.maximum(mixture.weights * mass, 1e-9)))

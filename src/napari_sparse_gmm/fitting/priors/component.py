@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
+import numpy as np
+
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 
@@ -62,9 +64,18 @@ class ComponentPrior(ABC):
         """No component weighs less; 0 where the prior asks for nothing like that."""
         return 0.0
 
+    @property
+    def pseudo_points(self) -> tuple[float, float]:
+        """What is known of covariances beforehand, as if each component had so many more points
+        with so much more scatter along every axis: a conjugate prior, inverse Wishart.
+        """
+        return 0.0, 0.0
+
     def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
         """The covariances after a step, (K, D, D), from the scatter about each mean, (K, D, D)."""
-        return scatters / counts[:, None, None]
+        more, scatter = self.pseudo_points
+        scatters = scatters + scatter * np.eye(scatters.shape[1])
+        return np.asarray(scatters / (counts + more)[:, None, None])
 
     def learnt(self, counts: FloatArray, scatters: FloatArray) -> Self:
         """The prior with what components of such counts and scatters have taught it."""
