@@ -63,11 +63,12 @@ def fit_to_folder(
     estimator = SparseGaussianMixture(**settings)
     engine, device = estimator.engine, estimator.device
     told = False
-    for waiting in preparation(engine, device, n_dimensions=points.shape[1]):
+    noise = table.noise_std is not None
+    for waiting in preparation(engine, device, n_dimensions=points.shape[1], noise=noise):
         if waiting.sentence and not told:
             tell(waiting.sentence)
             told = True
-    for step in estimator.iter_fit(points, sample_weight=table.weights):
+    for step in estimator.iter_fit(points, sample_weight=table.weights, noise_std=table.noise_std):
         on_step(step)
     model = DensityModel(
         mixture=estimator.mixture_,

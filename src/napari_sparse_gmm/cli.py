@@ -80,6 +80,15 @@ def _parser() -> argparse.ArgumentParser:
     for axis in ("x", "y", "z"):
         fit.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
     fit.add_argument("--weight", metavar="NAME", help="column of how often each point counts")
+    fit.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="column of the localization precision, the standard deviation of the coordinates; "
+        "components are then the shapes without that error",
+    )
+    fit.add_argument(
+        "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
+    )
     for option, parameter, read in _FIT_OPTIONS:
         _add_option(fit, option, parameter, read)
     _add_option(fit, "--pixel-size", parameters.PIXEL_SIZE, float)
@@ -125,7 +134,8 @@ def _add_option(
 def _fit(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.io.tables import read_points
 
-    table = read_points(options.input, x=options.x, y=options.y, z=options.z, weight=options.weight)
+    columns = ("x", "y", "z", "weight", "precision", "precision_z")
+    table = read_points(options.input, **{name: getattr(options, name) for name in columns})
     settings = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
     }

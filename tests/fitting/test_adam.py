@@ -24,12 +24,14 @@ def test_retraces_the_tutorial(engine, seed):
     np.testing.assert_allclose(costs, expected, rtol=0, atol=1e-4)
 
 
-def test_gradient_is_that_of_the_cost_by_autograd():
+@pytest.mark.parametrize("noisy", [False, True])
+def test_gradient_is_that_of_the_cost_by_autograd(noisy):
     """Fisher's identity against backpropagation through the direct sum, with a background."""
     mixture = random_mixture(4, 2, background_weight=0.2, field=8.0)
     points, _ = mixture.sample(500, random_state=1)
     weight = np.random.default_rng(2).uniform(0.5, 2.0, 500)
-    engine = TorchTiles(points, weight, dtype=torch.float64)
+    noise = np.random.default_rng(3).uniform(0.1, 4.0, (500, 2)) if noisy else None
+    engine = TorchTiles(points, weight, noise=noise, dtype=torch.float64)
     problem = Problem(engine, make_prior("sqrt", sparsity=20.0, n_start=4, box=engine.box), 1e-6, 4)
     start = GaussianMixture(
         mixture.weights,
@@ -47,9 +49,11 @@ def test_gradient_is_that_of_the_cost_by_autograd():
 
     a, w, mu = direct = [t.detach().clone().requires_grad_() for t in parameters.tensors]
     x = torch.tensor((points - parameters.centre) / parameters.unit)
-    y = torch.einsum("jkl,njk->njl", a, x[:, None] - mu)
     shares = torch.log_softmax(w, 0)
-    logits = shares[:4] + torch.linalg.slogdet(a)[1] - 0.5 * (y**2).sum(2) - np.log(2 * np.pi)
+    seen = torch.linalg.inv(a @ a.mT).expand(500, 4, 2, 2)
+    if noisy:
+        seen = seen + torch.diag_embed(torch.tensor(noise / parameters.unit**2))[:, None]
+    logits = shares[:4] + torch.distributions.MultivariateNormal(mu, seen).log_prob(x[:, None])
     lower, upper = mixture.background_box
     inside = torch.tensor(((points >= lower) & (points <= upper)).all(1))
     flat = shares[4] - np.log((upper - lower) / parameters.unit).sum()

@@ -30,12 +30,23 @@ from napari_sparse_gmm.samples import smlm_clusters
     sparsity=st.floats(0, 100),
     background=st.booleans(),
     weighted=st.booleans(),
+    noise=st.sampled_from([0.0, 0.3, 3.0]),
     init=st.sampled_from(["kmeans++", "random"]),
     decimals=st.sampled_from([0, 1, 12]),
 )
 @pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
 def test_cost_never_rises(
-    prior, seed, n_dimensions, n_points, n_start, sparsity, background, weighted, init, decimals
+    prior,
+    seed,
+    n_dimensions,
+    n_points,
+    n_start,
+    sparsity,
+    background,
+    weighted,
+    noise,
+    init,
+    decimals,
 ):
     """Rounded coordinates put many points in one place: components shrink to the floor there."""
     rng = np.random.default_rng(seed)
@@ -51,7 +62,8 @@ def test_cost_never_rises(
         rng=rng,
     )
     weight = rng.uniform(0.1, 3.0, n_points) if weighted else None
-    steps = list(fit_steps(points, chosen, weight))
+    variances = (noise * rng.lognormal(0.0, 0.7, points.shape)) ** 2 if noise else None
+    steps = list(fit_steps(points, chosen, weight, variances))
     for start in range(steps[-1].start + 1):
         costs = np.array([step.cost for step in steps if step.start == start])
         assert np.isfinite(costs).all()

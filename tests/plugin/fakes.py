@@ -30,15 +30,20 @@ class FakeFit:
     parameters: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
     weights: list[np.ndarray | None] = field(default_factory=list)
+    noise: list[np.ndarray | None] = field(default_factory=list)
 
     def __call__(self, **parameters: Any) -> "FakeFit":
         self.parameters.append(parameters)
         return self
 
     def iter_fit(
-        self, points: np.ndarray, sample_weight: np.ndarray | None = None
+        self,
+        points: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        noise_std: np.ndarray | None = None,
     ) -> Iterator[FitStep]:
         self.weights.append(sample_weight)
+        self.noise.append(noise_std)
         low, high = points.min(axis=0), points.max(axis=0)
         k = self.components
         share = (np.arange(k) + 0.5)[:, None] / max(k, 1)
@@ -77,7 +82,7 @@ class SlowKeOps:
     weights: list[np.ndarray | None] = field(default_factory=list)
 
     def __call__(
-        self, engine: str, device: str, *, n_dimensions: int
+        self, engine: str, device: str, *, n_dimensions: int, noise: bool
     ) -> Generator[Waiting, None, None]:
         self.asked.append((engine, device, n_dimensions))
         waited = 0

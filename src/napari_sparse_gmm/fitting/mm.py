@@ -81,8 +81,8 @@ def descend(
 ) -> Iterator[Evaluated]:
     """Steps until one lowers the cost by less than `tol`.
 
-    One to the minimum of its bound, where the prior learns, too; or, where `coarse`, any: one that
-    went too far, to the other side of a valley, gains little though more may be to gain.
+    One to the minimum of its bound; or, where `coarse`, any: one that went too far, to the other
+    side of a valley, gains little though more may be to gain.
     """
     factor = 1.0
     while True:
@@ -108,13 +108,13 @@ def _steps(
     problem: Problem, state: Evaluated, factor: float
 ) -> Iterator[tuple[float, GaussianMixture, ComponentPrior]]:
     """What to try from a state, the boldest first: how far each goes, its mixture and its prior."""
-    learn = factor == 1.0
-    step, prior = m_step(problem, state, learn=learn)
+    step, prior = m_step(problem, state)
     if factor > 1.0:
-        yield factor, relaxed(problem, prior, state.mixture, step, factor), prior
+        further = prior.relaxed(state.prior, factor)
+        yield factor, relaxed(problem, further, state.mixture, step, factor), further
     yield 1.0, step, prior
     if state.statistics.informations is not None:
-        yield 1.0, *m_step(problem, state, learn=learn, fast=False)
+        yield 1.0, *m_step(problem, state, fast=False)
 
 
 def relaxed(
@@ -165,12 +165,12 @@ def _relaxed_weights(
 
 
 def m_step(
-    problem: Problem, state: Evaluated, *, learn: bool = True, fast: bool = True
+    problem: Problem, state: Evaluated, *, fast: bool = True
 ) -> tuple[GaussianMixture, ComponentPrior]:
-    """The minimum of the bound that touches the cost at `state`, and its prior.
+    """The minimum of the bound that touches the cost at `state`, and the prior learnt there.
 
-    That of `state`, or, with `learn`, the one whose minimum is the lowest. With `fast`, means and
-    covariances of points with noise come from bounds of their own, and nothing is certain.
+    With `fast`, means and covariances of points with noise come from bounds of their own, and
+    nothing is certain.
     """
     statistics, mixture = state.statistics, state.mixture
     weights, background_weight = state.prior.update_weights(
@@ -181,7 +181,7 @@ def m_step(
     )
     kept = (statistics.counts > problem.gone) & (weights > 0)
     step = problem.step(mixture, statistics, kept)
-    prior = state.prior.learnt(step.counts, step.scatters) if learn else state.prior
+    prior = state.prior.learnt(step.counts, step.scatters)
     total = weights[kept].sum() + background_weight
     updated = GaussianMixture(
         weights[kept] / total,

@@ -34,6 +34,8 @@ class PointTable:
     unit : str or None
         Unit of the coordinates where the header names it, as in "x [nm]".
     weights : (N,) array or None
+    noise_std : (N, D) array or None
+        Standard deviation of each coordinate.
     """
 
     points: FloatArray
@@ -41,6 +43,7 @@ class PointTable:
     columns: tuple[str, ...]
     unit: str | None = None
     weights: FloatArray | None = None
+    noise_std: FloatArray | None = None
 
 
 def read_points(
@@ -50,6 +53,8 @@ def read_points(
     y: str | None = None,
     z: str | None = None,
     weight: str | None = None,
+    precision: str | None = None,
+    precision_z: str | None = None,
 ) -> PointTable:
     """Read points from a text table with a header line.
 
@@ -66,17 +71,30 @@ def read_points(
         With any of them, there are as many axes as named, "x" and "y" at least.
     weight : str, optional
         Column that says how many points each row counts for.
+    precision : str, optional
+        Column of the localization precision, the standard deviation of the coordinates.
+    precision_z : str, optional
+        That of z alone, where it is another one.
 
     Raises
     ------
     ValueError
         In one sentence: no such file, no rows, no such column, a cell that is not a number,
-        or axes in different units.
+        or axes or their precision in different units.
     """
+    if precision_z is not None and precision is None:
+        raise ValueError("A precision of z needs one of x and y, too.")
     path = Path(path)
     dialect = sniff(path)
     guess_z = x is None and y is None and z is None and bool(_matches(dialect.header, "z"))
-    names = {"z": "z" if guess_z else z, "y": y or "y", "x": x or "x", "weight": weight}
+    names = {
+        "z": "z" if guess_z else z,
+        "y": y or "y",
+        "x": x or "x",
+        "weight": weight,
+        "precision": precision,
+        "precision of z": precision_z,
+    }
     columns = {
         role: _find_column(dialect.header, name, f"for {role} in {path.name}")
         for role, name in names.items()
@@ -86,18 +104,32 @@ def read_points(
     if guess_z and np.ptp(numbers["z"]) == 0:
         del numbers["z"]
     weights = numbers.pop("weight", None)
+    error, error_z = (numbers.pop(role, None) for role in ("precision", "precision of z"))
+    lengths = [column for role, column in columns.items() if role != "weight"]
+    if guess_z and "z" not in numbers:
+        lengths.remove(columns["z"])
     return PointTable(
         points=np.stack(list(numbers.values()), axis=1),
         axis_labels=tuple(numbers),
         columns=tuple(columns[axis] for axis in numbers),
-        unit=_common_unit([columns[axis] for axis in numbers], path.name),
+        unit=_common_unit(lengths, path.name),
         weights=weights,
+        noise_std=None if error is None else _of_axes(numbers, error, error_z),
     )
 
 
 def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
     """Write the columns of `shapes.ellipses.component_table` as comma-separated values."""
     pd.DataFrame(dict(table)).to_csv(path, index=False)
+
+
+def _of_axes(
+    axes: Mapping[str, FloatArray], error: FloatArray, error_z: FloatArray | None
+) -> FloatArray:
+    """The precision of each coordinate, (N, D)."""
+    if error_z is None:
+        error_z = error
+    return np.stack([error_z if axis == "z" else error for axis in axes], axis=1)
 
 
 def _find_column(header: Sequence[str], name: str, purpose: str) -> str:
@@ -167,7 +199,7 @@ def _common_unit(columns: Sequence[str], file_name: str) -> str | None:
     units = list(dict.fromkeys(match["unit"].strip() for match in matches if match))
     if len(units) > 1:
         raise ValueError(
-            f"The axes of {file_name} are in different units ({', '.join(units)}); "
+            f"The lengths of {file_name} are in different units ({', '.join(units)}); "
             "bring them to the same one."
         )
     return units[0] if units else None

@@ -5,6 +5,7 @@ says what is missing before they can be run.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ from napari_sparse_gmm import parameters
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
 from napari_sparse_gmm.plugin.fields import LabelColumn, compact, field, set_length_unit, value_of
-from napari_sparse_gmm.plugin.frame import possible_weights
-from napari_sparse_gmm.plugin.layers import ASSIGNMENT_FEATURES
+from napari_sparse_gmm.plugin.source import Source, numeric_features
 from napari_sparse_gmm.plugin.worker import HeatmapChoice
 from napari_sparse_gmm.shapes.grid import LONGEST_SIDE_3D
 
@@ -71,8 +71,22 @@ class DensityForm(Container):
             "weights",
             "Weights",
             "The feature of the points that says how often each of them counts.",
-            self._weights_choices,
+            partial(self._features_choices, "equal"),
         )
+        self.precision = _choice(
+            "precision",
+            "Precision",
+            "The feature that says how precise the place of each point is, its standard deviation "
+            "in the unit of the layer. The components are then the shapes without that error.",
+            partial(self._features_choices, "not considered"),
+        )
+        self.axial_precision = _choice(
+            "axial_precision",
+            "Axial precision",
+            "The same along the first axis, z, where it is another one there.",
+            partial(self._features_choices, "as the others"),
+        )
+        self._from_features = [self.weights, self.precision, self.axial_precision]
         self.n_components = field(parameters.N_COMPONENTS)
         self.prior = field(parameters.PRIOR)
         self.sparsity = field(parameters.SPARSITY, slider=True)
@@ -110,7 +124,7 @@ class DensityForm(Container):
             self.n_threads,
         ]
         fields = Container(name="fields")
-        fields.extend([self.points, self.axes, self.weights, self.n_components])
+        fields.extend([self.points, self.axes, *self._from_features, self.n_components])
         fields.extend(
             [self.prior, self.sparsity, self.background, self.advanced_button, *self._advanced]
         )
@@ -139,6 +153,7 @@ class DensityForm(Container):
         self.prior.changed.connect(self._follow_prior)
         self.points.changed.connect(self._follow_layer)
         self.axes.changed.connect(self._follow_axes)
+        self.precision.changed.connect(self._show_features)
         self._show_advanced(False)
         self._follow_layer()
 
@@ -153,6 +168,18 @@ class DensityForm(Container):
     def chosen_axes(self) -> Axes | None:
         """The axes to model; None where that is still to be chosen."""
         return self._axes_by_label.get(self.axes.value)
+
+    def source(self) -> Source:
+        """What is to be modelled, where there is no `obstacle`."""
+        axes = self.chosen_axes
+        assert axes is not None
+        return Source(
+            self.points.value,
+            axes,
+            weights=self.weights.value,
+            precision=self.precision.value,
+            axial_precision=self.axial_precision.value,
+        )
 
     def obstacle(self) -> str:
         """Why a fit cannot run yet, for the user; "" where it can."""
@@ -190,11 +217,11 @@ class DensityForm(Container):
             return [("Choose…", None), *labels]
         return labels
 
-    def _weights_choices(self, _: Any = None) -> list[tuple[str, str | None]]:
+    def _features_choices(self, without: str, _: Any = None) -> list[tuple[str, str | None]]:
+        """The features of the layer; `without` is what it is to have none."""
         layer = self.points.value
-        names = [] if layer is None else possible_weights(layer)
-        chosen = [(name, name) for name in names if name not in ASSIGNMENT_FEATURES]
-        return [("equal", None), *chosen]
+        names = [] if layer is None else numeric_features(layer)
+        return [(without, None), *((name, name) for name in names)]
 
     def _follow_layer(self, _: Any = None) -> None:
         """Listen to the layer that is chosen now, and offer its axes."""
@@ -202,18 +229,26 @@ class DensityForm(Container):
         if self._followed is not None:
             self._followed.events.axis_labels.disconnect(self._offer_axes)
             self._followed.events.units.disconnect(self._offer_axes)
-            self._followed.events.features.disconnect(self._offer_weights)
+            self._followed.events.features.disconnect(self._offer_features)
         self._followed = layer
         if layer is not None:
             layer.events.axis_labels.connect(self._offer_axes)
             layer.events.units.connect(self._offer_axes)
-            layer.events.features.connect(self._offer_weights)
-        self._offer_weights()
+            layer.events.features.connect(self._offer_features)
+        self._offer_features()
         self._offer_axes()
 
-    def _offer_weights(self, _: Any = None) -> None:
-        self.weights.reset_choices()
-        self.weights.visible = len(self.weights.choices) > 1
+    def _offer_features(self, _: Any = None) -> None:
+        for widget in self._from_features:
+            widget.reset_choices()
+        self._show_features()
+
+    def _show_features(self, _: Any = None) -> None:
+        """Where there are features, and the axial precision where there are three axes."""
+        for widget in self._from_features:
+            widget.visible = len(widget.choices) > 1
+        if self.precision.value is None or len(self.chosen_axes or ()) != 3:
+            self.axial_precision.visible = False
 
     def _offer_axes(self, _: Any = None) -> None:
         layer = self.points.value
@@ -233,6 +268,7 @@ class DensityForm(Container):
         layer, axes = self.points.value, self.chosen_axes
         if layer is not None and axes is not None:
             self._suit(layer, axes)
+        self._show_features()
         self._follow_choice()
 
     def _follow_choice(self) -> None:

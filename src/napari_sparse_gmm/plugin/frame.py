@@ -143,35 +143,6 @@ def modelled_points(layer: Points, axes: Axes) -> tuple[FloatArray, Frame]:
     return points[:, list(frame.axes)], frame
 
 
-def possible_weights(layer: Points) -> list[str]:
-    """The features of a layer that are real numbers, by name."""
-    return [str(name) for name in layer.features.select_dtypes("number").columns]
-
-
-def point_weights(layer: Points, feature: str) -> FloatArray:
-    """How often each point counts that the layer shows, as a feature says, (N,).
-
-    Raises
-    ------
-    ValueError
-        Where a weight is negative or not a finite number, or no more than one is positive.
-    """
-    weights = np.asarray(layer.features[feature], dtype=np.float64)
-    weights = weights[np.asarray(layer.shown, dtype=bool)]
-    bad = int((~np.isfinite(weights) | (weights < 0)).sum())
-    if bad:
-        raise ValueError(
-            f"Feature {feature!r} is negative or not a number for {bad} of the {len(weights)} "
-            f"points of layer {layer.name!r}: mend it, or choose another weight."
-        )
-    if np.count_nonzero(weights) < 2:
-        raise ValueError(
-            f"Feature {feature!r} leaves fewer than two points of layer {layer.name!r} with a "
-            "weight: choose another one."
-        )
-    return weights
-
-
 def _frame(layer: Points, axes: Axes, box: FloatArray) -> Frame:
     kept = np.arange(axes[0], layer.ndim)
     shear, affine = _shear_matrix(layer), np.asarray(layer.affine.affine_matrix)

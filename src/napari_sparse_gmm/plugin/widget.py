@@ -20,10 +20,10 @@ from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.form import DensityForm
-from napari_sparse_gmm.plugin.frame import Frame, modelled_points, point_weights
+from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import ellipses, show_assignment, show_ellipses, show_heatmap
+from napari_sparse_gmm.plugin.source import Cloud, Source
 from napari_sparse_gmm.plugin.worker import (
     FitRequest,
     FitResult,
@@ -48,8 +48,7 @@ _REDRAW_DELAY = 250  # milliseconds
 class _Fit:
     """The last fit of a Points layer, and what of it the layers show."""
 
-    layer: Points
-    axes: Axes
+    source: Source
     frame: Frame
     mixture: GaussianMixture
     total_weight: float
@@ -57,6 +56,10 @@ class _Fit:
     asked: HeatmapChoice  # drawn, or refused: not asked for again
     coverage: float
     annotated: bool = False  # the points, or that was refused
+
+    @property
+    def layer(self) -> Points:
+        return self.source.layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +112,23 @@ class SparseGMMWidget(DensityForm):
 
     def run(self) -> None:
         """Fit the chosen layer, and show the result when it is there."""
-        layer, axes = self.points.value, self.chosen_axes
         if self._job is not None or self.obstacle():
             return
-        assert axes is not None
+        source = self.source()
         try:
-            points, frame = modelled_points(layer, axes)
-            feature = self.weights.value
-            weights = None if feature is None else point_weights(layer, feature)
+            cloud = source.read()
         except ValueError as error:
             self._say(str(error))
             return
-        request = FitRequest(points, self.estimator_parameters(), self.heatmap_choice(), weights)
-        n_hidden = len(layer.data) - len(points)
+        request = FitRequest(
+            cloud.points,
+            self.estimator_parameters(),
+            self.heatmap_choice(),
+            cloud.weights,
+            cloud.noise_std,
+        )
         self._say("")
-        self._start(layer, fit(request), partial(self._show_fit, layer, axes, frame, n_hidden))
+        self._start(source.layer, fit(request), partial(self._show_fit, source, cloud))
 
     def cancel(self) -> None:
         """Stop the work in progress; the layers stay as they are."""
@@ -191,20 +196,18 @@ class SparseGMMWidget(DensityForm):
 
     # The layers
 
-    def _show_fit(
-        self, layer: Points, axes: Axes, frame: Frame, n_hidden: int, result: FitResult
-    ) -> None:
+    def _show_fit(self, source: Source, cloud: Cloud, result: FitResult) -> None:
+        n_hidden = int(np.count_nonzero(~cloud.shown))
         done = _Fit(
-            layer=layer,
-            axes=axes,
-            frame=frame,
+            source=source,
+            frame=cloud.frame,
             mixture=result.mixture,
             total_weight=result.total_weight,
-            summary=messages.summary(result, frame, n_hidden),
+            summary=messages.summary(result, cloud.frame, n_hidden),
             asked=result.heatmap.choice,
             coverage=self.coverage.value,
         )
-        self._fits[layer.unique_id] = done
+        self._fits[done.layer.unique_id] = done
         self._show_heatmap(done, result.heatmap)
         self._show_ellipses(done)
 
@@ -238,21 +241,21 @@ class SparseGMMWidget(DensityForm):
             self._annotate(wanted)
 
     def _annotate(self, done: _Fit) -> None:
-        layer, choice = done.layer, done.asked
-        shown = np.array(layer.shown, dtype=bool)
+        choice = done.asked
         try:
-            points, _ = modelled_points(layer, done.axes)
+            cloud = done.source.read()
         except ValueError as error:
             self._say(str(error))
             return
         work = assign_points(
             done.mixture,
-            points,
+            cloud.points,
+            cloud.noise_std,
             engine=choice.engine,
             device=choice.device,
             n_threads=choice.n_threads,
         )
-        self._start(layer, work, partial(self._show_assignment, done, shown))
+        self._start(done.layer, work, partial(self._show_assignment, done, cloud.shown))
 
     def _show_assignment(
         self, done: _Fit, shown: NDArray[np.bool_], assignment: "Assignment"

@@ -81,6 +81,7 @@ class FitRequest:
     parameters: Mapping[str, Any]
     heatmap: HeatmapChoice
     weights: FloatArray | None = None  # (N,), how often each point counts
+    noise_std: FloatArray | None = None  # (N, D), how precise its place is
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +146,15 @@ def draw(
 def assign_points(
     mixture: GaussianMixture,
     points: FloatArray,
+    noise_std: FloatArray | None = None,
     *,
     engine: str,
     device: str,
     n_threads: int | None,
 ) -> "Work[Assignment | Refusal]":
     """Find the component of each point (N, D), in model coordinates. Raises like `fit`."""
-    return _guarded("assignment of points", _assign(mixture, points, engine, device, n_threads))
+    work = _assign(mixture, points, noise_std, engine, device, n_threads)
+    return _guarded("assignment of points", work)
 
 
 def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
@@ -174,9 +177,11 @@ def _fit(request: FitRequest) -> Work[FitResult]:
 
     estimator = SparseGaussianMixture(**request.parameters)
     engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
-    yield from _prepare(engine, device, points.shape[1], most)
+    yield from _prepare(engine, device, points.shape[1], most, noise=request.noise_std is not None)
     last = -np.inf
-    iterations = estimator.iter_fit(points, sample_weight=request.weights)
+    iterations = estimator.iter_fit(
+        points, sample_weight=request.weights, noise_std=request.noise_std
+    )
     with _no_fallback_warning(), closing(iterations) as steps:
         for step in steps:
             if time.monotonic() - last >= _INTERVAL:
@@ -228,24 +233,31 @@ def _draw(
 
 
 def _assign(
-    mixture: GaussianMixture, points: FloatArray, engine: str, device: str, n_threads: int | None
+    mixture: GaussianMixture,
+    points: FloatArray,
+    noise_std: FloatArray | None,
+    engine: str,
+    device: str,
+    n_threads: int | None,
 ) -> "Work[Assignment]":
-    yield from _prepare(engine, device, mixture.n_dimensions, 1)
+    yield from _prepare(engine, device, mixture.n_dimensions, 1, noise=noise_std is not None)
 
     from napari_sparse_gmm.engines import assign
     from napari_sparse_gmm.engines.threads import limited_threads
 
     yield Progress(0, 1, "Assigning the points")
     with _no_fallback_warning(), limited_threads(n_threads):
-        return assign(mixture, points, engine=engine, device=device)
+        return assign(mixture, points, noise_std=noise_std, engine=engine, device=device)
 
 
-def _prepare(engine: str, device: str, n_dimensions: int, total: int) -> Work[None]:
+def _prepare(
+    engine: str, device: str, n_dimensions: int, total: int, *, noise: bool = False
+) -> Work[None]:
     """Wait for compilers, where the engine needs them first, and say so."""
     from napari_sparse_gmm.engines.choice import preparation
 
     told = False
-    with closing(preparation(engine, device, n_dimensions=n_dimensions)) as waits:
+    with closing(preparation(engine, device, n_dimensions=n_dimensions, noise=noise)) as waits:
         for waiting in waits:
             told = told or bool(waiting.sentence)
             text = "Compiling" if waiting.sentence else "Starting"

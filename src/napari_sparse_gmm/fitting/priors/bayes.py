@@ -44,6 +44,8 @@ _KEEPING = 1.0
 # log a and log(nu - D) are Normal with these medians and this standard deviation.
 _MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
 _RANGE = (np.log(0.05), np.log(1e4))
+# By how much the logarithm of a hyperparameter may change in an over-relaxed step.
+_LARGEST_STEP = (-np.log(10.0), np.log(10.0))
 # Turns to find the two of the sizes, from known ones or at first, and steps in each.
 _TURNS, _FIRST_TURNS, _STEPS = 2, 10, 5
 
@@ -151,6 +153,24 @@ class BayesPrior(ComponentPrior):
         degrees, scale = _likeliest_sizes(n, squares, self.degrees, self.scale)
         return replace(
             self, number=float(len(n)), shape=shape, rate=rate, degrees=degrees, scale=scale
+        )
+
+    def relaxed(self, old: Self, factor: float) -> Self:
+        """On straight lines of the logarithms, no further than the ranges of the learnt."""
+        if not (old.scale and self.scale):
+            return self
+
+        def further(before: float, now: float) -> float:
+            return before * float(np.exp(np.clip(factor * np.log(now / before), *_LARGEST_STEP)))
+
+        d = self.n_dimensions
+        return replace(
+            self,
+            number=further(old.number, self.number),
+            shape=float(np.clip(further(old.shape, self.shape), *np.exp(_RANGE))),
+            rate=further(old.rate, self.rate),
+            degrees=d + float(np.clip(further(old.degrees - d, self.degrees - d), *np.exp(_RANGE))),
+            scale=further(old.scale, self.scale),
         )
 
     def _log_masses(self, n: FloatArray) -> FloatArray:

@@ -81,6 +81,10 @@ class ComponentPrior(ABC):
         """The prior with what components of such counts and scatters have taught it."""
         return self
 
+    def relaxed(self, old: Self, factor: float) -> Self:
+        """The prior that is `factor` times as far from `old` as this one is."""
+        return self
+
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
         """The intensity mass x p(x) that the points see, as a mixture and its mass.
 

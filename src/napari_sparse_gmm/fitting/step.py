@@ -1,0 +1,90 @@
+"""The closed forms of a step: means and covariances of components, from their statistics."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_sparse_gmm.fitting.priors import ComponentPrior
+from napari_sparse_gmm.mixture import FloatArray
+
+# Where so small a share of what is seen along some axis is a component's own, EM's step is short.
+_NARROW = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """From the statistics of k components to what minimises a bound on the cost.
+
+    Parameters
+    ----------
+    old_means, old_covariances : (k, D) and (k, D, D) arrays
+    counts : (k,) array
+        Expected points.
+    shifts : (k, D) array
+        The mean of their places, from the old mean.
+    scatters : (k, D, D) array
+        Of their places, about that.
+    informations : (k, D, D) array or None
+        On each mean, of points with noise.
+    floor : float
+        The smallest standard deviation.
+    """
+
+    old_means: FloatArray
+    old_covariances: FloatArray
+    counts: FloatArray
+    shifts: FloatArray
+    scatters: FloatArray
+    informations: FloatArray | None
+    floor: float
+
+    def means(self, *, fast: bool) -> FloatArray:
+        """Those of EM; or, with `fast`, the likeliest ones with all else held.
+
+        They are the same without noise. With much, EM goes a small part of the way, Sigma T^-1.
+        """
+        if not fast or self.informations is None:
+            return self.old_means + self.shifts
+        slopes = np.linalg.solve(self.old_covariances, self.shifts[:, :, None])
+        slopes *= self.counts[:, None, None]
+        return self.old_means + np.linalg.solve(self.informations, slopes)[:, :, 0]
+
+    def covariances(self, prior: ComponentPrior, *, fast: bool) -> FloatArray:
+        """Those of EM, no narrower than the floor; with `fast`, of components narrower than the
+        noise, those of another bound (Zhou, Hu, Zhou & Lange, JCGS 28, 2019).
+
+        EM's step is short there, for it takes the true places as data. This bound takes log det T
+        by its tangent. With u and T as in `engines.pairs`, its minimum is where
+
+            Sigma A Sigma = C,    A = sum r T^-1,    C = Sigma_old (sum r u u^T) Sigma_old,
+
+        what the prior knows beforehand added to both.
+        """
+        updated = prior.updated_covariances(self.counts, self.scatters)
+        if fast and self.informations is not None:
+            more, scatter = prior.pseudo_points
+            old, n = self.old_covariances, self.counts[:, None, None]
+            own = old @ self.informations  # n 1 where there is no noise
+            a = self.informations + more * np.linalg.inv(old)
+            c = self.scatters - n * old + own @ old + scatter * np.eye(old.shape[1])
+            narrow = np.linalg.eigvals(own).real.min(1, initial=np.inf) < _NARROW * self.counts
+            updated = np.where(narrow[:, None, None], _quadratic_root(a, c), updated)
+        return raise_eigenvalues(updated, self.floor**2)
+
+
+def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
+    """The X with X A X = C, (k, D, D) each; A positive definite, C as far as it is."""
+    factor = np.linalg.cholesky(a)  # X = L^-T Y L^-1 with Y^2 = L^T C L
+    values, vectors = np.linalg.eigh(factor.swapaxes(1, 2) @ c @ factor)
+    quarter = vectors * np.maximum(values, 0.0)[:, None, :] ** 0.25
+    inverse = np.linalg.solve(factor.swapaxes(1, 2), quarter)
+    return np.asarray(inverse @ inverse.swapaxes(1, 2))
+
+
+def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
+    """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
+    values, vectors = np.linalg.eigh(covariances)
+    roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
+    raised = roots @ roots.swapaxes(1, 2)
+    # Those that need no change keep all their digits.
+    return np.where((values[:, :1] < least)[:, :, None], raised, covariances)
