@@ -1,5 +1,7 @@
 """Where the components of a fit start."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -18,6 +20,9 @@ _MANY = 200
 
 # The default floor, in standard deviations of the noise.
 _OF_NOISE = 0.1
+
+# What is left at least of a variance without noise, as a share of that of the noise.
+_LEFT = 0.1
 
 # Smallest standard deviation, relative to the longest side of the points: the ratio of the
 # largest to the smallest variance then keeps within the digits of a float64.
@@ -117,6 +122,12 @@ def start_mixture(
     sigma = max(box_side(np.stack([points.min(0), points.max(0)])) / 15.0, floor)
     ball = sigma**2 * np.eye(points.shape[1])
     return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), box)
+
+
+def without_noise(mixture: GaussianMixture, noise: FloatArray) -> GaussianMixture:
+    """The mixture with covariances less the noise, variances (D,); something is left of each."""
+    covariances = mixture.covariances - np.diag(noise)
+    return replace(mixture, covariances=raise_eigenvalues(covariances, _LEFT * noise.min()))
 
 
 def _fitted_out(

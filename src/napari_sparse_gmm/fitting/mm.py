@@ -180,8 +180,8 @@ def m_step(
         statistics.total_weight,
     )
     kept = (statistics.counts > problem.gone) & (weights > 0)
-    step = problem.step(mixture, statistics, kept)
-    prior = state.prior.learnt(step.counts, step.scatters)
+    step = problem.step(state.prior, mixture, statistics, kept)
+    prior = state.prior.learnt(step.counts, step.scatters - step.surplus)
     total = weights[kept].sum() + background_weight
     updated = GaussianMixture(
         weights[kept] / total,

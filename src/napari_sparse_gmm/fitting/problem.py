@@ -96,7 +96,11 @@ class Problem:
         return np.asarray(covariances + np.diag(self.engine.typical_noise))
 
     def step(
-        self, mixture: GaussianMixture, statistics: Statistics, chosen: NDArray[np.bool_]
+        self,
+        prior: ComponentPrior,
+        mixture: GaussianMixture,
+        statistics: Statistics,
+        chosen: NDArray[np.bool_],
     ) -> Step:
         """What a step can make of the `chosen` components of a mixture with these statistics."""
         counts = statistics.counts[chosen]
@@ -110,6 +114,7 @@ class Problem:
             counts,
             shifts,
             scatters,
+            prior.surplus(mixture.covariances[chosen]),
             None if informations is None else informations[chosen],
             self.covariance_floor,
         )

@@ -24,6 +24,8 @@ class Step:
         The mean of their places, from the old mean.
     scatters : (k, D, D) array
         Of their places, about that.
+    surplus : (k, D, D) array
+        What of it the prior puts down to the mean; see `ComponentPrior.surplus`.
     informations : (k, D, D) array or None
         On each mean, of points with noise.
     floor : float
@@ -35,6 +37,7 @@ class Step:
     counts: FloatArray
     shifts: FloatArray
     scatters: FloatArray
+    surplus: FloatArray
     informations: FloatArray | None
     floor: float
 
@@ -60,12 +63,13 @@ class Step:
 
         what the prior knows beforehand added to both.
         """
-        updated = prior.updated_covariances(self.counts, self.scatters)
+        updated = prior.updated_covariances(self.counts, self.scatters - self.surplus)
         if fast and self.informations is not None:
             more, scatter = prior.pseudo_points
             old, n = self.old_covariances, self.counts[:, None, None]
             own = old @ self.informations  # n 1 where there is no noise
-            a = self.informations + more * np.linalg.inv(old)
+            inverse = np.linalg.inv(old)
+            a = self.informations + more * inverse + inverse @ self.surplus @ inverse
             c = self.scatters - n * old + own @ old + scatter * np.eye(old.shape[1])
             narrow = np.linalg.eigvals(own).real.min(1, initial=np.inf) < _NARROW * self.counts
             updated = np.where(narrow[:, None, None], _quadratic_root(a, c), updated)

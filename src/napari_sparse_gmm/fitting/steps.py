@@ -8,7 +8,7 @@ and the tests consume the same generator::
 """
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from napari_sparse_gmm.fitting.initial import (
     background_box,
     default_floor,
     start_mixture,
+    without_noise,
 )
 from napari_sparse_gmm.fitting.mm import majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
@@ -117,6 +118,37 @@ def _learns(prior: str | ComponentPrior) -> bool:
     return prior == "bayes" or isinstance(prior, BayesPrior)
 
 
+def _check_solver(settings: FitSettings) -> None:
+    """Raise a ValueError where the solver cannot do what else is asked for."""
+    if settings.solver == "adam" and _is_density(settings.init):
+        raise ValueError(
+            "init='density' finds its components by moves, which only solver='mm' makes; use "
+            "solver='mm' or another init."
+        )
+    if settings.solver == "adam" and _learns(settings.prior):
+        raise ValueError(
+            "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
+            "solver='mm' or another prior."
+        )
+
+
+def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) -> float:
+    """The smallest standard deviation of a component; a ValueError where there is none."""
+    floor = settings.covariance_floor
+    if floor is None:
+        # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
+        # smaller than the distance between neighbours.
+        learns = _learns(settings.prior) and noise is None
+        floor = 0.0 if learns else default_floor(points, noise, settings.rng)
+    floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
+    if not floor > 0:
+        raise ValueError(
+            f"All {len(points)} points lie in one place, so there is no spread to model. Give "
+            "covariance_floor, the smallest standard deviation in data units, to fit them still."
+        )
+    return floor
+
+
 def _starts(
     settings: FitSettings,
 ) -> list[tuple[str | FloatArray | GaussianMixture, tuple[Propose, ...]]]:
@@ -144,28 +176,16 @@ def fit_steps(
         Where all points lie in one place and no `covariance_floor` says how wide that is, or
         init="density" or prior="bayes" meets solver="adam".
     """
-    floor = settings.covariance_floor
-    if floor is None:
-        # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
-        # smaller than the distance between neighbours.
-        learns = _learns(settings.prior) and noise is None
-        floor = 0.0 if learns else default_floor(points, noise, settings.rng)
-    floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
-    if not floor > 0:
-        raise ValueError(
-            f"All {len(points)} points lie in one place, so there is no spread to model. Give "
-            "covariance_floor, the smallest standard deviation in data units, to fit them still."
-        )
-    if settings.solver == "adam" and _is_density(settings.init):
-        raise ValueError(
-            "init='density' finds its components by moves, which only solver='mm' makes; use "
-            "solver='mm' or another init."
-        )
-    if settings.solver == "adam" and _learns(settings.prior):
-        raise ValueError(
-            "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
-            "solver='mm' or another prior."
-        )
+    _check_solver(settings)
+    floor = _floor(points, settings, noise)
+    first = 0
+    if noise is not None and _learns(settings.prior) and isinstance(settings.init, str):
+        # Clusters teach the prior what they look like. Where noise may account for any shape they
+        # are all alike to it, and stay in pieces; as they are seen, they are not.
+        first = len(_starts(settings))
+        seen = yield from fit_steps(points, settings, sample_weight)
+        narrower = without_noise(seen.mixture, np.median(noise, axis=0))
+        settings = replace(settings, init=narrower, n_init=1)
     choice = choose_engine(
         settings.engine, settings.device, n_dimensions=points.shape[1], noise=noise is not None
     )
@@ -179,7 +199,7 @@ def fit_steps(
     )
     box = background_box(points, floor)
     best: FitResult | None = None
-    for start, (init, births) in enumerate(_starts(settings)):
+    for start, (init, births) in enumerate(_starts(settings), first):
         mixture = start_mixture(
             points,
             init,
@@ -199,6 +219,7 @@ def fit_steps(
             if isinstance(init, GaussianMixture) or _is_density(init)
             else max(mixture.n_components, 1),
             box=box,
+            noise=None if noise is None else engine.typical_noise,
         )
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
         mixture = born_at_once(problem, mixture, births)

@@ -156,7 +156,7 @@ class Trial:
         """A step of the free components, all others held."""
         prior, n = self.prior, len(self.accepted)
         alive = free & (statistics.counts > self.problem.gone)
-        step = self.problem.step(mixture, statistics, alive)
+        step = self.problem.step(prior, mixture, statistics, alive)
         self.means[alive] = step.means(fast=True)
         self.covariances[alive] = step.covariances(prior, fast=True)
         shares = statistics.counts / self.total

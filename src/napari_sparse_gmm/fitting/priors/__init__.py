@@ -1,5 +1,7 @@
 """Priors: what decides how many components remain."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_sparse_gmm.fitting.priors.bayes import BayesPrior
@@ -23,15 +25,25 @@ __all__ = [
 
 
 def make_prior(
-    prior: str | ComponentPrior, *, sparsity: float, n_start: int, box: FloatArray
+    prior: str | ComponentPrior,
+    *,
+    sparsity: float,
+    n_start: int,
+    box: FloatArray,
+    noise: FloatArray | None = None,
 ) -> ComponentPrior:
-    """The prior of that name; a `ComponentPrior` passes through. `box` (2, D) is of the points.
+    """The prior of that name; a `ComponentPrior` passes through, but for the noise.
+
+    `box` (2, D) is of the points, `noise` (D,) the typical variances of theirs.
 
     Raises
     ------
     ValueError
         Where the name is not known.
     """
+    typical = None if noise is None else tuple(noise.tolist())
+    if isinstance(prior, BayesPrior):
+        return replace(prior, noise=typical)
     if isinstance(prior, ComponentPrior):
         return prior
     if prior == "sqrt":
@@ -39,7 +51,7 @@ def make_prior(
     if prior == "mml":
         return MessageLengthPrior(box.shape[1], n_start)
     if prior == "bayes":
-        return BayesPrior(box.shape[1], float(np.prod(box[1] - box[0])))
+        return BayesPrior(box.shape[1], float(np.prod(box[1] - box[0])), noise=typical)
     if prior == "none":
         return FlatPrior()
     raise ValueError(f"prior must be one of {PRIOR.choices} or a Prior, not {prior!r}.")

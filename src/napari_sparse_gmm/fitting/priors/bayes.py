@@ -22,6 +22,11 @@ with c_j the expected log intensity at the mean, F_j the log evidence of cluster
 cluster, and T_i the intensity at point i. The hyperparameters a, b, psi and nu are learnt from all
 clusters of the image together (empirical Bayes): fifty clusters of five points tell what a cluster
 is, though one alone does not. They are what DBSCAN wants to be told for each image.
+
+Of points with noise S_j is the expected scatter of their true places. But a mean is known only as
+well as it is seen, to the covariance (Sigma + S) / n with S typical of the noise; with Sigma / n a
+cluster in a single place would cost without bound. So F gains log |Sigma + S| / |Sigma| / 2, and
+v Sigma = psi 1 + S_j - R with R = Sigma (Sigma + S)^-1 S, the scatter that comes from the mean.
 """
 
 from dataclasses import dataclass, replace
@@ -69,6 +74,8 @@ class BayesPrior(ComponentPrior):
     scale : float
         psi, in squared data units, 0 where no cluster is known yet. A typical variance is
         psi / nu.
+    noise : tuple of D float
+        Typical variances of the noise of points, where they have some.
     """
 
     finds_small_clusters: ClassVar[bool] = True
@@ -80,6 +87,7 @@ class BayesPrior(ComponentPrior):
     rate: float = 0.1
     degrees: float = 0.0
     scale: float = 0.0
+    noise: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.degrees:
@@ -96,6 +104,7 @@ class BayesPrior(ComponentPrior):
         inverse = np.linalg.inv(covariances)
         spread = v * d - self.scale * np.trace(inverse, axis1=1, axis2=2)
         evidence = self._evidence(n, d * np.log(v) + log_det)
+        evidence += 0.5 * (np.linalg.slogdet(self._seen(covariances))[1] - log_det)
         # n_j nats of it are the price of its weight (`multiplier`), which the solver adds.
         return (n * peak - 0.5 * spread - evidence) / total - weights
 
@@ -132,6 +141,18 @@ class BayesPrior(ComponentPrior):
     def pseudo_points(self) -> tuple[float, float]:
         # Without a scale nothing is known yet.
         return (self.degrees - 1, self.scale) if self.scale else (0.0, 0.0)
+
+    def surplus(self, covariances: FloatArray) -> FloatArray:
+        """R of the module."""
+        if self.noise is None:
+            return super().surplus(covariances)
+        return covariances @ np.linalg.solve(
+            self._seen(covariances), np.broadcast_to(np.diag(self.noise), covariances.shape)
+        )
+
+    def _seen(self, covariances: FloatArray) -> FloatArray:
+        """Covariances as a typical point sees them."""
+        return covariances if self.noise is None else covariances + np.diag(self.noise)
 
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
         masses = np.exp(self._log_masses(np.maximum(mixture.weights * mass, 1e-9)))

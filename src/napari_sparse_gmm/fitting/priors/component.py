@@ -71,6 +71,12 @@ class ComponentPrior(ABC):
         """
         return 0.0, 0.0
 
+    def surplus(self, covariances: FloatArray) -> FloatArray:
+        """What of the expected scatter of points with noise comes from means that are not known,
+        beyond a point's worth, (K, D, D). None where means are taken as known.
+        """
+        return np.zeros_like(covariances)
+
     def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
         """The covariances after a step, (K, D, D), from the scatter about each mean, (K, D, D)."""
         more, scatter = self.pseudo_points
