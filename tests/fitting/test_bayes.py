@@ -74,13 +74,13 @@ def test_hyperparameters_are_learnt():
     counts = rng.poisson(rng.gamma(3.0, 10.0, 2000)).astype(float)
     counts = counts[counts > 1]
     covariances = stats.invwishart(9.0, 25.0 * np.eye(2)).rvs(len(counts), random_state=1)
-    scatters = np.array(
+    seen = np.array(
         [
-            np.cov(rng.multivariate_normal([0, 0], c, int(n)).T, bias=True) * n
+            np.cov(rng.multivariate_normal([0, 0], c, int(n)).T, bias=True)
             for c, n in zip(covariances, counts, strict=True)
         ]
     )
-    prior = BayesPrior(2, 1e6).learnt(counts, scatters)
+    prior = BayesPrior(2, 1e6).learnt(counts, seen)
     assert prior.number == len(counts)
     assert prior.shape == pytest.approx(3.0, rel=0.1)
     assert prior.shape / prior.rate == pytest.approx(30.0, rel=0.05)

@@ -114,7 +114,7 @@ def _steps(
         yield factor, relaxed(problem, further, state.mixture, step, factor), further
     yield 1.0, step, prior
     if state.statistics.informations is not None:
-        yield 1.0, *m_step(problem, state, fast=False)
+        yield 1.0, *m_step(problem, state, bold=False)
 
 
 def relaxed(
@@ -165,12 +165,12 @@ def _relaxed_weights(
 
 
 def m_step(
-    problem: Problem, state: Evaluated, *, fast: bool = True
+    problem: Problem, state: Evaluated, *, bold: bool = True
 ) -> tuple[GaussianMixture, ComponentPrior]:
     """The minimum of the bound that touches the cost at `state`, and the prior learnt there.
 
-    With `fast`, means and covariances of points with noise come from bounds of their own, and
-    nothing is certain.
+    Of points with noise a `bold` step may miss it: means and covariances come from bounds of
+    their own. One that is not is EM's, and the prior is that of `state`.
     """
     statistics, mixture = state.statistics, state.mixture
     weights, background_weight = state.prior.update_weights(
@@ -181,12 +181,15 @@ def m_step(
     )
     kept = (statistics.counts > problem.gone) & (weights > 0)
     step = problem.step(state.prior, mixture, statistics, kept)
-    prior = state.prior.learnt(step.counts, step.scatters - step.surplus)
+    covariances = step.covariances(state.prior, fast=bold)
+    prior = state.prior.learnt(step.counts, covariances) if bold else state.prior
+    if prior is not state.prior:
+        covariances = step.covariances(prior, fast=bold)
     total = weights[kept].sum() + background_weight
     updated = GaussianMixture(
         weights[kept] / total,
-        step.means(fast=fast),
-        step.covariances(prior, fast=fast),
+        step.means(fast=bold),
+        covariances,
         background_weight / total,
         mixture.background_box,
     )

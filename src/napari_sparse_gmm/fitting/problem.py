@@ -70,8 +70,7 @@ class Problem:
 
     def learnt(self, weights: FloatArray, covariances: FloatArray) -> ComponentPrior:
         """The prior with what such components teach it."""
-        counts = weights * self.engine.total_weight
-        return self.prior.learnt(counts, counts[:, None, None] * covariances)
+        return self.prior.learnt(weights * self.engine.total_weight, covariances)
 
     def expectation(
         self,
@@ -114,7 +113,7 @@ class Problem:
             counts,
             shifts,
             scatters,
-            prior.surplus(mixture.covariances[chosen]),
+            prior.surplus(counts, mixture.covariances[chosen]),
             None if informations is None else informations[chosen],
             self.covariance_floor,
         )

@@ -94,19 +94,24 @@ class BayesPrior(ComponentPrior):
             object.__setattr__(self, "degrees", self.n_dimensions + _MEDIAN_EXCESS)
 
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
+        """How far the posterior of each cluster is from the prior."""
         if not len(weights):
             return np.zeros(0)
         n = np.maximum(weights * total, 1e-9)
-        d, v = self.n_dimensions, self.degrees + n - 1
-        log_det = np.linalg.slogdet(covariances)[1]
-        peak = self._log_masses(n) - 0.5 * (d * LOG_2PI + log_det)
-        # S = v Sigma - psi 1
-        inverse = np.linalg.inv(covariances)
-        spread = v * d - self.scale * np.trace(inverse, axis1=1, axis2=2)
-        evidence = self._evidence(n, d * np.log(v) + log_det)
-        evidence += 0.5 * (np.linalg.slogdet(self._seen(covariances))[1] - log_det)
+        d, nu = self.n_dimensions, self.degrees
+        v, slack = self._posterior_degrees(n, covariances)
+        log_seen = np.linalg.slogdet(self._seen(covariances))[1]
+        of_mean = np.log(self.volume / self.number) - slack
+        of_mean = of_mean - 0.5 * (d * (LOG_2PI + 1.0) + log_seen - d * np.log(n))
+        traces = np.trace(np.linalg.inv(covariances), axis1=1, axis2=2)
+        log_scales = d * np.log(v) + np.linalg.slogdet(covariances)[1]  # of v Sigma
+        of_size = multigammaln(0.5 * nu, d) - multigammaln(0.5 * v, d)
+        of_size = of_size + 0.5 * nu * (log_scales - d * np.log(self.scale))
+        of_size += 0.5 * (v - nu) * (_digammas(v, d) - d * np.log(2.0))
+        of_size += 0.5 * (self.scale * traces - v * d)
+        of_number = n * self._log_points(n) - _numbers(n, self.shape, self.rate)
         # n_j nats of it are the price of its weight (`multiplier`), which the solver adds.
-        return (n * peak - 0.5 * spread - evidence) / total - weights
+        return (of_number + of_mean + of_size - _KEEPING) / total - weights
 
     def constant(self, total: float) -> float:
         return (self.number - self._log_hyperprior()) / total
@@ -142,36 +147,63 @@ class BayesPrior(ComponentPrior):
         # Without a scale nothing is known yet.
         return (self.degrees - 1, self.scale) if self.scale else (0.0, 0.0)
 
-    def surplus(self, covariances: FloatArray) -> FloatArray:
-        """R of the module."""
+    def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
         if self.noise is None:
-            return super().surplus(covariances)
-        return covariances @ np.linalg.solve(
-            self._seen(covariances), np.broadcast_to(np.diag(self.noise), covariances.shape)
-        )
+            return super().surplus(counts, covariances)
+        d = self.n_dimensions
+        own = self._own(covariances)
+        rest = np.eye(d) - own
+        v, _ = self._posterior_degrees(counts, covariances)
+        worth = 2.0 / d * counts * (d * np.log(v) - _digammas(v, d))
+        return rest @ covariances + worth[:, None, None] * (own @ own @ rest @ covariances)
+
+    def _own(self, covariances: FloatArray) -> FloatArray:
+        """M of the module: the part of what is seen that is a cluster's own, (K, D, D)."""
+        return covariances @ np.linalg.inv(self._seen(covariances))
+
+    def _posterior_degrees(
+        self, n: FloatArray, covariances: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """v of clusters of n points, (K,), and the nats that each point loses in expectation, as
+        the covariance is not known, (K,).
+        """
+        d = self.n_dimensions
+        told = np.ones(len(n))
+        if self.noise is not None:
+            own = self._own(covariances)
+            told = np.einsum("jkl,jlk->j", own, own) / d
+        v = self.degrees + told * (n - 1)
+        return v, 0.5 * told * (d * np.log(v) - _digammas(v, d))
 
     def _seen(self, covariances: FloatArray) -> FloatArray:
         """Covariances as a typical point sees them."""
         return covariances if self.noise is None else covariances + np.diag(self.noise)
 
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
-        masses = np.exp(self._log_masses(np.maximum(mixture.weights * mass, 1e-9)))
+        n = np.maximum(mixture.weights * mass, 1e-9)
+        slack = self._posterior_degrees(n, mixture.covariances)[1]
+        masses = np.exp(self._log_points(n) - slack - 0.5 * self.n_dimensions / n)
         background = mixture.background_weight * mass
         sum_ = float(masses.sum() + background)
         seen = replace(mixture, weights=masses / sum_, background_weight=background / sum_)
         return seen, sum_
 
-    def learnt(self, counts: FloatArray, scatters: FloatArray) -> Self:
+    def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
         """With the most likely hyperparameters, their own priors considered."""
         kept = counts > _LEAST
         if not len(counts):
             return replace(self, number=1.0, shape=_MEDIAN_SHAPE, degrees=0.0, scale=0.0)
         if not kept.any():
             kept = counts == counts.max()
-        n = counts[kept]
-        squares = np.maximum(np.linalg.eigvalsh(scatters[kept]), 0.0)  # (K, D)
+        n, covariances = counts[kept], covariances[kept]
+        v, _ = self._posterior_degrees(n, covariances)
+        points = v - self.degrees + 1  # that tell of the size; without noise all n
+        more, scatter = self.pseudo_points
+        squares = (points + more)[:, None] * np.linalg.eigvalsh(covariances) - scatter
         shape, rate = _likeliest_numbers(n)
-        degrees, scale = _likeliest_sizes(n, squares, self.degrees, self.scale)
+        degrees, scale = _likeliest_sizes(
+            points, np.maximum(squares, 0.0), self.degrees, self.scale
+        )
         return replace(
             self, number=float(len(n)), shape=shape, rate=rate, degrees=degrees, scale=scale
         )
@@ -194,19 +226,9 @@ class BayesPrior(ComponentPrior):
             scale=further(old.scale, self.scale),
         )
 
-    def _log_masses(self, n: FloatArray) -> FloatArray:
-        """Log of the mass that the points see of a cluster of n points, somewhat less than n."""
-        d, v = self.n_dimensions, self.degrees + n - 1
-        log_points = digamma(n + self.shape) - np.log1p(self.rate)
-        log_volumes = _digammas(v, d) - d * np.log(v)
-        return np.asarray(log_points + 0.5 * log_volumes - 0.5 * d / n)
-
-    def _evidence(self, n: FloatArray, log_det: FloatArray) -> FloatArray:
-        """F, the log evidence of n points as one cluster, (K,); `log_det` is of psi 1 + S."""
-        d = self.n_dimensions
-        place = np.log(self.number / self.volume) - 0.5 * d * ((n - 1) * np.log(np.pi) + np.log(n))
-        numbers = _numbers(n, self.shape, self.rate)
-        return _KEEPING + place + numbers + _sizes(n, log_det, self.degrees, self.scale, d)
+    def _log_points(self, n: FloatArray) -> FloatArray:
+        """The expected logarithm of the number of points that is expected of a cluster of n."""
+        return np.asarray(digamma(n + self.shape) - np.log1p(self.rate))
 
     def _log_hyperprior(self) -> float:
         excess = self.degrees - self.n_dimensions

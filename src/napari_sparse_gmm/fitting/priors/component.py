@@ -71,9 +71,9 @@ class ComponentPrior(ABC):
         """
         return 0.0, 0.0
 
-    def surplus(self, covariances: FloatArray) -> FloatArray:
-        """What of the expected scatter of points with noise comes from means that are not known,
-        beyond a point's worth, (K, D, D). None where means are taken as known.
+    def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
+        """What of the expected scatter of points with noise the prior does not put down to the
+        covariance, (K, D, D); none where means and covariances are taken as known.
         """
         return np.zeros_like(covariances)
 
@@ -83,8 +83,10 @@ class ComponentPrior(ABC):
         scatters = scatters + scatter * np.eye(scatters.shape[1])
         return np.asarray(scatters / (counts + more)[:, None, None])
 
-    def learnt(self, counts: FloatArray, scatters: FloatArray) -> Self:
-        """The prior with what components of such counts and scatters have taught it."""
+    def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
+        """The prior with what components of such counts have taught it; covariances are those
+        that came of a step under this prior.
+        """
         return self
 
     def relaxed(self, old: Self, factor: float) -> Self:
