@@ -139,6 +139,22 @@ class TestFit:
         unweighted = load_model(fit(table) / "model.json")
         np.testing.assert_allclose(model.mixture.means, unweighted.mixture.means, rtol=1e-3)
 
+    def test_precision_is_taken_off(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        precision = rng.uniform(10.0, 30.0, 500)
+        points = 6.0 * rng.standard_normal((500, 2))
+        points += precision[:, None] * rng.standard_normal((500, 2))
+        table = pd.DataFrame(points, columns=["x [nm]", "y [nm]"])
+        table["uncertainty [nm]"] = precision
+        path = tmp_path / "points.csv"
+        table.to_csv(path, index=False)
+        sizes = []
+        for options in ([], ["--precision", "uncertainty"]):
+            model = load_model(fit(path, "--components", "1", *options) / "model.json")
+            sizes.append(np.trace(model.mixture.covariances[0]) ** 0.5 / 2**0.5)
+        assert sizes[0] > 20.0
+        assert sizes[1] == pytest.approx(6.0, abs=2.0)
+
     def test_volume(self, tmp_path: Path) -> None:
         points = np.random.default_rng(0).normal([5, 30, 50], [1, 4, 8], (300, 3))
         path = tmp_path / "points.csv"

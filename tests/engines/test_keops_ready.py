@@ -33,14 +33,14 @@ class FakeCompiler:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runs: list[tuple[int, str]] = []
+        self.runs: list[tuple[int, str, bool]] = []
         self.is_done = threading.Event()
         self.error: Exception | None = None
         self.only_loads = False
         self.ended = 0
 
-    def __call__(self, n_dimensions: int, device: str) -> type[TorchTiles]:
-        self.runs.append((n_dimensions, device))
+    def __call__(self, n_dimensions: int, device: str, noise: bool) -> type[TorchTiles]:
+        self.runs.append((n_dimensions, device, noise))
         if not self.only_loads:
             (self.folder / f"{len(self.runs)}.cpp").write_text("")
         assert self.is_done.wait(30)
@@ -124,9 +124,13 @@ def test_a_second_one_waits_for_the_same_compiler(compiler):
     first.close()
     second = preparation("keops", "cpu", n_dimensions=2)
     first_sentence(second)
-    other = preparation("keops", "cpu", n_dimensions=3)
-    next(other)
-    assert compiler.runs == [(2, "cpu"), (3, "cpu")]
+    others = [
+        preparation("keops", "cpu", n_dimensions=3),
+        preparation("keops", "cpu", n_dimensions=2, noise=True),
+    ]
+    for other in others:
+        next(other)
+    assert compiler.runs == [(2, "cpu", False), (3, "cpu", False), (2, "cpu", True)]
     compiler.is_done.set()
     list(second)
 
@@ -162,7 +166,7 @@ class TestAutomatic:
             "PyTorch, while KeOps compiles its kernels for 2D points, this first time; a later "
             "fit takes KeOps."
         )
-        assert compiler.runs == [(2, "cuda")]
+        assert compiler.runs == [(2, "cuda", False)]
         compiler.is_done.set()
         wait_until(lambda: not keops_ready._running)
         compiler.only_loads = True

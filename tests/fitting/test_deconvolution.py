@@ -158,7 +158,7 @@ def test_what_blinks_in_one_place_is_a_place():
     assert abs(model.n_components_ - 36) <= 2
     errors = np.linalg.norm(model.means_[:, None] - places, axis=2).min(1)
     assert np.median(errors) < 6.0  # 13 / sqrt(10) along each axis
-    assert np.median(np.exp(log_sizes(model.covariances_))) < 6.0
+    assert np.median(np.exp(log_sizes(model.covariances_))) < 0.6 * np.median(std)
 
 
 def test_integer_weights_are_repeated_points():

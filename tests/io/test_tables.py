@@ -71,6 +71,20 @@ class TestColumns:
         np.testing.assert_array_equal(read.weights, [2, 3])
         assert read.points.shape == (2, 2)
 
+    def test_precision(self, table) -> None:
+        path = table("x [nm],y [nm],uncertainty [nm],n\n1,2,5,9\n3,4,6,9\n")
+        read = read_points(path, precision="uncertainty", weight="n")
+        np.testing.assert_array_equal(read.noise_std, [[5, 5], [6, 6]])
+        assert read.unit == "nm"
+        assert read_points(path).noise_std is None
+
+    def test_precision_of_z(self, table) -> None:
+        path = table("x,y,z,lp,lpz\n1,2,3,5,15\n3,4,5,6,18\n")
+        both = read_points(path, precision="lp", precision_z="lpz")
+        np.testing.assert_array_equal(both.noise_std, [[15, 5, 5], [18, 6, 6]])
+        alike = read_points(path, precision="lp")
+        np.testing.assert_array_equal(alike.noise_std, [[5, 5, 5], [6, 6, 6]])
+
 
 class TestDialects:
     @pytest.mark.parametrize(
@@ -129,6 +143,15 @@ class TestErrors:
     def test_says_what_is_wrong(self, table, text: str, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             read_points(table(text))
+
+    def test_precision_in_another_unit(self, table) -> None:
+        path = table("x [nm],y [nm],lp [px]\n1,2,3\n4,5,6\n")
+        with pytest.raises(ValueError, match=r"lengths of points.csv .* \(nm, px\)"):
+            read_points(path, precision="lp")
+
+    def test_precision_of_z_alone(self, table) -> None:
+        with pytest.raises(ValueError, match="needs one of x and y"):
+            read_points(table("x,y,z,lp\n1,2,3,4\n"), precision_z="lp")
 
     def test_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"There is no file.*nowhere\.csv"):

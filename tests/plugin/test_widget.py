@@ -366,6 +366,63 @@ def test_weights_are_a_feature(
     assert fake_fit.weights[-1] is None
 
 
+def test_precision_is_a_feature(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    layer = viewer.layers["L"]
+    assert not widget.precision.visible
+    precision = np.linspace(5.0, 20.0, 60)
+    layer.features = {"uncertainty": precision, "cell": ["a"] * 60}
+    assert widget.precision.choices == (None, "uncertainty")
+    assert widget.precision.value is None
+    layer.shown = np.arange(60) >= 10
+    widget.precision.value = "uncertainty"
+    assert not widget.axial_precision.visible
+    fit(widget, workers)
+    expected = np.repeat(precision[10:, None], 2, axis=1)
+    np.testing.assert_array_equal(fake_fit.noise[-1], expected)
+    layer.features = {"uncertainty": -precision}
+    widget.precision.value = "uncertainty"
+    widget.run_button.native.click()
+    assert "choose another precision" in widget.status.value
+
+
+def test_axial_precision_belongs_to_three_axes(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    rng = np.random.default_rng(0)
+    features = {"lp": np.full(50, 2.0), "lpz": np.full(50, 6.0)}
+    layer = viewer.add_points(
+        rng.uniform(0, 90, (50, 3)), name="volume", axis_labels=("z", "y", "x"), features=features
+    )
+    widget.points.value = layer
+    assert not widget.axial_precision.visible
+    widget.precision.value = "lp"
+    assert widget.axial_precision.visible
+    widget.axial_precision.value = "lpz"
+    fit(widget, workers)
+    np.testing.assert_array_equal(fake_fit.noise[-1], np.tile([6.0, 2.0, 2.0], (50, 1)))
+    widget.axes.value = "y, x"
+    assert not widget.axial_precision.visible
+    fit(widget, workers)
+    np.testing.assert_array_equal(fake_fit.noise[-1], np.full((50, 2), 2.0))
+
+
+def test_points_are_coloured_with_the_precision_of_the_fit(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    """And where that feature is gone, one sentence says so."""
+    layer = viewer.layers["L"]
+    layer.features = {"uncertainty": np.full(60, 30.0)}
+    widget.precision.value = "uncertainty"
+    fit(widget, workers)
+    widget.precision.value = None
+    layer.features = {}
+    widget.annotate.value = True
+    widget._redraw()
+    assert "no feature 'uncertainty' any more" in widget.status.value
+
+
 @pytest.mark.parametrize(
     ("weights", "words"),
     [([-1.0] * 3 + [1.0] * 57, "for 3 of the 60 points"), ([0.0] * 60, "fewer than two points")],
