@@ -350,9 +350,10 @@ def test_weights_are_a_feature(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
 ) -> None:
     layer = viewer.layers["L"]
-    assert not widget.weights.visible
+    assert widget.weights.native.isHidden()
     photons = np.linspace(1.0, 5.0, 60)
     layer.features = {"photons": photons, "cell": ["a"] * 60, "bright": photons > 3}
+    assert not widget.weights.native.isHidden()
     assert widget.weights.choices == (None, "photons")
     widget.weights.value = "photons"
     layer.shown = np.arange(60) >= 10
@@ -370,14 +371,15 @@ def test_precision_is_a_feature(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
 ) -> None:
     layer = viewer.layers["L"]
-    assert not widget.precision.visible
+    assert widget.precision.native.isHidden()
     precision = np.linspace(5.0, 20.0, 60)
     layer.features = {"uncertainty": precision, "cell": ["a"] * 60}
     assert widget.precision.choices == (None, "uncertainty")
     assert widget.precision.value is None
     layer.shown = np.arange(60) >= 10
+    assert not widget.precision.native.isHidden()
     widget.precision.value = "uncertainty"
-    assert not widget.axial_precision.visible
+    assert widget.axial_precision.native.isHidden()
     fit(widget, workers)
     expected = np.repeat(precision[10:, None], 2, axis=1)
     np.testing.assert_array_equal(fake_fit.noise[-1], expected)
@@ -396,14 +398,14 @@ def test_axial_precision_belongs_to_three_axes(
         rng.uniform(0, 90, (50, 3)), name="volume", axis_labels=("z", "y", "x"), features=features
     )
     widget.points.value = layer
-    assert not widget.axial_precision.visible
+    assert widget.axial_precision.native.isHidden()
     widget.precision.value = "lp"
-    assert widget.axial_precision.visible
+    assert not widget.axial_precision.native.isHidden()
     widget.axial_precision.value = "lpz"
     fit(widget, workers)
     np.testing.assert_array_equal(fake_fit.noise[-1], np.tile([6.0, 2.0, 2.0], (50, 1)))
     widget.axes.value = "y, x"
-    assert not widget.axial_precision.visible
+    assert widget.axial_precision.native.isHidden()
     fit(widget, workers)
     np.testing.assert_array_equal(fake_fit.noise[-1], np.full((50, 2), 2.0))
 
@@ -439,7 +441,7 @@ def test_weights_of_no_use_are_refused(
 
 def test_what_a_fit_tells_of_points_is_no_weight(widget: SparseGMMWidget, viewer: Any) -> None:
     viewer.layers["L"].features = {"probability": np.ones(60), "component": np.ones(60, int)}
-    assert not widget.weights.visible
+    assert widget.weights.native.isHidden()
 
 
 def test_bayes_starts_in_its_own_way(widget: SparseGMMWidget) -> None:
