@@ -30,6 +30,7 @@ MODULES = (
     "hard",
     "growth",
     "clusters",
+    "deconvolution",
     "heatmap",
     "window",
     "startup",

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Points
@@ -46,6 +48,15 @@ def test_plain_summary() -> None:
             0,
             "points went to the background: lower Sparsity",
             id="nearly none left",
+        ),
+        pytest.param(
+            result(NONE_LEFT, prior="mml"), 0, "is left: try another Prior", id="none worth it"
+        ),
+        pytest.param(
+            replace(result(random_mixture(2, 2)), deconvolved=True),
+            0,
+            "precision of the points is taken off",
+            id="deconvolved",
         ),
         pytest.param(result(NONE_LEFT, prior="bayes"), 0, "No cluster", id="no cluster"),
         pytest.param(

@@ -20,6 +20,8 @@ def summary(result: FitResult, frame: Frame, n_hidden: int) -> str:
     if not result.converged:
         parts.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
     parts.extend(_advice(result))
+    if result.deconvolved and k:
+        parts.append("The precision of the points is taken off the sizes.")
     if k > MAX_ELLIPSES:
         parts.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of largest weight are drawn.")
     if len(frame.axes) == 3:
@@ -42,11 +44,13 @@ def _advice(result: FitResult) -> list[str]:
         if k >= most:
             return [f"That is as many as Components allows: raise it above {most:,} for more."]
     elif k == 0:
-        return ["No component is left: lower Sparsity to keep some."]
+        lower = "lower Sparsity" if prior == "sqrt" else "try another Prior"
+        return [f"No component is left: {lower} to keep some."]
     elif background > 0.9:
+        lower = "lower Sparsity, or " if prior == "sqrt" else ""
         return [
-            "Nearly all points went to the background: lower Sparsity, or start from more "
-            "Components, to keep smaller clusters."
+            f"Nearly all points went to the background: {lower}start from more Components, to "
+            "keep smaller clusters."
         ]
     return []
 

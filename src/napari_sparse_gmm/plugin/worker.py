@@ -100,6 +100,7 @@ class FitResult:
     converged: bool
     engine_reason: str
     parameters: Mapping[str, Any]
+    deconvolved: bool = False  # the precision of the points was considered
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ def _fit(request: FitRequest) -> Work[FitResult]:
         converged=estimator.converged_,
         engine_reason=estimator.engine_reason_,
         parameters=request.parameters,
+        deconvolved=request.noise_std is not None,
     )
 
 
