@@ -82,6 +82,11 @@ def fit_to_folder(
             engine_reason=estimator.engine_reason_,
         ),
     )
+    errors = estimator.standard_errors(
+        points, sample_weight=table.weights, noise_std=table.noise_std
+    )
     with limited_threads(estimator.n_threads):
-        write_results(folder, model, points, grid, engine=estimator.engine_, device=device)
+        write_results(
+            folder, model, points, grid, errors=errors, engine=estimator.engine_, device=device
+        )
     return estimator

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from napari_sparse_gmm.engines import assign, log_density
+from napari_sparse_gmm.engines import assign, choose_engine, log_density
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
@@ -46,6 +46,7 @@ from napari_sparse_gmm.parameters import (
     TOL,
     Parameter,
 )
+from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
 
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
@@ -314,6 +315,31 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def aic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""
         return float(-2 * self.score_samples(X, noise_std=noise_std).sum() + 2 * self._n_free())
+
+    def standard_errors(
+        self,
+        X: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> StandardErrors:
+        """How well the points that were fitted determine each component.
+
+        Of `weights_`, `means_` and the standard deviations along the axes of each component. Takes
+        what `fit` took; see `napari_sparse_gmm.uncertainty`.
+        """
+        points = self._check_points(X)
+        weight = None if sample_weight is None else self._check_weight(sample_weight, points)
+        place = choose_engine("torch", self.device, n_dimensions=points.shape[1]).device
+        with limited_threads(self.n_threads):
+            return standard_errors(
+                self.mixture_,
+                points,
+                sample_weight=weight,
+                noise_std=noise_std,
+                pseudo_points=self.prior_.pseudo_points[0],
+                device=place,
+            )
 
     def _n_free(self) -> int:
         """Free parameters: means, covariances and weights, of which the last is given."""

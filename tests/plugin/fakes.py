@@ -11,6 +11,7 @@ from psygnal import Signal
 from napari_sparse_gmm import FitStep, GaussianMixture
 from napari_sparse_gmm.engines.keops_ready import Waiting
 from napari_sparse_gmm.plugin.worker import FitFailed
+from napari_sparse_gmm.uncertainty import StandardErrors
 
 
 @dataclass
@@ -69,6 +70,10 @@ class FakeFit:
         self.n_iter_ = self.n_steps
         self.converged_ = self.converged
         self.engine_reason_ = "A fake, for the tests."
+
+    def standard_errors(self, points: np.ndarray, **_: Any) -> StandardErrors:
+        k, d = self.mixture_.means.shape
+        return StandardErrors(np.full(k, 0.01), np.full((k, d), 2.0), np.full((k, d), 0.5))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.messages import heatmap_unit, summary
 from napari_sparse_gmm.plugin.worker import FitResult, Heatmap, HeatmapChoice
 from napari_sparse_gmm.shapes.grid import Grid
+from napari_sparse_gmm.uncertainty import StandardErrors
 
 
 def frame(ndim: int = 2, unit: str = "nm") -> Frame:
@@ -23,7 +24,11 @@ def result(
     grid = Grid((0.0, 0.0), (1.0, 1.0), (1, 1))
     drawn = Heatmap(np.ones((1, 1), np.float32), grid, HeatmapChoice("density", 1, None))
     asked = {"prior": prior, "n_components": most}
-    return FitResult(mixture, drawn, 12_345, 12_345.0, 3.25, 1, converged, "Because.", asked)
+    k, d = mixture.means.shape
+    errors = StandardErrors(np.ones(k), np.ones((k, d)), np.ones((k, d)))
+    return FitResult(
+        mixture, errors, drawn, 12_345, 12_345.0, 3.25, 1, converged, "Because.", asked
+    )
 
 
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])

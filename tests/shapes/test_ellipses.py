@@ -11,6 +11,7 @@ from napari_sparse_gmm.shapes.ellipses import (
     ellipse_corners,
     principal_axes,
 )
+from napari_sparse_gmm.uncertainty import StandardErrors
 
 
 def rotation(degrees: float) -> np.ndarray:
@@ -147,6 +148,23 @@ class TestComponentTable:
         assert list(table) == list(expected)
         for name, values in expected.items():
             np.testing.assert_allclose(table[name], values, err_msg=name)
+
+    def test_errors_stand_behind_what_they_are_of(self) -> None:
+        mixture = GaussianMixture([0.2, 0.8], [[1, 2], [3, 4]], [np.eye(2)] * 2)
+        errors = StandardErrors(
+            np.array([0.01, 0.02]),
+            np.array([[0.1, 0.2], [0.3, 0.4]]),
+            np.array([[0.5, 0.6], [0.7, 0.8]]),
+        )
+        table = component_table(mixture, 1000, ("y", "x"), errors)
+        assert [name for name in table if name.endswith("_error")] == [
+            f"{name}_error"
+            for name in component_table(mixture, 1000, ("y", "x"))
+            if name not in ("component", "angle", "area")
+        ]
+        expected = {"expected_points": [10, 20], "mean_x": [0.2, 0.4], "std_major": [0.5, 0.7]}
+        for name, values in expected.items():
+            np.testing.assert_allclose(table[f"{name}_error"], values)
 
     def test_columns_in_3d(self) -> None:
         mixture = GaussianMixture([1.0], [[1, 2, 3]], [np.diag([4.0, 25.0, 9.0])])

@@ -119,12 +119,12 @@ class Engine(ABC):
         self.box = np.stack([self.blocks.boxes.lower.min(0), self.blocks.boxes.upper.max(0)])
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
         sizes = np.sqrt(np.square(self.blocks.boxes.half).sum(1))
-        self._unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
+        self.unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
         # Weights of any size, too, are numbers around 1 for the kernels.
-        self._weight_unit = _power_of_two(self.total_weight / self.n_points)
+        self.weight_unit = _power_of_two(self.total_weight / self.n_points)
         self._weight = self._padded_weight(sample_weight)  # (n_blocks, B)
         sums = self._weight.sum(1, dtype=torch.float64).cpu().numpy()
-        self.block_weights = sums * self._weight_unit  # (n_blocks,)
+        self.block_weights = sums * self.weight_unit  # (n_blocks,)
 
     def expectation(
         self,
@@ -211,7 +211,7 @@ class Engine(ABC):
             some = pattern.among(of_type)
             expanded = np.zeros(len(some.rows), dtype=bool)
             if self.expands or dtype == torch.float64:
-                expanded = may_expand(some, boxes, mixture, dtype, self._unit)
+                expanded = may_expand(some, boxes, mixture, dtype, self.unit)
             parts += [
                 self._pairs(some.among(chosen), mixture, dtype, form)
                 for form, chosen in ((Form.EXPANDED, expanded), (Form.WHITENED, ~expanded))
@@ -223,8 +223,8 @@ class Engine(ABC):
         self, pattern: Pattern, mixture: GaussianMixture, dtype: torch.dtype, form: Form
     ) -> Pairs:
         j = pattern.components
-        means = ((mixture.means[j] - self._centres[pattern.blocks]) / self._unit).T  # (D, P)
-        table = TABLES[form](mixture, j, means, self._unit)
+        means = ((mixture.means[j] - self._centres[pattern.blocks]) / self.unit).T  # (D, P)
+        table = TABLES[form](mixture, j, means, self.unit)
         return Pairs(
             pattern,
             form,
@@ -264,13 +264,13 @@ class Engine(ABC):
     def _local_coordinates(self, rows: NDArray[np.intp] | None, dtype: torch.dtype) -> Tensor:
         """Coordinates relative to the centre of the block, in units, (n, D, B)."""
         centres = self._centres if rows is None else self._centres[rows]
-        return self._of_axes(self.points, rows, dtype, centres, self._unit)
+        return self._of_axes(self.points, rows, dtype, centres, self.unit)
 
     @cached_property
     def _local_noise(self) -> Tensor:
         """Variances of the noise of all points, in squared units, (n_blocks, D, B)."""
         assert self.noise is not None
-        return self._of_axes(self.noise, None, self.dtype, None, self._unit**2)
+        return self._of_axes(self.noise, None, self.dtype, None, self.unit**2)
 
     def _of_axes(
         self,
@@ -295,7 +295,7 @@ class Engine(ABC):
         real = places < np.diff(self.blocks.starts)[:, None]
         weight = real.astype(np.float64)
         if sample_weight is not None:
-            weight *= sample_weight[self._places(None)] / self._weight_unit
+            weight *= sample_weight[self._places(None)] / self.weight_unit
         return torch.from_numpy(weight).to(self.device, self.dtype)
 
     def _statistics(
@@ -307,20 +307,20 @@ class Engine(ABC):
         """The sums of all pairs as statistics of the components."""
         k = mixture.n_components
         if self.noise is None:
-            moments = about_means(mixture, parts, self._centres, self._unit)
+            moments = about_means(mixture, parts, self._centres, self.unit)
         else:
-            moments = of_true_places(mixture, parts, self._unit)
+            moments = of_true_places(mixture, parts, self.unit)
         removals = np.zeros(k)
         log_likelihoods = np.zeros(len(self.blocks))
         for pattern, sums in parts:
-            log_likelihoods[pattern.rows] = sums.log_likelihoods.cpu().numpy() * self._weight_unit
+            log_likelihoods[pattern.rows] = sums.log_likelihoods.cpu().numpy() * self.weight_unit
             if sums.removal is not None:
                 removals += np.bincount(
-                    pattern.components, sums.removal.cpu().numpy() * self._weight_unit, minlength=k
+                    pattern.components, sums.removal.cpu().numpy() * self.weight_unit, minlength=k
                 )
         return Statistics(
-            **{name: self._weight_unit * sums for name, sums in moments.items()},
-            background_count=self._weight_unit * sum(sums.background_count for _, sums in parts),
+            **{name: self.weight_unit * sums for name, sums in moments.items()},
+            background_count=self.weight_unit * sum(sums.background_count for _, sums in parts),
             block_log_likelihoods=log_likelihoods,
             total_weight=self.total_weight,
             removal=removals if removal else None,

@@ -115,6 +115,39 @@ class NoisyTile(Tile):
         sums = [values.sum(2) for values in (shares, *slopes, *squares, *inverse)]
         return torch.stack(sums, dim=2)
 
+    def slopes(self) -> Tensor:
+        """The derivatives of log n N(x; mean, T) by log n, the mean and the lower triangle of
+        Sigma, of each component at each point, (b, K, Q, B).
+        """
+        u, inverse = self._seen.backward(self._whitened), self._seen.inverse()
+        of_covariance = [
+            (0.5 if k == row else 1.0) * (u[row] * u[k] - inverse[row][k])
+            for row in range(len(u))
+            for k in range(row + 1)
+        ]
+        return torch.stack([torch.ones_like(u[0]), *u, *of_covariance], dim=2)
+
+    def complete_information(self, shares: Tensor) -> Tensor:
+        """What the points would tell of those parameters if it were known which are a component's
+        own, (b, K, Q, Q), expected, from omega r, (b, K, B).
+        """
+        rows = self._seen.inverse()
+        d = len(rows)
+        inverse = torch.stack(
+            [rows[max(i, j)][min(i, j)] for i in range(d) for j in range(d)], dim=2
+        ).unflatten(2, (d, d))  # (b, K, D, D, B)
+        i, j = torch.tril_indices(d, d, device=shares.device)
+        times = torch.where(i == j, 1.0, 2.0)  # an entry beside the diagonal is there twice
+        products = inverse[:, :, i[:, None], i] * inverse[:, :, j[:, None], j]
+        products += inverse[:, :, i[:, None], j] * inverse[:, :, j[:, None], i]
+        products *= (0.25 * times[:, None] * times)[:, :, None]
+        q = 1 + d + len(i)
+        out = shares.new_zeros(*shares.shape[:2], q, q)
+        out[:, :, 0, 0] = shares.sum(2)
+        out[:, :, 1 : 1 + d, 1 : 1 + d] = (inverse * shares[:, :, None, None]).sum(4)
+        out[:, :, 1 + d :, 1 + d :] = (products * shares[:, :, None, None]).sum(4)
+        return out
+
     @cached_property
     def _seen(self) -> Factored:
         """T, its entries (b, K, B) or (b, K, 1)."""

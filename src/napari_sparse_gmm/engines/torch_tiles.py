@@ -15,7 +15,9 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE, Engine
 from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums, n_moments
+from napari_sparse_gmm.engines.pattern import find_pattern
 from napari_sparse_gmm.engines.tiles import ExponentialTile, NoisyTile, Tile
+from napari_sparse_gmm.mixture import GaussianMixture
 
 # Elements (points x components) of a tile: a few buffers of 1 MB stay in the cache, and the time
 # to launch an operation stays small beside the time that it takes. And points: where each meets
@@ -70,6 +72,25 @@ class TorchTiles(Engine):
         return PairSums(
             moments[:p], float(background), log_likelihoods, removals[:p] if removal else None
         )
+
+    def noisy_tiles(
+        self, mixture: GaussianMixture
+    ) -> Iterator[tuple[NoisyTile, NDArray[np.intp], Tensor, Tensor]]:
+        """The tiles of points with noise, be it 0: with the component of each pair (b, K), -1 for
+        a spare one, its responsibilities (b, K, B) and those of the background (b, B).
+        """
+        pattern = find_pattern(self.blocks, mixture, self.tolerance)
+        for pairs in self._by_arithmetic(pattern, mixture):
+            for tile in self._tiles(pairs):
+                assert isinstance(tile, NoisyTile)
+                shares, log_p, scale = self._shares(pairs, tile)
+                components = pairs.pattern.components[tile.pairs.cpu().numpy()]
+                if tile.spare is not None:
+                    components[tile.spare.cpu().numpy()] = -1
+                background = torch.zeros_like(log_p)
+                if pairs.background is not None:
+                    background = (pairs.background[tile.rows] - log_p).exp_()
+                yield tile, components, shares * scale[:, None], background
 
     def _log_density(self, pairs: Pairs) -> Tensor:
         out = torch.empty(

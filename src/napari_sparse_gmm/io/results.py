@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.ellipses import component_table
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
+if TYPE_CHECKING:
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
 
 def write_results(
     folder: Path,
@@ -23,6 +27,7 @@ def write_results(
     points: FloatArray,
     grid: Grid,
     *,
+    errors: "StandardErrors | None" = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> None:
@@ -37,12 +42,14 @@ def write_results(
         The points that it was fitted to, for the picture.
     grid : Grid
         The pixels of the two images.
+    errors : StandardErrors, optional
+        Of the components, for the table.
     engine, device : str
         What computes the density.
     """
     save_model(folder / "model.json", model)
     largest_first = np.argsort(-model.mixture.weights)
-    table = component_table(model.mixture, model.n_points, model.axis_labels)
+    table = component_table(model.mixture, model.n_points, model.axis_labels, errors)
     write_components(
         folder / "components.csv", {name: column[largest_first] for name, column in table.items()}
     )

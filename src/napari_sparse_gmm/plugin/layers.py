@@ -26,6 +26,7 @@ from napari_sparse_gmm.shapes.ellipses import (
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
+    from napari_sparse_gmm.uncertainty import StandardErrors
 
 # With more shapes napari becomes sluggish: 2000 take half a second to draw.
 MAX_ELLIPSES = 2000
@@ -56,7 +57,13 @@ class Ellipses:
     features: dict[str, NDArray[Any]]
 
 
-def ellipses(mixture: GaussianMixture, frame: Frame, n_points: float, coverage: float) -> Ellipses:
+def ellipses(
+    mixture: GaussianMixture,
+    frame: Frame,
+    n_points: float,
+    coverage: float,
+    errors: "StandardErrors | None" = None,
+) -> Ellipses:
     """The ellipses that hold `coverage` percent of their component.
 
     In 3D each is the section along the two longest axes; the radius is such that the
@@ -64,7 +71,7 @@ def ellipses(mixture: GaussianMixture, frame: Frame, n_points: float, coverage: 
     """
     drawn = np.sort(np.argsort(-mixture.weights, kind="stable")[:MAX_ELLIPSES])
     radius = coverage_to_radius(coverage, mixture.n_dimensions)
-    table = component_table(mixture, n_points, frame.names)
+    table = component_table(mixture, n_points, frame.names, errors)
     std, _ = principal_axes(mixture.covariances)
     # Fine lines over the whole field, finer ones where an ellipse is small itself.
     field = (frame.modelled_box[1] - frame.modelled_box[0]).max()

@@ -39,6 +39,7 @@ from napari_sparse_gmm.plugin.worker import (
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
+    from napari_sparse_gmm.uncertainty import StandardErrors
 
 # From the last change of a field that needs no refit until the layers are drawn anew.
 _REDRAW_DELAY = 250  # milliseconds
@@ -51,6 +52,7 @@ class _Fit:
     source: Source
     frame: Frame
     mixture: GaussianMixture
+    errors: "StandardErrors"
     total_weight: float
     summary: str
     asked: HeatmapChoice  # drawn, or refused: not asked for again
@@ -202,6 +204,7 @@ class SparseGMMWidget(DensityForm):
             source=source,
             frame=cloud.frame,
             mixture=result.mixture,
+            errors=result.errors,
             total_weight=result.total_weight,
             summary=messages.summary(result, cloud.frame, n_hidden),
             asked=result.heatmap.choice,
@@ -216,7 +219,7 @@ class SparseGMMWidget(DensityForm):
         self._say(_told(done))
 
     def _show_ellipses(self, done: _Fit) -> None:
-        shown = ellipses(done.mixture, done.frame, done.total_weight, done.coverage)
+        shown = ellipses(done.mixture, done.frame, done.total_weight, done.coverage, done.errors)
         show_ellipses(self._viewer, done.layer, done.frame, shown)
 
     def _redraw_soon(self) -> None:

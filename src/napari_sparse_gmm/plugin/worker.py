@@ -22,6 +22,7 @@ from napari_sparse_gmm.shapes.grid import Grid, heatmap
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
     from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.uncertainty import StandardErrors
 
 _INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
 
@@ -92,6 +93,7 @@ class FitResult:
     """
 
     mixture: GaussianMixture
+    errors: "StandardErrors"
     heatmap: Heatmap
     n_points: int
     total_weight: float
@@ -188,9 +190,14 @@ def _fit(request: FitRequest) -> Work[FitResult]:
             if time.monotonic() - last >= _INTERVAL:
                 yield Progress(step.iteration, most, _step_text(step))
                 last = time.monotonic()
+    yield Progress(most, most, "Estimating the errors")
+    errors = estimator.standard_errors(
+        points, sample_weight=request.weights, noise_std=request.noise_std
+    )
     total = len(points) if request.weights is None else float(request.weights.sum())
     return FitResult(
         mixture=estimator.mixture_,
+        errors=errors,
         heatmap=(yield from _draw(estimator.mixture_, box, total, request.heatmap)),
         n_points=len(points),
         total_weight=total,

@@ -7,12 +7,15 @@ Points and axes are in image order, ([z,] y, x).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.uncertainty import StandardErrors
 
 _AXIS_NAMES = {1: ("",), 2: ("_major", "_minor"), 3: ("_major", "_middle", "_minor")}
 
@@ -74,9 +77,15 @@ def ellipse_corners(mixture: GaussianMixture, radius: float) -> FloatArray:
 
 
 def component_table(
-    mixture: GaussianMixture, n_points: float, axis_labels: Sequence[str]
+    mixture: GaussianMixture,
+    n_points: float,
+    axis_labels: Sequence[str],
+    errors: "StandardErrors | None" = None,
 ) -> dict[str, NDArray[Any]]:
     """One row a component, as columns (K,), in the units of the points.
+
+    With `errors`, a column ``…_error`` behind each of weights, points, centre and standard
+    deviations: its standard error.
 
     ``component``
         Index, as `predict` gives it.
@@ -97,16 +106,24 @@ def component_table(
     if len(axis_labels) != d:
         raise ValueError(f"{d} axis labels are needed, not {len(axis_labels)}: {axis_labels}.")
     std, directions = principal_axes(mixture.covariances)
-    table: dict[str, NDArray[Any]] = {
-        "component": np.arange(k),
-        "weight": np.array(mixture.weights),
-        "expected_points": n_points * mixture.weights,
-    }
-    for label, mean in zip(axis_labels, mixture.means.T, strict=True):
-        table[f"mean_{label}"] = mean.copy()
+    table: dict[str, NDArray[Any]] = {"component": np.arange(k)}
+
+    def add(name: str, values: FloatArray, error: FloatArray | None) -> None:
+        table[name] = np.array(values)
+        if error is not None:
+            table[f"{name}_error"] = np.array(error)
+
+    weight_error = None if errors is None else errors.weights
+    add("weight", mixture.weights, weight_error)
+    points_error = None if weight_error is None else n_points * weight_error
+    add("expected_points", n_points * mixture.weights, points_error)
+    for axis, label in enumerate(axis_labels):
+        error = None if errors is None else errors.means[:, axis]
+        add(f"mean_{label}", mixture.means[:, axis], error)
     names = _AXIS_NAMES.get(d, [f"_{i + 1}" for i in range(d)])
-    for name, axis_std in zip(names, std.T, strict=True):
-        table[f"std{name}"] = axis_std.copy()
+    for axis, name in enumerate(names):
+        error = None if errors is None else errors.stds[:, axis]
+        add(f"std{name}", std[:, axis], error)
     if d == 2:
         major_y, major_x = directions[:, :, 0].T
         # An axis has no sign, so 180 degrees are 0; round-off may give either.

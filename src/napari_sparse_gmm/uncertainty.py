@@ -1,0 +1,177 @@
+"""How well the points determine each component: standard errors.
+
+>>> errors = standard_errors(mixture, points)
+>>> mixture.means, errors.means  # (K, D) each
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from napari_sparse_gmm.engines.engine import block_size
+from napari_sparse_gmm.engines.information import Information, information
+from napari_sparse_gmm.engines.torch_tiles import TorchTiles
+from napari_sparse_gmm.fitting.proposals import squared_distances
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
+from napari_sparse_gmm.shapes.ellipses import principal_axes
+
+# Components that are looked at together with one: its nearest, up to a Mahalanobis distance.
+_NEIGHBOURS = 8
+_OVERLAP = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class StandardErrors:
+    """Standard errors of the components of a mixture.
+
+    Parameters
+    ----------
+    weights : (K,) array
+    means : (K, D) array
+        In the units of the points.
+    stds : (K, D) array
+        Of the standard deviations along the axes of each component, the longest first.
+    """
+
+    weights: FloatArray
+    means: FloatArray
+    stds: FloatArray
+
+
+def standard_errors(
+    mixture: GaussianMixture,
+    points: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    noise_std: ArrayLike | None = None,
+    pseudo_points: float = 0.0,
+    device: str = "cpu",
+) -> StandardErrors:
+    """Standard errors from the information of the points; see `engines.information`.
+
+    Of each component together with the few that overlap with it, and the background; that those
+    further off are not known either is left out. Infinite where the points tell nothing.
+
+    Parameters
+    ----------
+    mixture : GaussianMixture
+    points : (N, D) array
+    sample_weight : (N,) array, optional
+        How often each point counts.
+    noise_std : float, (N,) or (N, D) array, optional
+        Standard deviation of the noise of the points; see `noise_variances`.
+    pseudo_points : float
+        How many more points the prior is worth for each covariance (`ComponentPrior`).
+    device : str
+        Where to compute.
+    """
+    x = np.asarray(points, dtype=np.float64)
+    noise = noise_variances(0.0 if noise_std is None else noise_std, x.shape)
+    assert noise is not None
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    k, d = mixture.means.shape
+    engine = TorchTiles(x, weight, noise=noise, device=device, block_size=block_size(len(x), k))
+    near = _neighbours(mixture, engine.typical_noise)
+    pairs = np.stack([np.repeat(np.arange(k), near.shape[1]), near.ravel()], axis=1)
+    pairs = np.unique(np.sort(pairs[pairs[:, 1] >= 0], axis=1), axis=0)
+    of_points = information(engine, mixture, pairs)
+    of_points.own[:, 1 + d :, 1 + d :] += pseudo_points * _of_covariances(mixture)
+    covariances = _covariances(of_points, near, pairs)
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    shares = mixture.weights
+    return StandardErrors(
+        weights=shares * np.sqrt(variances[:, 0] * np.maximum(1.0 - shares, 0.0)),
+        means=np.sqrt(variances[:, 1 : 1 + d]),
+        stds=_of_axes(mixture, covariances[:, 1 + d :, 1 + d :]),
+    )
+
+
+def _neighbours(mixture: GaussianMixture, noise: FloatArray) -> NDArray[np.intp]:
+    """The components that overlap with each, as points with noise (D,) see them, (K, n); -1 where
+    there are fewer.
+    """
+    k = mixture.n_components
+    n = min(_NEIGHBOURS + 1, k)
+    if n < 2:
+        return np.empty((k, 0), dtype=np.intp)
+    nearest = cKDTree(mixture.means).query(mixture.means, n)[1]  # each with itself
+    seen = mixture.covariances + np.diag(noise)
+    difference = mixture.means[nearest] - mixture.means[:, None]
+    squares = squared_distances(difference, seen[:, None] + seen[nearest])
+    far = (squares > _OVERLAP**2) | (nearest == np.arange(k)[:, None])
+    return np.where(far, -1, nearest)
+
+
+def _covariances(
+    of_points: Information, near: NDArray[np.intp], pairs: NDArray[np.intp]
+) -> FloatArray:
+    """Covariances of the parameters of each component, (K, Q, Q): the first block of the inverse
+    of the information on it, its neighbours and the background.
+    """
+    k, q = of_points.with_background.shape
+    keys = pairs[:, 0] * k + pairs[:, 1]
+    members = np.column_stack([np.arange(k), near])  # (K, 1 + n)
+    n = members.shape[1]
+    whole = np.tile(np.eye(n * q + 1), (k, 1, 1))  # of a missing one nothing is asked
+    for a in range(n):
+        rows = slice(a * q, (a + 1) * q)
+        there = members[:, a] >= 0
+        whole[there, rows, rows] = of_points.own[members[there, a]]
+        if of_points.background > 0:
+            beside = of_points.with_background[members[there, a]]
+            whole[there, rows, -1] = whole[there, -1, rows] = beside
+        for b in range(a):
+            both = there & (members[:, b] >= 0)
+            first, second = np.sort(members[both][:, [a, b]], axis=1).T
+            pair = np.minimum(np.searchsorted(keys, first * k + second), len(keys) - 1)
+            known = keys[pair] == first * k + second
+            block = np.where(known[:, None, None], of_points.common[pair], 0.0)
+            turned = (members[both, a] != first)[:, None, None]
+            block = np.where(turned, block.swapaxes(1, 2), block)
+            columns = slice(b * q, (b + 1) * q)
+            whole[both, rows, columns] = block
+            whole[both, columns, rows] = block.swapaxes(1, 2)
+    if of_points.background > 0:
+        whole[:, -1, -1] = of_points.background
+    return _inverses(whole)[:, :q, :q]
+
+
+def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
+    """Errors of the standard deviations along the axes, (K, D), from those of covariances.
+
+    With v along an axis, its variance v^T Sigma v changes by v^T dSigma v, and its root by that
+    over twice the root.
+    """
+    std, directions = principal_axes(mixture.covariances)
+    rows, columns = np.tril_indices(mixture.n_dimensions)
+    # The slope of v^T Sigma v by each entry of the lower triangle, (K, D, Q).
+    slopes = np.einsum("kqa,kqa->kaq", directions[:, rows], directions[:, columns])
+    slopes *= np.where(rows == columns, 1.0, 2.0)
+    with np.errstate(invalid="ignore"):
+        variances = np.einsum("kaq,kqp,kap->ka", slopes, covariances, slopes)
+    variances[~np.isfinite(variances)] = np.inf
+    return np.asarray(np.sqrt(variances) / (2.0 * std))
+
+
+def _of_covariances(mixture: GaussianMixture) -> FloatArray:
+    """The information of a point without noise on the covariance of its component, (K, Q, Q)."""
+    inverse = np.linalg.inv(mixture.covariances)
+    rows, columns = np.tril_indices(mixture.n_dimensions)
+    times = np.where(rows == columns, 1.0, 2.0)
+    products = inverse[:, rows[:, None], rows] * inverse[:, columns[:, None], columns]
+    products += inverse[:, rows[:, None], columns] * inverse[:, columns[:, None], rows]
+    return np.asarray(0.25 * times[:, None] * times * products)
+
+
+def _inverses(matrices: FloatArray) -> FloatArray:
+    """Inverses (K, Q, Q); infinite where a matrix has none, or is not positive definite."""
+    scales = np.sqrt(np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 1e-300))
+    scaled = matrices / (scales[:, :, None] * scales[:, None, :])
+    values, vectors = np.linalg.eigh(scaled)
+    good = values[:, 0] > 1e-13
+    inverse = (vectors / np.where(good[:, None], values, 1.0)[:, None, :]) @ vectors.swapaxes(1, 2)
+    inverse /= scales[:, :, None] * scales[:, None, :]
+    inverse[~good] = np.inf
+    return np.asarray(inverse)

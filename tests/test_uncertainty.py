@@ -1,0 +1,145 @@
+"""Standard errors: closed forms, the Hessian by autograd, and how often they hold."""
+
+import numpy as np
+import pytest
+import torch
+from oracles import random_mixture
+
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.uncertainty import _of_axes, standard_errors
+
+NEAR = np.array([[41.0, 41.0], [41.0, 59.0], [59.0, 41.0], [59.0, 59.0], [50.0, 50.0]])
+FACTORS = np.array(
+    [[[6, 0], [0, 3]], [[5, 2], [0, 4]], [[4, 0], [1, 7]], [[5, 0], [0, 4]], [[3, 1], [1, 5]]]
+)
+
+
+def five(means) -> GaussianMixture:
+    covariances = (FACTORS @ FACTORS.swapaxes(1, 2)).astype(float)
+    return GaussianMixture(np.full(5, 0.14), means, covariances, 0.3, [[0, 0], [100, 100]])
+
+
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3])
+@pytest.mark.parametrize("noise", [None, 1.5])
+def test_one_component_has_the_errors_of_textbooks(n_dimensions, noise):
+    """Of a mean sigma / sqrt(n), of a standard deviation sigma / sqrt(2 n), as it is seen."""
+    n = 400
+    points = (
+        np.random.default_rng(0).standard_normal((n, n_dimensions)) * [3.0, 2.0, 5.0][:n_dimensions]
+    )
+    mixture = SparseGaussianMixture(1, prior="none").fit(points, noise_std=noise).mixture_
+    errors = standard_errors(mixture, points, noise_std=noise)
+    own, seen = mixture.covariances[0], mixture.convolved(noise or 0.0).covariances[0]
+    np.testing.assert_allclose(errors.weights, 0.0, atol=1e-7)
+    np.testing.assert_allclose(errors.means[0], np.sqrt(np.diag(seen) / n), rtol=1e-6)
+    # d sigma = d sigma^2 / (2 sigma), and that of a variance is sqrt(2 / n) of what is seen.
+    of_own, of_seen = (np.linalg.eigvalsh(c)[::-1] for c in (own, seen))
+    expected = np.sqrt(2 / n) * of_seen / (2 * np.sqrt(of_own))
+    np.testing.assert_allclose(errors.stds[0], expected, rtol=1e-6)
+
+
+def test_weights_are_repeated_points():
+    mixture = five(NEAR)
+    points, _ = mixture.sample(500, 0)
+    counts = np.random.default_rng(0).integers(0, 4, 500)
+    weighted = standard_errors(mixture, points, sample_weight=counts)
+    repeated = standard_errors(mixture, points.repeat(counts, axis=0))
+    for name in ("weights", "means", "stds"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-5)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_they_are_those_of_the_hessian(noisy):
+    """By autograd through the log-likelihood of a Poisson process, at its optimum."""
+    truth = five(NEAR)
+    points, _ = truth.sample(20_000, 0)
+    std = (
+        np.random.default_rng(1).uniform(1.0, 4.0, len(points)) if noisy else np.zeros(len(points))
+    )
+    points = points + std[:, None] * np.random.default_rng(2).standard_normal(points.shape)
+    inside = ((points > 0) & (points < 100)).all(1)
+    points, std = points[inside], std[inside]
+    model = SparseGaussianMixture(5, prior="none", init=truth, background=True, tol=1e-9)
+    mixture = model.fit(points, noise_std=std).mixture_
+    ours = model.standard_errors(points, noise_std=std)
+
+    n, x = len(points), torch.tensor(points)
+    noise = torch.diag_embed(torch.tensor(std)[:, None].expand(-1, 2) ** 2)
+    rows, columns = np.tril_indices(2)
+    area = np.prod(mixture.background_box[1] - mixture.background_box[0])
+
+    def log_likelihood(parameters):
+        own, log_background = parameters[:-1].reshape(5, 6), parameters[-1]
+        sigma = own[:, [3, 4, 4, 5]].reshape(5, 2, 2)
+        parts = [
+            own[j, 0]
+            + torch.distributions.MultivariateNormal(own[j, 1:3], sigma[j] + noise).log_prob(x)
+            for j in range(5)
+        ]
+        parts.append((log_background - np.log(area)).expand(n))
+        total = own[:, 0].exp().sum() + log_background.exp()
+        return torch.stack(parts).logsumexp(0).sum() - total
+
+    own = np.column_stack(
+        [np.log(n * mixture.weights), mixture.means, mixture.covariances[:, rows, columns]]
+    )
+    at = torch.tensor(np.append(own.ravel(), np.log(n * mixture.background_weight)))
+    hessian = torch.autograd.functional.hessian(log_likelihood, at).numpy()
+    inverse = np.linalg.inv(-hessian)
+    blocks = np.array([inverse[6 * j : 6 * j + 6, 6 * j : 6 * j + 6] for j in range(5)])
+    variances = np.diagonal(blocks, axis1=1, axis2=2)
+    weights = mixture.weights * np.sqrt(variances[:, 0] * (1 - mixture.weights))
+    # The complete information is expected, not observed: it differs by some per cent.
+    np.testing.assert_allclose(ours.weights, weights, rtol=0.1)
+    np.testing.assert_allclose(ours.means, np.sqrt(variances[:, 1:3]), rtol=0.1)
+    np.testing.assert_allclose(ours.stds, _of_axes(mixture, blocks[:, 3:, 3:]), rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [pytest.param(five(50 + 3 * (NEAR - 50)), id="apart"), pytest.param(five(NEAR), id="near")],
+)
+def test_ninety_five_of_a_hundred_hold_the_truth(truth):
+    """Within 1.96 standard errors, over 40 samples: 200 weights, 400 means and sizes."""
+    sizes = np.sqrt(np.linalg.eigvalsh(truth.covariances)[:, ::-1])
+    off: dict[str, list[np.ndarray]] = {"weights": [], "means": [], "sizes": []}
+    for seed in range(40):
+        points, _ = truth.sample(3000, seed)
+        model = SparseGaussianMixture(5, prior="none", init=truth, background=True).fit(points)
+        errors = model.standard_errors(points)
+        found = np.sqrt(np.linalg.eigvalsh(model.covariances_)[:, ::-1])
+        off["weights"].append((model.weights_ - truth.weights) / errors.weights)
+        off["means"].append((model.means_ - truth.means) / errors.means)
+        off["sizes"].append((found - sizes) / errors.stds)
+    for name, values in off.items():
+        held = np.mean(np.abs(np.array(values)) < 1.96)
+        assert held == pytest.approx(0.95, abs=0.04), name
+
+
+def test_a_component_without_points_is_not_determined():
+    mixture = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [1e3, 1e3]], [np.eye(2)] * 2)
+    points = np.random.default_rng(0).normal(size=(100, 2))
+    errors = standard_errors(mixture, points)
+    assert np.isfinite(errors.means[0]).all()
+    assert np.isinf(errors.means[1]).all()
+    assert np.isinf(errors.stds[1]).all()
+
+
+def test_no_component_has_no_errors():
+    box = np.array([[0.0, 0.0], [1.0, 1.0]])
+    nothing = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
+    errors = standard_errors(nothing, np.random.default_rng(0).random((50, 2)))
+    assert errors.means.shape == errors.stds.shape == (0, 2)
+
+
+def test_many_components_in_blocks_of_their_own():
+    """Of 300 clusters far apart each has the errors that it has alone."""
+    rng = np.random.default_rng(0)
+    means = np.stack(np.meshgrid(np.arange(20) * 50.0, np.arange(15) * 50.0), axis=2).reshape(-1, 2)
+    shapes = random_mixture(300, 2).covariances
+    mixture = GaussianMixture(np.full(300, 1 / 300), means, shapes)
+    points, labels = mixture.sample(30_000, rng)
+    errors = standard_errors(mixture, points)
+    counts = np.bincount(labels, minlength=300)
+    expected = np.sqrt(np.diagonal(shapes, axis1=1, axis2=2) / counts[:, None])
+    np.testing.assert_allclose(errors.means, expected, rtol=1e-4)
