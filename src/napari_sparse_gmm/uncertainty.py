@@ -52,7 +52,8 @@ def standard_errors(
     """Standard errors from the information of the points; see `engines.information`.
 
     Of each component together with the few that overlap with it, and the background; that those
-    further off are not known either is left out. Infinite where the points tell nothing.
+    further off are not known either is left out. They hold at an optimum of the likelihood, and
+    for many points; infinite where the points tell nothing.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def _covariances(
     of_points: Information, near: NDArray[np.intp], pairs: NDArray[np.intp]
 ) -> FloatArray:
     """Covariances of the parameters of each component, (K, Q, Q): the first block of the inverse
-    of the information on it, its neighbours and the background.
+    of the information on it, its neighbours and the background; or, where that has none, of the
+    information on it alone.
     """
     k, q = of_points.with_background.shape
     keys = pairs[:, 0] * k + pairs[:, 1]
@@ -135,7 +137,11 @@ def _covariances(
             whole[both, columns, rows] = block.swapaxes(1, 2)
     if of_points.background > 0:
         whole[:, -1, -1] = of_points.background
-    return _inverses(whole)[:, :q, :q]
+    covariances = _inverses(whole)[:, :q, :q]
+    # Of a few points, or away from an optimum, the whole may tell nothing.
+    alone = np.isinf(covariances).any((1, 2))
+    covariances[alone] = _inverses(of_points.own[alone])
+    return covariances
 
 
 def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
