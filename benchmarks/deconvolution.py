@@ -93,12 +93,13 @@ def found(kind: Kind, seed: int, *, told: bool) -> Found:
         model = SparseGaussianMixture(
             300, prior="bayes", background=True, random_state=0, n_threads=1
         ).fit(points, noise_std=noise)
+    seconds = time.perf_counter() - start
     return Found(
         model.n_components_,
         Recovery.of(truth, model, points, noise, blur=PRECISION),
         model.background_weight_ - float((labels == -1).mean()),
         adjusted_rand_score(labels, model.predict(points, noise_std=noise)),
-        time.perf_counter() - start,
+        seconds,
     )
 
 

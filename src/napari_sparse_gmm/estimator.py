@@ -6,9 +6,9 @@
 """
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ from napari_sparse_gmm.parameters import (
     Parameter,
 )
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
+
+_Answer = TypeVar("_Answer")
 
 
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
@@ -268,16 +270,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
         `noise_std` is what `fit` takes, here and in what follows: the noise of these points.
         """
-        points = self._check_points(X)
-        with limited_threads(self.n_threads):
-            return assign(
-                self.mixture_,
-                points,
-                noise_std=noise_std,
-                engine=self.engine_,
-                device=self.device,
-                dtype=torch.float64,
-            ).component
+        return self._asked(assign, X, noise_std).component
 
     def predict_proba(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""
@@ -286,16 +279,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def score_samples(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of the density at each point, per data unit^D, (N,)."""
-        points = self._check_points(X)
-        with limited_threads(self.n_threads):
-            return log_density(
-                self.mixture_,
-                points,
-                noise_std=noise_std,
-                engine=self.engine_,
-                device=self.device,
-                dtype=torch.float64,
-            )
+        return self._asked(log_density, X, noise_std)
 
     def score(self, X: ArrayLike, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
         """Mean of `score_samples`."""
@@ -345,6 +329,21 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """Free parameters: means, covariances and weights, of which the last is given."""
         k, d = self.means_.shape
         return k * (d + d * (d + 1) // 2) + k - 1 + (self.background_weight_ > 0)
+
+    def _asked(
+        self, question: Callable[..., _Answer], X: ArrayLike, noise_std: ArrayLike | None
+    ) -> _Answer:
+        """What the engine of the fit says of points, in double precision."""
+        points = self._check_points(X)
+        with limited_threads(self.n_threads):
+            return question(
+                self.mixture_,
+                points,
+                noise_std=noise_std,
+                engine=self.engine_,
+                device=self.device,
+                dtype=torch.float64,
+            )
 
     def _check_points(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)

@@ -88,6 +88,27 @@ def test_hyperparameters_are_learnt():
     assert prior.scale == pytest.approx(25.0, rel=0.1)
 
 
+@pytest.mark.parametrize("n", [8.0, 50.0, 500.0])
+@pytest.mark.parametrize("noise", [(4.0, 4.0), (100.0, 9.0)])
+def test_the_surplus_is_the_derivative_of_what_noise_adds(n, noise):
+    """By Sigma, of the cost and of what points lose by not knowing Sigma; by differences."""
+    prior = BayesPrior(2, 1e4, 5.0, rate=0.1, degrees=7.0, scale=60.0, noise=noise)
+    counts, sigma = np.array([n]), np.array([[[9.0, 3.0], [3.0, 5.0]]])
+
+    def added(covariance):
+        slack = prior._posterior_degrees(counts, covariance)[1][0]
+        return prior.costs(counts / 1000, covariance, 1000.0)[0] * 1000 + n * slack
+
+    inverse = np.linalg.inv(sigma)
+    slope = 6.0 * inverse - 60.0 * inverse @ inverse  # of nu - 1 degrees, and of psi
+    slope = 0.5 * (slope + inverse @ prior.surplus(counts, sigma) @ inverse)[0]
+    steps = 1e-4 * np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]])
+    found = [(added(sigma + step) - added(sigma - step)) / 2e-4 for step in steps]
+    expected = [slope[0, 0], 2 * slope[0, 1], slope[1, 1]]
+    # That v is nearly the best one is taken for granted.
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_cost_never_rises(seed):
     points = random_mixture(6, 2, background_weight=0.3, field=40.0, seed=seed).sample(400, 0)[0]

@@ -13,20 +13,21 @@ approximated by the conjugate one of n_j expected points with scatter S_j about 
     mean given the covariance ~ Normal(m_j, covariance / n_j).
 
 The mixture of a fit holds W_j = n_j / n, m_j and Sigma_j = (psi 1 + S_j) / v. The points see the
-exponential of the expected log intensity of a cluster (`expected`), and a cluster costs as many
-nats as its posterior is away from the prior. Together they bound the evidence from below:
+exponential of the expected log intensity of a cluster (`expected`), T_i at point i, and a cluster
+costs as many nats as its posterior is away from the prior, its Kullback-Leibler divergence:
 
-    n cost = sum_j [n_j c_j - tr(S_j Sigma_j^-1) / 2 - F_j] - sum_i log T_i + ...,
+    n cost = sum_j KL_j - sum_i log T_i + ...
 
-with c_j the expected log intensity at the mean, F_j the log evidence of cluster j's points as one
-cluster, and T_i the intensity at point i. The hyperparameters a, b, psi and nu are learnt from all
+is minus a lower bound of the evidence. The hyperparameters a, b, psi and nu are learnt from all
 clusters of the image together (empirical Bayes): fifty clusters of five points tell what a cluster
 is, though one alone does not. They are what DBSCAN wants to be told for each image.
 
-Of points with noise S_j is the expected scatter of their true places. But a mean is known only as
-well as it is seen, to the covariance (Sigma + S) / n with S typical of the noise; with Sigma / n a
-cluster in a single place would cost without bound. So F gains log |Sigma + S| / |Sigma| / 2, and
-v Sigma = psi 1 + S_j - R with R = Sigma (Sigma + S)^-1 S, the scatter that comes from the mean.
+Of points with noise, S_j is the expected scatter of their true places, and M = Sigma (Sigma + S)^-1
+the part of what is seen that is the cluster's own, S typical of the noise. Such points tell less,
+so the posterior is wider: of the mean, covariance (Sigma + S) / n; of the covariance,
+v = nu + tr(M^2) / D (n - 1). With the width that true places would allow, narrow clusters would
+cost too much, and most of all those that differ from the others. What this adds to the cost
+depends on Sigma; `surplus` is its derivative. (It is a bound no longer, but near to the evidence.)
 """
 
 from dataclasses import dataclass, replace
@@ -148,6 +149,9 @@ class BayesPrior(ComponentPrior):
         return (self.degrees - 1, self.scale) if self.scale else (0.0, 0.0)
 
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
+        """2 Sigma G Sigma, with G the derivative by Sigma of what noise adds to the cost: (1 - M)
+        Sigma from the mean, and M^2 (1 - M) Sigma times what a degree of freedom is worth from v.
+        """
         if self.noise is None:
             return super().surplus(counts, covariances)
         d = self.n_dimensions
