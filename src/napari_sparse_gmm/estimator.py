@@ -6,7 +6,7 @@
 """
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -46,6 +46,7 @@ from napari_sparse_gmm.parameters import (
     TOL,
     Parameter,
 )
+from napari_sparse_gmm.path import SPARSITIES, SparsityPath
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
 _Answer = TypeVar("_Answer")
@@ -290,6 +291,47 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         seed = check_random_state(self.random_state).randint(2**31)
         return self.mixture_.sample(n, seed)
+
+    def sparsity_path(
+        self,
+        X: ArrayLike,
+        sparsities: Sequence[float] = SPARSITIES,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+        X_held_out: ArrayLike | None = None,
+        noise_std_held_out: ArrayLike | None = None,
+    ) -> SparsityPath:
+        """The solutions of the prior "sqrt" for rising s, each started from the one before.
+
+        With their numbers of components, costs, BIC, ICL and the density of held-out points, and
+        which one to take. The estimator is left as it is; see `napari_sparse_gmm.path`.
+        """
+        return SparsityPath.of(
+            self,
+            X,
+            sparsities,
+            sample_weight=sample_weight,
+            noise_std=noise_std,
+            X_held_out=X_held_out,
+            noise_std_held_out=noise_std_held_out,
+        )
+
+    def criteria(
+        self,
+        X: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> tuple[float, float]:
+        """BIC and ICL on X; see `napari_sparse_gmm.path.PathPoint`."""
+        assigned = self._asked(assign, X, noise_std)
+        weight = np.ones(len(assigned.component))
+        if sample_weight is not None:
+            weight = self._check_weight(sample_weight, self._check_points(X))
+        price = self._n_free() * np.log(weight.sum())
+        bic = -2 * float(weight @ assigned.log_density) + price
+        return bic, bic - 2 * float(weight @ np.log(assigned.probability))
 
     def bic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; the lower the better."""

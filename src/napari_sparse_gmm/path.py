@@ -1,0 +1,212 @@
+"""The solutions along a rising sparsity, and which one to take.
+
+>>> path = SparsityPath.of(model, points)
+>>> path.n_components, path.bic
+>>> path.suggested.sparsity, path.why
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+
+# From where the penalty is hardly felt to where it leaves a few components.
+SPARSITIES = (0.0, *np.geomspace(0.5, 200.0, 27).round(3).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class PathPoint:
+    """One solution.
+
+    Parameters
+    ----------
+    sparsity : float
+        s of the prior "sqrt".
+    mixture : GaussianMixture
+    cost : float
+        Penalty included, in nats per point.
+    bic : float
+        Bayesian information criterion; the lower the better.
+    icl : float
+        Integrated completed likelihood (Biernacki, Celeux & Govaert, IEEE TPAMI 22(7), 2000), with
+        each point given to its most probable component: BIC, and a price for clusters that
+        overlap. The lower the better.
+    held_out : float
+        Mean log density of points that were not fitted; NaN where there are none.
+    """
+
+    sparsity: float
+    mixture: GaussianMixture
+    cost: float
+    bic: float
+    icl: float
+    held_out: float
+
+
+@dataclass(frozen=True, eq=False)
+class SparsityPath:
+    """Solutions in the order of their sparsity, each started from the one before."""
+
+    points: tuple[PathPoint, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: "SparseGaussianMixture",
+        X: ArrayLike,
+        sparsities: Sequence[float] = SPARSITIES,
+        **known: Any,
+    ) -> "SparsityPath":
+        """The path of an estimator on points; see `iter_path` for the arguments."""
+        return cls(tuple(iter_path(model, X, sparsities, **known)))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __iter__(self) -> Iterator[PathPoint]:
+        return iter(self.points)
+
+    def __getitem__(self, place: int) -> PathPoint:
+        return self.points[place]
+
+    @property
+    def sparsity(self) -> FloatArray:
+        """s of each, (P,)."""
+        return np.array([point.sparsity for point in self.points])
+
+    @property
+    def n_components(self) -> NDArray[np.intp]:
+        """How many components are left, (P,)."""
+        return np.array([point.mixture.n_components for point in self.points], dtype=np.intp)
+
+    @property
+    def cost(self) -> FloatArray:
+        """Penalty included, in nats per point, (P,)."""
+        return np.array([point.cost for point in self.points])
+
+    @property
+    def bic(self) -> FloatArray:
+        """Bayesian information criterion, (P,)."""
+        return np.array([point.bic for point in self.points])
+
+    @property
+    def icl(self) -> FloatArray:
+        """Integrated completed likelihood, (P,)."""
+        return np.array([point.icl for point in self.points])
+
+    @property
+    def held_out(self) -> FloatArray:
+        """Mean log density of points that were not fitted, (P,)."""
+        return np.array([point.held_out for point in self.points])
+
+    @property
+    def suggested(self) -> PathPoint:
+        """That of the highest density of held-out points; without any, of the lowest BIC."""
+        if np.isfinite(self.held_out).any():
+            return self.points[int(np.nanargmax(self.held_out))]
+        return self.points[int(np.argmin(self.bic))]
+
+    @property
+    def why(self) -> str:
+        """Why that is suggested, in a sentence."""
+        k = self.suggested.mixture.n_components
+        left = f"{k} component{'' if k == 1 else 's'}"
+        if np.isfinite(self.held_out).any():
+            return (
+                f"With s = {self.suggested.sparsity:g}, {left}, points that were not fitted are "
+                "the likeliest."
+            )
+        return (
+            f"With s = {self.suggested.sparsity:g}, {left}, the Bayesian information criterion is "
+            "the lowest: more components would not pay for their parameters."
+        )
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Components, BIC and ICL over s, on Matplotlib axes; new ones where none are given."""
+        if axes is None:
+            from matplotlib import pyplot
+
+            axes = pyplot.subplots(layout="constrained")[1]
+        (left,) = axes.step(
+            self.sparsity, self.n_components, where="mid", color="C0", label="components"
+        )
+        # Linear up to the least that is above 0, which takes little room.
+        least = float(self.sparsity[self.sparsity > 0].min(initial=1.0))
+        axes.set_xscale("symlog", linthresh=least, linscale=0.3)
+        decades = np.arange(np.ceil(np.log10(least)), np.log10(self.sparsity.max(initial=1)) + 1)
+        axes.set_xticks([0.0, *10.0**decades], ["0", *(f"{s:g}" for s in 10.0**decades)])
+        axes.set_xlim(-0.5 * least, 1.2 * float(self.sparsity.max(initial=1.0)))
+        axes.set_xlabel("sparsity s")
+        axes.set_ylabel("components")
+        axes.set_ylim(bottom=0)
+        chosen = axes.axvline(self.suggested.sparsity, color="0.5", linestyle=":")
+        chosen.set_label(f"suggested: s = {self.suggested.sparsity:g}")
+        other = axes.twinx()
+        lines = [left]
+        for name, values, color in (("BIC", self.bic, "C1"), ("ICL", self.icl, "C2")):
+            lines += other.plot(self.sparsity, values, ".-", color=color, label=name)
+        other.set_ylabel("criterion (lower is better)")
+        other.legend(handles=[*lines, chosen], framealpha=0.9)
+        return axes
+
+
+def iter_path(
+    model: "SparseGaussianMixture",
+    X: ArrayLike,
+    sparsities: Sequence[float] = SPARSITIES,
+    *,
+    sample_weight: ArrayLike | None = None,
+    noise_std: ArrayLike | None = None,
+    X_held_out: ArrayLike | None = None,
+    noise_std_held_out: ArrayLike | None = None,
+) -> Generator[PathPoint, None, None]:
+    """The solutions of the prior "sqrt" for rising s, one at a time.
+
+    The first starts as the model does, every other from the one before. Ends where one component
+    is left, or none.
+
+    Parameters
+    ----------
+    model : SparseGaussianMixture
+        With the parameters of the fits; is left as it is.
+    X : (N, D) array
+    sparsities : sequence of float
+    sample_weight, noise_std : optional
+        As `SparseGaussianMixture.fit` takes them.
+    X_held_out : (N', D) array, optional
+        Points that are not fitted, to judge the solutions by.
+    noise_std_held_out : optional
+        What `noise_std` is, of those.
+
+    Raises
+    ------
+    ValueError
+        Where the model has another prior, or a value is of no use.
+    """
+    if model.prior != "sqrt":
+        raise ValueError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
+    if not len(sparsities):
+        raise ValueError("A path needs one sparsity at least.")
+    fitted = clone(model)
+    for sparsity in sorted(sparsities):
+        fitted.set_params(sparsity=float(sparsity))
+        for _ in fitted.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std):
+            pass
+        held_out = np.nan
+        if X_held_out is not None:
+            held_out = fitted.score(X_held_out, noise_std=noise_std_held_out)
+        bic, icl = fitted.criteria(X, sample_weight=sample_weight, noise_std=noise_std)
+        yield PathPoint(float(sparsity), fitted.mixture_, fitted.cost_, bic, icl, held_out)
+        if fitted.n_components_ <= 1:
+            return
+        fitted.set_params(init=fitted.mixture_)
