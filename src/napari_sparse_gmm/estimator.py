@@ -46,7 +46,7 @@ from napari_sparse_gmm.parameters import (
     TOL,
     Parameter,
 )
-from napari_sparse_gmm.path import SPARSITIES, SparsityPath
+from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
 _Answer = TypeVar("_Answer")
@@ -307,7 +307,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         With their numbers of components, costs, BIC, ICL and the density of held-out points, and
         which one to take. The estimator is left as it is; see `napari_sparse_gmm.path`.
         """
-        return SparsityPath.of(
+        points = iter_path(
             self,
             X,
             sparsities,
@@ -316,6 +316,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             X_held_out=X_held_out,
             noise_std_held_out=noise_std_held_out,
         )
+        return SparsityPath(tuple(points))
 
     def criteria(
         self,
@@ -335,8 +336,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def bic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; the lower the better."""
-        log_density = self.score_samples(X, noise_std=noise_std)
-        return float(-2 * log_density.sum() + self._n_free() * np.log(len(log_density)))
+        return self.criteria(X, noise_std=noise_std)[0]
 
     def aic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""

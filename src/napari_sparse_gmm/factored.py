@@ -10,7 +10,7 @@ lines are the arithmetic of the reference, of both engines, and of their bounds:
     [4.0, 2.0]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add, mul
@@ -55,6 +55,20 @@ class Factored:
             lower.append(factors)
             pivots.append(pivot)
         return cls(lower, pivots)
+
+    @classmethod
+    def of_sum(cls, entries: Iterable[Entry], diagonal: Iterable[Entry]) -> "Factored":
+        """Factors of a matrix plus a diagonal one, D entries.
+
+        `entries` are those of the lower triangle of the former, row by row.
+        """
+        each = iter(entries)
+        return cls.of(
+            [
+                [next(each) + added if k == row else next(each) for k in range(row + 1)]
+                for row, added in enumerate(diagonal)
+            ]
+        )
 
     @property
     def determinant(self) -> Entry:

@@ -323,15 +323,8 @@ class GaussianMixture:
         if noise is None:
             joint[:-1] = self.log_amplitudes[:, None] - 0.5 * self._squared_distances(d)
         else:
-            seen = Factored.of(
-                [
-                    [
-                        self.covariances[:, row, column, None]
-                        + (noise[rows, row] if row == column else 0.0)
-                        for column in range(row + 1)
-                    ]
-                    for row in range(self.n_dimensions)
-                ]
+            seen = Factored.of_sum(
+                self.covariances[:, *np.tril_indices(len(d))].T[:, :, None], noise[rows].T
             )
             forms = seen.form(seen.forward(d)) + sum(np.log(pivot) for pivot in seen.pivots)
             joint[:-1] = self.log_constants[:, None] - 0.5 * forms

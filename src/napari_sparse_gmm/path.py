@@ -1,13 +1,13 @@
 """The solutions along a rising sparsity, and which one to take.
 
->>> path = SparsityPath.of(model, points)
+>>> path = model.sparsity_path(points)
 >>> path.n_components, path.bic
 >>> path.suggested.sparsity, path.why
 """
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,17 +58,6 @@ class SparsityPath:
     """Solutions in the order of their sparsity, each started from the one before."""
 
     points: tuple[PathPoint, ...]
-
-    @classmethod
-    def of(
-        cls,
-        model: "SparseGaussianMixture",
-        X: ArrayLike,
-        sparsities: Sequence[float] = SPARSITIES,
-        **known: Any,
-    ) -> "SparsityPath":
-        """The path of an estimator on points; see `iter_path` for the arguments."""
-        return cls(tuple(iter_path(model, X, sparsities, **known)))
 
     def __len__(self) -> int:
         return len(self.points)

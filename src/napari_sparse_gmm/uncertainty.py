@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines.engine import block_size
-from napari_sparse_gmm.engines.information import Information, information
+from napari_sparse_gmm.engines.information import Information, information, look_up
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.fitting.proposals import squared_distances
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
@@ -127,9 +127,9 @@ def _covariances(
         for b in range(a):
             both = there & (members[:, b] >= 0)
             first, second = np.sort(members[both][:, [a, b]], axis=1).T
-            pair = np.minimum(np.searchsorted(keys, first * k + second), len(keys) - 1)
-            known = keys[pair] == first * k + second
-            block = np.where(known[:, None, None], of_points.common[pair], 0.0)
+            pair, known = look_up(keys, first * k + second)
+            block = np.zeros((len(pair), q, q))
+            block[known] = of_points.common[pair[known]]
             turned = (members[both, a] != first)[:, None, None]
             block = np.where(turned, block.swapaxes(1, 2), block)
             columns = slice(b * q, (b + 1) * q)

@@ -93,8 +93,15 @@ def _slots(
     """
     first, second = components[:, :, None], components[:, None, :]
     row, a, b = np.nonzero((first >= 0) & (first < second))
-    wanted = components[row, a] * k + components[row, b]
-    pair = np.searchsorted(keys, wanted)
-    found = pair < len(keys)
-    found[found] = keys[pair[found]] == wanted[found]
+    pair, found = look_up(keys, components[row, a] * k + components[row, b])
     return row[found], a[found], b[found], pair[found]
+
+
+def look_up(
+    keys: NDArray[np.intp], wanted: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where in `keys`, rising, those that are wanted would be, and which of them are there."""
+    places = np.searchsorted(keys, wanted)
+    found = places < len(keys)
+    found[found] = keys[places[found]] == wanted[found]
+    return places, found

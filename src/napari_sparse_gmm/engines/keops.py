@@ -235,13 +235,8 @@ def _whitened_formulas(d: int) -> Formulas:
 def _noisy_formulas(d: int) -> Formulas:
     """The same for points with noise: `shape` holds mean and covariance, `noise` the variances."""
     x, noise = _elements("x", 0, d), _elements("noise", 0, d)
-    means, entries = _elements("shape", 0, d), iter(_elements("shape", d, d * (d + 1) // 2))
-    seen = Factored.of(
-        [
-            [next(entries) + noise[row] if k == row else next(entries) for k in range(row + 1)]
-            for row in range(d)
-        ]
-    )
+    means, entries = _elements("shape", 0, d), _elements("shape", d, d * (d + 1) // 2)
+    seen = Factored.of_sum(entries, noise)
     whitened = seen.forward([entry - mean for entry, mean in zip(x, means, strict=True)])
     z = _Formula("offset") - f"IntInv(2) * ({seen.form(whitened)} + Log({seen.determinant}))"
     u = seen.backward(whitened)

@@ -134,15 +134,8 @@ class _Shapes:
 
     def seen(self, j: NDArray[np.intp], variances: FloatArray) -> Factored:
         """Factors of the covariances of components j (P,) with noise of these variances (P, D)."""
-        return Factored.of(
-            [
-                [
-                    self.covariances[row, column][j] + (variances[:, row] if row == column else 0.0)
-                    for column in range(row + 1)
-                ]
-                for row in range(len(self.means))
-            ]
-        )
+        entries = self.covariances[np.tril_indices(len(self.means))]
+        return Factored.of_sum((entry[j] for entry in entries), variances.T)
 
 
 def _whitened(factors: FloatArray, j: NDArray[np.intp], x: list[FloatArray], k: int) -> FloatArray:

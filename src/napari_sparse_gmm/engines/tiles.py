@@ -151,17 +151,8 @@ class NoisyTile(Tile):
     @cached_property
     def _seen(self) -> Factored:
         """T, its entries (b, K, B) or (b, K, 1)."""
-        d = self.x.shape[1]
-        entries = iter(self.table[..., 1 + d :, None].unbind(2))
-        return Factored.of(
-            [
-                [
-                    next(entries) + self.noise[:, None, row] if k == row else next(entries)
-                    for k in range(row + 1)
-                ]
-                for row in range(d)
-            ]
-        )
+        entries = self.table[..., 1 + self.x.shape[1] :, None].unbind(2)
+        return Factored.of_sum(entries, self.noise[:, None].unbind(2))
 
     @cached_property
     def _whitened(self) -> list[Tensor]:
