@@ -27,7 +27,7 @@ def measure(options: Options) -> Iterator[Entry]:
     for shape in SHAPES:
         shape = tuple(n // shrunk for n in shape)
         truth = clusters(1, N_CLUSTERS // shrunk, len(shape)).truth
-        lower, upper = truth.background_box
+        lower, upper = truth.background_region.box
         spacing = (upper - lower) / shape
         grid = Grid(lower + spacing / 2, spacing, shape)
         rng = np.random.default_rng(0)

@@ -107,7 +107,7 @@ def _quality(
 
 def _of_the_box(model: SparseGaussianMixture, simulated: Simulation) -> float:
     """What the likelihood loses since clusters at the border reach over it, in nats per point."""
-    boxes = (model.mixture_.background_box, simulated.truth.background_box)
+    boxes = (model.mixture_.background_region.box, simulated.truth.background_region.box)
     found, true = (np.log(box[1] - box[0]).sum() for box in boxes)
     return float(simulated.truth.background_weight * (true - found))
 

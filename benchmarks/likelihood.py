@@ -19,7 +19,7 @@ def mean_log_likelihood(mixture: GaussianMixture, points: FloatArray) -> float:
     """Mean natural log of the density at the points (N, D), in nats per point."""
     density = np.zeros(len(points))
     if mixture.background_weight > 0:
-        lower, upper = mixture.background_box
+        lower, upper = mixture.background_region.box
         inside = ((points >= lower) & (points <= upper)).all(1)
         density[inside] = np.exp(mixture.log_background_density)
     tree = cKDTree(points)

@@ -41,7 +41,7 @@ def direct_density(mixture: GaussianMixture, points: np.ndarray) -> np.ndarray:
     ):
         density += weight * multivariate_normal(mean, covariance).pdf(points).reshape(-1)
     if mixture.background_weight:
-        lower, upper = mixture.background_box
+        lower, upper = mixture.background_region.box
         inside = ((points >= lower) & (points <= upper)).all(1)
         density += inside * mixture.background_weight / np.prod(upper - lower)
     return density

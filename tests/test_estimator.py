@@ -134,11 +134,11 @@ def test_warm_start_has_the_background_that_is_asked_for(points, background):
     model.set_params(background=background, warm_start=True).fit(points + 5.0)
     assert (model.background_weight_ > 0) == background
     if background:
-        np.testing.assert_allclose(model.mixture_.background_box[0], points.min(0) + 5.0)
+        np.testing.assert_allclose(model.mixture_.background_region.box[0], points.min(0) + 5.0)
 
 
 @pytest.mark.parametrize("solver", ["mm", "adam"])
-def test_a_background_box_that_points_lie_outside_of(points, solver):
+def test_a_background_region_that_points_lie_outside_of(points, solver):
     box = np.stack([points.min(0), np.median(points, axis=0)])
     start = GaussianMixture([0.7], [points.mean(0)], [np.cov(points.T)], 0.3, box)
     problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1)

@@ -87,7 +87,7 @@ def test_they_are_those_of_the_hessian(noisy):
     n, x = len(points), torch.tensor(points)
     noise = torch.diag_embed(torch.tensor(std)[:, None].expand(-1, 2) ** 2)
     rows, columns = np.tril_indices(2)
-    area = np.prod(mixture.background_box[1] - mixture.background_box[0])
+    area = mixture.background_region.volume
 
     def log_likelihood(parameters):
         own, log_background = parameters[:-1].reshape(5, 6), parameters[-1]

@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.mixture import GaussianMixture
+    from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism
 
-__all__ = ["FitStep", "GaussianMixture", "SparseGaussianMixture", "__version__"]
+__all__ = [
+    "Box",
+    "FitStep",
+    "GaussianMixture",
+    "Hull",
+    "Mask",
+    "Polygon",
+    "Prism",
+    "SparseGaussianMixture",
+    "__version__",
+]
 
 __version__ = version("napari-sparse-gmm")
 
@@ -24,6 +35,7 @@ _HOME = {
     "FitStep": "napari_sparse_gmm.fitting",
     "GaussianMixture": "napari_sparse_gmm.mixture",
     "SparseGaussianMixture": "napari_sparse_gmm.estimator",
+    **dict.fromkeys(("Box", "Hull", "Mask", "Polygon", "Prism"), "napari_sparse_gmm.regions"),
 }
 
 

@@ -47,6 +47,7 @@ from napari_sparse_gmm.parameters import (
     Parameter,
 )
 from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
+from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
 _Answer = TypeVar("_Answer")
@@ -74,8 +75,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     solver : {"mm", "adam"}
         "mm": majorise-minimise with moves; the cost never rises. "adam": the tutorial's
         gradient descent.
-    background : bool
-        Add a uniform background on the bounding box of the points.
+    background : bool or Region
+        Add a uniform background: on the bounding box of the points; or on a region (`Polygon`,
+        `Mask`, ... of `napari_sparse_gmm.regions`) that holds them all, where they could have been.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
         half the median distance between neighbouring points; of points with noise a tenth of its
@@ -147,7 +149,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         sparsity: float = SPARSITY.default,
         prior: str | ComponentPrior = PRIOR.default,
         solver: str = SOLVER.default,
-        background: bool = BACKGROUND.default,
+        background: bool | Region = BACKGROUND.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
         init: str | ArrayLike | GaussianMixture = INIT.default,
         n_init: int = N_INIT.default,

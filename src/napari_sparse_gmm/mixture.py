@@ -4,11 +4,11 @@ The density of a point x in R^D is
 
     p(x) = W_0 1_B(x) / |B|  +  sum_j W_j N(x; mu_j, Sigma_j),     W_0 + sum_j W_j = 1,
 
-with an optional uniform background of weight W_0 on a box B. Where points have noise of known
-standard deviations s_i along the axes, `noise_std`, component j is N(x_i; mu_j, Sigma_j +
-diag(s_i^2)) to point i: Sigma_j is the shape without the noise. The background is taken to be so
-wide that noise does not matter to it. A mixture never changes; what would change it returns
-another one::
+with an optional uniform background of weight W_0 on a region B (`regions`). Where points have
+noise of known standard deviations s_i along the axes, `noise_std`, component j is N(x_i; mu_j,
+Sigma_j + diag(s_i^2)) to point i: Sigma_j is the shape without the noise. The background is taken
+to be so wide that noise does not matter to it. A mixture never changes; what would change it
+returns another one::
 
     >>> mixture = GaussianMixture([1.0], [[0.0, 0.0]], [[[1.0, 0.0], [0.0, 4.0]]])
     >>> float(mixture.density([[0.0, 0.0]])[0])  # 1 / (2 pi sqrt(det Sigma))
@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.factored import Factored
+from napari_sparse_gmm.regions import Box, Region, frozen, region_from_dict
 
 FloatArray = NDArray[np.float64]
 
@@ -50,30 +51,29 @@ class GaussianMixture:
         Symmetric positive definite covariance matrices, in squared units.
     background_weight : float
         Share of the uniform background.
-    background_box : (2, D) array, optional
-        Lower and upper corner of the box that the background fills. Needed where
-        `background_weight` is positive.
+    background_region : Region or (2, D) array, optional
+        What the background fills; an array gives the lower and upper corner of a box. Needed
+        where `background_weight` is positive.
 
     Raises
     ------
     ValueError
         Where shapes disagree, a value is not finite, weights are negative or do not sum
-        to 1, a covariance is not positive definite, or a background lacks its box.
+        to 1, a covariance is not positive definite, or a background lacks its region.
     """
 
     weights: FloatArray
     means: FloatArray
     covariances: FloatArray
     background_weight: float = 0.0
-    background_box: FloatArray | None = None
+    background_region: Region | None = None
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "covariances"):
-            object.__setattr__(self, name, _frozen(getattr(self, name), name))
+            object.__setattr__(self, name, frozen(getattr(self, name), name))
         object.__setattr__(self, "background_weight", float(self.background_weight))
-        if self.background_box is not None:
-            box = _frozen(self.background_box, "background_box")
-            object.__setattr__(self, "background_box", box)
+        if not isinstance(self.background_region, Region | None):
+            object.__setattr__(self, "background_region", Box(self.background_region))
         self._check()
 
     def _check(self) -> None:
@@ -100,11 +100,10 @@ class GaussianMixture:
         except np.linalg.LinAlgError:
             raise ValueError("covariances must be positive definite.") from None
         if self.background_weight > 0:
-            box = self.background_box
-            if box is None or box.shape != (2, d) or not (box[1] > box[0]).all():
+            region = self.background_region
+            if region is None or region.n_dimensions != d:
                 raise ValueError(
-                    f"A background of positive weight needs background_box: a (2, {d}) array, "
-                    "the lower corner below the upper one on every axis."
+                    f"A background of positive weight needs background_region, of {d} dimensions."
                 )
 
     @property
@@ -156,10 +155,9 @@ class GaussianMixture:
     @cached_property
     def log_background_density(self) -> float:
         """Log of W_0 / |B|; minus infinity without a background."""
-        if self.background_weight == 0 or self.background_box is None:
+        if self.background_weight == 0 or self.background_region is None:
             return -np.inf
-        sides = self.background_box[1] - self.background_box[0]
-        return float(np.log(self.background_weight) - np.log(sides).sum())
+        return float(np.log(self.background_weight) - np.log(self.background_region.volume))
 
     def log_density(self, points: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of p(x), per unit^D, for points (N, D). Returns (N,).
@@ -186,7 +184,7 @@ class GaussianMixture:
         (N, K) array, or (N, K + 1) with a background, which comes last. Rows sum to 1.
         """
         x, noise = self._points(points, noise_std)
-        if self.n_components == 0:  # the background has all of it, outside of its box, too
+        if self.n_components == 0:  # the background has all of it, outside of its region, too
             return np.ones((len(x), 1))
         with_background = self.background_weight > 0
         out = np.empty((len(x), self.n_components + with_background))
@@ -227,24 +225,22 @@ class GaussianMixture:
         points[clustered] = self.means[own] + np.einsum(
             "nij,nj->ni", self.covariance_factors[own], points[clustered]
         )
-        if self.background_box is not None:
+        if self.background_region is not None:
             scattered = ~clustered
-            lower, upper = self.background_box
-            shape = (int(scattered.sum()), self.n_dimensions)
-            points[scattered] = lower + (upper - lower) * rng.random(shape)
+            points[scattered] = self.background_region.sample(int(scattered.sum()), rng)
         labels[~clustered] = -1
         return points, labels
 
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "GaussianMixture":
         """The mixture of y = scale * x + offset, `scale` positive, each a number or (D,)."""
         s = np.broadcast_to(np.asarray(scale, dtype=float), self.n_dimensions)
-        box = self.background_box
+        region = self.background_region
         return GaussianMixture(
             self.weights,
             self.means * s + offset,
             self.covariances * (s[:, None] * s),
             self.background_weight,
-            None if box is None else box * s + offset,
+            None if region is None else region.transformed(s, offset),
         )
 
     def convolved(self, noise_std: ArrayLike) -> "GaussianMixture":
@@ -260,31 +256,31 @@ class GaussianMixture:
             self.means[kept],
             self.covariances[kept],
             self.background_weight / total,
-            self.background_box,
+            self.background_region,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists only, ready for JSON."""
-        box = self.background_box
+        region = self.background_region
         return {
             "n_dimensions": self.n_dimensions,
             "weights": self.weights.tolist(),
             "means": self.means.tolist(),
             "covariances": self.covariances.tolist(),
             "background_weight": self.background_weight,
-            "background_box": None if box is None else box.tolist(),
+            "background_region": None if region is None else region.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GaussianMixture":
         """The inverse of `to_dict`."""
-        d = values["n_dimensions"]
+        d, region = values["n_dimensions"], values["background_region"]
         return cls(
             values["weights"],
             np.reshape(values["means"], (-1, d)),
             np.reshape(values["covariances"], (-1, d, d)),
             values["background_weight"],
-            values["background_box"],
+            None if region is None else region_from_dict(region),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -294,7 +290,7 @@ class GaussianMixture:
             self.means,
             self.covariances,
             self.background_weight,
-            self.background_box,
+            self.background_region,
         )
 
     def _points(
@@ -329,9 +325,8 @@ class GaussianMixture:
             forms = seen.form(seen.forward(d)) + sum(np.log(pivot) for pivot in seen.pivots)
             joint[:-1] = self.log_constants[:, None] - 0.5 * forms
         joint[-1] = self.log_background_density
-        if self.background_weight > 0 and self.background_box is not None:
-            lower, upper = self.background_box
-            joint[-1, ~((x >= lower) & (x <= upper)).all(1)] = -np.inf
+        if self.background_weight > 0 and self.background_region is not None:
+            joint[-1, ~self.background_region.contains(x)] = -np.inf
         return joint
 
     def _squared_distances(self, d: list[FloatArray]) -> FloatArray:
@@ -377,18 +372,10 @@ def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, int]) -> Floa
     return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)
 
 
-def _frozen(values: ArrayLike, name: str) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers.")
-    array.flags.writeable = False
-    return array
-
-
 def _log_sum_exp(values: FloatArray) -> FloatArray:
     """Log of the sum of exp(values) over the first axis."""
     peak = values.max(0)
-    # Where all are minus infinity (outside the box, no component), so is the sum.
+    # Where all are minus infinity (outside the region, no component), so is the sum.
     shift = np.where(np.isfinite(peak), peak, 0.0)
     with np.errstate(divide="ignore"):
         return np.log(np.exp(values - shift).sum(0)) + shift

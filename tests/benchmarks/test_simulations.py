@@ -29,7 +29,7 @@ def test_likelihood_of_points_that_no_component_reaches() -> None:
 
 
 def test_clusters_are_as_dense_in_a_small_field() -> None:
-    sides = [np.ptp(clusters(1, m).truth.background_box, axis=0) for m in (500, 2000)]
+    sides = [np.ptp(clusters(1, m).truth.background_region.box, axis=0) for m in (500, 2000)]
     assert sides[1] == pytest.approx([50_000.0, 50_000.0])
     assert sides[0] == pytest.approx(sides[1] / 2)
 
@@ -44,5 +44,5 @@ def test_aspect_ratios() -> None:
 def test_clusters_stay_inside_their_field() -> None:
     truth = clusters(1, 500, aspect=20.0).truth
     reach = 3 * np.sqrt(np.diagonal(truth.covariances, axis1=1, axis2=2)) - 1e-6
-    lower, upper = truth.background_box
+    lower, upper = truth.background_region.box
     assert ((truth.means - reach >= lower) & (truth.means + reach <= upper)).all()

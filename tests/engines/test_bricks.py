@@ -112,7 +112,7 @@ def test_no_component_leaves_the_background(engine):
 def test_weightless_components_count_for_nothing():
     mixture = random_mixture(3, 2, background_weight=0.5)
     weightless = GaussianMixture(
-        np.zeros(3), mixture.means, mixture.covariances, 1.0, mixture.background_box
+        np.zeros(3), mixture.means, mixture.covariances, 1.0, mixture.background_region
     )
     grid = (np.full(2, -1.0), np.full(2, 0.5), (30, 20))
     np.testing.assert_allclose(on_grid(weightless, *grid), direct(weightless, *grid))

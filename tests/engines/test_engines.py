@@ -157,7 +157,7 @@ def forms_of(held, mixture):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_narrow_background_box_counts_for_the_points_inside_only(engine):
+def test_a_narrow_background_region_counts_for_the_points_inside_only(engine):
     """Also in blocks that lie across its border."""
     mixture = GaussianMixture([0.5], [[0.0, 0.0]], [np.eye(2)], 0.5, [[-1, -1], [1, 1]])
     points = np.random.default_rng(0).normal(size=(3000, 2))

@@ -28,10 +28,9 @@ def noisy_case(n_dimensions, background_weight=0.2, *, n=400, field=30.0, seed=1
 def direct(mixture, points, std):
     """Log density and responsibilities of the components."""
     densities, means, covariances = posterior_of_true_places(mixture, points, std)
-    box, background = mixture.background_box, 0.0
-    if box is not None:
-        inside = ((points >= box[0]) & (points <= box[1])).all(1)
-        background = inside * mixture.background_weight / np.prod(box[1] - box[0])
+    region, background = mixture.background_region, 0.0
+    if region is not None:
+        background = region.contains(points) * mixture.background_weight / region.volume
     density = densities.sum(1) + background
     return np.log(density), densities / density[:, None], means, covariances
 

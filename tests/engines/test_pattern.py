@@ -65,7 +65,7 @@ def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background,
         mixture.means,
         mixture.covariances * sizes[:, None, None],
         mixture.background_weight,
-        mixture.background_box,
+        mixture.background_region,
     )
     points, _ = mixture.sample(300, random_state=seed)
     points = np.concatenate([points, rng.uniform(-2 * field, 3 * field, (100, n_dimensions))])

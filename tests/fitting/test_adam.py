@@ -8,6 +8,7 @@ from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting.adam import _Parameters
 from napari_sparse_gmm.fitting.priors import make_prior
 from napari_sparse_gmm.fitting.problem import Problem
+from napari_sparse_gmm.regions import Box
 
 
 @pytest.mark.parametrize("engine", ["torch", "keops"])
@@ -32,13 +33,15 @@ def test_gradient_is_that_of_the_cost_by_autograd(noisy):
     weight = np.random.default_rng(2).uniform(0.5, 2.0, 500)
     noise = np.random.default_rng(3).uniform(0.1, 4.0, (500, 2)) if noisy else None
     engine = TorchTiles(points, weight, noise=noise, dtype=torch.float64)
-    problem = Problem(engine, make_prior("sqrt", sparsity=20.0, n_start=4, box=engine.box), 1e-6, 4)
+    problem = Problem(
+        engine, make_prior("sqrt", sparsity=20.0, n_start=4, region=Box(engine.box)), 1e-6, 4
+    )
     start = GaussianMixture(
         mixture.weights,
         mixture.means + 0.3,
         1.5 * mixture.covariances,
         0.2,
-        mixture.background_box,
+        mixture.background_region,
     )
     parameters = _Parameters(problem, start)
     with torch.no_grad():  # any A of that A A^T: not a triangular one
@@ -54,7 +57,7 @@ def test_gradient_is_that_of_the_cost_by_autograd(noisy):
     if noisy:
         seen = seen + torch.diag_embed(torch.tensor(noise / parameters.unit**2))[:, None]
     logits = shares[:4] + torch.distributions.MultivariateNormal(mu, seen).log_prob(x[:, None])
-    lower, upper = mixture.background_box
+    lower, upper = mixture.background_region.box
     inside = torch.tensor(((points >= lower) & (points <= upper)).all(1))
     flat = shares[4] - np.log((upper - lower) / parameters.unit).sum()
     flat = torch.where(inside, flat, -torch.inf)
@@ -87,7 +90,7 @@ def test_descends_with_every_prior_background_and_weights(prior):
     assert model.cost_ <= last.cost
     assert model.cost_ < model.cost_history_[0] - 0.05
     # The reported cost is that of the mixture: by the direct sum and the prior's own formula.
-    made = make_prior(prior, sparsity=20.0, n_start=6, box=np.array([[0.0, 0.0], [1.0, 1.0]]))
+    made = make_prior(prior, sparsity=20.0, n_start=6, region=Box([[0.0, 0.0], [1.0, 1.0]]))
     expected = -np.average(model.mixture_.log_density(points), weights=weight)
     expected += made.penalty(model.weights_, weight.sum())
     assert model.cost_ == pytest.approx(expected, abs=1e-5)

@@ -179,7 +179,7 @@ def test_bold_steps_are_fewer_and_lead_to_the_same(monkeypatch):
     engine = TorchTiles(points, noise=np.repeat(std[:, None] ** 2, 2, axis=1))
     problem = Problem(engine, FlatPrior(), 0.1, 20)
     start = GaussianMixture(
-        truth.weights, truth.means + 1.0, 9.0 * truth.covariances, 0.3, truth.background_box
+        truth.weights, truth.means + 1.0, 9.0 * truth.covariances, 0.3, truth.background_region
     )
 
     def costs():

@@ -171,7 +171,7 @@ def test_over_relaxation_has_a_limit(ratio):
     old, _ = two_mixtures()
     turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
     thin = np.tile(turn @ np.diag([ratio**0.5, ratio**-0.5]) @ turn.T, (3, 1, 1))
-    new = GaussianMixture(old.weights, old.means, thin, 0.1, old.background_box)
+    new = GaussianMixture(old.weights, old.means, thin, 0.1, old.background_region)
     relaxed = mm.relaxed(nothing_to_fit(), FlatPrior(), old, new, 8.0)
     values = np.linalg.eigvalsh(relaxed.covariances)
     assert (values[:, 1] <= 10.1 * ratio**0.5 * 2).all()
@@ -238,7 +238,7 @@ def test_a_descent_ends_only_where_a_step_of_em_gains_little(seed):
         sample_weight=None,
         noise=None,
         floor=1e-3,
-        box=None,
+        region=None,
         rng=np.random.default_rng(seed),
     )
     *_, last = mm.descend(problem, problem.evaluate(start), 1e-5)

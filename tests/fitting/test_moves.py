@@ -39,7 +39,7 @@ def many_clusters(n_clusters: int = 30, n_points: int = 6000) -> tuple[GaussianM
         mixture.means,
         (vectors * values[:, None, :]) @ vectors.swapaxes(1, 2),
         mixture.background_weight,
-        mixture.background_box,
+        mixture.background_region,
     )
     return mixture, mixture.sample(n_points, 0)[0]
 
@@ -51,7 +51,7 @@ def test_cost_of_a_deletion_is_predicted(prior):
     weights = np.append(mixture.weights[:5], 0.02)
     weights *= 0.8 / weights.sum()
     mixture = GaussianMixture(
-        weights, mixture.means, mixture.covariances, 0.2, mixture.background_box
+        weights, mixture.means, mixture.covariances, 0.2, mixture.background_region
     )
     points = mixture.sample(2000, 0)[0]
     problem = Problem(TorchTiles(points), prior, 1e-3, 6)
@@ -160,7 +160,7 @@ def test_a_trial_changes_the_cost_by_what_it_says():
         np.concatenate([truth.means - v, truth.means + v]),
         np.concatenate([truth.covariances] * 2),
         0.2,
-        truth.background_box,
+        truth.background_region,
     )
     problem = Problem(TorchTiles(points), MessageLengthPrior(2, 60), 1e-3, 60)
     *_, state = descend(problem, problem.evaluate(doubled), 1e-5)
@@ -204,7 +204,7 @@ def test_what_failed_is_not_tried_again_where_nothing_changed():
     tried.add(truth, proposals[:2])
     assert tried.fresh(truth, proposals) == proposals[2:]
     moved = GaussianMixture(
-        truth.weights, truth.means + 5.0, truth.covariances, 0.2, truth.background_box
+        truth.weights, truth.means + 5.0, truth.covariances, 0.2, truth.background_region
     )
     assert tried.fresh(moved, proposals) == proposals
 
@@ -228,7 +228,9 @@ def test_a_turned_tree_finds_faint_clusters_that_the_first_one_cuts():
     first = found(faint(problem, nothing))
     np.testing.assert_array_equal(found(faint(problem, nothing)), first)
     # More components than the last time: another direction.
-    one = GaussianMixture([1e-9], [[50.0, 50.0]], [np.eye(2)], 1 - 1e-9, background.background_box)
+    one = GaussianMixture(
+        [1e-9], [[50.0, 50.0]], [np.eye(2)], 1 - 1e-9, background.background_region
+    )
     second = found(faint(problem, problem.evaluate(one)))
     assert 20 < first.sum() < 50
     assert (first | second).sum() > first.sum() + 3

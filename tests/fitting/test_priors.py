@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
 from napari_sparse_gmm.fitting.priors import make_prior
 from napari_sparse_gmm.fitting.priors.prior import minimise_on_simplex
+from napari_sparse_gmm.regions import Box
 
 PRIORS = [
     pytest.param(SqrtPrior(20.0, 30), id="sqrt"),
@@ -85,11 +86,9 @@ def test_mml_weights_are_figueiredo_and_jains():
 
 def test_a_prior_of_your_own_passes_through():
     prior = FlatPrior()
-    assert (
-        make_prior(prior, sparsity=1.0, n_start=2, box=np.array([[0.0, 0.0], [1.0, 1.0]])) is prior
-    )
+    assert make_prior(prior, sparsity=1.0, n_start=2, region=Box([[0.0, 0.0], [1.0, 1.0]])) is prior
 
 
 def test_an_unknown_prior_is_refused():
     with pytest.raises(ValueError, match="prior must be one of"):
-        make_prior("ridge", sparsity=1.0, n_start=2, box=np.array([[0.0, 0.0], [1.0, 1.0]]))
+        make_prior("ridge", sparsity=1.0, n_start=2, region=Box([[0.0, 0.0], [1.0, 1.0]]))

@@ -31,8 +31,10 @@ def path(tmp_path: Path, model: DensityModel) -> Path:
 
 def test_every_number_comes_back_exactly(path: Path, model: DensityModel) -> None:
     read = load_model(path)
-    for name in ("weights", "means", "covariances", "background_weight", "background_box"):
+    for name in ("weights", "means", "covariances", "background_weight"):
         np.testing.assert_array_equal(getattr(read.mixture, name), getattr(model.mixture, name))
+    region = read.mixture.background_region
+    assert region.to_dict() == model.mixture.background_region.to_dict()
     assert (read.axis_labels, read.unit, read.n_points) == (("y", "x"), "µm", 412.0)
     assert read.provenance == {"source": "points.csv"}
 

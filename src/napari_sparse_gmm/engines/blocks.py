@@ -62,10 +62,6 @@ class Boxes:
         """Half the sides of each box, (n, D)."""
         return 0.5 * (self.upper - self.lower)
 
-    def within(self, box: FloatArray) -> NDArray[np.bool_]:
-        """Which of them lie in one box (2, D), (n,)."""
-        return ((self.lower >= box[0]) & (self.upper <= box[1])).all(1)
-
     def __getitem__(self, rows: NDArray[np.intp]) -> "Boxes":
         noise = None if self.noise is None else self.noise[rows]
         return Boxes(self.lower[rows], self.upper[rows], noise)

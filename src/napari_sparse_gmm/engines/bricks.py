@@ -154,12 +154,7 @@ def _slab(
 
 def _background(mixture: GaussianMixture, axes: list[FloatArray]) -> FloatArray:
     """Log density of the background at the pixels with these coordinates along each axis."""
-    box = mixture.background_box
     values = np.full([len(axis) for axis in axes], -np.inf)
-    if box is not None:
-        inside = [
-            slice(np.searchsorted(axis, low, "left"), np.searchsorted(axis, high, "right"))
-            for axis, low, high in zip(axes, *box, strict=True)
-        ]
-        values[tuple(inside)] = mixture.log_background_density
+    if mixture.background_region is not None:
+        values[mixture.background_region.contains_grid(axes)] = mixture.log_background_density
     return values

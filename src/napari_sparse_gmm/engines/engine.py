@@ -36,6 +36,7 @@ from napari_sparse_gmm.engines.precision import exact_products
 from napari_sparse_gmm.engines.statistics import Assignment, Statistics
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.regions import Region
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -120,6 +121,7 @@ class Engine(ABC):
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
         sizes = np.sqrt(np.square(self.blocks.boxes.half).sum(1))
         self.unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
+        self._of_region: tuple[Region | None, NDArray[np.bool_] | None] = None, None
         # Weights of any size, too, are numbers around 1 for the kernels.
         self.weight_unit = _power_of_two(self.total_weight / self.n_points)
         self._weight = self._padded_weight(sample_weight)  # (n_blocks, B)
@@ -236,19 +238,27 @@ class Engine(ABC):
         self, rows: NDArray[np.intp], mixture: GaussianMixture, dtype: torch.dtype
     ) -> Tensor | None:
         """Log of the background's density at each point of some blocks, (n, 1) or (n, B)."""
-        value, box = mixture.log_background_density, mixture.background_box
-        if box is None or not np.isfinite(value):
+        value, region = mixture.log_background_density, mixture.background_region
+        if region is None or not np.isfinite(value):
             return None
-        across = ~self.blocks.boxes[rows].within(box)
-        if not across.any():
+        outside = self._outside(region)
+        if outside is None or not (outside := outside[rows]).any():
             out = np.full((len(rows), 1), value)
         else:
-            out = np.full((len(rows), self.blocks.size), value)
-            points = self.points[self._places(rows[across])]  # (n, B, D)
-            out[across, :] = np.where(
-                ((points >= box[0]) & (points <= box[1])).all(2), value, -np.inf
-            )
+            out = np.where(outside, -np.inf, value)
         return torch.from_numpy(out).to(self.device, dtype)
+
+    def _outside(self, region: Region) -> NDArray[np.bool_] | None:
+        """Which points of each block lie outside of a region, (n_blocks, B); None where none does.
+
+        Remembered for the last region: all mixtures of a fit have the same one.
+        """
+        known, outside = self._of_region
+        if known is not region:
+            found = ~region.contains(self.points)
+            outside = found[self._places(None)] if found.any() else None
+            self._of_region = region, outside
+        return outside
 
     def _places(self, rows: NDArray[np.intp] | None) -> NDArray[np.intp]:
         """Which point is where in the blocks `rows`, or all, (n, B); short ones repeat their last.

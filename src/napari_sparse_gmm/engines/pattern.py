@@ -130,7 +130,7 @@ class _Shapes:
         self.constants = mixture.log_constants  # (K,)
         self.covariances = np.ascontiguousarray(mixture.covariances.transpose(1, 2, 0))  # (D, D, K)
         self.background = mixture.log_background_density
-        self.box = mixture.background_box
+        self.region = mixture.background_region
 
     def seen(self, j: NDArray[np.intp], variances: FloatArray) -> Factored:
         """Factors of the covariances of components j (P,) with noise of these variances (P, D)."""
@@ -225,9 +225,9 @@ def _whitened_boxes(
 def _floors(pattern: Pattern, boxes: Boxes, shapes: _Shapes, far: FloatArray) -> FloatArray:
     """A lower bound of the log density in each box, (n,), from that of each pair."""
     floor = pattern.over_blocks(np.maximum, far, -np.inf)
-    if np.isfinite(shapes.background) and shapes.box is not None:
-        inside = boxes.within(shapes.box)
-        floor[inside] = np.maximum(floor[inside], shapes.background)
+    if np.isfinite(shapes.background) and shapes.region is not None:
+        covered = shapes.region.covers(boxes.lower, boxes.upper)
+        floor[covered] = np.maximum(floor[covered], shapes.background)
     return floor
 
 

@@ -56,7 +56,7 @@ class _Parameters:
 
     def __init__(self, problem: Problem, start: GaussianMixture) -> None:
         engine = problem.engine
-        self.problem, self.box = problem, start.background_box
+        self.problem, self.region = problem, start.background_region
         assert isinstance(problem.prior, Prior)  # `fit_steps` refuses others
         self.prior = problem.prior
         self.centre = engine.box.mean(0)
@@ -117,5 +117,5 @@ class _Parameters:
             self.mu.detach().numpy() * self.unit + self.centre,
             inverse.swapaxes(1, 2) @ inverse,
             float(shares[k:].sum()),
-            self.box,
+            self.region,
         )

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import INIT
+from napari_sparse_gmm.regions import Box, Region
 
 # What looks at neighbours and places looks at no more points than this, drawn at random: enough
 # to place thousands of components, in a time that does not grow with the points.
@@ -60,13 +61,13 @@ def default_floor(points: FloatArray, noise: FloatArray | None, rng: np.random.G
     return 0.5 * float(np.median(distances)) * thinned ** (1.0 / points.shape[1])
 
 
-def background_box(points: FloatArray, floor: float) -> FloatArray:
-    """The bounding box (2, D); a side without extent is given one of a few `floor`."""
+def bounding_box(points: FloatArray, floor: float) -> Box:
+    """The box of the points; a side without extent is given one of a few `floor`."""
     lower, upper = points.min(0), points.max(0)
     # Never thinner than the rounding of the coordinates themselves.
     least = np.maximum(10 * floor, 1e-12 * np.maximum(np.abs(lower), np.abs(upper)))
     pad = 0.5 * np.maximum(least - (upper - lower), 0.0)
-    return np.stack([lower - pad, upper + pad])
+    return Box(np.stack([lower - pad, upper + pad]))
 
 
 def start_mixture(
@@ -77,7 +78,7 @@ def start_mixture(
     sample_weight: FloatArray | None,
     noise: FloatArray | None,
     floor: float,
-    box: FloatArray | None,
+    region: Region | None,
     rng: np.random.Generator,
 ) -> GaussianMixture:
     """The mixture that a fit starts from; weights are equal unless a mixture is given.
@@ -90,7 +91,7 @@ def start_mixture(
         (`births`) find the others where the points are denser. For "random" and for given
         means every component is a ball with a standard deviation of `box_side` / 15, the start
         of the KeOps tutorial. A mixture is taken as it is, but for its background, which is
-        given, taken away or laid over these points as `box` says, and for the floor.
+        given, taken away or laid over these points as `region` says, and for the floor.
     n_components : int
         M; not used where `init` gives the components.
     sample_weight : (N,) array, optional
@@ -98,20 +99,20 @@ def start_mixture(
         Variances of the noise of each point, which components do not have.
     floor : float
         Smallest standard deviation.
-    box : (2, D) array, optional
-        The box of the uniform background, where there is one.
+    region : Region, optional
+        That of the uniform background, where there is one.
     rng : numpy.random.Generator
     """
     if isinstance(init, GaussianMixture):
-        return _fitted_out(init, points.shape[1], floor, box)
+        return _fitted_out(init, points.shape[1], floor, region)
     if isinstance(init, str):
         if init == "kmeans++":
             means, covariances = _kmeans_plus_plus(
                 points, n_components, sample_weight, noise, floor, rng
             )
-            return _equal_weights(means, covariances, box)
+            return _equal_weights(means, covariances, region)
         if init == "density":
-            return _one_place(points, sample_weight, noise, floor, box)
+            return _one_place(points, sample_weight, noise, floor, region)
         if init != "random":
             raise ValueError(
                 f"init must be one of {INIT.choices} or an array of means, not {init!r}."
@@ -121,7 +122,7 @@ def start_mixture(
         means = init
     sigma = max(box_side(np.stack([points.min(0), points.max(0)])) / 15.0, floor)
     ball = sigma**2 * np.eye(points.shape[1])
-    return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), box)
+    return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), region)
 
 
 def without_noise(mixture: GaussianMixture, noise: FloatArray) -> GaussianMixture:
@@ -131,7 +132,7 @@ def without_noise(mixture: GaussianMixture, noise: FloatArray) -> GaussianMixtur
 
 
 def _fitted_out(
-    mixture: GaussianMixture, n_dimensions: int, floor: float, box: FloatArray | None
+    mixture: GaussianMixture, n_dimensions: int, floor: float, region: Region | None
 ) -> GaussianMixture:
     if mixture.n_dimensions != n_dimensions:
         raise ValueError(
@@ -139,17 +140,17 @@ def _fitted_out(
             f"{n_dimensions}."
         )
     kept = mixture.weights > 0
-    if not kept.any() and box is None:
+    if not kept.any() and region is None:
         raise ValueError("The mixture to start from has no component and no background.")
     share = 0.0
-    if box is not None:
+    if region is not None:
         share = mixture.background_weight or 1.0 / (kept.sum() + 1)
     if not kept.any():
         share = 1.0
     weights = mixture.weights[kept]
     weights = weights * ((1.0 - share) / max(weights.sum(), 1e-300))
     covariances = raise_eigenvalues(mixture.covariances[kept], floor**2)
-    return GaussianMixture(weights, mixture.means[kept], covariances, share, box)
+    return GaussianMixture(weights, mixture.means[kept], covariances, share, region)
 
 
 def _one_place(
@@ -157,12 +158,12 @@ def _one_place(
     sample_weight: FloatArray | None,
     noise: FloatArray | None,
     floor: float,
-    box: FloatArray | None,
+    region: Region | None,
 ) -> GaussianMixture:
     """The background alone; without one, a component with the moments of the points."""
     d = points.shape[1]
-    if box is not None:
-        return GaussianMixture(np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, box)
+    if region is not None:
+        return GaussianMixture(np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, region)
     mean = np.average(points, axis=0, weights=sample_weight)
     covariance = np.cov(points.T, bias=True, aweights=sample_weight).reshape(d, d)
     if noise is not None:
@@ -171,12 +172,12 @@ def _one_place(
 
 
 def _equal_weights(
-    means: FloatArray, covariances: FloatArray, box: FloatArray | None
+    means: FloatArray, covariances: FloatArray, region: Region | None
 ) -> GaussianMixture:
     m = len(means)
-    share = 1.0 / (m if box is None else m + 1)
+    share = 1.0 / (m if region is None else m + 1)
     return GaussianMixture(
-        np.full(m, share), means, covariances, 0.0 if box is None else share, box
+        np.full(m, share), means, covariances, 0.0 if region is None else share, region
     )
 
 

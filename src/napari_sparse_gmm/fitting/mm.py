@@ -143,7 +143,7 @@ def relaxed(
         old.means + factor * (new.means - old.means),
         raise_eigenvalues(roots @ roots.swapaxes(1, 2), problem.covariance_floor**2),
         weights[-1],
-        new.background_box,
+        new.background_region,
     )
 
 
@@ -191,6 +191,6 @@ def m_step(
         step.means(fast=bold),
         covariances,
         background_weight / total,
-        mixture.background_box,
+        mixture.background_region,
     )
     return updated, prior

@@ -62,7 +62,7 @@ def born_at_once(
             np.concatenate([old.means, *(p.means for p in proposals)]),
             np.concatenate([old.covariances, *(p.covariances for p in proposals)]),
             left / total,
-            old.background_box,
+            old.background_region,
         )
     return start
 

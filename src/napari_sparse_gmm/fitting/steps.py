@@ -18,7 +18,7 @@ from napari_sparse_gmm.fitting.balls import BallBirths
 from napari_sparse_gmm.fitting.births import Births
 from napari_sparse_gmm.fitting.initial import (
     LEAST_FLOOR,
-    background_box,
+    bounding_box,
     default_floor,
     start_mixture,
     without_noise,
@@ -43,6 +43,7 @@ from napari_sparse_gmm.parameters import (
     SPARSITY,
     TOL,
 )
+from napari_sparse_gmm.regions import Region
 
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 
@@ -85,7 +86,7 @@ class FitSettings:
     sparsity: float = SPARSITY.default
     prior: str | ComponentPrior = PRIOR.default
     solver: str = SOLVER.default
-    background: bool = BACKGROUND.default
+    background: bool | Region = BACKGROUND.default
     covariance_floor: float | None = COVARIANCE_FLOOR.default
     init: str | FloatArray | GaussianMixture = INIT.default
     n_init: int = N_INIT.default
@@ -149,6 +150,24 @@ def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) 
     return floor
 
 
+def _region(points: FloatArray, background: bool | Region, floor: float) -> Region:
+    """Where points can lie; a ValueError where some lie outside, and so have no density."""
+    if not isinstance(background, Region):
+        return bounding_box(points, floor)
+    if background.n_dimensions != points.shape[1]:
+        raise ValueError(
+            f"The region of the background has {background.n_dimensions} dimensions, the points "
+            f"have {points.shape[1]}."
+        )
+    outside = int(np.count_nonzero(~background.contains(points)))
+    if outside:
+        raise ValueError(
+            f"{outside} of the {len(points)} points lie outside of the region of the background: "
+            "leave them out, or give a larger one."
+        )
+    return background
+
+
 def _starts(
     settings: FitSettings,
 ) -> list[tuple[str | FloatArray | GaussianMixture, tuple[Propose, ...]]]:
@@ -174,7 +193,8 @@ def fit_steps(
     ------
     ValueError
         Where all points lie in one place and no `covariance_floor` says how wide that is, or
-        init="density" or prior="bayes" meets solver="adam".
+        init="density" or prior="bayes" meets solver="adam"; or points lie outside of the region
+        of the background.
     """
     _check_solver(settings)
     floor = _floor(points, settings, noise)
@@ -197,7 +217,7 @@ def fit_steps(
         # Adam divides each gradient by its size: none is so small that it may be left out.
         tolerance=0.0 if settings.solver == "adam" else None,
     )
-    box = background_box(points, floor)
+    region = _region(points, settings.background, floor)
     best: FitResult | None = None
     for start, (init, births) in enumerate(_starts(settings), first):
         mixture = start_mixture(
@@ -207,7 +227,7 @@ def fit_steps(
             sample_weight=sample_weight,
             noise=noise,
             floor=floor,
-            box=box if settings.background else None,
+            region=region if settings.background else None,
             rng=settings.rng,
         )
         prior = make_prior(
@@ -218,7 +238,7 @@ def fit_steps(
             n_start=settings.n_components
             if isinstance(init, GaussianMixture) or _is_density(init)
             else max(mixture.n_components, 1),
-            box=box,
+            region=region,
             noise=None if noise is None else engine.typical_noise,
         )
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))

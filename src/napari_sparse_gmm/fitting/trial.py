@@ -174,7 +174,7 @@ def _normalised(
     """The mixture with the background of `old`, and the sum of all weights."""
     total = weights.sum() + old.background_weight
     mixture = GaussianMixture(
-        weights / total, means, covariances, old.background_weight / total, old.background_box
+        weights / total, means, covariances, old.background_weight / total, old.background_region
     )
     return mixture, float(total)
 

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from napari_sparse_gmm.fitting.priors.bayes import BayesPrior
 from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.fitting.priors.flat import FlatPrior
@@ -12,6 +10,7 @@ from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.fitting.priors.sqrt import SqrtPrior
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import PRIOR
+from napari_sparse_gmm.regions import Region
 
 __all__ = [
     "BayesPrior",
@@ -29,12 +28,12 @@ def make_prior(
     *,
     sparsity: float,
     n_start: int,
-    box: FloatArray,
+    region: Region,
     noise: FloatArray | None = None,
 ) -> ComponentPrior:
     """The prior of that name; a `ComponentPrior` passes through, but for the noise.
 
-    `box` (2, D) is of the points, `noise` (D,) the typical variances of theirs.
+    `region` is where points can lie, `noise` (D,) the typical variances of theirs.
 
     Raises
     ------
@@ -49,9 +48,9 @@ def make_prior(
     if prior == "sqrt":
         return SqrtPrior(sparsity, n_start)
     if prior == "mml":
-        return MessageLengthPrior(box.shape[1], n_start)
+        return MessageLengthPrior(region.n_dimensions, n_start)
     if prior == "bayes":
-        return BayesPrior(box.shape[1], float(np.prod(box[1] - box[0])), noise=typical)
+        return BayesPrior(region.n_dimensions, region.volume, noise=typical)
     if prior == "none":
         return FlatPrior()
     raise ValueError(f"prior must be one of {PRIOR.choices} or a Prior, not {prior!r}.")

@@ -1,0 +1,212 @@
+"""Regions, against geometry that is known and against drawing."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from oracles import random_mixture
+
+from napari_sparse_gmm import (
+    Box,
+    GaussianMixture,
+    Hull,
+    Mask,
+    Polygon,
+    Prism,
+    SparseGaussianMixture,
+)
+from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.regions import region_from_dict
+from napari_sparse_gmm.shapes.grid import Grid, heatmap
+
+DISC = [[np.cos(t), np.sin(t)] for t in np.linspace(0, 2 * np.pi, 400, endpoint=False)]
+TURN = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+
+
+def checkers() -> np.ndarray:
+    return np.indices((6, 4)).sum(0) % 3 > 0
+
+
+REGIONS = {
+    "box": (Box([[-1.0, 2.0], [1.0, 5.0]]), 6.0),
+    "triangle": (Polygon([[0.0, 0.0], [0.0, 4.0], [3.0, 0.0]]), 6.0),
+    "two squares that overlap": (
+        Polygon([[0, 0], [0, 2], [2, 2], [2, 0]], [[1, 1], [1, 3], [3, 3], [3, 1]]),
+        7.0,
+    ),
+    "bow tie": (Polygon([[0, 0], [2, 2], [2, 0], [0, 2]]), 2.0),
+    "hull": (Hull([[0, 0], [4, 0], [0, 3], [1, 1]]), 6.0),
+    "octahedron": (Hull(np.vstack([np.eye(3), -np.eye(3)])), 4.0 / 3.0),
+    "mask": (Mask(checkers(), [0.5, 2.0], [3.0, -1.0]), checkers().sum()),
+    "turned mask": (Mask(checkers(), 2.0 * TURN, [5.0, 7.0]), 4.0 * checkers().sum()),
+    "prism": (Prism(Box([[2.0], [2.5]]), Polygon(DISC)), 0.5 * np.pi),
+    "prism of pixels": (Prism(Box([[0.0], [4.0]]), Mask(checkers(), 0.5)), checkers().sum()),
+}
+
+each_region = pytest.mark.parametrize(("region", "volume"), REGIONS.values(), ids=REGIONS)
+
+
+@each_region
+def test_the_volume_is_known(region, volume):
+    assert region.volume == pytest.approx(volume, rel=1e-4)
+
+
+@each_region
+def test_the_volume_is_the_share_of_the_box_that_it_contains(region, volume):
+    lower, upper = region.box
+    points = np.random.default_rng(0).uniform(lower, upper, (20_000, region.n_dimensions))
+    share = region.contains(points).mean()
+    assert share == pytest.approx(volume / np.prod(upper - lower), abs=0.015)
+    outside = np.vstack([lower - 0.01 * (upper - lower), upper + 0.01 * (upper - lower)])
+    assert not region.contains(outside).any()
+
+
+@each_region
+def test_what_is_drawn_lies_in_it_and_fills_it(region, volume):
+    points = region.sample(4_000, np.random.default_rng(0))
+    assert points.shape == (4_000, region.n_dimensions)
+    assert region.contains(points).all()
+    # As many in each half as there is of it.
+    lower, upper = region.box
+    everywhere = np.random.default_rng(1).uniform(lower, upper, (40_000, region.n_dimensions))
+    everywhere = everywhere[region.contains(everywhere)]
+    middle = 0.5 * (lower + upper)
+    np.testing.assert_allclose((points < middle).mean(0), (everywhere < middle).mean(0), atol=0.03)
+
+
+@each_region
+def test_a_covered_box_has_no_point_outside(region, volume):
+    rng = np.random.default_rng(0)
+    lower, upper = region.box
+    low = rng.uniform(lower, upper, (500, region.n_dimensions))
+    high = low + rng.uniform(0.0, 0.2, low.shape) * (upper - lower)
+    covered = region.covers(low, high)
+    assert covered.any()
+    assert not covered.all()
+    for one_low, one_high in zip(low[covered][:50], high[covered][:50], strict=True):
+        assert region.contains(rng.uniform(one_low, one_high, (200, len(low[0])))).all()
+
+
+@each_region
+def test_a_grid_is_its_points(region, volume):
+    axes = [np.linspace(low - 0.1, high + 0.1, 9) for low, high in region.box.T]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    wanted = region.contains(points.reshape(-1, len(axes))).reshape(points.shape[:-1])
+    np.testing.assert_array_equal(region.contains_grid(axes), wanted)
+
+
+@each_region
+def test_comes_back_from_json_and_pickle(region, volume):
+    lower, upper = region.box
+    points = np.random.default_rng(0).uniform(lower, upper, (500, region.n_dimensions))
+    again = region_from_dict(json.loads(json.dumps(region.to_dict())))
+    for copy in (again, pickle.loads(pickle.dumps(region))):
+        np.testing.assert_array_equal(copy.contains(points), region.contains(points))
+        assert copy.volume == region.volume
+
+
+@each_region
+def test_moves_with_its_points(region, volume):
+    d = region.n_dimensions
+    scale, offset = np.array([2.0, 0.5, 3.0])[:d], np.array([10.0, -5.0, 1.0])[:d]
+    lower, upper = region.box
+    points = np.random.default_rng(0).uniform(lower, upper, (500, d))
+    moved = region.transformed(scale, offset)
+    np.testing.assert_array_equal(moved.contains(points * scale + offset), region.contains(points))
+    assert moved.volume == pytest.approx(region.volume * scale.prod())
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Box([[0.0, 1.0], [1.0, 1.0]]), "below"),
+        (lambda: Polygon([[0.0, 0.0], [1.0, 1.0]]), "three corners"),
+        (lambda: Polygon([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]), "area"),
+        (lambda: Polygon([[0.0, 0.0], [1.0, np.nan], [2.0, 2.0]]), "finite"),
+        (lambda: Hull([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]), "line or plane"),
+        (lambda: Hull([[0.0], [1.0], [2.0]]), "line or plane"),
+        (lambda: Mask(np.zeros((3, 3))), "true"),
+        (lambda: Mask(np.ones((3, 3)), 0.0), "volume"),
+    ],
+)
+def test_what_is_no_region_is_refused(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_a_hull_holds_its_points(n_dimensions, offset):
+    points = offset + np.random.default_rng(0).normal(size=(500, n_dimensions))
+    hull = Hull(points)
+    assert hull.contains(points).all()
+    outwards = hull.corners + 1e-3 * (hull.corners - points.mean(0))
+    assert not hull.contains(outwards).any()
+
+
+def on_region(region: Polygon, seed: int = 0) -> GaussianMixture:
+    mixture = random_mixture(4, 2, seed=seed, field=1.0)
+    return GaussianMixture(
+        0.5 * mixture.weights, mixture.means - 0.5, 0.01 * mixture.covariances, 0.5, region
+    )
+
+
+def test_the_density_integrates_to_one():
+    mixture = on_region(Polygon(DISC))
+    grid = Grid.covering([-2.0, -2.0], [2.0, 2.0], longest_side=400)
+    image = heatmap(mixture, grid, engine="torch", device="cpu")
+    assert float(image.sum() * grid.pixel_volume) == pytest.approx(1.0, abs=2e-3)
+    axes = np.meshgrid(*(grid.coordinates(np.arange(n)[:, None])[:, :1] for n in grid.shape))
+    points = np.stack([axes[1].ravel(), axes[0].ravel()], axis=1)
+    wanted = mixture.density(points).reshape(grid.shape)
+    np.testing.assert_allclose(image, wanted, rtol=2e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize("region", [REGIONS["turned mask"][0], Polygon(DISC)])
+def test_an_engine_knows_the_region(region):
+    mixture = on_region(region)
+    points = np.random.default_rng(0).uniform(*region.box, (3_000, 2))
+    engine = TorchTiles(points, block_size=32)
+    np.testing.assert_allclose(engine.log_density(mixture), mixture.log_density(points), atol=1e-4)
+    statistics = engine.expectation(mixture)
+    background = mixture.responsibilities(points)[:, -1].sum()
+    assert statistics.background_count == pytest.approx(background, rel=1e-4)
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+def test_the_share_of_the_background_comes_back(prior, n_dimensions):
+    """Scattered in a cell with a foot: half of its bounding box is empty."""
+    square = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    region = Polygon(10.0 * square, 2.0 * square + [14.0, 0.0])
+    means = np.array([[5.0, -6.0, -4.0], [3.0, 0.0, 7.0], [8.0, 6.0, -2.0], [5.0, 14.0, 0.0]])
+    if n_dimensions == 3:
+        region = Prism(Box([[0.0], [10.0]]), region)
+    truth = GaussianMixture(
+        np.full(4, 0.1),
+        means[:, -n_dimensions:],
+        np.broadcast_to(0.05 * np.eye(n_dimensions), (4, n_dimensions, n_dimensions)),
+        0.6,
+        region,
+    )
+    points, _ = truth.sample(3_000, 1)
+    assert region.contains(points).all()
+    # Without a prior, components that are one too many would take their part of the background.
+    model = SparseGaussianMixture(
+        4 if prior == "none" else 8,
+        sparsity=0.3,
+        prior=prior,
+        background=region,
+        random_state=0,
+    ).fit(points)
+    assert model.background_weight_ == pytest.approx(0.6, abs=0.03)
+    assert model.mixture_.background_region is region
+
+
+def test_points_outside_of_the_region_are_refused():
+    points = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(ValueError, match="outside of the region"):
+        SparseGaussianMixture(2, background=Box([[-0.5, -0.5], [0.5, 0.5]])).fit(points)
+    with pytest.raises(ValueError, match="1 dimensions"):
+        SparseGaussianMixture(2, background=Box([[-9.0], [9.0]])).fit(points)
