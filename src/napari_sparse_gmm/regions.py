@@ -186,6 +186,7 @@ class Hull(Region):
         # whatever the rounding.
         self._normals = hull.equations[:, :-1]
         self._limits = (self.corners @ self._normals.T).max(0)
+        self._slack = 1e-12 * np.abs(self.corners).max()
 
     @property
     def box(self) -> FloatArray:
@@ -199,15 +200,29 @@ class Hull(Region):
         x = np.asarray(points, dtype=np.float64)
         # One half space at a time: there may be thousands of points.
         inside = np.ones(len(x), dtype=bool)
-        slack = 1e-12 * np.abs(self.box).max()
         for normal, limit in zip(self._normals, self._limits, strict=True):
-            inside &= x @ normal <= limit + slack
+            inside &= x @ normal <= limit + self._slack
         return inside
 
     def covers(self, lower: FloatArray, upper: FloatArray) -> BoolArray:
         farthest = 0.5 * (lower + upper) @ self._normals.T
         farthest += 0.5 * (upper - lower) @ np.abs(self._normals).T
         return np.asarray((farthest <= self._limits).all(1))
+
+    def contains_grid(self, axes: Sequence[FloatArray]) -> BoolArray:
+        # On a line along the last axis a convex set is an interval.
+        *others, last = axes
+        lines = np.stack(np.meshgrid(*others, indexing="ij"), axis=-1)
+        low, high = np.full(lines.shape[:-1], -np.inf), np.full(lines.shape[:-1], np.inf)
+        for normal, limit in zip(self._normals, self._limits + self._slack, strict=True):
+            left, slope = limit - lines @ normal[:-1], normal[-1]
+            if slope > 0:
+                np.minimum(high, left / slope, out=high)
+            elif slope < 0:
+                np.maximum(low, left / slope, out=low)
+            else:
+                high[left < 0] = -np.inf
+        return np.asarray((last >= low[..., None]) & (last <= high[..., None]))
 
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Hull":
         s, o = np.asarray(scale, dtype=float), np.asarray(offset, dtype=float)

@@ -13,12 +13,14 @@ of the tree: wider than they need be, and no less right.)
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.regions import Region
 
 # Children of a node, as a power of two: a coarser tree has fewer levels, but more candidates.
 _BITS = 2
@@ -61,6 +63,18 @@ class Boxes:
     def half(self) -> FloatArray:
         """Half the sides of each box, (n, D)."""
         return 0.5 * (self.upper - self.lower)
+
+    @cached_property
+    def _covered(self) -> WeakKeyDictionary[Region, NDArray[np.bool_]]:
+        return WeakKeyDictionary()
+
+    def covered_by(self, region: Region | None) -> NDArray[np.bool_]:
+        """Which of them a region surely covers, (n,); remembered, for a fit has one region."""
+        if region is None:
+            return np.zeros(len(self), dtype=bool)
+        if region not in self._covered:
+            self._covered[region] = region.covers(self.lower, self.upper)
+        return self._covered[region]
 
     def __getitem__(self, rows: NDArray[np.intp]) -> "Boxes":
         noise = None if self.noise is None else self.noise[rows]

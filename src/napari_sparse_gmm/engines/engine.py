@@ -22,6 +22,7 @@ are the expected ones, given where the points are seen.
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ class Engine(ABC):
         self._centres = self.blocks.boxes.centre  # (n_blocks, D)
         sizes = np.sqrt(np.square(self.blocks.boxes.half).sum(1))
         self.unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
-        self._of_region: tuple[Region | None, NDArray[np.bool_] | None] = None, None
+        self._outsides: WeakKeyDictionary[Region, NDArray[np.bool_] | None] = WeakKeyDictionary()
         # Weights of any size, too, are numbers around 1 for the kernels.
         self.weight_unit = _power_of_two(self.total_weight / self.n_points)
         self._weight = self._padded_weight(sample_weight)  # (n_blocks, B)
@@ -251,14 +252,12 @@ class Engine(ABC):
     def _outside(self, region: Region) -> NDArray[np.bool_] | None:
         """Which points of each block lie outside of a region, (n_blocks, B); None where none does.
 
-        Remembered for the last region: all mixtures of a fit have the same one.
+        Remembered: all mixtures of a fit have the same region.
         """
-        known, outside = self._of_region
-        if known is not region:
+        if region not in self._outsides:
             found = ~region.contains(self.points)
-            outside = found[self._places(None)] if found.any() else None
-            self._of_region = region, outside
-        return outside
+            self._outsides[region] = found[self._places(None)] if found.any() else None
+        return self._outsides[region]
 
     def _places(self, rows: NDArray[np.intp] | None) -> NDArray[np.intp]:
         """Which point is where in the blocks `rows`, or all, (n, B); short ones repeat their last.

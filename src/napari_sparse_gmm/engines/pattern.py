@@ -113,7 +113,8 @@ def find_pattern(
             continue
         wanted = None if rows is None else np.unique(rows // (len(blocks) // n))
         pattern = _of_children(pattern, n // n_parents, wanted)
-        pattern = _refined(pattern, boxes[pattern.rows], shapes, margin)
+        covered = boxes.covered_by(mixture.background_region)[pattern.rows]
+        pattern = _refined(pattern, boxes[pattern.rows], covered, shapes, margin)
         n_parents = n
     return pattern
 
@@ -130,7 +131,6 @@ class _Shapes:
         self.constants = mixture.log_constants  # (K,)
         self.covariances = np.ascontiguousarray(mixture.covariances.transpose(1, 2, 0))  # (D, D, K)
         self.background = mixture.log_background_density
-        self.region = mixture.background_region
 
     def seen(self, j: NDArray[np.intp], variances: FloatArray) -> Factored:
         """Factors of the covariances of components j (P,) with noise of these variances (P, D)."""
@@ -165,10 +165,15 @@ def ragged(starts: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.int
     return np.arange(total) + np.repeat(starts - ends + counts, counts)
 
 
-def _refined(pattern: Pattern, boxes: Boxes, shapes: _Shapes, margin: float) -> Pattern:
-    """The pattern without the pairs that do not matter in these boxes."""
+def _refined(
+    pattern: Pattern, boxes: Boxes, covered: NDArray[np.bool_], shapes: _Shapes, margin: float
+) -> Pattern:
+    """The pattern without the pairs that do not matter in these boxes.
+
+    Those that are `covered` (n,) have background everywhere.
+    """
     near, far = _bounds(pattern, boxes, shapes)
-    floor = _floors(pattern, boxes, shapes, far)
+    floor = _floors(pattern, covered, shapes, far)
     kept = near >= np.repeat(floor + margin, pattern.counts)
     counts = pattern.over_blocks(np.add, kept.astype(np.intp), 0)
     return Pattern(pattern.rows, counts, pattern.components[kept])
@@ -222,12 +227,12 @@ def _whitened_boxes(
         yield y, _whitened(shapes.absolute, pattern.components, sides, k)
 
 
-def _floors(pattern: Pattern, boxes: Boxes, shapes: _Shapes, far: FloatArray) -> FloatArray:
+def _floors(
+    pattern: Pattern, covered: NDArray[np.bool_], shapes: _Shapes, far: FloatArray
+) -> FloatArray:
     """A lower bound of the log density in each box, (n,), from that of each pair."""
     floor = pattern.over_blocks(np.maximum, far, -np.inf)
-    if np.isfinite(shapes.background) and shapes.region is not None:
-        covered = shapes.region.covers(boxes.lower, boxes.upper)
-        floor[covered] = np.maximum(floor[covered], shapes.background)
+    floor[covered] = np.maximum(floor[covered], shapes.background)
     return floor
 
 
@@ -238,12 +243,13 @@ def needs_double(pattern: Pattern, boxes: Boxes, mixture: GaussianMixture) -> ND
     standard deviations times 0.5^0.5; nearer, too, where the density may be so far below the
     components' peaks that large |y|^2 matter.
     """
+    covered = boxes.covered_by(mixture.background_region)[pattern.rows]
     shapes, boxes = _Shapes(mixture), boxes[pattern.rows]
     offset = shapes.offset[pattern.components]
     squares = np.zeros(len(pattern))
     for y, reach in _whitened_boxes(pattern, boxes, shapes):
         squares += np.square(y + reach)
-    floor = _floors(pattern, boxes, shapes, offset - squares)
+    floor = _floors(pattern, covered, shapes, offset - squares)
     peak = pattern.over_blocks(np.maximum, offset, -np.inf)
     farthest = pattern.over_blocks(np.maximum, squares, 0.0)
     with np.errstate(invalid="ignore"):  # no component, or no density
