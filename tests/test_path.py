@@ -52,9 +52,7 @@ def test_the_order_of_sparsities_does_not_matter():
 
 def test_three_clusters_are_suggested(path):
     """A fourth component may hold a share of a single point."""
-    by_bic = SparsityPath(
-        tuple(PathPoint(p.sparsity, p.mixture, p.cost, p.bic, p.icl, np.nan) for p in path)
-    )
+    by_bic = SparsityPath(tuple(PathPoint(p.model, p.bic, p.icl, np.nan) for p in path))
     for one in (path, by_bic):
         mixture = one.suggested.mixture
         assert (mixture.weights * 900 > 1).sum() == 3

@@ -46,7 +46,7 @@ from napari_sparse_gmm.parameters import (
     TOL,
     Parameter,
 )
-from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
+from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
 from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
@@ -318,7 +318,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             X_held_out=X_held_out,
             noise_std_held_out=noise_std_held_out,
         )
-        return SparsityPath(tuple(points))
+        return SparsityPath(tuple(point for point in points if isinstance(point, PathPoint)))
 
     def criteria(
         self,

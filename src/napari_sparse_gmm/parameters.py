@@ -42,7 +42,7 @@ SPARSITY = Parameter(
     "How strongly small components are pushed out (prior 'sqrt' only). 0 pushes none; "
     "a larger value leaves fewer and larger ones.",
     minimum=0.0,
-    maximum=100.0,
+    maximum=200.0,
 )
 PRIOR = Parameter(
     "prior",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 if TYPE_CHECKING:
@@ -30,11 +31,8 @@ class PathPoint:
 
     Parameters
     ----------
-    sparsity : float
-        s of the prior "sqrt".
-    mixture : GaussianMixture
-    cost : float
-        Penalty included, in nats per point.
+    model : SparseGaussianMixture
+        Fitted with this sparsity.
     bic : float
         Bayesian information criterion; the lower the better.
     icl : float
@@ -45,12 +43,25 @@ class PathPoint:
         Mean log density of points that were not fitted; NaN where there are none.
     """
 
-    sparsity: float
-    mixture: GaussianMixture
-    cost: float
+    model: "SparseGaussianMixture"
     bic: float
     icl: float
     held_out: float
+
+    @property
+    def sparsity(self) -> float:
+        """s of the prior "sqrt"."""
+        return self.model.sparsity
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        """The solution."""
+        return self.model.mixture_
+
+    @property
+    def cost(self) -> float:
+        """Penalty included, in nats per point."""
+        return self.model.cost_
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +169,8 @@ def iter_path(
     noise_std: ArrayLike | None = None,
     X_held_out: ArrayLike | None = None,
     noise_std_held_out: ArrayLike | None = None,
-) -> Generator[PathPoint, None, None]:
-    """The solutions of the prior "sqrt" for rising s, one at a time.
+) -> Generator[FitStep | PathPoint, None, None]:
+    """The solutions of the prior "sqrt" for rising s: the steps to each, and then itself.
 
     The first starts as the model does, every other from the one before. Ends where one component
     is left, or none.
@@ -186,16 +197,15 @@ def iter_path(
         raise ValueError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
     if not len(sparsities):
         raise ValueError("A path needs one sparsity at least.")
-    fitted = clone(model)
+    start: str | ArrayLike | GaussianMixture = model.init
     for sparsity in sorted(sparsities):
-        fitted.set_params(sparsity=float(sparsity))
-        for _ in fitted.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std):
-            pass
+        fitted = clone(model).set_params(sparsity=float(sparsity), init=start)
+        yield from fitted.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std)
         held_out = np.nan
         if X_held_out is not None:
             held_out = fitted.score(X_held_out, noise_std=noise_std_held_out)
         bic, icl = fitted.criteria(X, sample_weight=sample_weight, noise_std=noise_std)
-        yield PathPoint(float(sparsity), fitted.mixture_, fitted.cost_, bic, icl, held_out)
+        yield PathPoint(fitted, bic, icl, held_out)
         if fitted.n_components_ <= 1:
             return
-        fitted.set_params(init=fitted.mixture_)
+        start = fitted.mixture_

@@ -10,8 +10,30 @@ from psygnal import Signal
 
 from napari_sparse_gmm import FitStep, GaussianMixture
 from napari_sparse_gmm.engines.keops_ready import Waiting
-from napari_sparse_gmm.plugin.worker import FitFailed
+from napari_sparse_gmm.plugin.worker import FitFailed, Part, Solution
 from napari_sparse_gmm.uncertainty import StandardErrors
+
+
+def solution_of(
+    *mixtures: GaussianMixture | None,
+    n_points: int = 100,
+    converged: bool = True,
+    **parameters: Any,
+) -> Solution:
+    """What a fit found in groups of so many points: these mixtures."""
+    return Solution(
+        tuple(
+            None if mixture is None else _part(mixture, n_points, converged) for mixture in mixtures
+        ),
+        "Because.",
+        parameters,
+    )
+
+
+def _part(mixture: GaussianMixture, n_points: int, converged: bool) -> Part:
+    k, d = mixture.means.shape
+    errors = StandardErrors(np.full(k, 0.01), np.full((k, d), 2.0), np.full((k, d), 0.5))
+    return Part(mixture, errors, n_points, float(n_points), 3.25, 1, converged)
 
 
 @dataclass
@@ -32,6 +54,14 @@ class FakeFit:
     closed: bool = False
     weights: list[np.ndarray | None] = field(default_factory=list)
     noise: list[np.ndarray | None] = field(default_factory=list)
+
+    background: bool = False
+
+    def __sklearn_clone__(self) -> "FakeFit":
+        return self
+
+    def set_params(self, **_: Any) -> "FakeFit":
+        return self
 
     def __call__(self, **parameters: Any) -> "FakeFit":
         self.parameters.append(parameters)

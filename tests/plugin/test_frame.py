@@ -11,9 +11,9 @@ PIXELS = [(0, 0), (3, 1), (7, 11), (2.5, 4.5)]
 
 
 def image_on(points: Points, axes: tuple[int, ...]) -> tuple[Image, Grid, np.ndarray]:
-    u, frame = modelled_points(points, axes)
+    u, frame, _ = modelled_points(points, axes)
     grid = Grid.covering(u.min(0), u.max(0), longest_side=16)
-    image = Image(frame.image_data(np.zeros(grid.shape)), **frame.image_placement(grid))
+    image = Image(frame.image_data(np.zeros((1, *grid.shape))), **frame.image_placement(grid))
     return image, grid, u
 
 
@@ -34,7 +34,7 @@ def test_image_covers_every_point(posed_points: Points) -> None:
 
 
 def test_shapes_lie_where_their_vertices_lie(posed_points: Points) -> None:
-    u, frame = modelled_points(posed_points, (0, 1))
+    u, frame, _ = modelled_points(posed_points, (0, 1))
     vertices = frame.shape_data(u[:4])
     shapes = Shapes([vertices], shape_type="polygon", **frame.shape_placement())
     np.testing.assert_allclose(vertices, posed_points.data[:4])
@@ -49,13 +49,13 @@ def test_units_and_labels_are_passed_on() -> None:
     image, *_ = image_on(points, (1, 2))
     assert image.units == points.units[1:]
     assert image.axis_labels == ("y", "x")
-    _, frame = modelled_points(points, (1, 2))
+    _, frame, _ = modelled_points(points, (1, 2))
     assert frame.unit == ""  # nanometres and micrometres
     assert (frame.names, frame.pooled) == (("y", "x"), ("t",))
 
 
 def test_unit_is_abbreviated() -> None:
-    _, frame = modelled_points(Points(np.eye(2), units="micrometer"), (0, 1))
+    _, frame, _ = modelled_points(Points(np.eye(2), units="micrometer"), (0, 1))
     assert frame.unit == "µm"
 
 
@@ -74,7 +74,7 @@ def test_hidden_axis_in_between_is_one_pixel_as_wide_as_the_points() -> None:
     points = Points(data, scale=(3, 0.2, 2), translate=(0, 50, 0))
     image, grid, _ = image_on(points, (0, 2))
     assert image.data.shape == (grid.shape[0], 1, grid.shape[1])
-    _, frame = modelled_points(points, (0, 2))
+    _, frame, _ = modelled_points(points, (0, 2))
     for point in data:
         world = points.data_to_world(point)
         assert round(image.world_to_data(world)[1]) == 0
@@ -94,7 +94,7 @@ def test_hidden_axis_without_extent() -> None:
 def test_shapes_survive_single_precision(offset: float) -> None:
     data = np.random.default_rng(2).uniform(0, 100, (10, 2)) + offset
     points = Points(data, scale=(2, 2))
-    u, frame = modelled_points(points, (0, 1))
+    u, frame, _ = modelled_points(points, (0, 1))
     shapes = Shapes(frame.shape_data(u), shape_type="polygon", **frame.shape_placement())
     stored = shapes.data[0]
     assert stored.dtype == np.float32
@@ -104,12 +104,12 @@ def test_shapes_survive_single_precision(offset: float) -> None:
 
 def test_hidden_points_are_left_out() -> None:
     points = Points(np.arange(10.0).reshape(5, 2), shown=[True, False, True, True, False])
-    u, _ = modelled_points(points, (0, 1))
+    u, *_ = modelled_points(points, (0, 1))
     np.testing.assert_array_equal(u, [[0, 1], [4, 5], [6, 7]])
 
 
 def test_integer_coordinates() -> None:
-    u, _ = modelled_points(Points(np.arange(10).reshape(5, 2), scale=(0.5, 0.25)), (0, 1))
+    u, *_ = modelled_points(Points(np.arange(10).reshape(5, 2), scale=(0.5, 0.25)), (0, 1))
     assert u.dtype == np.float64
     np.testing.assert_array_equal(u[1], [1.0, 0.75])
 

@@ -5,6 +5,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
 from oracles import random_mixture
+from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
@@ -12,8 +13,8 @@ from napari_sparse_gmm.plugin.layers import (
     MAX_ELLIPSES,
     component_colours,
     contrast_limits,
-    ellipses,
-    show_ellipses,
+    drawing,
+    show_components,
     show_heatmap,
 )
 from napari_sparse_gmm.plugin.worker import Heatmap, HeatmapChoice
@@ -30,16 +31,16 @@ def viewer() -> ViewerModel:
 
 def drawn(frame: Frame, mixture: GaussianMixture, side: int = 20) -> Heatmap:
     choice = HeatmapChoice("density", side, None)
-    grid = choice.grid(frame.modelled_box)
-    return Heatmap(heatmap(mixture, grid, "density"), grid, choice)
+    grid = choice.grid(frame.modelled_box, 1)
+    return Heatmap(heatmap(mixture, grid, "density")[None], grid, choice)
 
 
 def show(viewer: ViewerModel, mixture: GaussianMixture, **keywords: int) -> tuple[Image, Shapes]:
     points = viewer.layers["L"]
-    _, frame = modelled_points(points, tuple(range(points.ndim)))
+    _, frame, _ = modelled_points(points, tuple(range(points.ndim)))
     image = show_heatmap(viewer, points, frame, drawn(frame, mixture, **keywords))
-    shown = ellipses(mixture, frame, len(points.data), 95.0)
-    return image, show_ellipses(viewer, points, frame, shown)
+    shown = drawing(solution_of(mixture, n_points=len(points.data)), frame, 95.0)
+    return image, show_components(viewer, points, frame, shown)
 
 
 def test_names_and_order(viewer: ViewerModel) -> None:
@@ -115,7 +116,7 @@ def test_deleted_layer_is_made_again(viewer: ViewerModel) -> None:
 def test_layers_of_another_points_layer_are_left_alone(viewer: ViewerModel) -> None:
     other = viewer.add_points(np.random.default_rng(1).uniform(0, 5, (50, 2)), name="other")
     image, _ = show(viewer, random_mixture(4, 2))
-    _, frame = modelled_points(other, (0, 1))
+    _, frame, _ = modelled_points(other, (0, 1))
     assert show_heatmap(viewer, other, frame, drawn(frame, random_mixture(2, 2))) is not image
 
 
@@ -123,9 +124,10 @@ def test_other_number_of_axes_replaces_the_layers() -> None:
     viewer = ViewerModel()
     points = viewer.add_points(np.random.default_rng(0).uniform(0, 10, (50, 3)), name="L")
     image, shapes = show(viewer, random_mixture(3, 3))
-    _, frame = modelled_points(points, (1, 2))
+    _, frame, _ = modelled_points(points, (1, 2))
     flat = show_heatmap(viewer, points, frame, drawn(frame, random_mixture(3, 2)))
-    show_ellipses(viewer, points, frame, ellipses(random_mixture(3, 2), frame, 50, 95.0))
+    shown = drawing(solution_of(random_mixture(3, 2)), frame, 95.0)
+    show_components(viewer, points, frame, shown)
     assert (image.ndim, flat.ndim) == (3, 2)
     assert sorted(layer.name for layer in viewer.layers) == ["L", "L components", "L density"]
     assert image not in viewer.layers
@@ -134,13 +136,12 @@ def test_other_number_of_axes_replaces_the_layers() -> None:
 
 def test_ellipse_holds_its_share_of_the_points(posed_points: Points) -> None:
     """Drawn into a Points layer in any pose, the ellipse is a contour of the component."""
-    u, frame = modelled_points(posed_points, (0, 1))
+    u, frame, _ = modelled_points(posed_points, (0, 1))
     width = np.ptp(u, axis=0)
     covariance = np.array([[0.04, 0.03], [0.03, 0.05]]) * np.outer(width, width)
     mixture = GaussianMixture([1.0], [u.mean(0)], [covariance])
-    shapes = Shapes(
-        ellipses(mixture, frame, 50, 90.0).corners, shape_type="ellipse", **frame.shape_placement()
-    )
+    corners = drawing(solution_of(mixture), frame, 90.0).corners
+    shapes = Shapes(corners, shape_type="ellipse", **frame.shape_placement())
     # What napari draws: the corners' parallelogram, filled with the image of a circle.
     a, b, c, _ = shapes.data[0]
     centre, half_1, half_2 = (a + c) / 2, (b - a) / 2, (c - b) / 2
@@ -151,9 +152,9 @@ def test_ellipse_holds_its_share_of_the_points(posed_points: Points) -> None:
 
 def test_features_are_in_the_units_of_the_layer() -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]), scale=(3.0, 0.5))
-    _, frame = modelled_points(points, (0, 1))
+    _, frame, _ = modelled_points(points, (0, 1))
     mixture = GaussianMixture([1.0], [[15.0, 2.5]], [[[9.0, 0.0], [0.0, 4.0]]])
-    features = ellipses(mixture, frame, 500, 95.0).features
+    features = drawing(solution_of(mixture, n_points=500), frame, 95.0).features
     row = {name: column[0] for name, column in features.items()}
     assert row["expected_points"] == 500
     assert (row["mean_y"], row["mean_x"]) == (15.0, 2.5)
@@ -164,9 +165,9 @@ def test_features_are_in_the_units_of_the_layer() -> None:
 
 def test_only_the_largest_of_very_many_ellipses_are_drawn() -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]))
-    _, frame = modelled_points(points, (0, 1))
+    _, frame, _ = modelled_points(points, (0, 1))
     mixture = random_mixture(MAX_ELLIPSES + 500, 2)
-    features = ellipses(mixture, frame, 1, 95.0).features
+    features = drawing(solution_of(mixture, n_points=1), frame, 95.0).features
     assert len(features["weight"]) == MAX_ELLIPSES
     assert features["weight"].min() >= np.sort(mixture.weights)[500]
     np.testing.assert_array_equal(mixture.weights[features["component"]], features["weight"])
@@ -175,20 +176,20 @@ def test_only_the_largest_of_very_many_ellipses_are_drawn() -> None:
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_edges_are_thin_whatever_the_unit(scale: float) -> None:
     data = np.array([[0.0, 0.0], [100.0, 100.0]])
-    u, frame = modelled_points(Points(data, scale=(scale, scale)), (0, 1))
+    u, frame, _ = modelled_points(Points(data, scale=(scale, scale)), (0, 1))
     sizes = np.array([20.0, 0.1])
     covariances = (scale * sizes)[:, None, None] ** 2 * np.eye(2)
     mixture = GaussianMixture([0.5, 0.5], [u.mean(0)] * 2, covariances)
-    large, small = ellipses(mixture, frame, 2, 95.0).edge_width  # in data units
+    large, small = drawing(solution_of(mixture), frame, 95.0).edge_width  # in data units
     assert large == pytest.approx(0.3)  # of a field of 100
     assert small < 0.1  # radius 0.245
 
 
 def test_3d_ellipses_lie_along_the_two_longest_axes() -> None:
     points = Points(np.array([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]), scale=(2, 1, 1))
-    _, frame = modelled_points(points, (0, 1, 2))
+    _, frame, _ = modelled_points(points, (0, 1, 2))
     mixture = GaussianMixture([1.0], [[8.0, 4.0, 4.0]], [np.diag([9.0, 0.01, 1.0])])
-    shown = ellipses(mixture, frame, 2, 50.0)
+    shown = drawing(solution_of(mixture, n_points=2), frame, 50.0)
     spread = np.ptp(shown.corners[0] * points.scale, axis=0)
     radius = np.sqrt(2.366)  # median of chi squared with 3 degrees of freedom
     np.testing.assert_allclose(spread, 2 * radius * np.array([3.0, 0.0, 1.0]), atol=1e-3)
@@ -213,8 +214,8 @@ def test_contrast_limits(values: list[float], quantity: str, expected: tuple[flo
 
 def test_log_of_zero_outside_the_background_can_be_shown(viewer: ViewerModel) -> None:
     points = viewer.layers["L"]
-    _, frame = modelled_points(points, (0, 1))
-    values = np.array([[-np.inf, -3.0], [-2.0, -1.0]], dtype=np.float32)
+    _, frame, _ = modelled_points(points, (0, 1))
+    values = np.array([[[-np.inf, -3.0], [-2.0, -1.0]]], dtype=np.float32)
     grid = Grid((0.0, 0.0), (1.0, 1.0), (2, 2))
     shown = Heatmap(values, grid, HeatmapChoice("log_density", 2, None))
     image = show_heatmap(viewer, points, frame, shown)
@@ -231,3 +232,130 @@ def test_colours_of_components() -> None:
     assert (many[1:] != many[:-1]).any(1).all()  # neighbours in the table
     assert len(np.unique(many, axis=0)) > 40
     assert (many != colours[0]).any(1).all()
+
+
+def test_ellipsoids_are_one_surface_around_the_points() -> None:
+    """The mesh of a component is its contour of 95%, whatever the scale."""
+    viewer = ViewerModel()
+    data = np.random.default_rng(0).uniform(0, 20, (100, 3))
+    points = viewer.add_points(data, name="L", scale=(5.0, 1.0, 2.0), translate=(7, 8, 9))
+    _, frame, _ = modelled_points(points, (0, 1, 2))
+    mixture = random_mixture(4, 3, field=20.0)
+    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0))
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["L", "L ellipsoids", "L components"]
+    surface = viewer.layers["L ellipsoids"]
+    assert (surface.data[1].max() + 1, len(surface.data[1])) == (4 * 162, 4 * 320)
+    vertices = surface.data[0].reshape(4, 162, 3)
+    u = vertices * points.scale  # in the model's coordinates
+    for own, mean, covariance in zip(u, mixture.means, mixture.covariances, strict=True):
+        squares = np.einsum("vi,ij,vj->v", own - mean, np.linalg.inv(covariance), own - mean)
+        np.testing.assert_allclose(squares, 7.815, rtol=1e-3)  # chi squared, 95%
+    np.testing.assert_allclose(
+        surface.data_to_world(vertices[0, 0]), points.data_to_world(vertices[0, 0]), rtol=1e-6
+    )
+
+    fewer = random_mixture(2, 3, seed=1, field=20.0)
+    show_components(viewer, points, frame, drawing(solution_of(fewer), frame, 95.0))
+    assert viewer.layers["L ellipsoids"] is surface
+    assert len(surface.vertex_colors) == len(surface.data[0]) == 2 * 162
+    none = GaussianMixture([], np.empty((0, 3)), np.empty((0, 3, 3)), 1.0, [[0] * 3, [9] * 3])
+    show_components(viewer, points, frame, drawing(solution_of(none), frame, 95.0))
+    assert "L ellipsoids" not in [layer.name for layer in viewer.layers]
+
+
+@pytest.fixture
+def in_time() -> tuple[ViewerModel, Points]:
+    """Points at t = 2, 4 and 8 of an axis that comes first."""
+    rng = np.random.default_rng(0)
+    data = np.column_stack([np.repeat([2.0, 4.0, 8.0], 40), rng.uniform(0, 10, (120, 2))])
+    viewer = ViewerModel()
+    points = viewer.add_points(
+        data, name="L", scale=(0.5, 1, 1), translate=(100, 0, 0), axis_labels=("t", "y", "x")
+    )
+    return viewer, points
+
+
+def test_groups_along_an_axis_are_slices_there(in_time: tuple[ViewerModel, Points]) -> None:
+    viewer, points = in_time
+    _, frame, groups = modelled_points(points, (1, 2), 0)
+    np.testing.assert_array_equal(groups, np.repeat([0, 1, 2], 40))
+    mixtures = [random_mixture(k, 2, seed=k) for k in (1, 2, 3)]
+    one = drawn(frame, mixtures[0])
+    values = np.stack([drawn(frame, mixture).values[0] for mixture in mixtures])
+    image = show_heatmap(viewer, points, frame, Heatmap(values, one.grid, one.choice))
+    shapes = show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
+    # t = 2, 4, 6, 8: nothing at 6.
+    assert image.data.shape == (4, *values.shape[1:])
+    assert image.data[2].max() == 0
+    np.testing.assert_array_equal(image.data[[0, 1, 3]], values)
+    assert list(shapes.features["t"]) == [2.0, 4.0, 4.0, 8.0, 8.0, 8.0]
+    assert list(shapes.features["component"]) == [0, 0, 1, 0, 1, 2]
+    for place, t in ((0, 2.0), (1, 4.0), (3, 8.0)):
+        world = points.data_to_world((t, 3.0, 4.0))
+        assert image.data_to_world((place, 0, 0))[0] == pytest.approx(world[0])
+        corner = next(c for c, of in zip(shapes.data, shapes.features["t"], strict=True) if of == t)
+        assert shapes.data_to_world(corner[0])[0] == pytest.approx(world[0])
+
+
+def test_groups_of_a_feature_have_an_axis_of_their_own(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    points.features = {"channel": np.where(np.arange(200) % 3 > 0, "red", "green")}
+    u, frame, groups = modelled_points(points, (0, 1), "channel")
+    np.testing.assert_array_equal(groups, np.arange(200) % 3 > 0)
+    np.testing.assert_allclose(u, points.data)
+    mixtures = [random_mixture(2, 2), random_mixture(1, 2)]
+    one = drawn(frame, mixtures[0])
+    shown = Heatmap(np.concatenate([one.values, one.values]), one.grid, one.choice)
+    image = show_heatmap(viewer, points, frame, shown)
+    shapes = show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
+    assert (image.ndim, shapes.ndim, viewer.dims.ndim) == (3, 3, 3)
+    assert image.axis_labels == ("channel", "-2", "-1")
+    assert list(shapes.features["channel"]) == ["green", "green", "red"]
+    assert [corner[0, 0] for corner in shapes.data] == [0, 0, 1]
+    # Pixels lie where they would lie without groups.
+    _, alone, _ = modelled_points(points, (0, 1))
+    flat = Image(alone.image_data(one.values), **alone.image_placement(one.grid))
+    np.testing.assert_allclose(image.data_to_world((0, 3, 4))[1:], flat.data_to_world((3, 4)))
+
+
+def test_ellipsoids_of_a_group_are_in_its_slice() -> None:
+    rng = np.random.default_rng(0)
+    data = np.column_stack([np.repeat([0.0, 1.0], 50), rng.uniform(0, 10, (100, 3))])
+    viewer = ViewerModel()
+    points = viewer.add_points(data, name="L", axis_labels=("t", "z", "y", "x"))
+    _, frame, _ = modelled_points(points, (1, 2, 3), 0)
+    mixtures = [random_mixture(1, 3), random_mixture(2, 3)]
+    show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
+    vertices, faces, _ = viewer.layers["L ellipsoids"].data
+    np.testing.assert_array_equal(np.unique(vertices[:, 0], return_counts=True)[1], [162, 324])
+    assert (np.ptp(vertices[faces][:, :, 0], axis=1) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.arange(120) * 1.0, None),
+        (np.random.default_rng(0).uniform(size=120), "uneven steps"),
+        (np.repeat([0.0, 1.0, 1e6], 40), "uneven steps"),
+    ],
+    ids=["even", "any", "far apart"],
+)
+def test_an_axis_of_groups_has_even_steps(values: np.ndarray, words: str | None) -> None:
+    points = Points(np.column_stack([values, np.zeros((120, 2))]), name="L")
+    if words is None:
+        assert modelled_points(points, (1, 2), 0)[1].stack.n_slices == 120
+    else:
+        with pytest.raises(ValueError, match=words):
+            modelled_points(points, (1, 2), 0)
+
+
+def test_too_many_groups_and_missing_ones_are_refused() -> None:
+    points = Points(np.zeros((1500, 2)), name="L", features={"id": np.arange(1500)})
+    with pytest.raises(ValueError, match="1,500 different values"):
+        modelled_points(points, (0, 1), "id")
+    points.features = {"cell": ["a", None, "b"] * 500}
+    with pytest.raises(ValueError, match="missing for 500 points"):
+        modelled_points(points, (0, 1), "cell")
+    with pytest.raises(ValueError, match="no feature 'id' any more"):
+        modelled_points(points, (0, 1), "id")

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from napari.layers import Points
 from oracles import random_mixture
+from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.messages import heatmap_unit, summary
-from napari_sparse_gmm.plugin.worker import FitResult, Heatmap, HeatmapChoice
-from napari_sparse_gmm.shapes.grid import Grid
-from napari_sparse_gmm.uncertainty import StandardErrors
+from napari_sparse_gmm.plugin.worker import Solution
 
 
 def frame(ndim: int = 2, unit: str = "nm") -> Frame:
@@ -19,16 +18,10 @@ def frame(ndim: int = 2, unit: str = "nm") -> Frame:
 
 
 def result(
-    mixture: GaussianMixture, *, converged: bool = True, prior: str = "sqrt", most: int = 30
-) -> FitResult:
-    grid = Grid((0.0, 0.0), (1.0, 1.0), (1, 1))
-    drawn = Heatmap(np.ones((1, 1), np.float32), grid, HeatmapChoice("density", 1, None))
+    *mixtures: GaussianMixture | None, converged: bool = True, prior: str = "sqrt", most: int = 30
+) -> Solution:
     asked = {"prior": prior, "n_components": most}
-    k, d = mixture.means.shape
-    errors = StandardErrors(np.ones(k), np.ones((k, d)), np.ones((k, d)))
-    return FitResult(
-        mixture, errors, drawn, 12_345, 12_345.0, 3.25, 1, converged, "Because.", asked
-    )
+    return solution_of(*mixtures, n_points=12_345, converged=converged, **asked)
 
 
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])
@@ -36,7 +29,7 @@ NONE_LEFT = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 
 
 
 def test_plain_summary() -> None:
-    assert summary(result(random_mixture(1, 2)), frame(), 0) == (
+    assert summary(result(random_mixture(1, 2)), frame(), 0, 0) == (
         "1 component from 12,345 points. 1 iteration, cost 3.2500. Because."
     )
 
@@ -79,9 +72,9 @@ def test_plain_summary() -> None:
         ),
     ],
 )
-def test_summary_tells_what_is_special(fitted: FitResult, n_hidden: int, words: str) -> None:
-    assert words in summary(fitted, frame(), n_hidden)
-    assert words not in summary(result(random_mixture(2, 2)), frame(), 0)
+def test_summary_tells_what_is_special(fitted: Solution, n_hidden: int, words: str) -> None:
+    assert words in summary(fitted, frame(), n_hidden, 0)
+    assert words not in summary(result(random_mixture(2, 2)), frame(), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +87,21 @@ def test_summary_tells_what_is_special(fitted: FitResult, n_hidden: int, words: 
 )
 def test_unit_of_the_heatmap(quantity: str, ndim: int, unit: str, words: str) -> None:
     assert words in heatmap_unit(quantity, frame(ndim, unit))
+
+
+def test_points_outside_of_the_region_are_told() -> None:
+    assert "3 points outside of the region left out." in summary(
+        result(random_mixture(1, 2)), frame(), 0, 3
+    )
+
+
+def test_groups_are_counted_and_what_is_missing_is_told() -> None:
+    points = Points(np.random.default_rng(0).uniform(size=(4, 3)).round(), axis_labels=("t", *"yx"))
+    points.data[:, 0] = [0, 0, 1, 2]
+    _, in_groups, _ = modelled_points(points, (1, 2), 0)
+    one, two = random_mixture(1, 2), random_mixture(2, 2)
+    told = summary(result(one, two, two), in_groups, 0, 0)
+    assert told.startswith("5 components in 3 values of t from 37,035 points. At most 1 iteration.")
+    told = summary(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
+    assert "in 2 values of t" in told
+    assert "1 group could not be fitted: Too few." in told

@@ -609,7 +609,7 @@ def test_points_are_coloured_on_request_and_again_after_the_next_fit(
     redraw()
     told = widget.status.value
     assert next(iter(layer.features)) == "frame"
-    mixture = widget._fits[layer.unique_id].mixture
+    mixture = widget._fits[layer.unique_id].solution.parts[0].mixture
     features = layer.features[shown]
     np.testing.assert_array_equal(features["component"], mixture.predict(DATA[shown]))
     np.testing.assert_allclose(features["log_density"], mixture.log_density(DATA[shown]), atol=1e-4)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from oracles import random_mixture
-from plugin.fakes import FakeFit, SlowKeOps
+from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
-from napari_sparse_gmm import parameters
+from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.plugin import worker
 from napari_sparse_gmm.plugin.worker import (
     FitFailed,
@@ -19,8 +19,10 @@ from napari_sparse_gmm.plugin.worker import (
     HeatmapChoice,
     Progress,
     Refusal,
+    assign_points,
     draw,
     fit,
+    fit_path,
 )
 from napari_sparse_gmm.shapes.grid import heatmap
 
@@ -53,13 +55,14 @@ def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
 def test_fit_returns_the_mixture_and_its_heatmap(request_: FitRequest) -> None:
     _, result = run(fit(request_))
     assert isinstance(result, FitResult)
-    assert 1 <= result.mixture.n_components <= 8
-    assert result.n_points == 300
-    assert result.n_iter <= 50
-    assert result.engine_reason
+    (part,) = result.solution.parts
+    assert 1 <= part.mixture.n_components <= 8
+    assert part.n_points == 300
+    assert part.n_iter <= 50
+    assert result.solution.engine_reason
     grid = result.heatmap.grid
     assert max(grid.shape) == 24
-    expected = result.mixture.density(grid.coordinates(np.argwhere(np.ones(grid.shape))))
+    expected = part.mixture.density(grid.coordinates(np.argwhere(np.ones(grid.shape))))
     np.testing.assert_allclose(result.heatmap.values.ravel(), expected, rtol=1e-3)
 
 
@@ -232,9 +235,90 @@ def test_heatmap_in_slabs_is_the_whole_heatmap(
     mixture = random_mixture(3, n_dimensions)
     box = np.array([[0.0] * n_dimensions, [10.0, 7.0, 5.0][:n_dimensions]])
     choice = HeatmapChoice(quantity, 17, None, engine="torch", device="cpu")
-    yielded, drawn = run(draw(mixture, box, 40, choice))
+    solution = solution_of(mixture, n_points=40)
+    yielded, drawn = run(draw(solution, box, choice))
     assert len(yielded) > 1
-    grid = choice.grid(box)
-    assert drawn.values.shape == grid.shape
+    grid = choice.grid(box, 1)
+    assert drawn.values.shape == (1, *grid.shape)
     whole = heatmap(mixture, grid, quantity, n_points=40, engine="torch", device="cpu")
-    np.testing.assert_allclose(drawn.values, whole, rtol=1e-4, atol=1e-30)
+    np.testing.assert_allclose(drawn.values[0], whole, rtol=1e-4, atol=1e-30)
+
+
+@pytest.fixture
+def in_groups(request_: FitRequest) -> FitRequest:
+    """Three groups: of many points, of one, and of many others further down."""
+    groups = np.repeat([0, 1, 2], [150, 1, 149])
+    points = request_.points + np.where(groups == 2, 500.0, 0.0)[:, None]
+    return replace(request_, points=points, groups=groups, names=("t 0", "t 1", "t 2"))
+
+
+def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    yielded, result = run(fit(in_groups))
+    first, none, last = result.solution.parts
+    assert none is None
+    assert "minimum of 2" in result.solution.problem
+    assert (first.n_points, last.n_points) == (150, 149)
+    alone = SparseGaussianMixture(**in_groups.parameters).fit(in_groups.points[:150])
+    np.testing.assert_allclose(first.mixture.means, alone.means_)
+    assert (last.mixture.means > 490).all()
+    values = result.heatmap.values
+    assert values.shape == (3, *result.heatmap.grid.shape)
+    assert values[0].max() > 0
+    assert values[1].max() == 0
+    assert {"t 0", "t 2"} <= {p.text.partition(":")[0] for p in yielded}
+    progress = [p.value for p in yielded if p.text.startswith("t ")]
+    assert (np.diff(progress) >= 0).all()
+
+
+def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
+    _, result = run(fit(in_groups))
+    asked = (result.solution, in_groups.points, in_groups.groups, None, CHOICE)
+    _, assignment = run(assign_points(*asked))
+    first, _, last = result.solution.parts
+    labels = first.mixture.predict(in_groups.points[:150])
+    np.testing.assert_array_equal(assignment.component[:150], labels)
+    assert (assignment.component[150], np.isnan(assignment.probability[150])) == (-1, True)
+    labels = last.mixture.predict(in_groups.points[151:])
+    np.testing.assert_array_equal(assignment.component[151:], labels)
+
+
+def test_one_group_of_all_that_fails_is_told(in_groups: FitRequest) -> None:
+    alone = replace(in_groups, points=in_groups.points[:3], groups=np.arange(3))
+    _, refusal = run(fit(alone))
+    assert isinstance(refusal, Refusal)
+    assert "minimum of 2" in refusal.sentence
+
+
+def test_too_many_pixels_in_all_are_refused_before_the_fit(
+    in_groups: FitRequest, fake_fit: FakeFit
+) -> None:
+    huge = replace(in_groups, heatmap=HeatmapChoice("density", 2**13, None))
+    many = replace(huge, names=tuple(f"t {t}" for t in range(100)))
+    _, refusal = run(fit(many))
+    assert isinstance(refusal, Refusal)
+    assert "each of 100 groups" in refusal.sentence
+    assert fake_fit.parameters == []
+
+
+def test_a_path_has_a_solution_for_each_sparsity(
+    request_: FitRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    yielded, result = run(fit_path(request_))
+    assert len(result.solutions) == len(result.path) > 3
+    assert result.path[result.chosen] is result.path.suggested
+    for solution, point in zip(result.solutions, result.path, strict=True):
+        assert solution.parts[0].mixture is point.mixture
+        assert solution.parameters["sparsity"] == point.sparsity
+        assert len(solution.parts[0].errors.weights) == point.mixture.n_components
+    expected = heatmap(result.path.suggested.mixture, result.heatmap.grid, engine="torch")
+    np.testing.assert_allclose(result.heatmap.values[0], expected, rtol=1e-4)
+    assert any(p.text.startswith("Sparsity 0.5: Iteration") for p in yielded)
+
+
+def test_a_path_of_another_prior_is_refused(request_: FitRequest) -> None:
+    settings = {**request_.parameters, "prior": "mml"}
+    _, refusal = run(fit_path(replace(request_, parameters=settings)))
+    assert isinstance(refusal, Refusal)
+    assert "prior='sqrt'" in refusal.sentence

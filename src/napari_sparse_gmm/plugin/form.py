@@ -5,20 +5,21 @@ says what is missing before they can be run.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
+from magicgui.widgets import Container, Label, ProgressBar, PushButton
 from napari.layers import Points
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
-from napari_sparse_gmm.plugin.fields import LabelColumn, compact, field, set_length_unit, value_of
-from napari_sparse_gmm.plugin.source import Source, numeric_features
+from napari_sparse_gmm.plugin.axes import Axes
+from napari_sparse_gmm.plugin.fields import LabelColumn, field, set_length_unit, value_of
+from napari_sparse_gmm.plugin.path_view import PathView
+from napari_sparse_gmm.plugin.source import Source
+from napari_sparse_gmm.plugin.source_fields import SourceFields
 from napari_sparse_gmm.plugin.worker import HeatmapChoice
 from napari_sparse_gmm.shapes.grid import LONGEST_SIDE_3D
 
@@ -51,42 +52,10 @@ class DensityForm(Container):
     """
 
     def __init__(self, layers: Callable[[], Sequence[Any]]) -> None:
-        self._layers = layers
-        self._followed: Points | None = None  # the layer whose axes are offered
-        self._axes_by_label: dict[str, Axes] = {}
-
-        self.points = _choice(
-            "points",
-            "Points",
-            "The Points layer whose density is modelled.",
-            self._points_choices,
-        )
-        self.axes = _choice(
-            "axes",
-            "Axes",
-            "The axes of space to model. Points are taken together along the others.",
-            self._axes_choices,
-        )
-        self.weights = _choice(
-            "weights",
-            "Weights",
-            "The feature of the points that says how often each of them counts.",
-            partial(self._features_choices, "equal"),
-        )
-        self.precision = _choice(
-            "precision",
-            "Precision",
-            "The feature that says how precise the place of each point is, its standard deviation "
-            "in the unit of the layer. The components are then the shapes without that error.",
-            partial(self._features_choices, "not considered"),
-        )
-        self.axial_precision = _choice(
-            "axial_precision",
-            "Axial precision",
-            "The same along the first axis, z, where it is another one there.",
-            partial(self._features_choices, "as the others"),
-        )
-        self._from_features = [self.weights, self.precision, self.axial_precision]
+        self._source_fields = fields = SourceFields(layers)
+        self.points, self.axes, self.each = fields.points, fields.axes, fields.each
+        self.weights, self.region = fields.weights, fields.region
+        self.precision, self.axial_precision = fields.precision, fields.axial_precision
         self.n_components = field(parameters.N_COMPONENTS)
         self.prior = field(parameters.PRIOR)
         self.sparsity = field(parameters.SPARSITY, slider=True)
@@ -109,7 +78,13 @@ class DensityForm(Container):
         self.annotate = field(parameters.ANNOTATE)
 
         self.run_button = PushButton(name="run_button", text="Run")
+        self.path_button = PushButton(
+            name="path_button",
+            text="Path",
+            tooltip=messages.PATH,
+        )
         self.cancel_button = PushButton(name="cancel_button", text="Cancel", enabled=False)
+        self.path_view = PathView()
         self.progress = ProgressBar(name="progress", visible=False)
         self.status = Label(name="status")
 
@@ -123,19 +98,20 @@ class DensityForm(Container):
             self.device,
             self.n_threads,
         ]
-        fields = Container(name="fields")
-        fields.extend([self.points, self.axes, *self._from_features, self.n_components])
-        fields.extend(
-            [self.prior, self.sparsity, self.background, self.advanced_button, *self._advanced]
-        )
-        fields.extend([self.quantity, self.longest_side, self.pixel_size, self.coverage])
-        fields.append(self.annotate)
+        rows = Container(name="fields")
+        rows.extend([*fields.of_points, self.n_components, self.prior, self.sparsity])
+        rows.extend([self.background, self.region, self.advanced_button, *self._advanced])
+        rows.extend([self.quantity, self.longest_side, self.pixel_size, self.coverage])
+        rows.append(self.annotate)
         buttons = Container(
-            widgets=[self.run_button, self.cancel_button], layout="horizontal", labels=False
+            widgets=[self.run_button, self.path_button, self.cancel_button],
+            layout="horizontal",
+            labels=False,
         )
-        LabelColumn(fields)
-        fields.margins = buttons.margins = (0, 0, 0, 0)
-        super().__init__(widgets=[fields, buttons, self.progress, self.status], labels=False)
+        LabelColumn(rows)
+        rows.margins = buttons.margins = (0, 0, 0, 0)
+        parts = [rows, buttons, self.progress, self.path_view, self.status]
+        super().__init__(widgets=parts, labels=False)
 
         self.advanced_button.native.setCheckable(True)
         self.advanced_button.native.setStyleSheet("text-align: left; padding-left: 4px;")
@@ -151,46 +127,28 @@ class DensityForm(Container):
         self.status.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.advanced_button.changed.connect(self._show_advanced)
         self.prior.changed.connect(self._follow_prior)
-        self.points.changed.connect(self._follow_layer)
-        self.axes.changed.connect(self._follow_axes)
-        self.precision.changed.connect(self._show_features)
+        for widget in (self.prior, self.each):
+            widget.changed.connect(self._follow_path)
         self._show_advanced(False)
-        self._follow_layer()
+        fields.follow(self._follow_source)
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
-        chosen = self.points.value
-        super().reset_choices()
-        if chosen in self.points.choices:
-            self.points.value = chosen
-
-    @property
-    def chosen_axes(self) -> Axes | None:
-        """The axes to model; None where that is still to be chosen."""
-        return self._axes_by_label.get(self.axes.value)
+        self._source_fields.reset_choices()
 
     def source(self) -> Source:
         """What is to be modelled, where there is no `obstacle`."""
-        axes = self.chosen_axes
-        assert axes is not None
-        return Source(
-            self.points.value,
-            axes,
-            weights=self.weights.value,
-            precision=self.precision.value,
-            axial_precision=self.axial_precision.value,
-        )
+        return self._source_fields.source()
 
     def obstacle(self) -> str:
         """Why a fit cannot run yet, for the user; "" where it can."""
-        layer = self.points.value
-        if layer is None:
-            return messages.NO_POINTS
-        if layer.ndim < 2:
-            return messages.too_few_axes(layer.name)
-        if self.chosen_axes is None:
-            return messages.choose_axes(layer.name, axis_names(layer))
-        return ""
+        return self._source_fields.obstacle()
+
+    def path_obstacle(self) -> str:
+        """Why there is no sparsity path of what is chosen; "" where there is one."""
+        if self.prior.value != "sqrt":
+            return messages.PATH_NEEDS_SQRT
+        return "" if self.each.value is None else messages.PATH_OF_ALL
 
     def estimator_parameters(self) -> dict[str, Any]:
         """Keywords of `SparseGaussianMixture`."""
@@ -207,68 +165,10 @@ class DensityForm(Container):
             n_threads=value_of(parameters.N_THREADS, self.n_threads),
         )
 
-    def _points_choices(self, _: Any = None) -> list[Points]:
-        return [layer for layer in self._layers() if isinstance(layer, Points)]
-
-    def _axes_choices(self, _: Any = None) -> list[tuple[str, str | None]]:
-        labels: list[tuple[str, str | None]] = [(label, label) for label in self._axes_by_label]
-        layer = self.points.value
-        if layer is None or default_axes(layer) is None:
-            return [("Choose…", None), *labels]
-        return labels
-
-    def _features_choices(self, without: str, _: Any = None) -> list[tuple[str, str | None]]:
-        """The features of the layer; `without` is what it is to have none."""
-        layer = self.points.value
-        names = [] if layer is None else numeric_features(layer)
-        return [(without, None), *((name, name) for name in names)]
-
-    def _follow_layer(self, _: Any = None) -> None:
-        """Listen to the layer that is chosen now, and offer its axes."""
-        layer = self.points.value
-        if self._followed is not None:
-            self._followed.events.axis_labels.disconnect(self._offer_axes)
-            self._followed.events.units.disconnect(self._offer_axes)
-            self._followed.events.features.disconnect(self._offer_features)
-        self._followed = layer
-        if layer is not None:
-            layer.events.axis_labels.connect(self._offer_axes)
-            layer.events.units.connect(self._offer_axes)
-            layer.events.features.connect(self._offer_features)
-        self._offer_features()
-        self._offer_axes()
-
-    def _offer_features(self, _: Any = None) -> None:
-        for widget in self._from_features:
-            widget.reset_choices()
-        self._show_features()
-
-    def _show_features(self, _: Any = None) -> None:
-        """Where there are features, and the axial precision where there are three axes."""
-        for widget in self._from_features:
-            widget.visible = len(widget.choices) > 1
-        if self.precision.value is None or len(self.chosen_axes or ()) != 3:
-            self.axial_precision.visible = False
-
-    def _offer_axes(self, _: Any = None) -> None:
-        layer = self.points.value
-        names = () if layer is None else axis_names(layer)
-        self._axes_by_label = {
-            ", ".join(names[axis] for axis in axes): axes for axes in possible_axes(len(names))
-        }
-        self.axes.reset_choices()
-        default = None if layer is None else default_axes(layer)
-        label = next((k for k, axes in self._axes_by_label.items() if axes == default), None)
-        self.axes.value = label
-        # Two axes leave no choice, unless one of them is time.
-        self.axes.visible = len(names) > 2 or (len(names) == 2 and default is None)
-        self._follow_axes()
-
-    def _follow_axes(self, _: Any = None) -> None:
-        layer, axes = self.points.value, self.chosen_axes
+    def _follow_source(self) -> None:
+        layer, axes = self.points.value, self._source_fields.chosen_axes
         if layer is not None and axes is not None:
             self._suit(layer, axes)
-        self._show_features()
         self._follow_choice()
 
     def _follow_choice(self) -> None:
@@ -295,13 +195,11 @@ class DensityForm(Container):
         for widget in self._advanced:
             widget.visible = shown
 
+    def _follow_path(self, _: Any = None) -> None:
+        obstacle = self.path_obstacle()
+        self.path_button.enabled = self.run_button.enabled and not obstacle
+        self.path_button.tooltip = obstacle or messages.PATH
+
     def _follow_prior(self, prior: str) -> None:
         self.sparsity.enabled = prior == "sqrt"
         self.init.enabled = prior != "bayes"
-
-
-def _choice(
-    name: str, label: str, tooltip: str, choices: Callable[[Any], Sequence[Any]]
-) -> ComboBox:
-    """A field whose choices depend on the layers."""
-    return compact(ComboBox(name=name, label=label, tooltip=tooltip, choices=choices))

@@ -9,14 +9,18 @@ which a pixel is square and a length is a length. A new layer whose pixel i lies
 u = origin + spacing * i is then placed by scale = spacing and
 translate + rotate shear origin; rotation, shear and affine stay as they are. All of
 napari's conventions about places are in this file.
+
+Where the points are fitted in groups, the new layers have a slice for each: along an axis of the
+layer that says which group a point is in, or along an axis of their own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
+from pandas import factorize
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes, axis_names
@@ -26,14 +30,49 @@ from napari_sparse_gmm.shapes.grid import Grid
 # from the origin, its coordinates are counted from the corner of the points instead.
 _FAR_FROM_ORIGIN = 1e3
 
+# More groups than anybody looks at one by one; values that differ from point to point have more.
+_MOST_GROUPS = 1000
+# How far a value may be from its slice, in steps.
+_UNEVEN = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The axis along which groups of points follow each other.
+
+    Parameters
+    ----------
+    name : str
+    labels : (G,) array
+        What tells the groups apart, in ascending order.
+    slices : (G,) array of int
+        Which slice each is, from 0 on; there may be gaps.
+    origin, spacing : float
+        Where the first slice lies in u, and how far it is to the next.
+    axis : int
+        Which of the kept axes it is.
+    """
+
+    name: str
+    labels: NDArray[Any]
+    slices: NDArray[np.intp]
+    origin: float = 0.0
+    spacing: float = 1.0
+    axis: int = 0
+
+    @property
+    def n_slices(self) -> int:
+        """Slices from the first group to the last."""
+        return int(self.slices[-1]) + 1
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Where the modelled points lie, with everything that places layers under them.
 
     The new layers keep the axes from the first modelled one to the last of the layer, n of
-    them: napari repeats a layer along the axes that it lacks at the front. A kept axis that
-    is not modelled becomes one pixel as wide as the points.
+    them, and the axis of the groups: napari repeats a layer along the axes that it lacks at the
+    front. A kept axis that is neither becomes one pixel as wide as the points.
     """
 
     axes: Axes  # modelled, counted among the kept ones, (D,)
@@ -47,6 +86,7 @@ class Frame:
     affine: FloatArray  # (n + 1, n + 1)
     units: tuple[Any, ...]  # pint units, (n,)
     axis_labels: tuple[str, ...]  # (n,)
+    stack: Stack | None = None
 
     @property
     def unit(self) -> str:
@@ -66,25 +106,41 @@ class Frame:
         spacing[list(self.axes)] = grid.spacing
         return self._placed(origin, spacing)
 
-    def image_data(self, values: NDArray[Any]) -> NDArray[Any]:
-        """An array over the modelled axes, with one pixel along each other kept axis."""
-        others = [axis for axis in range(len(self.scale)) if axis not in self.axes]
-        return np.expand_dims(values, others)
+    def image_data(self, values: NDArray[Any], nothing: float = 0.0) -> NDArray[Any]:
+        """Images of all groups, (G, ...) over the modelled axes, as one over the kept axes.
+
+        One pixel along each axis that is neither modelled nor that of the groups; `nothing` in
+        slices without a group.
+        """
+        stack = self.stack
+        stacked = values
+        if stack is not None and stack.n_slices != len(values):
+            stacked = np.full((stack.n_slices, *values.shape[1:]), nothing, dtype=values.dtype)
+            stacked[stack.slices] = values
+        shape = np.ones(len(self.scale), dtype=int)
+        shape[list(self.axes)] = values.shape[1:]
+        if stack is None:
+            return stacked.reshape(shape)
+        # The groups' axis is in front so far.
+        stacked = stacked.reshape(-1, *np.delete(shape, stack.axis))
+        return np.moveaxis(stacked, 0, stack.axis)
 
     def shape_placement(self) -> dict[str, Any]:
         """Keywords that place shapes whose vertices come from `shape_data`."""
         return self._placed(*self._shape_coordinates())
 
-    def shape_data(self, vertices: FloatArray) -> FloatArray:
+    def shape_data(self, vertices: FloatArray, group: int = 0) -> FloatArray:
         """Vertices (..., D) in u as vertices (..., n) of the shapes layer.
 
         They are the Points layer's own data coordinates, unless those are too far from the
-        origin for single precision.
+        origin for single precision; along the axis of the groups they are slices.
         """
         origin, spacing = self._shape_coordinates()
         modelled = list(self.axes)
         data = np.zeros((*vertices.shape[:-1], len(self.scale)))
         data[..., modelled] = (vertices - origin[modelled]) / spacing[modelled]
+        if self.stack is not None:
+            data[..., self.stack.axis] = self.stack.slices[group]
         return data
 
     def _shape_coordinates(self) -> tuple[FloatArray, FloatArray]:
@@ -98,11 +154,15 @@ class Frame:
         return origin, spacing
 
     def _slab(self) -> tuple[FloatArray, FloatArray]:
-        """Origin and spacing of a single pixel as wide as the points, (n,) each."""
+        """Origin and spacing of a single pixel as wide as the points, (n,) each, or of a group."""
         low, high = self.box
         # A little wider, so that the points at both ends are well inside.
         width = 1.001 * (high - low)
-        return 0.5 * (low + high), np.where(width > 0, width, np.abs(self.scale))
+        origin, spacing = 0.5 * (low + high), np.where(width > 0, width, np.abs(self.scale))
+        if self.stack is not None:
+            origin[self.stack.axis] = self.stack.origin
+            spacing[self.stack.axis] = self.stack.spacing
+        return origin, spacing
 
     def _placed(self, origin: FloatArray, spacing: FloatArray) -> dict[str, Any]:
         return {
@@ -116,22 +176,28 @@ class Frame:
         }
 
 
-def modelled_points(layer: Points, axes: Axes) -> tuple[FloatArray, Frame]:
+def modelled_points(
+    layer: Points, axes: Axes, each: int | str | None = None
+) -> tuple[FloatArray, Frame, NDArray[np.intp]]:
     """The points of a layer in model coordinates u, (N, D) float64, and their frame.
 
     Points that the layer does not show (`layer.shown`) are left out. Along axes that are not
-    in `axes` all points are taken together.
+    in `axes` all points are taken together, but for those that `each`, an axis or a feature,
+    keeps apart: the group of each point comes third, (N,), 0 for all without it.
 
     Raises
     ------
     ValueError
-        Where no point is left, a coordinate is not finite, or the layer is turned from a
-        modelled axis into an earlier one that is not.
+        Where no point is left, a coordinate is not finite, the layer is turned from a modelled
+        axis into an earlier one that is not, or groups are too many or in uneven steps.
     """
-    data = np.asarray(layer.data, dtype=np.float64)[np.asarray(layer.shown, dtype=bool)]
+    shown = np.asarray(layer.shown, dtype=bool)
+    data = np.asarray(layer.data, dtype=np.float64)[shown]
     if len(data) == 0:
         raise ValueError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
-    kept = np.arange(axes[0], layer.ndim)
+    # An axis of their own comes before all others of the layer.
+    first = 0 if isinstance(each, str) else min([axes[0]] if each is None else [axes[0], each])
+    kept = np.arange(first, layer.ndim)
     points = data[:, kept] * layer.scale[kept]  # (N, n)
     bad = int((~np.isfinite(points)).any(axis=1).sum())
     if bad:
@@ -139,15 +205,57 @@ def modelled_points(layer: Points, axes: Axes) -> tuple[FloatArray, Frame]:
             f"{bad} of the {len(points)} points of layer {layer.name!r} have a coordinate that "
             "is NaN or infinite: remove or hide them, then run again."
         )
-    frame = _frame(layer, axes, box=np.stack([points.min(axis=0), points.max(axis=0)]))
-    return points[:, list(frame.axes)], frame
+    frame = _frame(layer, axes, kept, box=np.stack([points.min(axis=0), points.max(axis=0)]))
+    modelled = points[:, list(frame.axes)]
+    if each is None:
+        return modelled, frame, np.zeros(len(points), dtype=np.intp)
+    if isinstance(each, int):
+        labels, groups = np.unique(data[:, each], return_inverse=True)
+        name, axis, scale = axis_names(layer)[each], each - first, float(layer.scale[each])
+        stack = _stack(name, labels, scale, axis)
+        pooled = tuple(other for other in frame.pooled if other != name)
+        frame = replace(frame, stack=stack, pooled=pooled)
+    else:
+        if each not in layer.features:
+            raise ValueError(f"Layer {layer.name!r} has no feature {each!r} any more.")
+        groups, labels = factorize(layer.features[each][shown], sort=True)
+        _check_number_of_groups(each, len(labels))
+        if (groups < 0).any():
+            raise ValueError(
+                f"Feature {each!r} is missing for {int((groups < 0).sum())} points of layer "
+                f"{layer.name!r}: mend it, or choose another one."
+            )
+        stack = Stack(each, np.asarray(labels), np.arange(len(labels)))
+        frame = _with_axis_in_front(frame, stack)
+    return modelled, frame, groups.reshape(-1)
 
 
-def _frame(layer: Points, axes: Axes, box: FloatArray) -> Frame:
-    kept = np.arange(axes[0], layer.ndim)
+def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
+    """Groups at values of an axis, in slices as far apart as the nearest two of them."""
+    _check_number_of_groups(name, len(labels))
+    step = float(np.diff(labels).min(initial=np.inf)) if len(labels) > 1 else 1.0
+    places = (labels - labels[0]) / step
+    slices = np.rint(places).astype(np.intp)
+    if np.abs(places - slices).max() > _UNEVEN or slices[-1] >= _MOST_GROUPS:
+        raise ValueError(
+            f"The values of {name!r} are in uneven steps, so they cannot be slices of an image: "
+            "round them, or fit all points together."
+        )
+    return Stack(name, labels, slices, float(labels[0]) * scale, step * scale, axis)
+
+
+def _check_number_of_groups(name: str, n: int) -> None:
+    if n > _MOST_GROUPS:
+        raise ValueError(
+            f"{name!r} has {n:,} different values, and at most {_MOST_GROUPS:,} can be fitted "
+            "each by itself: choose another one."
+        )
+
+
+def _frame(layer: Points, axes: Axes, kept: NDArray[np.intp], box: FloatArray) -> Frame:
     shear, affine = _shear_matrix(layer), np.asarray(layer.affine.affine_matrix)
     for matrix in (layer.rotate, shear, affine[:-1, :-1]):
-        mixed = [*matrix[: axes[0], kept].flat, *matrix[kept, : axes[0]].flat]
+        mixed = [*matrix[: kept[0], kept].flat, *matrix[kept, : kept[0]].flat]
         if not np.allclose(mixed, 0.0):
             raise ValueError(
                 f"Layer {layer.name!r} is rotated or sheared between the chosen axes and those "
@@ -157,7 +265,7 @@ def _frame(layer: Points, axes: Axes, box: FloatArray) -> Frame:
     affine_rows = np.append(kept, layer.ndim)
     names = axis_names(layer)
     return Frame(
-        axes=tuple(axis - axes[0] for axis in axes),
+        axes=tuple(int(axis - kept[0]) for axis in axes),
         names=tuple(names[axis] for axis in axes),
         pooled=tuple(name for axis, name in enumerate(names) if axis not in axes),
         box=box,
@@ -169,6 +277,30 @@ def _frame(layer: Points, axes: Axes, box: FloatArray) -> Frame:
         units=tuple(layer.units[axis] for axis in kept),
         axis_labels=tuple(layer.axis_labels[axis] for axis in kept),
     )
+
+
+def _with_axis_in_front(frame: Frame, stack: Stack) -> Frame:
+    """The frame with one more axis, for groups that are not along one of the layer's."""
+    return replace(
+        frame,
+        axes=tuple(axis + 1 for axis in frame.axes),
+        box=np.hstack([np.zeros((2, 1)), frame.box]),
+        scale=np.append(1.0, frame.scale),
+        translate=np.append(0.0, frame.translate),
+        rotate=_extended(frame.rotate),
+        shear=_extended(frame.shear),
+        affine=_extended(frame.affine),
+        units=("pixel", *frame.units),
+        axis_labels=(stack.name, *frame.axis_labels),
+        stack=stack,
+    )
+
+
+def _extended(matrix: FloatArray) -> FloatArray:
+    """A square matrix that does nothing along one more axis in front."""
+    extended = np.eye(len(matrix) + 1)
+    extended[1:, 1:] = matrix
+    return extended
 
 
 def _shear_matrix(layer: Points) -> FloatArray:

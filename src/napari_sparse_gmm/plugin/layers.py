@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer, Points, Shapes
+from napari.layers import Image, Layer, Points, Shapes, Surface
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.frame import Frame
-from napari_sparse_gmm.plugin.worker import Heatmap
+from napari_sparse_gmm.plugin.worker import Heatmap, Part, Solution
 from napari_sparse_gmm.shapes.ellipses import (
     component_table,
     coverage_to_radius,
     ellipse_corners,
     principal_axes,
 )
+from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
-    from napari_sparse_gmm.uncertainty import StandardErrors
 
 # With more shapes napari becomes sluggish: 2000 take half a second to draw.
 MAX_ELLIPSES = 2000
@@ -45,42 +45,91 @@ _LOG_RANGE = 4.0 * np.log(10.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Ellipses:
-    """What the Shapes layer shows: the components of largest weight, at most MAX_ELLIPSES.
+class Mesh:
+    """Ellipsoids as triangles: `vertices` (V, n), `faces` (F, 3) and `colours` (V, 4)."""
 
-    `corners` (k, 4, n) are in the coordinates of `Frame.shape_placement`, `edge_width` (k,)
-    too; `features` has k rows, in the units of the Points layer.
+    vertices: FloatArray
+    faces: NDArray[np.intp]
+    colours: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What shows the components: those of most points, at most MAX_ELLIPSES.
+
+    `corners` (k, 4, n) of their ellipses are in the coordinates of `Frame.shape_placement`,
+    `edge_width` (k,) and the ellipsoids that there are in 3D, too; `features` has k rows, in the
+    units of the Points layer.
     """
 
     corners: FloatArray
     edge_width: FloatArray
     features: dict[str, NDArray[Any]]
+    mesh: Mesh | None = None
 
 
-def ellipses(
-    mixture: GaussianMixture,
-    frame: Frame,
-    n_points: float,
-    coverage: float,
-    errors: "StandardErrors | None" = None,
-) -> Ellipses:
-    """The ellipses that hold `coverage` percent of their component.
+def drawing(solution: Solution, frame: Frame, coverage: float) -> Drawing:
+    """The ellipses that hold `coverage` percent of their component, and in 3D the ellipsoids.
 
-    In 3D each is the section along the two longest axes; the radius is such that the
+    In 3D each ellipse is the section along the two longest axes; the radius is such that the
     ellipsoid around it holds that share.
     """
-    drawn = np.sort(np.argsort(-mixture.weights, kind="stable")[:MAX_ELLIPSES])
-    radius = coverage_to_radius(coverage, mixture.n_dimensions)
-    table = component_table(mixture, n_points, frame.names, errors)
+    points = np.concatenate([p.mixture.weights * p.total_weight for p in solution.fitted])
+    drawn = np.zeros(len(points), dtype=bool)
+    drawn[np.argsort(-points, kind="stable")[:MAX_ELLIPSES]] = True
+    ends = np.cumsum([part.mixture.n_components for part in solution.fitted])
+    groups = [group for group, part in enumerate(solution.parts) if part is not None]
+    parts = [
+        _drawing(part, frame, group, chosen, coverage)
+        for part, group, chosen in zip(
+            solution.fitted, groups, np.split(drawn, ends[:-1]), strict=True
+        )
+    ]
+    return Drawing(
+        np.concatenate([part.corners for part in parts]),
+        np.concatenate([part.edge_width for part in parts]),
+        {
+            name: np.concatenate([part.features[name] for part in parts])
+            for name in parts[0].features
+        },
+        _merged([part.mesh for part in parts if part.mesh is not None]),
+    )
+
+
+def _drawing(
+    part: Part, frame: Frame, group: int, drawn: NDArray[np.bool_], coverage: float
+) -> Drawing:
+    """The components of a group where `drawn` (K,) is true."""
+    mixture, radius = part.mixture, coverage_to_radius(coverage, len(frame.axes))
+    table = component_table(mixture, part.total_weight, frame.names, part.errors)
+    if frame.stack is not None:
+        table = {frame.stack.name: np.full(len(drawn), frame.stack.labels[group]), **table}
     std, _ = principal_axes(mixture.covariances)
     # Fine lines over the whole field, finer ones where an ellipse is small itself.
     field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
     width = np.minimum(0.003 * field, 0.3 * radius * std[:, 1])
-    data_unit = np.abs(frame.scale[list(frame.axes)]).mean()
-    return Ellipses(
-        corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn]),
-        edge_width=width[drawn] / data_unit,
+    mesh = None
+    if len(frame.axes) == 3 and drawn.any():
+        vertices, faces, component = ellipsoid_mesh(mixture.subset(drawn), radius)
+        colours = component_colours(np.flatnonzero(drawn)[component])
+        mesh = Mesh(frame.shape_data(vertices, group), faces, colours)
+    return Drawing(
+        corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn], group),
+        edge_width=width[drawn] / np.abs(frame.scale[list(frame.axes)]).mean(),
         features={name: column[drawn] for name, column in table.items()},
+        mesh=mesh,
+    )
+
+
+def _merged(meshes: list[Mesh]) -> Mesh | None:
+    """All of them as one."""
+    if not meshes:
+        return None
+    firsts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    return Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.faces + first for mesh, first in zip(meshes, firsts, strict=True)]),
+        np.concatenate([mesh.colours for mesh in meshes]),
     )
 
 
@@ -106,7 +155,8 @@ def show_heatmap(
 ) -> Image:
     """Show a heatmap as the Image layer of `points`, under them."""
     values = heatmap.values
-    data, placement = frame.image_data(values), frame.image_placement(heatmap.grid)
+    nothing = -np.inf if heatmap.choice.quantity == "log_density" else 0.0
+    data, placement = frame.image_data(values, nothing), frame.image_placement(heatmap.grid)
     limits = contrast_limits(values, heatmap.choice.quantity)
     layer = _made_from(viewer, points, "density", Image, data.ndim)
     if layer is None:
@@ -131,8 +181,8 @@ def show_heatmap(
     return layer
 
 
-def show_ellipses(viewer: ViewerModel, points: Points, frame: Frame, shown: Ellipses) -> Shapes:
-    """Show ellipses as the Shapes layer of `points`, above everything."""
+def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Drawing) -> Shapes:
+    """Show ellipses as the Shapes layer of `points`, above everything, and ellipsoids below it."""
     corners, placement = list(shown.corners), frame.shape_placement()
     n_axes = len(frame.scale)
     layer = _made_from(viewer, points, "components", Shapes, n_axes)
@@ -153,7 +203,34 @@ def show_ellipses(viewer: ViewerModel, points: Points, frame: Frame, shown: Elli
         _place(layer, placement)
     layer.edge_width = list(shown.edge_width)
     layer.features = shown.features
+    _show_mesh(viewer, points, placement, shown.mesh, viewer.layers.index(layer))
     return layer
+
+
+def _show_mesh(
+    viewer: ViewerModel, points: Points, placement: dict[str, Any], mesh: Mesh | None, index: int
+) -> None:
+    """The ellipsoids as one Surface layer, which napari cuts where it shows a slice."""
+    layer = _made_from(viewer, points, "ellipsoids", Surface, len(placement["scale"]))
+    if mesh is None:
+        if layer is not None:
+            viewer.layers.remove(layer)
+    elif layer is None:
+        layer = Surface(
+            (mesh.vertices, mesh.faces),
+            vertex_colors=mesh.colours,
+            name=f"{points.name} ellipsoids",
+            opacity=0.5,
+            shading="smooth",
+            metadata=_mark(points, "ellipsoids"),
+            **placement,
+        )
+        _insert(viewer, index, layer)
+    else:
+        layer.vertex_colors = None  # of another number of vertices
+        layer.data = (mesh.vertices, mesh.faces)
+        layer.vertex_colors = mesh.colours
+        _place(layer, placement)
 
 
 def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assignment") -> None:

@@ -1,49 +1,72 @@
 """What the dock widget tells the user, in whole sentences."""
 
-from napari_sparse_gmm.plugin.frame import Frame
+from napari_sparse_gmm.plugin.frame import Frame, Stack
 from napari_sparse_gmm.plugin.layers import MAX_ELLIPSES
-from napari_sparse_gmm.plugin.worker import FitResult
+from napari_sparse_gmm.plugin.worker import Solution
 
 CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
+PATH = (
+    "Fit for rising Sparsity, each time from the solution before, and choose among the solutions "
+    "with a slider."
+)
+PATH_NEEDS_SQRT = "A path is one of the prior that Sparsity sets: choose that Prior first."
+PATH_OF_ALL = "A path is of all points together: choose that under Fit each first."
 
 
-def summary(result: FitResult, frame: Frame, n_hidden: int) -> str:
+def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> str:
     """What came out of a fit, how, and what the layers do not show."""
-    k = result.mixture.n_components
-    background = result.mixture.background_weight
-    parts = [
-        f"{_count(k, 'component')} from {_count(result.n_points, 'point')}"
+    parts = solution.fitted
+    k = sum(part.mixture.n_components for part in parts)
+    n_points = sum(part.n_points for part in parts)
+    background = sum(part.mixture.background_weight * part.total_weight for part in parts)
+    background /= sum(part.total_weight for part in parts)
+    groups = "" if frame.stack is None else f" in {_groups(frame.stack, len(parts))}"
+    done = _count(max(part.n_iter for part in parts), "iteration")
+    sentences = [
+        f"{_count(k, 'component')}{groups} from {_count(n_points, 'point')}"
         + (f", {background:.0%} background" if background > 0 else "")
-        + f". {_count(result.n_iter, 'iteration')}, cost {result.cost:.4f}."
+        + (f". {done}, cost {parts[0].cost:.4f}." if len(parts) == 1 else f". At most {done}.")
     ]
-    if not result.converged:
-        parts.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
-    parts.extend(_advice(result))
-    if result.deconvolved and k:
-        parts.append("The precision of the points is taken off the sizes.")
+    if solution.problem:
+        missing = _count(len(solution.parts) - len(parts), "group")
+        sentences.append(f"{missing} could not be fitted: {solution.problem}")
+    if not all(part.converged for part in parts):
+        sentences.append(
+            "It has not converged: raise “Iterations at most” (Advanced) and run again."
+        )
+    sentences.extend(_advice(solution, background))
+    if solution.deconvolved and k:
+        sentences.append("The precision of the points is taken off the sizes.")
     if k > MAX_ELLIPSES:
-        parts.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of largest weight are drawn.")
+        sentences.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of most points are drawn.")
     if len(frame.axes) == 3:
-        parts.append("The ellipses lie in space: switch to the 3D view to see them.")
+        sentences.append("The ellipses lie in space: switch to the 3D view to see them.")
     if frame.pooled:
-        parts.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
+        sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
     if n_hidden:
-        parts.append(f"{_count(n_hidden, 'hidden point')} left out.")
-    parts.append(result.engine_reason)
-    return " ".join(parts)
+        sentences.append(f"{_count(n_hidden, 'hidden point')} left out.")
+    if n_outside:
+        sentences.append(f"{_count(n_outside, 'point')} outside of the region left out.")
+    sentences.append(solution.engine_reason)
+    return " ".join(sentences)
 
 
-def _advice(result: FitResult) -> list[str]:
+def _groups(stack: Stack, n_fitted: int) -> str:
+    """How many groups of what: "3 values of channel"."""
+    return f"{_count(n_fitted, 'value')} of {stack.name}"
+
+
+def _advice(solution: Solution, background: float) -> list[str]:
     """What to change where the number of components may not be what was wanted."""
-    k, background = result.mixture.n_components, result.mixture.background_weight
-    prior, most = result.parameters["prior"], result.parameters["n_components"]
+    numbers = [part.mixture.n_components for part in solution.fitted]
+    prior, most = solution.parameters["prior"], solution.parameters["n_components"]
     if prior == "bayes":
-        if k == 0:
+        if sum(numbers) == 0:
             return ["No cluster: the points are as even as scattered ones."]
-        if k >= most:
+        if max(numbers) >= most:
             return [f"That is as many as Components allows: raise it above {most:,} for more."]
-    elif k == 0:
+    elif sum(numbers) == 0:
         lower = "lower Sparsity" if prior == "sqrt" else "try another Prior"
         return [f"No component is left: {lower} to keep some."]
     elif background > 0.9:

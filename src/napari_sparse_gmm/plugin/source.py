@@ -6,21 +6,32 @@
 ((40000, 2), (40000, 2))
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
-from napari.layers import Points
+from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.layers import ASSIGNMENT_FEATURES
+from napari_sparse_gmm.plugin.outline import outlined
+from napari_sparse_gmm.regions import Hull, Region
+
+
+class Around(Enum):
+    """What around the points themselves may be where they could have been."""
+
+    BOX = "bounding box"
+    HULL = "convex hull"
 
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """The points that a layer shows, in model coordinates, with what is known about each.
+    """The points that are to be modelled, in model coordinates, with what is known about each.
 
     Parameters
     ----------
@@ -28,17 +39,27 @@ class Cloud:
     frame : Frame
     shown : (all points of the layer,) array of bool
         Which of them these are.
+    groups : (N,) array of int
+        Which of the groups that are fitted apart each is in.
     weights : (N,) array or None
         How often each counts.
     noise_std : (N, D) array or None
         Standard deviation of its place along each axis.
+    region : Region or None
+        Where they could have been, if it is not their bounding box.
+    n_hidden, n_outside : int
+        Points of the layer that it does not show, and that lie outside of the region.
     """
 
     points: FloatArray
     frame: Frame
     shown: NDArray[np.bool_]
+    groups: NDArray[np.intp]
     weights: FloatArray | None
     noise_std: FloatArray | None
+    region: Region | None
+    n_hidden: int
+    n_outside: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +76,10 @@ class Source:
         Standard deviation of the place of each point, in the unit of the layer.
     axial_precision : str, optional
         The same along the first of three axes, where it is another one.
+    each : int or str, optional
+        An axis or a feature: points of different values are fitted apart.
+    region : Around, Shapes or Labels
+        Where points could have been; those outside are left out.
     """
 
     layer: Points
@@ -62,6 +87,8 @@ class Source:
     weights: str | None = None
     precision: str | None = None
     axial_precision: str | None = None
+    each: int | str | None = None
+    region: Around | Shapes | Labels = Around.BOX
 
     def read(self) -> Cloud:
         """What the layer shows now.
@@ -69,25 +96,47 @@ class Source:
         Raises
         ------
         ValueError
-            Where no point is left, or a coordinate or a feature is of no use.
+            Where no point is left, or a coordinate, a feature or a region is of no use.
         """
-        points, frame = modelled_points(self.layer, self.axes)
+        points, frame, groups = modelled_points(self.layer, self.axes, self.each)
+        weights = None if self.weights is None else self._values(self.weights, "weight")
+        noise_std = None if self.precision is None else self._noise_std(self.precision)
+        shown = np.array(self.layer.shown, dtype=bool)
+        n_hidden = int(np.count_nonzero(~shown))
+        region = self._region(points, frame)
+        inside = np.ones(len(points), dtype=bool) if region is None else region.contains(points)
+        if not inside.any():
+            raise ValueError(
+                f"No point of layer {self.layer.name!r} lies in the region: choose another one."
+            )
+        shown[shown] = inside
+        points, groups = points[inside], groups[inside]
+        # What lies outside does not count for the picture either.
+        box = frame.box.copy()
+        box[:, list(frame.axes)] = points.min(0), points.max(0)
+        if weights is not None and np.count_nonzero(weights[inside]) < 2:
+            raise ValueError(
+                f"Feature {self.weights!r} leaves fewer than two points of layer "
+                f"{self.layer.name!r} with a weight: choose another one."
+            )
         return Cloud(
             points,
-            frame,
-            np.array(self.layer.shown, dtype=bool),
-            None if self.weights is None else self._point_weights(self.weights),
-            None if self.precision is None else self._noise_std(self.precision),
+            replace(frame, box=box),
+            shown,
+            groups,
+            None if weights is None else weights[inside],
+            None if noise_std is None else noise_std[inside],
+            region,
+            n_hidden,
+            int(np.count_nonzero(~inside)),
         )
 
-    def _point_weights(self, feature: str) -> FloatArray:
-        weights = self._values(feature, "weight")
-        if np.count_nonzero(weights) < 2:
-            raise ValueError(
-                f"Feature {feature!r} leaves fewer than two points of layer {self.layer.name!r} "
-                "with a weight: choose another one."
-            )
-        return weights
+    def _region(self, points: FloatArray, frame: Frame) -> Region | None:
+        if self.region is Around.BOX:
+            return None
+        if self.region is Around.HULL:
+            return Hull(points)
+        return outlined(self.region, self.layer, self.axes, frame.modelled_box)
 
     def _noise_std(self, feature: str) -> FloatArray:
         columns = [self._values(feature, "precision")] * len(self.axes)
@@ -115,5 +164,15 @@ class Source:
 
 def numeric_features(layer: Points) -> list[str]:
     """The features of a layer that are real numbers, and not from an earlier fit, by name."""
-    names = [str(name) for name in layer.features.select_dtypes("number").columns]
-    return [name for name in names if name not in ASSIGNMENT_FEATURES]
+    return _own(layer.features.select_dtypes("number").columns)
+
+
+def grouping_features(layer: Points) -> list[str]:
+    """The features of a layer that can tell groups apart: all but those with fractions, by name."""
+    fractions = layer.features.select_dtypes("floating")
+    whole = fractions.columns[(fractions % 1 == 0).all(axis=0)]
+    return _own([name for name in layer.features if name not in fractions or name in whole])
+
+
+def _own(columns: Iterable[str]) -> list[str]:
+    return [str(name) for name in columns if name not in ASSIGNMENT_FEATURES]

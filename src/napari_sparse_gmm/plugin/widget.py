@@ -18,11 +18,11 @@ from napari.utils.notifications import notification_manager
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.parameters import BACKGROUND
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form import DensityForm
 from napari_sparse_gmm.plugin.frame import Frame
-from napari_sparse_gmm.plugin.layers import ellipses, show_assignment, show_ellipses, show_heatmap
+from napari_sparse_gmm.plugin.layers import drawing, show_assignment, show_components, show_heatmap
 from napari_sparse_gmm.plugin.source import Cloud, Source
 from napari_sparse_gmm.plugin.worker import (
     FitRequest,
@@ -31,15 +31,17 @@ from napari_sparse_gmm.plugin.worker import (
     HeatmapChoice,
     Progress,
     Refusal,
+    Solution,
     Work,
     assign_points,
     draw,
     fit,
+    fit_path,
 )
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
-    from napari_sparse_gmm.uncertainty import StandardErrors
+    from napari_sparse_gmm.path import SparsityPath
 
 # From the last change of a field that needs no refit until the layers are drawn anew.
 _REDRAW_DELAY = 250  # milliseconds
@@ -50,18 +52,27 @@ class _Fit:
     """The last fit of a Points layer, and what of it the layers show."""
 
     source: Source
-    frame: Frame
-    mixture: GaussianMixture
-    errors: "StandardErrors"
-    total_weight: float
-    summary: str
+    cloud: Cloud
+    solutions: tuple[Solution, ...]
+    chosen: int
+    path: "SparsityPath | None"
     asked: HeatmapChoice  # drawn, or refused: not asked for again
+    drawn: int  # of which solution the heatmap is
     coverage: float
     annotated: bool = False  # the points, or that was refused
 
     @property
     def layer(self) -> Points:
         return self.source.layer
+
+    @property
+    def frame(self) -> Frame:
+        return self.cloud.frame
+
+    @property
+    def solution(self) -> Solution:
+        """The one that the layers show."""
+        return self.solutions[self.chosen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +109,9 @@ class SparseGMMWidget(DensityForm):
         shown = (self.quantity, self.longest_side, self.pixel_size, self.coverage, self.annotate)
         for widget in shown:
             widget.changed.connect(self._redraw_soon)
+        self.path_view.slider.changed.connect(self._choose)
         self.run_button.clicked.connect(self.run)
+        self.path_button.clicked.connect(self.run_path)
         self.cancel_button.clicked.connect(self.cancel)
 
         events = napari_viewer.layers.events
@@ -114,6 +127,14 @@ class SparseGMMWidget(DensityForm):
 
     def run(self) -> None:
         """Fit the chosen layer, and show the result when it is there."""
+        self._run(fit)
+
+    def run_path(self) -> None:
+        """Fit the chosen layer for rising sparsity, and show the solution that is suggested."""
+        if not self.path_obstacle():
+            self._run(fit_path)
+
+    def _run(self, how: Callable[[FitRequest], Work[FitResult | Refusal]]) -> None:
         if self._job is not None or self.obstacle():
             return
         source = self.source()
@@ -122,15 +143,21 @@ class SparseGMMWidget(DensityForm):
         except ValueError as error:
             self._say(str(error))
             return
+        settings = self.estimator_parameters()
+        if settings[BACKGROUND.name] and cloud.region is not None:
+            settings[BACKGROUND.name] = cloud.region
+        stack = cloud.frame.stack
         request = FitRequest(
             cloud.points,
-            self.estimator_parameters(),
+            settings,
             self.heatmap_choice(),
             cloud.weights,
             cloud.noise_std,
+            cloud.groups,
+            ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels),
         )
         self._say("")
-        self._start(source.layer, fit(request), partial(self._show_fit, source, cloud))
+        self._start(source.layer, how(request), partial(self._show_fit, source, cloud))
 
     def cancel(self) -> None:
         """Stop the work in progress; the layers stay as they are."""
@@ -199,28 +226,49 @@ class SparseGMMWidget(DensityForm):
     # The layers
 
     def _show_fit(self, source: Source, cloud: Cloud, result: FitResult) -> None:
-        n_hidden = int(np.count_nonzero(~cloud.shown))
         done = _Fit(
             source=source,
-            frame=cloud.frame,
-            mixture=result.mixture,
-            errors=result.errors,
-            total_weight=result.total_weight,
-            summary=messages.summary(result, cloud.frame, n_hidden),
+            cloud=cloud,
+            solutions=result.solutions,
+            chosen=result.chosen,
+            path=result.path,
             asked=result.heatmap.choice,
+            drawn=result.chosen,
             coverage=self.coverage.value,
         )
         self._fits[done.layer.unique_id] = done
+        self._show_path()
         self._show_heatmap(done, result.heatmap)
-        self._show_ellipses(done)
+        self._show_components(done)
 
     def _show_heatmap(self, done: _Fit, drawn: Heatmap) -> None:
         show_heatmap(self._viewer, done.layer, done.frame, drawn)
         self._say(_told(done))
 
-    def _show_ellipses(self, done: _Fit) -> None:
-        shown = ellipses(done.mixture, done.frame, done.total_weight, done.coverage, done.errors)
-        show_ellipses(self._viewer, done.layer, done.frame, shown)
+    def _show_components(self, done: _Fit) -> None:
+        shown = drawing(done.solution, done.frame, done.coverage)
+        show_components(self._viewer, done.layer, done.frame, shown)
+
+    def _show_path(self) -> None:
+        """The path of the chosen layer, where there is one."""
+        done = self._chosen_fit()
+        path = None if done is None else done.path
+        if done is not None and path is not None:
+            self.path_view.show_path(path, done.chosen, self._viewer.theme)
+        self.path_view.visible = path is not None
+
+    def _choose(self, place: int) -> None:
+        """Show another solution along the path: its ellipses at once, its heatmap when drawn."""
+        done = self._chosen_fit()
+        if done is None or done.path is None or place == done.chosen:
+            return
+        chosen = replace(done, chosen=place, annotated=False)
+        self._fits[done.layer.unique_id] = chosen
+        # The next Run is one for this sparsity.
+        self.sparsity.value = done.path[place].sparsity
+        self._show_components(chosen)
+        self._say(_told(chosen))
+        self._redraw_soon()
 
     def _redraw_soon(self) -> None:
         if self._chosen_fit() is not None:
@@ -231,33 +279,26 @@ class SparseGMMWidget(DensityForm):
         done = self._chosen_fit()
         if done is None or self._job is not None:
             return
-        wanted = replace(done, asked=self.heatmap_choice(), coverage=self.coverage.value)
+        wanted = replace(
+            done, asked=self.heatmap_choice(), drawn=done.chosen, coverage=self.coverage.value
+        )
         self._fits[done.layer.unique_id] = wanted
         if wanted.coverage != done.coverage:
-            self._show_ellipses(wanted)
-        if wanted.asked != done.asked:
-            box = wanted.frame.modelled_box
-            work = draw(wanted.mixture, box, wanted.total_weight, wanted.asked)
+            self._show_components(wanted)
+        if (wanted.asked, wanted.drawn) != (done.asked, done.drawn):
+            work = draw(wanted.solution, wanted.frame.modelled_box, wanted.asked)
             self._start(wanted.layer, work, partial(self._show_heatmap, wanted))
         elif self.annotate.value and not done.annotated:
             self._fits[done.layer.unique_id] = replace(wanted, annotated=True)
             self._annotate(wanted)
 
     def _annotate(self, done: _Fit) -> None:
-        choice = done.asked
         try:
             cloud = done.source.read()
         except ValueError as error:
             self._say(str(error))
             return
-        work = assign_points(
-            done.mixture,
-            cloud.points,
-            cloud.noise_std,
-            engine=choice.engine,
-            device=choice.device,
-            n_threads=choice.n_threads,
-        )
+        work = assign_points(done.solution, cloud.points, cloud.groups, cloud.noise_std, done.asked)
         self._start(done.layer, work, partial(self._show_assignment, done, cloud.shown))
 
     def _show_assignment(
@@ -277,6 +318,7 @@ class SparseGMMWidget(DensityForm):
 
     def _follow_choice(self) -> None:
         self._enable_buttons()
+        self._show_path()
         if self._job is None:
             done = self._chosen_fit()
             self._say(self.obstacle() or (_told(done) if done else ""))
@@ -284,6 +326,7 @@ class SparseGMMWidget(DensityForm):
     def _enable_buttons(self) -> None:
         busy = self._job is not None
         self.run_button.enabled = not busy and not self.obstacle()
+        self.path_button.enabled = self.run_button.enabled and not self.path_obstacle()
         self.cancel_button.enabled = busy
         self.progress.visible = busy
 
@@ -316,7 +359,9 @@ def _weakly(method: Callable[[], None]) -> Callable[[], None]:
 
 
 def _told(done: _Fit) -> str:
-    return f"{done.summary} {messages.heatmap_unit(done.asked.quantity, done.frame)}"
+    cloud = done.cloud
+    summary = messages.summary(done.solution, cloud.frame, cloud.n_hidden, cloud.n_outside)
+    return f"{summary} {messages.heatmap_unit(done.asked.quantity, done.frame)}"
 
 
 def _steps(work: Work[Any]) -> Work[Any]:

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.parameters import DEVICE, ENGINE, MAX_ITER, N_THREADS
-from napari_sparse_gmm.shapes.grid import Grid, heatmap
+from napari_sparse_gmm.parameters import DEVICE, ENGINE, MAX_ITER, N_THREADS, SPARSITY
+from napari_sparse_gmm.shapes.grid import MAX_PIXELS, Grid, heatmap
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.path import SparsityPath
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 _INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
@@ -57,17 +59,23 @@ class HeatmapChoice:
     device: str = field(default=DEVICE.default, compare=False)
     n_threads: int | None = field(default=N_THREADS.default, compare=False)
 
-    def grid(self, box: FloatArray) -> Grid:
-        """The pixels that cover a box (2, D). ValueError where they would be too many."""
+    def grid(self, box: FloatArray, n_groups: int) -> Grid:
+        """The pixels that cover a box (2, D). ValueError where those of all groups are too many."""
         lower, upper = box
-        return Grid.covering(
+        grid = Grid.covering(
             lower, upper, pixel_size=self.pixel_size, longest_side=self.longest_side
         )
+        if n_groups * np.prod(grid.shape, dtype=float) > MAX_PIXELS:
+            raise ValueError(
+                f"A heatmap for each of {n_groups:,} groups would have more than {MAX_PIXELS:,} "
+                "pixels: choose a larger pixel size, or fewer pixels along the longest side."
+            )
+        return grid
 
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A drawn heatmap: `values` float32 at the pixels of `grid`."""
+    """Drawn heatmaps: `values` (G, ...) float32, of each group at the pixels of `grid`."""
 
     values: NDArray[np.float32]
     grid: Grid
@@ -83,26 +91,58 @@ class FitRequest:
     heatmap: HeatmapChoice
     weights: FloatArray | None = None  # (N,), how often each point counts
     noise_std: FloatArray | None = None  # (N, D), how precise its place is
+    groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
+    names: tuple[str, ...] = ("",)  # of the groups
 
 
 @dataclass(frozen=True, eq=False)
-class FitResult:
-    """What a fit found, its heatmap, and the parameters that it was asked for.
+class Part:
+    """What a fit found in one group of points, or in all of them.
 
     `total_weight` is that of the points: their number where all weigh 1.
     """
 
     mixture: GaussianMixture
     errors: "StandardErrors"
-    heatmap: Heatmap
     n_points: int
     total_weight: float
     cost: float
     n_iter: int
     converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a fit found, and the parameters that it was asked for.
+
+    One part for each group; None where it could not be fitted, for which `problem` has a reason.
+    """
+
+    parts: tuple[Part | None, ...]
     engine_reason: str
     parameters: Mapping[str, Any]
     deconvolved: bool = False  # the precision of the points was considered
+    problem: str = ""
+
+    @property
+    def fitted(self) -> tuple[Part, ...]:
+        """The parts that there are."""
+        return tuple(part for part in self.parts if part is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What came of a fit: its solution, or those of a path, and the heatmap of the chosen one."""
+
+    solutions: tuple[Solution, ...]
+    chosen: int
+    heatmap: Heatmap
+    path: "SparsityPath | None" = None
+
+    @property
+    def solution(self) -> Solution:
+        """The chosen one."""
+        return self.solutions[self.chosen]
 
 
 @dataclass(frozen=True)
@@ -139,25 +179,28 @@ def fit(request: FitRequest) -> Work[FitResult | Refusal]:
     return _guarded("fit", _fit(request))
 
 
-def draw(
-    mixture: GaussianMixture, box: FloatArray, n_points: float, choice: HeatmapChoice
-) -> Work[Heatmap | Refusal]:
-    """Draw the heatmap of a mixture over `box` (2, D). Returns and raises like `fit`."""
-    return _guarded("heatmap", _draw(mixture, box, n_points, choice))
+def fit_path(request: FitRequest) -> Work[FitResult | Refusal]:
+    """Fit the solutions along a rising sparsity. Returns and raises like `fit`."""
+    return _guarded("path", _path(request))
+
+
+def draw(solution: Solution, box: FloatArray, choice: HeatmapChoice) -> Work[Heatmap | Refusal]:
+    """Draw the heatmaps of a solution over `box` (2, D). Returns and raises like `fit`."""
+    return _guarded("heatmap", _draw(solution, box, choice))
 
 
 def assign_points(
-    mixture: GaussianMixture,
+    solution: Solution,
     points: FloatArray,
-    noise_std: FloatArray | None = None,
-    *,
-    engine: str,
-    device: str,
-    n_threads: int | None,
+    groups: NDArray[np.intp],
+    noise_std: FloatArray | None,
+    choice: HeatmapChoice,
 ) -> "Work[Assignment | Refusal]":
-    """Find the component of each point (N, D), in model coordinates. Raises like `fit`."""
-    work = _assign(mixture, points, noise_std, engine, device, n_threads)
-    return _guarded("assignment of points", work)
+    """Find the component of each point (N, D), in model coordinates, among those of its group.
+
+    Raises like `fit`; what computes it is in `choice`.
+    """
+    return _guarded("assignment of points", _assign(solution, points, groups, noise_std, choice))
 
 
 def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
@@ -171,92 +214,166 @@ def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
 
 
 def _fit(request: FitRequest) -> Work[FitResult]:
-    points, most = request.points, request.parameters[MAX_ITER.name]
+    most = request.parameters[MAX_ITER.name]
+    model = yield from _model(request, most * len(request.names))
+
+    from napari_sparse_gmm.groups import GroupFit, iter_groups
+
+    points = request.points
+    groups = np.zeros(len(points), dtype=np.intp) if request.groups is None else request.groups
+    # The groups that have points.
+    present, n_done = np.unique(groups), 0
+    parts: list[Part | None] = [None] * len(request.names)
+    problem = reason = ""
+    fits = iter_groups(
+        model, points, groups, sample_weight=request.weights, noise_std=request.noise_std
+    )
+    total = most * len(present)
+    last = -np.inf
+    with _no_fallback_warning(), closing(fits) as events:
+        for event in events:
+            if isinstance(event, GroupFit):
+                n_done += 1
+                problem = problem or event.problem
+                if event.model is not None:
+                    parts[event.label] = _part(event.model, request, event.rows)
+                    reason = event.model.engine_reason_
+            elif time.monotonic() - last >= _INTERVAL:
+                name = request.names[present[n_done]]
+                text = f"{name}: {_step_text(event)}" if name else _step_text(event)
+                yield Progress(n_done * most + event.iteration, total, text)
+                last = time.monotonic()
+    deconvolved = request.noise_std is not None
+    solution = Solution(tuple(parts), reason, request.parameters, deconvolved, problem)
     box = np.stack([points.min(axis=0), points.max(axis=0)])
-    request.heatmap.grid(box)  # what is wrong with it is better known before the fit
-    yield Progress(0, most, "Starting")
+    return FitResult((solution,), 0, (yield from _draw(solution, box, request.heatmap)))
+
+
+def _path(request: FitRequest) -> Work[FitResult]:
+    points = request.points
+    model = yield from _model(request, 1)
+
+    from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
+
+    found: list[PathPoint] = []
+    solutions: list[Solution] = []
+    everything = np.arange(len(points))
+    steps = iter_path(model, points, sample_weight=request.weights, noise_std=request.noise_std)
+    last = -np.inf
+    with _no_fallback_warning(), closing(steps) as events:
+        for event in events:
+            if isinstance(event, PathPoint):
+                found.append(event)
+                parameters = {**request.parameters, SPARSITY.name: event.sparsity}
+                part = _part(event.model, request, everything)
+                reason, deconvolved = event.model.engine_reason_, request.noise_std is not None
+                solutions.append(Solution((part,), reason, parameters, deconvolved))
+            elif time.monotonic() - last >= _INTERVAL:
+                text = f"Sparsity {SPARSITIES[len(found)]:g}: {_step_text(event)}"
+                yield Progress(len(found), len(SPARSITIES), text)
+                last = time.monotonic()
+    path = SparsityPath(tuple(found))
+    chosen = found.index(path.suggested)
+    box = np.stack([points.min(axis=0), points.max(axis=0)])
+    drawn = yield from _draw(solutions[chosen], box, request.heatmap)
+    return FitResult(tuple(solutions), chosen, drawn, path)
+
+
+def _model(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
+    """The estimator of a request, when all that it needs is there."""
+    points = request.points
+    box = np.stack([points.min(axis=0), points.max(axis=0)])
+    # What is wrong with the heatmap is better known before the fit.
+    request.heatmap.grid(box, len(request.names))
+    yield Progress(0, total, "Starting")
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
-    estimator = SparseGaussianMixture(**request.parameters)
     engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
-    yield from _prepare(engine, device, points.shape[1], most, noise=request.noise_std is not None)
-    last = -np.inf
-    iterations = estimator.iter_fit(
-        points, sample_weight=request.weights, noise_std=request.noise_std
+    noise = request.noise_std is not None
+    yield from _prepare(engine, device, points.shape[1], total, noise=noise)
+    return SparseGaussianMixture(**request.parameters)
+
+
+def _part(model: "SparseGaussianMixture", request: FitRequest, rows: NDArray[np.intp]) -> Part:
+    """What was found in some of the points, with standard errors."""
+    weights, noise_std = (
+        None if values is None else values[rows] for values in (request.weights, request.noise_std)
     )
-    with _no_fallback_warning(), closing(iterations) as steps:
-        for step in steps:
-            if time.monotonic() - last >= _INTERVAL:
-                yield Progress(step.iteration, most, _step_text(step))
-                last = time.monotonic()
-    yield Progress(most, most, "Estimating the errors")
-    errors = estimator.standard_errors(
-        points, sample_weight=request.weights, noise_std=request.noise_std
-    )
-    total = len(points) if request.weights is None else float(request.weights.sum())
-    return FitResult(
-        mixture=estimator.mixture_,
-        errors=errors,
-        heatmap=(yield from _draw(estimator.mixture_, box, total, request.heatmap)),
+    points = request.points[rows]
+    return Part(
+        mixture=model.mixture_,
+        errors=model.standard_errors(points, sample_weight=weights, noise_std=noise_std),
         n_points=len(points),
-        total_weight=total,
-        cost=estimator.cost_,
-        n_iter=estimator.n_iter_,
-        converged=estimator.converged_,
-        engine_reason=estimator.engine_reason_,
-        parameters=request.parameters,
-        deconvolved=request.noise_std is not None,
+        total_weight=len(points) if weights is None else float(weights.sum()),
+        cost=model.cost_,
+        n_iter=model.n_iter_,
+        converged=model.converged_,
     )
 
 
-def _draw(
-    mixture: GaussianMixture, box: FloatArray, n_points: float, choice: HeatmapChoice
-) -> Work[Heatmap]:
-    grid = choice.grid(box)
+def _draw(solution: Solution, box: FloatArray, choice: HeatmapChoice) -> Work[Heatmap]:
+    grid = choice.grid(box, len(solution.parts))
     yield from _prepare(choice.engine, choice.device, grid.n_dimensions, grid.shape[0])
 
     from napari_sparse_gmm.engines.threads import limited_threads
 
-    values = np.empty(grid.shape, dtype=np.float32)
+    nothing = -np.inf if choice.quantity == "log_density" else 0.0
+    values = np.full((len(solution.parts), *grid.shape), nothing, dtype=np.float32)
     n_rows = grid.shape[0]
-    rows_at_once = max(1, _SLAB * n_rows // values.size)
-    for first in range(0, n_rows, rows_at_once):
-        yield Progress(first, n_rows, "Drawing the heatmap")
-        last = min(first + rows_at_once, n_rows)
-        slab = Grid(
-            origin=grid.coordinates([first] + [0] * (grid.n_dimensions - 1)),
-            spacing=grid.spacing,
-            shape=(last - first, *grid.shape[1:]),
-        )
-        with _no_fallback_warning(), limited_threads(choice.n_threads):
-            values[first:last] = heatmap(
-                mixture,
-                slab,
-                choice.quantity,
-                n_points=n_points,
-                engine=choice.engine,
-                device=choice.device,
+    rows_at_once = max(1, _SLAB * n_rows // int(np.prod(grid.shape)))
+    for group, part in enumerate(solution.parts):
+        for first in range(0, 0 if part is None else n_rows, rows_at_once):
+            assert part is not None
+            done = group * n_rows + first
+            yield Progress(done, len(values) * n_rows, "Drawing the heatmap")
+            last = min(first + rows_at_once, n_rows)
+            slab = Grid(
+                origin=grid.coordinates([first] + [0] * (grid.n_dimensions - 1)),
+                spacing=grid.spacing,
+                shape=(last - first, *grid.shape[1:]),
             )
+            with _no_fallback_warning(), limited_threads(choice.n_threads):
+                values[group, first:last] = heatmap(
+                    part.mixture,
+                    slab,
+                    choice.quantity,
+                    n_points=part.total_weight,
+                    engine=choice.engine,
+                    device=choice.device,
+                )
     return Heatmap(values, grid, choice)
 
 
 def _assign(
-    mixture: GaussianMixture,
+    solution: Solution,
     points: FloatArray,
+    groups: NDArray[np.intp],
     noise_std: FloatArray | None,
-    engine: str,
-    device: str,
-    n_threads: int | None,
+    choice: HeatmapChoice,
 ) -> "Work[Assignment]":
-    yield from _prepare(engine, device, mixture.n_dimensions, 1, noise=noise_std is not None)
+    engine, device = choice.engine, choice.device
+    yield from _prepare(engine, device, points.shape[1], 1, noise=noise_std is not None)
 
-    from napari_sparse_gmm.engines import assign
+    from napari_sparse_gmm.engines import Assignment, assign
     from napari_sparse_gmm.engines.threads import limited_threads
 
-    yield Progress(0, 1, "Assigning the points")
-    with _no_fallback_warning(), limited_threads(n_threads):
-        return assign(mixture, points, noise_std=noise_std, engine=engine, device=device)
+    n = len(points)
+    whole = Assignment(np.full(n, -1), np.full(n, np.nan), np.full(n, np.nan))
+    for group, part in enumerate(solution.parts):
+        yield Progress(group, len(solution.parts), "Assigning the points")
+        rows = np.flatnonzero(groups == group)
+        if part is None or not len(rows):
+            continue
+        noise = None if noise_std is None else noise_std[rows]
+        with _no_fallback_warning(), limited_threads(choice.n_threads):
+            found = assign(
+                part.mixture, points[rows], noise_std=noise, engine=engine, device=device
+            )
+        whole.component[rows] = found.component
+        whole.probability[rows] = found.probability
+        whole.log_density[rows] = found.log_density
+    return whole
 
 
 def _prepare(

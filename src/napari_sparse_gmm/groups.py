@@ -1,0 +1,115 @@
+"""Groups of points, each fitted by itself in one run: frames, channels, cells.
+
+>>> fits = fit_groups(SparseGaussianMixture(prior="bayes", background=True), points, frame)
+>>> [(fit.label, fit.model.n_components_) for fit in fits if fit.model]
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from napari_sparse_gmm.fitting import FitStep
+from napari_sparse_gmm.mixture import noise_variances
+from napari_sparse_gmm.regions import Box
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+
+
+@dataclass(frozen=True, eq=False)
+class GroupFit:
+    """What came of one group.
+
+    Parameters
+    ----------
+    label
+        Its value among the labels of the points.
+    rows : (n,) array of int
+        Its points.
+    model : SparseGaussianMixture or None
+        Fitted to them; None where that could not be.
+    problem : str
+        Why not, in a sentence; "" where it could.
+    """
+
+    label: Any
+    rows: NDArray[np.intp]
+    model: "SparseGaussianMixture | None"
+    problem: str = ""
+
+
+def fit_groups(
+    model: "SparseGaussianMixture",
+    X: ArrayLike,
+    labels: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    noise_std: ArrayLike | None = None,
+) -> tuple[GroupFit, ...]:
+    """All fits, in the order of their labels; see `iter_groups`."""
+    fits = iter_groups(model, X, labels, sample_weight=sample_weight, noise_std=noise_std)
+    return tuple(fit for fit in fits if isinstance(fit, GroupFit))
+
+
+def iter_groups(
+    model: "SparseGaussianMixture",
+    X: ArrayLike,
+    labels: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    noise_std: ArrayLike | None = None,
+) -> Generator[FitStep | GroupFit, None, None]:
+    """Fit the points of each label: the steps to each fit, and then itself.
+
+    A background on the bounding box has that of all points, for they all lie in the same field.
+
+    Parameters
+    ----------
+    model : SparseGaussianMixture
+        With the parameters of the fits; is left as it is.
+    X : (N, D) array
+    labels : (N,) array
+        What can be sorted: numbers or strings.
+    sample_weight, noise_std : optional
+        As `SparseGaussianMixture.fit` takes them.
+
+    Raises
+    ------
+    ValueError
+        Where values are of no use, or no group could be fitted.
+    """
+    points = np.asarray(X, dtype=np.float64)
+    of_points = np.asarray(labels)
+    if of_points.shape != points.shape[:1]:
+        raise ValueError(f"labels must have shape ({len(points)},), not {of_points.shape}.")
+    values, groups = np.unique(of_points, return_inverse=True)
+    weight = None if sample_weight is None else np.asarray(sample_weight)
+    noise = noise_variances(noise_std, points.shape)
+    std = None if noise is None else np.sqrt(noise)
+    field = np.stack([points.min(0), points.max(0)])
+    background = model.background
+    if background is True and len(values) > 1 and (field[1] > field[0]).all():
+        background = Box(field)
+    order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
+    problems = []
+    for label, rows in zip(values.tolist(), np.split(order, ends[:-1]), strict=True):
+        fitted = clone(model).set_params(background=background)
+        try:
+            yield from fitted.iter_fit(
+                points[rows],
+                sample_weight=None if weight is None else weight[rows],
+                noise_std=None if std is None else std[rows],
+            )
+        except np.linalg.LinAlgError:  # a ValueError, but not one that was written for the user
+            raise
+        except ValueError as error:
+            problems.append(str(error))
+            yield GroupFit(label, rows, None, problems[-1])
+        else:
+            yield GroupFit(label, rows, fitted)
+    if len(problems) == len(values):
+        raise ValueError(problems[0])

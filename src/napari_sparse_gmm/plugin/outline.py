@@ -1,0 +1,103 @@
+"""Where points could have been, as another layer of the viewer says it.
+
+>>> region = outlined(viewer.layers["cell"], points_layer, (0, 1), box)
+"""
+
+import numpy as np
+from napari.layers import Labels, Layer, Points, Shapes
+
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.axes import Axes
+from napari_sparse_gmm.regions import Box, Mask, Polygon, Prism, Region
+
+# Corners of the polygon that stands for an ellipse: its area is right to 2e-4.
+_CORNERS = 180
+
+# What has an inside.
+_AREAS = ("ellipse", "polygon", "rectangle")
+
+
+def outlines_regions(layer: Layer) -> bool:
+    """Whether a layer is of a kind that can say where points could have been."""
+    return isinstance(layer, Shapes | Labels)
+
+
+def outlined(layer: Shapes | Labels, points: Points, axes: Axes, box: FloatArray) -> Region:
+    """What the shapes, or all labels, of a layer cover, in the model's coordinates.
+
+    Parameters
+    ----------
+    layer : Shapes or Labels
+        With as many axes as the points, or fewer: it is then the same along the first ones.
+    points : Points
+        Whose coordinates are modelled.
+    axes : tuple of D int
+        Those that are.
+    box : (2, D) array
+        Around the points: how far the region reaches along an axis of which the layer says nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the layer outlines nothing.
+    """
+    # Coordinates of the layer to those of the model: u = matrix @ x + offset.
+    matrix, offset = _to_model(layer, points, axes)
+    outline = _mask if isinstance(layer, Labels) else _polygon
+    base = outline(layer, matrix, offset)
+    n_free = len(axes) - base.n_dimensions
+    if not n_free:
+        return base
+    sides = box[:, :n_free].copy()
+    flat = sides[0] == sides[1]
+    sides[:, flat] += np.array([[-0.5], [0.5]])
+    return Prism(Box(sides), base)
+
+
+def _to_model(layer: Layer, points: Points, axes: Axes) -> tuple[FloatArray, FloatArray]:
+    """The affine map from coordinates of a layer to those of the model, (D, n) and (D,)."""
+
+    def moved(place: FloatArray) -> FloatArray:
+        # napari aligns the last axes of layers.
+        world = np.zeros(max(layer.ndim, points.ndim))
+        world[-layer.ndim :] = layer.data_to_world(place)
+        u = np.asarray(points.world_to_data(world[-points.ndim :])) * points.scale
+        return np.asarray(u[list(axes)])
+
+    offset = moved(np.zeros(layer.ndim))
+    return np.stack([moved(row) - offset for row in np.eye(layer.ndim)], axis=1), offset
+
+
+def _polygon(layer: Shapes, matrix: FloatArray, offset: FloatArray) -> Region:
+    """What the shapes of a layer enclose, along the last two axes that are modelled."""
+    outlines = [
+        _around(corners) if kind == "ellipse" else corners
+        for corners, kind in zip(layer.data, layer.shape_type, strict=True)
+        if kind in _AREAS
+    ]
+    if not outlines:
+        raise ValueError(
+            f"Layer {layer.name!r} has no polygon, rectangle or ellipse: draw one around the "
+            "region, or choose another region."
+        )
+    return Polygon(*((corners @ matrix.T + offset)[:, -2:] for corners in outlines))
+
+
+def _mask(layer: Labels, matrix: FloatArray, offset: FloatArray) -> Region:
+    """All labels of a layer, over those of its axes that are modelled."""
+    labelled = np.asarray(layer.data) > 0
+    if not labelled.any():
+        raise ValueError(
+            f"Layer {layer.name!r} has no label: paint the region, or choose another region."
+        )
+    modelled = np.abs(matrix).max(0) > 1e-12 * np.abs(matrix).max()
+    labelled = np.asarray(labelled.any(axis=tuple(np.flatnonzero(~modelled))))
+    rows = slice(len(matrix) - labelled.ndim, None)
+    return Mask(labelled, matrix[rows][:, modelled], offset[rows])
+
+
+def _around(corners: FloatArray) -> FloatArray:
+    """Places on the ellipse in a rectangle (4, n)."""
+    centre, first, second = corners.mean(0), corners[1] - corners[0], corners[3] - corners[0]
+    turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)[:, None]
+    return np.asarray(centre + 0.5 * (np.cos(turn) * first + np.sin(turn) * second))

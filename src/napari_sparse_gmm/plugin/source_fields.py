@@ -1,0 +1,216 @@
+"""The fields of the dock widget that say what is to be modelled; they follow the layers."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from magicgui.widgets import ComboBox, Widget
+from napari.layers import Layer, Points
+
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
+from napari_sparse_gmm.plugin.fields import compact
+from napari_sparse_gmm.plugin.layers import METADATA_KEY
+from napari_sparse_gmm.plugin.outline import outlines_regions
+from napari_sparse_gmm.plugin.source import Around, Source, grouping_features, numeric_features
+
+
+class SourceFields:
+    """Points layer, axes, groups, features and region, as fields whose choices are the layers'.
+
+    Parameters
+    ----------
+    layers : callable
+        The layers that there are to choose from, asked anew whenever they may have changed.
+    """
+
+    def __init__(self, layers: Callable[[], Sequence[Layer]]) -> None:
+        self._layers = layers
+        self._followed: Points | None = None  # the layer whose axes are offered
+        self._axes_by_label: dict[str, Axes] = {}
+        self._follow: Callable[[], object] = lambda: None
+
+        self.points = _choice(
+            "points",
+            "Points",
+            "The Points layer whose density is modelled.",
+            self._points_choices,
+        )
+        self.axes = _choice(
+            "axes",
+            "Axes",
+            "The axes of space to model. Points are taken together along the others.",
+            self._axes_choices,
+        )
+        self.each = _choice(
+            "each",
+            "Fit each",
+            "Fit points of different values apart: those of each time, channel or cell. The "
+            "results are stacked, and napari's slider goes through them.",
+            self._each_choices,
+        )
+        self.weights = _choice(
+            "weights",
+            "Weights",
+            "The feature of the points that says how often each of them counts.",
+            partial(self._features_choices, "equal"),
+        )
+        self.precision = _choice(
+            "precision",
+            "Precision",
+            "The feature that says how precise the place of each point is, its standard deviation "
+            "in the unit of the layer. The components are then the shapes without that error.",
+            partial(self._features_choices, "not considered"),
+        )
+        self.axial_precision = _choice(
+            "axial_precision",
+            "Axial precision",
+            "The same along the first axis, z, where it is another one there.",
+            partial(self._features_choices, "as the others"),
+        )
+        self.region = _choice(
+            "region",
+            "Region",
+            "Where points could have been, and the background is: in their bounding box, in their "
+            "convex hull, or in what a Shapes layer (polygons, rectangles, ellipses) or a Labels "
+            "layer covers. Points outside of it are left out.",
+            self._region_choices,
+        )
+        self._of_features = [self.weights, self.precision, self.axial_precision]
+        self.of_points: list[Widget] = [self.points, self.axes, self.each, *self._of_features]
+        self.points.changed.connect(self._follow_layer)
+        self.axes.changed.connect(self._follow_axes)
+        self.precision.changed.connect(self._show_features)
+
+    def follow(self, changed: Callable[[], object]) -> None:
+        """From now on call `changed` when another layer, or other axes, are to be modelled."""
+        self._follow = changed
+        self._follow_layer()
+
+    def reset_choices(self) -> None:
+        """Follow the layers that there are; the chosen ones stay chosen under a new name."""
+        for field in (self.points, self.region):
+            chosen = field.value
+            field.reset_choices()
+            if chosen in field.choices:
+                field.value = chosen
+
+    @property
+    def chosen_axes(self) -> Axes | None:
+        """The axes to model; None where that is still to be chosen."""
+        return self._axes_by_label.get(self.axes.value)
+
+    def source(self) -> Source:
+        """What is to be modelled, where there is no `obstacle`."""
+        axes = self.chosen_axes
+        assert axes is not None
+        return Source(
+            self.points.value,
+            axes,
+            weights=self.weights.value,
+            precision=self.precision.value,
+            axial_precision=self.axial_precision.value,
+            each=self.each.value,
+            region=self.region.value,
+        )
+
+    def obstacle(self) -> str:
+        """Why a fit cannot run yet, for the user; "" where it can."""
+        layer = self.points.value
+        if layer is None:
+            return messages.NO_POINTS
+        if layer.ndim < 2:
+            return messages.too_few_axes(layer.name)
+        if self.chosen_axes is None:
+            return messages.choose_axes(layer.name, axis_names(layer))
+        return ""
+
+    def _points_choices(self, _: Any = None) -> list[Points]:
+        return [layer for layer in self._layers() if isinstance(layer, Points)]
+
+    def _axes_choices(self, _: Any = None) -> list[tuple[str, str | None]]:
+        labels: list[tuple[str, str | None]] = [(label, label) for label in self._axes_by_label]
+        layer = self.points.value
+        if layer is None or default_axes(layer) is None:
+            return [("Choose…", None), *labels]
+        return labels
+
+    def _features_choices(self, without: str, _: Any = None) -> list[tuple[str, str | None]]:
+        """The features of the layer; `without` is what it is to have none."""
+        layer = self.points.value
+        names = [] if layer is None else numeric_features(layer)
+        return [(without, None), *((name, name) for name in names)]
+
+    def _each_choices(self, _: Any = None) -> list[tuple[str, int | str | None]]:
+        """What can keep points apart: the axes that are not modelled, and features."""
+        layer, axes = self.points.value, self.chosen_axes
+        choices: list[tuple[str, int | str | None]] = [("all together", None)]
+        if layer is not None and axes is not None:
+            names = axis_names(layer)
+            choices += [(names[axis], axis) for axis in range(layer.ndim) if axis not in axes]
+            choices += [(name, name) for name in grouping_features(layer)]
+        return choices
+
+    def _region_choices(self, _: Any = None) -> list[tuple[str, Around | Layer]]:
+        found = [
+            layer
+            for layer in self._layers()
+            if outlines_regions(layer) and METADATA_KEY not in layer.metadata
+        ]
+        return [
+            *((around.value, around) for around in Around),
+            *((layer.name, layer) for layer in found),
+        ]
+
+    def _follow_layer(self, _: Any = None) -> None:
+        """Listen to the layer that is chosen now, and offer its axes."""
+        layer = self.points.value
+        if self._followed is not None:
+            self._followed.events.axis_labels.disconnect(self._offer_axes)
+            self._followed.events.units.disconnect(self._offer_axes)
+            self._followed.events.features.disconnect(self._offer_features)
+        self._followed = layer
+        if layer is not None:
+            layer.events.axis_labels.connect(self._offer_axes)
+            layer.events.units.connect(self._offer_axes)
+            layer.events.features.connect(self._offer_features)
+        self._offer_features()
+        self._offer_axes()
+
+    def _offer_features(self, _: Any = None) -> None:
+        for widget in (self.each, *self._of_features):
+            widget.reset_choices()
+        self._show_features()
+
+    def _show_features(self, _: Any = None) -> None:
+        """Where there are choices, and the axial precision where there are three axes."""
+        for widget in (self.each, *self._of_features):
+            widget.visible = len(widget.choices) > 1
+        if self.precision.value is None or len(self.chosen_axes or ()) != 3:
+            self.axial_precision.visible = False
+
+    def _offer_axes(self, _: Any = None) -> None:
+        layer = self.points.value
+        names = () if layer is None else axis_names(layer)
+        self._axes_by_label = {
+            ", ".join(names[axis] for axis in axes): axes for axes in possible_axes(len(names))
+        }
+        self.axes.reset_choices()
+        default = None if layer is None else default_axes(layer)
+        label = next((k for k, axes in self._axes_by_label.items() if axes == default), None)
+        self.axes.value = label
+        # Two axes leave no choice, unless one of them is time.
+        self.axes.visible = len(names) > 2 or (len(names) == 2 and default is None)
+        self._follow_axes()
+
+    def _follow_axes(self, _: Any = None) -> None:
+        self.each.reset_choices()
+        self._show_features()
+        self._follow()
+
+
+def _choice(
+    name: str, label: str, tooltip: str, choices: Callable[[Any], Sequence[Any]]
+) -> ComboBox:
+    """A field whose choices depend on the layers."""
+    return compact(ComboBox(name=name, label=label, tooltip=tooltip, choices=choices))

@@ -1,0 +1,54 @@
+"""Groups of points, each fitted by itself."""
+
+import numpy as np
+import pytest
+
+from napari_sparse_gmm import Box, SparseGaussianMixture
+from napari_sparse_gmm.groups import fit_groups
+
+MODEL = SparseGaussianMixture(6, random_state=0, engine="torch")
+
+
+@pytest.fixture
+def points() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(300, 2))
+
+
+@pytest.mark.parametrize("labels", [np.arange(300) % 3, np.array(["c", "a", "b"] * 100)])
+def test_each_fit_is_that_of_its_points_alone(points, labels):
+    weight, noise = np.linspace(0.5, 2.0, 300), np.full(300, 0.1)
+    fits = fit_groups(MODEL, points, labels, sample_weight=weight, noise_std=noise)
+    assert [fit.label for fit in fits] == sorted(set(labels.tolist()))
+    for fit in fits:
+        np.testing.assert_array_equal(fit.rows, np.flatnonzero(labels == fit.label))
+        alone = SparseGaussianMixture(6, random_state=0, engine="torch").fit(
+            points[fit.rows], sample_weight=weight[fit.rows], noise_std=noise[fit.rows]
+        )
+        np.testing.assert_allclose(fit.model.means_, alone.means_)
+        np.testing.assert_allclose(fit.model.covariances_, alone.covariances_)
+    assert not hasattr(MODEL, "mixture_")
+
+
+def test_the_background_of_all_groups_is_the_whole_field(points):
+    labels = points[:, 0] > 0
+    model = SparseGaussianMixture(3, background=True, sparsity=1.0, engine="torch")
+    for fit in fit_groups(model, points, labels):
+        np.testing.assert_allclose(fit.model.mixture_.background_region.box[0], points.min(0))
+    own = Box([[-9.0, -9.0], [9.0, 9.0]])
+    for fit in fit_groups(model.set_params(background=own), points, labels):
+        np.testing.assert_array_equal(fit.model.mixture_.background_region.box, own.box)
+
+
+def test_a_group_that_cannot_be_fitted_does_not_stop_the_others(points):
+    labels = np.minimum(np.arange(300), 2)
+    first, second, rest = fit_groups(MODEL, points, labels)
+    assert first.model is second.model is None
+    assert "minimum of 2" in first.problem
+    assert (rest.problem, rest.model.n_features_in_) == ("", 2)
+    with pytest.raises(ValueError, match="minimum of 2"):
+        fit_groups(MODEL, points[:5], np.arange(5))
+
+
+def test_labels_belong_to_points(points):
+    with pytest.raises(ValueError, match=r"shape \(300,\)"):
+        fit_groups(MODEL, points, np.arange(299))
