@@ -18,6 +18,8 @@ from napari_sparse_gmm.plugin.layers import (
     show_heatmap,
 )
 from napari_sparse_gmm.plugin.worker import Heatmap, HeatmapChoice
+from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
+from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
 
@@ -245,20 +247,17 @@ def test_ellipsoids_are_one_surface_around_the_points() -> None:
     names = [layer.name for layer in viewer.layers]
     assert names == ["L", "L ellipsoids", "L components"]
     surface = viewer.layers["L ellipsoids"]
-    assert (surface.data[1].max() + 1, len(surface.data[1])) == (4 * 162, 4 * 320)
-    vertices = surface.data[0].reshape(4, 162, 3)
-    u = vertices * points.scale  # in the model's coordinates
-    for own, mean, covariance in zip(u, mixture.means, mixture.covariances, strict=True):
-        squares = np.einsum("vi,ij,vj->v", own - mean, np.linalg.inv(covariance), own - mean)
-        np.testing.assert_allclose(squares, 7.815, rtol=1e-3)  # chi squared, 95%
-    np.testing.assert_allclose(
-        surface.data_to_world(vertices[0, 0]), points.data_to_world(vertices[0, 0]), rtol=1e-6
-    )
+    mesh = ellipsoid_mesh(mixture, coverage_to_radius(95.0, 3))
+    vertices, faces, _ = surface.data
+    np.testing.assert_array_equal(faces, mesh.faces)
+    for vertex, place in zip(vertices[::50], mesh.vertices[::50], strict=True):
+        world = points.data_to_world(place / points.scale)
+        np.testing.assert_allclose(surface.data_to_world(vertex), world, rtol=1e-6)
 
     fewer = random_mixture(2, 3, seed=1, field=20.0)
     show_components(viewer, points, frame, drawing(solution_of(fewer), frame, 95.0))
     assert viewer.layers["L ellipsoids"] is surface
-    assert len(surface.vertex_colors) == len(surface.data[0]) == 2 * 162
+    assert len(surface.vertex_colors) == len(surface.data[0]) != len(vertices)
     none = GaussianMixture([], np.empty((0, 3)), np.empty((0, 3, 3)), 1.0, [[0] * 3, [9] * 3])
     show_components(viewer, points, frame, drawing(solution_of(none), frame, 95.0))
     assert "L ellipsoids" not in [layer.name for layer in viewer.layers]
@@ -328,8 +327,40 @@ def test_ellipsoids_of_a_group_are_in_its_slice() -> None:
     mixtures = [random_mixture(1, 3), random_mixture(2, 3)]
     show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
     vertices, faces, _ = viewer.layers["L ellipsoids"].data
-    np.testing.assert_array_equal(np.unique(vertices[:, 0], return_counts=True)[1], [162, 324])
+    assert set(np.unique(vertices[:, 0])) == {0.0, 1.0}
     assert (np.ptp(vertices[faces][:, :, 0], axis=1) == 0).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_napari_cuts_an_ellipsoid_wherever_the_slice_meets_it(axis: int) -> None:
+    """A large and a small one: the slice shows a ring around the section, or nothing."""
+    viewer = ViewerModel()
+    viewer.add_points(np.array([[0.0] * 3, [100.0] * 3]), name="L")
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1, 2))
+    means = np.array([[30.0, 30.0, 30.0], [80.0, 80.0, 80.0]])
+    covariances = np.array([8.0, 2.0])[:, None, None] ** 2 * np.eye(3)
+    mixture = GaussianMixture([0.5, 0.5], means, covariances)
+    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0))
+    surface = viewer.layers["L ellipsoids"]
+    viewer.dims.order = (axis, *(other for other in range(3) if other != axis))
+    radii = coverage_to_radius(95.0, 3) * np.array([8.0, 2.0])
+    step = surface.scale[0]
+    for place in np.linspace(1.0, 99.0, 60):
+        viewer.dims.set_point(axis, place)
+        seen = surface._slicing_state._view_vertices[surface._slicing_state._view_faces]
+        seen = seen.reshape(-1, 2) * step + frame.modelled_box[0, 1:]
+        for mean, radius in zip(means[:, 0], radii, strict=True):
+            own = seen[(np.abs(seen - mean) < 1.1 * radius).all(1)]
+            depth = abs(place - mean)
+            if depth > radius + step:
+                assert not len(own)
+            elif depth < 0.8 * radius:
+                # All around it, and at the distance of the section, up to the slice's thickness.
+                directions = np.arctan2(*(own - mean).T)
+                assert np.ptp(directions) > 5.0
+                far = np.sqrt(radius**2 - max(depth - step, 0.0) ** 2)
+                assert np.linalg.norm(own - mean, axis=1).max() <= 1.001 * far
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,9 @@ def test_groups_are_counted_and_what_is_missing_is_told() -> None:
     _, in_groups, _ = modelled_points(points, (1, 2), 0)
     one, two = random_mixture(1, 2), random_mixture(2, 2)
     told = summary(result(one, two, two), in_groups, 0, 0)
-    assert told.startswith("5 components in 3 values of t from 37,035 points. At most 1 iteration.")
+    assert told.startswith(
+        "5 components for 3 values of t from 37,035 points. At most 1 iteration."
+    )
     told = summary(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
-    assert "in 2 values of t" in told
+    assert "for 2 values of t" in told
     assert "1 group could not be fitted: Too few." in told

@@ -47,6 +47,13 @@ def test_a_painted_mask_is_where_it_is_seen(pose: str, posed_points: Points) -> 
         assert region.contains(place)[0] == inside
 
 
+def test_units_are_those_of_the_points() -> None:
+    points = Points(1000.0 * np.random.default_rng(0).uniform(0, 60, (9, 2)), units="nm")
+    assert region_of(Shapes([SQUARE], units="um"), points).volume == pytest.approx(4e8)
+    # napari shows pixels beside nanometres as if they were.
+    assert region_of(Shapes([SQUARE]), points).volume == pytest.approx(400.0)
+
+
 @pytest.mark.parametrize(("kind", "area"), [("rectangle", 400.0), ("ellipse", 100 * np.pi)])
 def test_shapes_with_an_inside(kind: str, area: float) -> None:
     shapes = Shapes([SQUARE], shape_type=kind)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from oracles import random_mixture
 
+from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh, icosphere
 
 
@@ -23,20 +24,35 @@ def test_a_sphere_is_closed_and_on_the_unit_sphere(halvings: int) -> None:
     assert volume(vertices, faces) > 0
 
 
-def test_each_ellipsoid_has_the_volume_of_its_component() -> None:
+def balls(*sizes: float) -> GaussianMixture:
+    covariances = np.square(sizes)[:, None, None] * np.eye(3)
+    k = len(sizes)
+    return GaussianMixture(np.full(k, 1 / k), np.arange(3.0 * k).reshape(k, 3), covariances)
+
+
+def test_vertices_are_on_the_contour_and_fill_it() -> None:
     mixture = random_mixture(5, 3)
-    vertices, faces, component = ellipsoid_mesh(mixture, 2.0)
-    unit = volume(*icosphere(2))
-    for k, covariance in enumerate(mixture.covariances):
-        own = faces[component[faces[:, 0]] == k]
-        assert (component[own] == k).all()
-        found = volume(vertices - mixture.means[k], own)
-        assert found == pytest.approx(unit * 8.0 * np.sqrt(np.linalg.det(covariance)))
+    mesh = ellipsoid_mesh(mixture, 2.0)
+    for k, (mean, covariance) in enumerate(zip(mixture.means, mixture.covariances, strict=True)):
+        away = mesh.vertices[mesh.component == k] - mean
+        squares = np.einsum("vi,ij,vj->v", away, np.linalg.inv(covariance), away)
+        np.testing.assert_allclose(squares, 4.0)
+        own = mesh.faces[mesh.component[mesh.faces[:, 0]] == k]
+        assert (mesh.component[own] == k).all()
+        ideal = 4 / 3 * np.pi * 8.0 * np.sqrt(np.linalg.det(covariance))
+        assert 0.85 * ideal < volume(mesh.vertices - mean, own) < ideal
+
+
+def test_no_triangle_is_higher_than_half_a_slice() -> None:
+    mesh = ellipsoid_mesh(balls(1.0, 1.5, 1.0, 8.0), 2.0)
+    heights = np.ptp(mesh.vertices[mesh.faces], axis=1)
+    assert heights.max() < 0.5 * mesh.slice_thickness
+    assert mesh.slice_thickness == pytest.approx(0.7 * 2.0 * 1.25)
 
 
 def test_many_ellipsoids_are_coarser() -> None:
-    _, faces, _ = ellipsoid_mesh(random_mixture(501, 3), 1.0)
-    assert len(faces) == 501 * 80
+    faces = ellipsoid_mesh(balls(*[1.0] * 9_000), 1.0).faces
+    assert len(faces) == 9_000 * 80
 
 
 def test_the_plane_has_no_ellipsoids() -> None:

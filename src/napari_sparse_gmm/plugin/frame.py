@@ -125,33 +125,35 @@ class Frame:
         stacked = stacked.reshape(-1, *np.delete(shape, stack.axis))
         return np.moveaxis(stacked, 0, stack.axis)
 
-    def shape_placement(self) -> dict[str, Any]:
-        """Keywords that place shapes whose vertices come from `shape_data`."""
-        return self._placed(*self._shape_coordinates())
+    def shape_placement(self, spacing: float | None = None) -> dict[str, Any]:
+        """Keywords that place a layer whose vertices come from `shape_data`."""
+        return self._placed(*self._shape_coordinates(spacing))
 
-    def shape_data(self, vertices: FloatArray, group: int = 0) -> FloatArray:
-        """Vertices (..., D) in u as vertices (..., n) of the shapes layer.
+    def shape_data(
+        self, vertices: FloatArray, group: int | NDArray[np.intp] = 0, spacing: float | None = None
+    ) -> FloatArray:
+        """Vertices (..., D) in u as vertices (..., n) of a layer.
 
         They are the Points layer's own data coordinates, unless those are too far from the
-        origin for single precision; along the axis of the groups they are slices.
+        origin for single precision; with `spacing`, they are in steps of that along each axis.
+        Along the axis of the groups they are slices.
         """
-        origin, spacing = self._shape_coordinates()
+        origin, steps = self._shape_coordinates(spacing)
         modelled = list(self.axes)
         data = np.zeros((*vertices.shape[:-1], len(self.scale)))
-        data[..., modelled] = (vertices - origin[modelled]) / spacing[modelled]
+        data[..., modelled] = (vertices - origin[modelled]) / steps[modelled]
         if self.stack is not None:
             data[..., self.stack.axis] = self.stack.slices[group]
         return data
 
-    def _shape_coordinates(self) -> tuple[FloatArray, FloatArray]:
+    def _shape_coordinates(self, spacing: float | None) -> tuple[FloatArray, FloatArray]:
         modelled = list(self.axes)
-        origin, spacing = self._slab()
-        spacing[modelled] = self.scale[modelled]
+        origin, steps = self._slab()
         low, high = self.modelled_box
-        distance = np.abs([low, high]).max()
-        far = distance > _FAR_FROM_ORIGIN * (high - low).max()
-        origin[modelled] = low if far else 0.0
-        return origin, spacing
+        far = np.abs([low, high]).max() > _FAR_FROM_ORIGIN * (high - low).max()
+        origin[modelled] = low if far or spacing else 0.0
+        steps[modelled] = spacing or self.scale[modelled]
+        return origin, steps
 
     def _slab(self) -> tuple[FloatArray, FloatArray]:
         """Origin and spacing of a single pixel as wide as the points, (n,) each, or of a group."""

@@ -5,6 +5,7 @@ The next fit of those points finds it by that mark, whatever it is called by the
 it in place: what is shown changes, how it is shown stays the user's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from napari.layers import Image, Layer, Points, Shapes, Surface
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.worker import Heatmap, Part, Solution
 from napari_sparse_gmm.shapes.ellipses import (
@@ -45,27 +46,18 @@ _LOG_RANGE = 4.0 * np.log(10.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Mesh:
-    """Ellipsoids as triangles: `vertices` (V, n), `faces` (F, 3) and `colours` (V, 4)."""
-
-    vertices: FloatArray
-    faces: NDArray[np.intp]
-    colours: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
 class Drawing:
     """What shows the components: those of most points, at most MAX_ELLIPSES.
 
     `corners` (k, 4, n) of their ellipses are in the coordinates of `Frame.shape_placement`,
-    `edge_width` (k,) and the ellipsoids that there are in 3D, too; `features` has k rows, in the
-    units of the Points layer.
+    `edge_width` (k,) too; `features` has k rows, in the units of the Points layer. `surface` is of
+    the ellipsoids that there are in 3D.
     """
 
     corners: FloatArray
     edge_width: FloatArray
     features: dict[str, NDArray[Any]]
-    mesh: Mesh | None = None
+    surface: dict[str, Any] | None = None  # keywords of a layer
 
 
 def drawing(solution: Solution, frame: Frame, coverage: float) -> Drawing:
@@ -92,7 +84,7 @@ def drawing(solution: Solution, frame: Frame, coverage: float) -> Drawing:
             name: np.concatenate([part.features[name] for part in parts])
             for name in parts[0].features
         },
-        _merged([part.mesh for part in parts if part.mesh is not None]),
+        _surface(solution, frame, np.split(drawn, ends[:-1]), coverage),
     )
 
 
@@ -108,29 +100,41 @@ def _drawing(
     # Fine lines over the whole field, finer ones where an ellipse is small itself.
     field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
     width = np.minimum(0.003 * field, 0.3 * radius * std[:, 1])
-    mesh = None
-    if len(frame.axes) == 3 and drawn.any():
-        vertices, faces, component = ellipsoid_mesh(mixture.subset(drawn), radius)
-        colours = component_colours(np.flatnonzero(drawn)[component])
-        mesh = Mesh(frame.shape_data(vertices, group), faces, colours)
     return Drawing(
         corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn], group),
         edge_width=width[drawn] / np.abs(frame.scale[list(frame.axes)]).mean(),
         features={name: column[drawn] for name, column in table.items()},
-        mesh=mesh,
     )
 
 
-def _merged(meshes: list[Mesh]) -> Mesh | None:
-    """All of them as one."""
-    if not meshes:
+def _surface(
+    solution: Solution, frame: Frame, drawn: Sequence[NDArray[np.bool_]], coverage: float
+) -> dict[str, Any] | None:
+    """Keywords of a Surface layer with the ellipsoids of all parts, in 3D.
+
+    Its coordinates are in steps of one slice of the mesh: napari shows the triangles that lie
+    within half a step of the slice.
+    """
+    there = [group for group, part in enumerate(solution.parts) if part is not None]
+    groups = np.repeat(there, [np.count_nonzero(own) for own in drawn])
+    if len(frame.axes) != 3 or not len(groups):
         return None
-    firsts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
-    return Mesh(
-        np.concatenate([mesh.vertices for mesh in meshes]),
-        np.concatenate([mesh.faces + first for mesh, first in zip(meshes, firsts, strict=True)]),
-        np.concatenate([mesh.colours for mesh in meshes]),
+    means, covariances = (
+        np.concatenate([values[own] for values, own in zip(of_parts, drawn, strict=True)])
+        for of_parts in (
+            [part.mixture.means for part in solution.fitted],
+            [part.mixture.covariances for part in solution.fitted],
+        )
     )
+    together = GaussianMixture(np.full(len(groups), 1.0 / len(groups)), means, covariances)
+    mesh = ellipsoid_mesh(together, coverage_to_radius(coverage, 3))
+    colours = component_colours(np.concatenate([np.flatnonzero(own) for own in drawn]))
+    step = mesh.slice_thickness
+    return {
+        "data": (frame.shape_data(mesh.vertices, groups[mesh.component], step), mesh.faces),
+        "vertex_colors": colours[mesh.component],
+        **frame.shape_placement(step),
+    }
 
 
 def contrast_limits(values: NDArray[Any], quantity: str) -> tuple[float, float]:
@@ -203,34 +207,30 @@ def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Dr
         _place(layer, placement)
     layer.edge_width = list(shown.edge_width)
     layer.features = shown.features
-    _show_mesh(viewer, points, placement, shown.mesh, viewer.layers.index(layer))
+    _show_surface(viewer, points, n_axes, shown.surface, viewer.layers.index(layer))
     return layer
 
 
-def _show_mesh(
-    viewer: ViewerModel, points: Points, placement: dict[str, Any], mesh: Mesh | None, index: int
+def _show_surface(
+    viewer: ViewerModel, points: Points, n_axes: int, surface: dict[str, Any] | None, index: int
 ) -> None:
-    """The ellipsoids as one Surface layer, which napari cuts where it shows a slice."""
-    layer = _made_from(viewer, points, "ellipsoids", Surface, len(placement["scale"]))
-    if mesh is None:
+    """Show the ellipsoids as one Surface layer of `points`, where there are some."""
+    layer = _made_from(viewer, points, "ellipsoids", Surface, n_axes)
+    if surface is None:
         if layer is not None:
             viewer.layers.remove(layer)
     elif layer is None:
         layer = Surface(
-            (mesh.vertices, mesh.faces),
-            vertex_colors=mesh.colours,
             name=f"{points.name} ellipsoids",
             opacity=0.5,
             shading="smooth",
             metadata=_mark(points, "ellipsoids"),
-            **placement,
+            **surface,
         )
         _insert(viewer, index, layer)
     else:
-        layer.vertex_colors = None  # of another number of vertices
-        layer.data = (mesh.vertices, mesh.faces)
-        layer.vertex_colors = mesh.colours
-        _place(layer, placement)
+        layer.vertex_colors = None  # they are of another number of vertices
+        _place(layer, surface)
 
 
 def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assignment") -> None:

@@ -1,6 +1,6 @@
 """What the dock widget tells the user, in whole sentences."""
 
-from napari_sparse_gmm.plugin.frame import Frame, Stack
+from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import MAX_ELLIPSES
 from napari_sparse_gmm.plugin.worker import Solution
 
@@ -21,7 +21,7 @@ def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> 
     n_points = sum(part.n_points for part in parts)
     background = sum(part.mixture.background_weight * part.total_weight for part in parts)
     background /= sum(part.total_weight for part in parts)
-    groups = "" if frame.stack is None else f" in {_groups(frame.stack, len(parts))}"
+    groups = "" if frame.stack is None else f" for {len(parts):,} values of {frame.stack.name}"
     done = _count(max(part.n_iter for part in parts), "iteration")
     sentences = [
         f"{_count(k, 'component')}{groups} from {_count(n_points, 'point')}"
@@ -50,11 +50,6 @@ def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> 
         sentences.append(f"{_count(n_outside, 'point')} outside of the region left out.")
     sentences.append(solution.engine_reason)
     return " ".join(sentences)
-
-
-def _groups(stack: Stack, n_fitted: int) -> str:
-    """How many groups of what: "3 values of channel"."""
-    return f"{_count(n_fitted, 'value')} of {stack.name}"
 
 
 def _advice(solution: Solution, background: float) -> list[str]:

@@ -57,15 +57,32 @@ def outlined(layer: Shapes | Labels, points: Points, axes: Axes, box: FloatArray
 def _to_model(layer: Layer, points: Points, axes: Axes) -> tuple[FloatArray, FloatArray]:
     """The affine map from coordinates of a layer to those of the model, (D, n) and (D,)."""
 
+    units = _lengths(layer, points)
+
     def moved(place: FloatArray) -> FloatArray:
         # napari aligns the last axes of layers.
         world = np.zeros(max(layer.ndim, points.ndim))
-        world[-layer.ndim :] = layer.data_to_world(place)
+        world[-layer.ndim :] = units * layer.data_to_world(place)
         u = np.asarray(points.world_to_data(world[-points.ndim :])) * points.scale
         return np.asarray(u[list(axes)])
 
     offset = moved(np.zeros(layer.ndim))
     return np.stack([moved(row) - offset for row in np.eye(layer.ndim)], axis=1), offset
+
+
+def _lengths(layer: Layer, points: Points) -> FloatArray:
+    """The units of a layer in those of the points, (n,).
+
+    napari shows layers in their units only where all of them are lengths (times, ...) alike.
+    """
+    units = [points.units[axis] for axis in range(-min(layer.ndim, points.ndim), 0)]
+    of_layer = layer.units[-len(units) :]
+    lengths = np.ones(layer.ndim)
+    if all(one.is_compatible_with(other) for one, other in zip(of_layer, units, strict=True)):
+        lengths[-len(units) :] = [
+            (1.0 * one).to(other).magnitude for one, other in zip(of_layer, units, strict=True)
+        ]
+    return lengths
 
 
 def _polygon(layer: Shapes, matrix: FloatArray, offset: FloatArray) -> Region:
