@@ -10,9 +10,10 @@ import pytest
 from magicgui.widgets import CheckBox
 from plugin.fakes import FakeFit, HandWorker, SlowKeOps
 
-from napari_sparse_gmm import parameters
+from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.source import Around
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
 DATA = np.random.default_rng(0).uniform(0, 100, (60, 2))
@@ -644,3 +645,153 @@ def test_points_that_were_added_meanwhile_are_not_coloured(
     workers[-1].finish()
     assert "component" not in layer.features
     assert widget.status.value == messages.points_changed("L")
+
+
+def test_points_are_fitted_for_each_value_of_a_feature(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    layer = viewer.layers["L"]
+    assert widget.each.native.isHidden()
+    layer.features = {"channel": ["A", "B"] * 30, "brightness": np.linspace(0.1, 0.9, 60)}
+    assert not widget.each.native.isHidden()
+    assert widget.each.choices == (None, "channel")  # brightness has fractions
+    widget.each.value = "channel"
+    fit(widget, workers)
+    assert "6 components for 2 values of channel from 60 points" in widget.status.value
+    assert viewer.layers["L density"].data.shape[0] == 2
+    table = viewer.layers["L components"].features
+    assert list(table["channel"]) == ["A"] * 3 + ["B"] * 3
+    assert len(fake_fit.weights) == 2  # as many fits
+
+    widget.each.value = None
+    fit(widget, workers)
+    assert viewer.layers["L density"].ndim == 2
+    assert "channel" not in viewer.layers["L components"].features
+
+
+def test_points_are_fitted_for_each_time(viewer: Any, workers: list[HandWorker]) -> None:
+    data = np.column_stack([np.arange(60) % 3, DATA])
+    viewer.add_points(data, name="L", axis_labels=("t", "y", "x"))
+    widget = SparseGMMWidget(viewer)
+    widget.axes.value = "y, x"
+    assert widget.each.choices == (None, 0)
+    widget.each.value = 0
+    fit(widget, workers)
+    assert viewer.layers["L density"].data.shape[0] == 3
+    assert "for 3 values of t" in widget.status.value
+    assert "taken together" not in widget.status.value
+    # Axes that are modelled cannot keep points apart.
+    widget.axes.value = "t, y, x"
+    assert widget.each.choices == (None,)
+    assert widget.each.value is None
+
+
+def test_a_region_is_drawn(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    square = np.array([[20.0, 20.0], [20.0, 80.0], [80.0, 80.0], [80.0, 20.0]])
+    shapes = viewer.add_shapes([square], name="cell")
+    assert [str(choice) for choice in widget.region.choices[2:]] == ["cell"]
+    widget.region.value = shapes
+    widget.background.value = True
+    fit(widget, workers)
+    n = int(((DATA >= 20) & (DATA <= 80)).all(1).sum())
+    assert 0 < n < 60
+    assert f"from {n} points" in widget.status.value
+    assert f"{60 - n} points outside of the region left out" in widget.status.value
+    assert fake_fit.parameters[-1]["background"].volume == pytest.approx(3600.0)
+    # What the widget has made itself is no region.
+    assert [str(choice) for choice in widget.region.choices[2:]] == ["cell"]
+
+    shapes.name = "nucleus"
+    assert widget.region.value.name == "nucleus"
+    viewer.layers.remove(shapes)
+    assert widget.region.value is Around.BOX
+    fit(widget, workers)
+    assert fake_fit.parameters[-1]["background"] is True
+
+
+def test_an_empty_region_is_told(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget.region.value = viewer.add_labels(np.zeros((9, 9), dtype=int), name="mask")
+    widget.run_button.native.click()
+    assert workers == []
+    assert "paint the region" in widget.status.value
+
+
+@pytest.fixture
+def real_path(
+    monkeypatch: pytest.MonkeyPatch, viewer: Any, workers: list[HandWorker]
+) -> SparseGMMWidget:
+    """The widget with a real estimator, after a click on Path."""
+    monkeypatch.setattr("napari_sparse_gmm.estimator.SparseGaussianMixture", SparseGaussianMixture)
+    viewer.add_points(DATA, name="L", units="nm")
+    widget = SparseGMMWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.n_components.value, widget.longest_side.value = 6, 16
+    widget.random_state.value, widget.engine.value = 1, "torch"
+    widget.path_button.native.click()
+    workers[-1].finish()
+    return widget
+
+
+def test_a_slider_moves_along_the_path(
+    real_path: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget = real_path
+    done = widget._chosen_fit()
+    path = done.path
+    assert not widget.path_view.native.isHidden()
+    assert widget.path_view.slider.value == done.chosen
+    assert "(suggested)" in widget.path_view.choice.value
+    image, shapes = viewer.layers["L density"], viewer.layers["L components"]
+    for place in (0, len(path) - 1):
+        before = image.data.copy()
+        widget.path_view.slider.value = place
+        k = path[place].mixture.n_components
+        # At once: the ellipses, the table and the words; then the heatmap.
+        assert shapes.nshapes == len(shapes.features) == k
+        assert f"s = {path[place].sparsity:g}: {k} component" in widget.path_view.choice.value
+        assert widget.status.value.startswith(f"{k} component")
+        assert widget.sparsity.value == path[place].sparsity
+        assert widget._redraw_timer.isActive()
+        widget._redraw_timer.stop()
+        widget._redraw()
+        workers[-1].finish()
+        assert (image.data != before).any()
+        n_jobs = len(workers)
+        widget._redraw()
+        assert len(workers) == n_jobs  # it is drawn
+
+
+def test_a_path_belongs_to_its_layer(
+    real_path: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget, first = real_path, viewer.layers["L"]
+    chosen = widget.path_view.slider.value
+    other = viewer.add_points(DATA + 5.0, name="other")
+    widget.points.value = other
+    assert widget.path_view.native.isHidden()
+    widget.points.value = first
+    assert not widget.path_view.native.isHidden()
+    assert widget.path_view.slider.value == chosen
+    # Another fit of the layer has no path.
+    widget.run_button.native.click()
+    workers[-1].finish()
+    assert widget.path_view.native.isHidden()
+
+
+def test_a_path_needs_what_it_is_along(widget: SparseGMMWidget, viewer: Any) -> None:
+    assert widget.path_button.enabled
+    widget.prior.value = "bayes"
+    assert not widget.path_button.enabled
+    assert "choose that Prior" in widget.path_button.tooltip
+    widget.prior.value = "sqrt"
+    assert widget.path_button.enabled
+    viewer.layers["L"].features = {"channel": ["A", "B"] * 30}
+    widget.each.value = "channel"
+    assert not widget.path_button.enabled
+    assert "Fit each" in widget.path_button.tooltip
+    widget.run_path()
+    assert widget._job is None

@@ -41,7 +41,10 @@ def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> 
     if k > MAX_ELLIPSES:
         sentences.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of most points are drawn.")
     if len(frame.axes) == 3:
-        sentences.append("The ellipses lie in space: switch to the 3D view to see them.")
+        sentences.append(
+            "A slice shows where it cuts the ellipsoids; the ellipses lie in space: switch to the "
+            "3D view to see them."
+        )
     if frame.pooled:
         sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
     if n_hidden:
