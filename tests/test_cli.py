@@ -259,6 +259,83 @@ class TestTexts:
         assert "{sqrt,mml,none,bayes}" in words
 
 
+def test_groups_have_a_folder_each_and_a_table_together(table: Path, capsys) -> None:
+    cells = pd.read_csv(table)
+    cells["cell"] = np.where(np.arange(400) < 300, "left one", "right")
+    cells.to_csv(table, index=False)
+    out = fit(table, "--group", "cell", "--precision", "n")
+    assert sorted(path.name for path in out.iterdir()) == ["components.csv", "left_one", "right"]
+    for name, n, place in (("left_one", 300, [80, 20]), ("right", 100, [30, 70])):
+        assert sorted(path.name for path in (out / name).iterdir()) == FILES
+        model = load_model(out / name / "model.json")
+        assert model.n_points == n
+        centre = np.average(model.mixture.means, axis=0, weights=model.mixture.weights)
+        np.testing.assert_allclose(centre, place, atol=1.0)
+    both = pd.read_csv(out / "components.csv")
+    parts = [pd.read_csv(out / name / "components.csv") for name in ("left_one", "right")]
+    assert list(both["group"]) == ["left one"] * len(parts[0]) + ["right"] * len(parts[1])
+    pd.testing.assert_frame_equal(
+        both.drop(columns="group"), pd.concat(parts).reset_index(drop=True)
+    )
+    # All on the same pixels.
+    shapes = {tifffile.imread(out / name / "density.tif").shape for name in ("left_one", "right")}
+    assert len(shapes) == 1
+    told = capsys.readouterr().out
+    assert "group left one: " in told
+    assert "a folder for each of 2 groups" in told
+
+
+def test_groups_by_number_and_one_that_is_too_small(table: Path, capsys) -> None:
+    cells = pd.read_csv(table)
+    cells["frame"] = np.repeat([0.0, 1.0], [399, 1])
+    cells.to_csv(table, index=False)
+    out = fit(table, "--group", "frame")
+    assert sorted(path.name for path in out.iterdir()) == ["0", "components.csv"]
+    assert "group 1.0: Found array with 1 sample(s)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(["a b", "a_b"], "the same folder"), (["a", None], "200 of 400 rows have an empty cell")],
+)
+def test_groups_that_cannot_be_told_apart(table: Path, capsys, labels, words) -> None:
+    cells = pd.read_csv(table)
+    cells["cell"] = labels * 200
+    cells.to_csv(table, index=False)
+    assert main(["fit", str(table), "--out", str(table.parent / "out"), "--group", "cell"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_region_leaves_points_out(table: Path, capsys) -> None:
+    around = np.array([[70.0, 0.0], [70.0, 40.0], [90.0, 40.0], [90.0, 0.0]])  # y, x
+    shapes = pd.DataFrame(around, columns=["axis-0", "axis-1"])
+    shapes.insert(0, "vertex-index", np.arange(4))
+    shapes.insert(0, "shape-type", "rectangle")
+    shapes.insert(0, "index", 0)
+    shapes.to_csv(table.parent / "cell.csv", index=False)
+    out = fit(table, "--background", "--region", str(table.parent / "cell.csv"), "--weight", "n")
+    model = load_model(out / "model.json")
+    assert model.n_points == 600
+    assert model.mixture.background_region.volume == pytest.approx(800.0)
+    assert "100 of 400 points lie outside" in capsys.readouterr().out
+
+    model = load_model(fit(table, "--background", "--region", "hull") / "model.json")
+    assert model.mixture.background_region.kind == "hull"
+    assert fit(table, "--region", "hull")
+    assert load_model(out / "model.json").mixture.background_weight == 0
+
+
+def test_a_region_without_points_is_told(table: Path, capsys) -> None:
+    (table.parent / "cell.csv").write_text(
+        "index,shape-type,vertex-index,axis-0,axis-1\n"
+        "0,polygon,0,500,500\n0,polygon,1,500,600\n0,polygon,2,600,500\n"
+    )
+    region = str(table.parent / "cell.csv")
+    out = str(table.parent / "out")
+    assert main(["fit", str(table), "--out", out, "--region", region]) == 2
+    assert "No point lies in the region" in capsys.readouterr().err
+
+
 def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
     code = (
         "import sys, napari_sparse_gmm.cli as cli\n"

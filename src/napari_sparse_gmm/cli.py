@@ -22,7 +22,9 @@ from napari_sparse_gmm.parameters import Parameter
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.groups import GroupFit
     from napari_sparse_gmm.io.tables import PointTable
+    from napari_sparse_gmm.regions import Region
 
 PROGRAM = "napari-sparse-gmm"
 
@@ -89,8 +91,21 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
     )
+    fit.add_argument(
+        "--group",
+        metavar="NAME",
+        help="column whose values tell groups apart (frame, channel, cell): each is fitted by "
+        "itself, and has a folder of its own",
+    )
     for option, parameter, read in _FIT_OPTIONS:
         _add_option(fit, option, parameter, read)
+    fit.add_argument(
+        "--region",
+        metavar="FILE",
+        help="where points could have been, and the background is: 'hull', their convex hull, or "
+        "a Shapes layer that napari has saved as CSV; points outside of it are left out (default: "
+        "their bounding box)",
+    )
     _add_option(fit, "--pixel-size", parameters.PIXEL_SIZE, float)
     fit.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
 
@@ -134,12 +149,35 @@ def _add_option(
 def _fit(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.io.tables import read_points
 
-    columns = ("x", "y", "z", "weight", "precision", "precision_z")
+    columns = ("x", "y", "z", "weight", "precision", "precision_z", "group")
     table = read_points(options.input, **{name: getattr(options, name) for name in columns})
     settings = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
     }
+    if options.region is not None:
+        table, region = _within(table, options.region)
+        settings[parameters.BACKGROUND.name] = options.background and region
     _run(table, settings, options.input, Path(options.out), options.pixel_size or None)
+
+
+def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
+    """The points of a table that lie in a region, and the region."""
+    import numpy as np
+
+    from napari_sparse_gmm.io.regions import read_region
+    from napari_sparse_gmm.regions import Hull, over
+
+    points = table.points
+    if what == "hull":
+        return table, Hull(points)
+    region = over(read_region(what), np.stack([points.min(0), points.max(0)]))
+    inside = region.contains(points)
+    if not inside.any():
+        raise ValueError(f"No point lies in the region of {what}.")
+    if not inside.all():
+        n = int((~inside).sum())
+        print(f"{n} of {len(points)} points lie outside of the region and are left out")
+    return table.subset(inside), region
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -203,21 +241,36 @@ def _run(
         bar.write(f"{sentence}.", file=sys.stderr)
 
     with bar:
-        estimator = fit_to_folder(
+        fits = fit_to_folder(
             table, settings, folder, source=source, pixel_size=pixel_size, on_step=show, tell=tell
         )
+    seconds = time.perf_counter() - started
     unit = f" in {table.unit}" if table.unit else ""
+    print(f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}")
+    for fit in fits:
+        _report(fit, "" if table.groups is None else f"group {fit.label}: ")
+    models = [fit.model for fit in fits if fit.model is not None]
+    where = "" if table.groups is None else f"a folder for each of {len(models)} groups, in each "
     print(
-        f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}\n"
-        f"{estimator.n_components_} components, {estimator.background_weight_:.1%} background, "
-        f"cost {estimator.cost_:.6g} after {estimator.n_iter_} iterations "
-        f"({time.perf_counter() - started:.1f} s)\n"
-        f"engine {estimator.engine_}: {estimator.engine_reason_}\n"
-        f"written to {folder}: model.json, components.csv, density.tif, density.png"
+        f"engine {models[0].engine_}: {models[0].engine_reason_}\n"
+        f"written to {folder} ({seconds:.1f} s): {where}model.json, components.csv, density.tif, "
+        "density.png"
     )
-    if not estimator.converged_:
+
+
+def _report(fit: "GroupFit", name: str) -> None:
+    """What was found in a group of points, or in all."""
+    model = fit.model
+    if model is None:
+        print(f"{PROGRAM}: warning: {name}{fit.problem}", file=sys.stderr)
+        return
+    print(
+        f"{name}{model.n_components_} components, {model.background_weight_:.1%} background, "
+        f"cost {model.cost_:.6g} after {model.n_iter_} iterations"
+    )
+    if not model.converged_:
         print(
-            f"{PROGRAM}: warning: the fit stopped after {estimator.n_iter_} iterations before "
+            f"{PROGRAM}: warning: {name}the fit stopped after {model.n_iter_} iterations before "
             "it converged; raise --max-iter.",
             file=sys.stderr,
         )

@@ -27,6 +27,11 @@ BoolArray = NDArray[np.bool_]
 # Points drawn at a time, at most.
 _DRAWN = 1 << 20
 
+# Shapes with an inside; and the corners of the polygon that stands for an ellipse: its area is
+# right to 2e-4.
+_AREAS = ("ellipse", "polygon", "rectangle")
+_CORNERS = 180
+
 
 class Region(ABC):
     """A bounded set of places in R^D, of positive volume."""
@@ -482,6 +487,35 @@ class Prism(Region):
 
 
 _KINDS: dict[str, type[Region]] = {kind.kind: kind for kind in (Box, Hull, Polygon, Mask, Prism)}
+
+
+def over(base: Region, box: FloatArray) -> Region:
+    """A region of the last axes as one of all axes of a box (2, D), as far as that reaches."""
+    n_free = box.shape[1] - base.n_dimensions
+    if not n_free:
+        return base
+    sides = box[:, :n_free].copy()
+    sides[:, sides[0] == sides[1]] += np.array([[-0.5], [0.5]])
+    return Prism(Box(sides), base)
+
+
+def enclosed(shapes: Sequence[FloatArray], kinds: Sequence[str]) -> list[FloatArray]:
+    """The outlines (V, n) of those shapes that have an inside, by napari's names of their kinds.
+
+    An ellipse has the corners (4, n) of the rectangle around it.
+    """
+    return [
+        _around(corners) if kind == "ellipse" else corners
+        for corners, kind in zip(shapes, kinds, strict=True)
+        if kind in _AREAS
+    ]
+
+
+def _around(corners: FloatArray) -> FloatArray:
+    """Places on the ellipse in a rectangle (4, n)."""
+    centre, first, second = corners.mean(0), corners[1] - corners[0], corners[3] - corners[0]
+    turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)[:, None]
+    return np.asarray(centre + 0.5 * (np.cos(turn) * first + np.sin(turn) * second))
 
 
 def region_from_dict(values: dict[str, Any]) -> Region:

@@ -4,9 +4,10 @@
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
@@ -30,8 +31,8 @@ def write_results(
     errors: "StandardErrors | None" = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
-) -> None:
-    """Write model.json, components.csv, density.tif and density.png.
+) -> dict[str, NDArray[Any]]:
+    """Write model.json, components.csv, density.tif and density.png; returns the second as columns.
 
     Parameters
     ----------
@@ -50,9 +51,9 @@ def write_results(
     save_model(folder / "model.json", model)
     largest_first = np.argsort(-model.mixture.weights)
     table = component_table(model.mixture, model.n_points, model.axis_labels, errors)
-    write_components(
-        folder / "components.csv", {name: column[largest_first] for name, column in table.items()}
-    )
+    table = {name: column[largest_first] for name, column in table.items()}
+    write_components(folder / "components.csv", table)
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
     write_density_tiff(folder / "density.tif", density, grid, model.unit)
     write_density_png(folder / "density.png", density, grid, model, points)
+    return table

@@ -7,12 +7,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.io.dialects import Dialect, sniff
 from napari_sparse_gmm.mixture import FloatArray
@@ -36,6 +37,8 @@ class PointTable:
     weights : (N,) array or None
     noise_std : (N, D) array or None
         Standard deviation of each coordinate.
+    groups : (N,) array or None
+        Numbers or words; points of different ones are to be fitted apart.
     """
 
     points: FloatArray
@@ -44,6 +47,16 @@ class PointTable:
     unit: str | None = None
     weights: FloatArray | None = None
     noise_std: FloatArray | None = None
+    groups: NDArray[Any] | None = None
+
+    def subset(self, chosen: NDArray[np.bool_]) -> "PointTable":
+        """The rows where `chosen` (N,) is true."""
+        weights, noise_std, groups = (
+            None if values is None else values[chosen]
+            for values in (self.weights, self.noise_std, self.groups)
+        )
+        points = self.points[chosen]
+        return replace(self, points=points, weights=weights, noise_std=noise_std, groups=groups)
 
 
 def read_points(
@@ -55,6 +68,7 @@ def read_points(
     weight: str | None = None,
     precision: str | None = None,
     precision_z: str | None = None,
+    group: str | None = None,
 ) -> PointTable:
     """Read points from a text table with a header line.
 
@@ -75,6 +89,8 @@ def read_points(
         Column of the localization precision, the standard deviation of the coordinates.
     precision_z : str, optional
         That of z alone, where it is another one.
+    group : str, optional
+        Column whose values, numbers or words, tell groups of points apart.
 
     Raises
     ------
@@ -94,6 +110,7 @@ def read_points(
         "weight": weight,
         "precision": precision,
         "precision of z": precision_z,
+        "group": group,
     }
     columns = {
         role: _find_column(dialect.header, name, f"for {role} in {path.name}")
@@ -103,9 +120,9 @@ def read_points(
     numbers = _read_columns(path, dialect, columns)
     if guess_z and np.ptp(numbers["z"]) == 0:
         del numbers["z"]
-    weights = numbers.pop("weight", None)
+    weights, groups = numbers.pop("weight", None), numbers.pop("group", None)
     error, error_z = (numbers.pop(role, None) for role in ("precision", "precision of z"))
-    lengths = [column for role, column in columns.items() if role != "weight"]
+    lengths = [column for role, column in columns.items() if role not in ("weight", "group")]
     if guess_z and "z" not in numbers:
         lengths.remove(columns["z"])
     return PointTable(
@@ -115,6 +132,7 @@ def read_points(
         unit=_common_unit(lengths, path.name),
         weights=weights,
         noise_std=None if error is None else _of_axes(numbers, error, error_z),
+        groups=groups,
     )
 
 
@@ -157,7 +175,7 @@ def _matches(header: Sequence[str], name: str) -> list[str]:
 
 def _read_columns(
     path: Path, dialect: Dialect, columns: Mapping[str, str]
-) -> dict[str, FloatArray]:
+) -> dict[str, NDArray[Any]]:
     positions = {role: dialect.header.index(column) for role, column in columns.items()}
     try:
         frame = pd.read_csv(
@@ -176,9 +194,22 @@ def _read_columns(
     except pd.errors.ParserError as error:
         raise ValueError(f"{path.name} is not a regular table: {error}.") from None
     return {
-        role: _to_numbers(frame[position], columns[role], path.name)
+        role: (_to_labels if role == "group" else _to_numbers)(
+            frame[position], columns[role], path.name
+        )
         for role, position in positions.items()
     }
+
+
+def _to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
+    missing = int(cells.isna().sum())
+    if missing:
+        raise ValueError(
+            f"Column {column!r} of {file_name} must say for each point which group it is in, but "
+            f"{missing} of {len(cells)} rows have an empty cell."
+        )
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return np.asarray(cells.astype(str) if numbers.isna().any() else numbers)
 
 
 def _to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:

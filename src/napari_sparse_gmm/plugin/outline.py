@@ -8,13 +8,7 @@ from napari.layers import Labels, Layer, Points, Shapes
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes
-from napari_sparse_gmm.regions import Box, Mask, Polygon, Prism, Region
-
-# Corners of the polygon that stands for an ellipse: its area is right to 2e-4.
-_CORNERS = 180
-
-# What has an inside.
-_AREAS = ("ellipse", "polygon", "rectangle")
+from napari_sparse_gmm.regions import Mask, Polygon, Region, enclosed, over
 
 
 def outlines_regions(layer: Layer) -> bool:
@@ -45,13 +39,7 @@ def outlined(layer: Shapes | Labels, points: Points, axes: Axes, box: FloatArray
     matrix, offset = _to_model(layer, points, axes)
     outline = _mask if isinstance(layer, Labels) else _polygon
     base = outline(layer, matrix, offset)
-    n_free = len(axes) - base.n_dimensions
-    if not n_free:
-        return base
-    sides = box[:, :n_free].copy()
-    flat = sides[0] == sides[1]
-    sides[:, flat] += np.array([[-0.5], [0.5]])
-    return Prism(Box(sides), base)
+    return over(base, box)
 
 
 def _to_model(layer: Layer, points: Points, axes: Axes) -> tuple[FloatArray, FloatArray]:
@@ -87,11 +75,7 @@ def _lengths(layer: Layer, points: Points) -> FloatArray:
 
 def _polygon(layer: Shapes, matrix: FloatArray, offset: FloatArray) -> Region:
     """What the shapes of a layer enclose, along the last two axes that are modelled."""
-    outlines = [
-        _around(corners) if kind == "ellipse" else corners
-        for corners, kind in zip(layer.data, layer.shape_type, strict=True)
-        if kind in _AREAS
-    ]
+    outlines = enclosed(layer.data, layer.shape_type)
     if not outlines:
         raise ValueError(
             f"Layer {layer.name!r} has no polygon, rectangle or ellipse: draw one around the "
@@ -111,10 +95,3 @@ def _mask(layer: Labels, matrix: FloatArray, offset: FloatArray) -> Region:
     labelled = np.asarray(labelled.any(axis=tuple(np.flatnonzero(~modelled))))
     rows = slice(len(matrix) - labelled.ndim, None)
     return Mask(labelled, matrix[rows][:, modelled], offset[rows])
-
-
-def _around(corners: FloatArray) -> FloatArray:
-    """Places on the ellipse in a rectangle (4, n)."""
-    centre, first, second = corners.mean(0), corners[1] - corners[0], corners[3] - corners[0]
-    turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)[:, None]
-    return np.asarray(centre + 0.5 * (np.cos(turn) * first + np.sin(turn) * second))
