@@ -37,6 +37,8 @@ _FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
     ("--solver", parameters.SOLVER, str),
     ("--background", parameters.BACKGROUND, None),
     ("--covariance-floor", parameters.COVARIANCE_FLOOR, float),
+    ("--covariance-prior", parameters.COVARIANCE_PRIOR, float),
+    ("--typical-size", parameters.TYPICAL_SIZE, float),
     ("--max-iter", parameters.MAX_ITER, int),
     ("--random-state", parameters.RANDOM_STATE, int),
     ("--engine", parameters.ENGINE, str),

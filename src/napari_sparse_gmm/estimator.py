@@ -32,6 +32,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_varianc
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
+    COVARIANCE_PRIOR,
     DEVICE,
     ENGINE,
     INIT,
@@ -44,6 +45,7 @@ from napari_sparse_gmm.parameters import (
     SOLVER,
     SPARSITY,
     TOL,
+    TYPICAL_SIZE,
     Parameter,
 )
 from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
@@ -82,6 +84,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Smallest standard deviation of a component along any axis, in data units. By default
         half the median distance between neighbouring points; of points with noise a tenth of its
         median; in any case 1e-7 of the longest side of the points.
+    covariance_prior : float
+        How many points a conjugate prior on each covariance is worth; 0: none. Not for the prior
+        "bayes", which learns its own. See `napari_sparse_gmm.fitting.priors.conjugate`.
+    typical_size : float, optional
+        The standard deviation that it expects, in data units. By default that of `n_components`
+        equal balls that fill the field (Fraley & Raftery, J. Classification 24, 2007).
     init : {"kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
         Start. "density" (solver "mm" only): the background or a single component; the others
         are born where the points are denser, at every scale: for thousands of clusters.
@@ -151,6 +159,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         solver: str = SOLVER.default,
         background: bool | Region = BACKGROUND.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
+        covariance_prior: float = COVARIANCE_PRIOR.default,
+        typical_size: float | None = TYPICAL_SIZE.default,
         init: str | ArrayLike | GaussianMixture = INIT.default,
         n_init: int = N_INIT.default,
         max_iter: int = MAX_ITER.default,
@@ -168,6 +178,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.solver = solver
         self.background = background
         self.covariance_floor = covariance_floor
+        self.covariance_prior = covariance_prior
+        self.typical_size = typical_size
         self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
@@ -407,10 +419,11 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def _settings(self, n_dimensions: int) -> FitSettings:
         for parameter in (N_COMPONENTS, N_INIT, MAX_ITER):
             _check_number(parameter, getattr(self, parameter.name), integer=True)
-        for parameter in (SPARSITY, TOL):
+        for parameter in (SPARSITY, COVARIANCE_PRIOR, TOL):
             _check_number(parameter, getattr(self, parameter.name))
-        if self.covariance_floor is not None:
-            _check_number(COVARIANCE_FLOOR, self.covariance_floor)
+        for parameter in (COVARIANCE_FLOOR, TYPICAL_SIZE):
+            if getattr(self, parameter.name) is not None:
+                _check_number(parameter, getattr(self, parameter.name))
         if self.n_threads is not None:
             _check_number(N_THREADS, self.n_threads, integer=True)
         if self.solver not in SOLVERS:

@@ -84,6 +84,24 @@ COVARIANCE_FLOOR = Parameter(
     "median distance between neighbouring points, or a tenth of their median precision.",
     minimum=0.0,
 )
+COVARIANCE_PRIOR = Parameter(
+    "covariance_prior",
+    0.0,
+    "Prior on sizes",
+    "How many points a prior on the size of each component is worth: with 5, a component of 20 "
+    "points gets a fifth of its shape from the typical size, one of 500 points 1%. Takes needles "
+    "through a few points away. 0: none. The prior 'bayes' has one of its own, which it learns.",
+    minimum=0.0,
+    maximum=10_000.0,
+)
+TYPICAL_SIZE = Parameter(
+    "typical_size",
+    None,
+    "Typical size",
+    "The standard deviation of components that the prior on sizes expects, in data units. None: "
+    "such that as many balls as there are Components would together fill the field.",
+    minimum=0.0,
+)
 INIT = Parameter(
     "init",
     "kmeans++",

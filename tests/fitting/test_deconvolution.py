@@ -17,7 +17,7 @@ from napari_sparse_gmm.fitting.step import _quadratic_root
 
 
 def single(**parameters):
-    return SparseGaussianMixture(1, prior="none", tol=1e-10, **parameters)
+    return SparseGaussianMixture(1, prior="none", tol=1e-10, random_state=0, **parameters)
 
 
 @pytest.mark.parametrize("solver", ["mm", "adam"])

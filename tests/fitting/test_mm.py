@@ -10,7 +10,6 @@ from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting import (
     FitSettings,
     FlatPrior,
-    MessageLengthPrior,
     Prior,
     fit_steps,
     mm,
@@ -123,8 +122,9 @@ def test_separate_clusters_are_found_without_being_counted(prior, n_dimensions):
 def test_message_length_counts_clusters_in_noise_whatever_the_start():
     sample = smlm_clusters()
     for n_start in (30, 60):
-        model = SparseGaussianMixture(n_start, prior="mml", background=True, random_state=0)
-        model.fit(sample.points)
+        model = SparseGaussianMixture(
+            n_start, prior="mml", background=True, max_iter=1000, random_state=0
+        ).fit(sample.points)
         assert 14 <= model.n_components_ <= 22  # 20 clusters, of which some overlap
         assert model.background_weight_ == pytest.approx(0.5, abs=0.12)
 
@@ -149,7 +149,7 @@ def test_weights_of_two_are_points_twice():
 @pytest.mark.parametrize("factor", [1.0, 1.5, 3.0])
 def test_over_relaxed_weights_and_means(factor):
     old, new = two_mixtures()
-    relaxed = mm.relaxed(nothing_to_fit(), FlatPrior(), old, new, factor)
+    relaxed = mm.relaxed(nothing_to_fit(), old, new, factor)
     np.testing.assert_allclose(relaxed.means, old.means + factor * (new.means - old.means))
     a, b = (np.append(m.weights, m.background_weight) for m in (old, new))
     power = a * (b / a) ** factor
@@ -161,7 +161,7 @@ def test_over_relaxed_weights_and_means(factor):
 def test_an_over_relaxed_covariance_is_a_geodesic_away():
     """Twice as far as B from A is B A^-1 B."""
     old, new = two_mixtures()
-    relaxed = mm.relaxed(nothing_to_fit(), FlatPrior(), old, new, 2.0)
+    relaxed = mm.relaxed(nothing_to_fit(), old, new, 2.0)
     for a, b, c in zip(old.covariances, new.covariances, relaxed.covariances, strict=True):
         np.testing.assert_allclose(c, b @ np.linalg.inv(a) @ b, rtol=1e-10)
 
@@ -172,20 +172,10 @@ def test_over_relaxation_has_a_limit(ratio):
     turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
     thin = np.tile(turn @ np.diag([ratio**0.5, ratio**-0.5]) @ turn.T, (3, 1, 1))
     new = GaussianMixture(old.weights, old.means, thin, 0.1, old.background_region)
-    relaxed = mm.relaxed(nothing_to_fit(), FlatPrior(), old, new, 8.0)
+    relaxed = mm.relaxed(nothing_to_fit(), old, new, 8.0)
     values = np.linalg.eigvalsh(relaxed.covariances)
     assert (values[:, 1] <= 10.1 * ratio**0.5 * 2).all()
     assert (values[:, 0] >= 0.999e-3**2).all()
-
-
-def test_over_relaxed_weights_obey_the_prior():
-    old, new = two_mixtures()
-    prior = MessageLengthPrior(2, 3)
-    problem = Problem(TorchTiles(np.random.default_rng(0).normal(size=(100, 2))), prior, 1e-3, 3)
-    least = prior.least_weight(100)
-    assert mm.relaxed(nothing_to_fit(), FlatPrior(), old, new, 8.0).weights.min() < 0.5 * least
-    relaxed = mm.relaxed(problem, prior, old, new, 8.0)
-    assert relaxed.weights.min() == pytest.approx(least)
 
 
 def two_mixtures():

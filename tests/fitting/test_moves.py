@@ -23,7 +23,7 @@ from napari_sparse_gmm.fitting.trial import Trial
 
 PRIORS = [
     pytest.param(SqrtPrior(20.0, 6), id="sqrt"),
-    pytest.param(MessageLengthPrior(2, 6), id="mml"),
+    pytest.param(MessageLengthPrior(2), id="mml"),
     pytest.param(FlatPrior(), id="none"),
     pytest.param(BayesPrior(2, 100.0, number=6.0, rate=0.01, scale=4.0), id="bayes"),
 ]
@@ -68,7 +68,7 @@ def test_moves_lead_out_of_a_local_optimum():
     """Two components on one cluster: steps alone keep both, the cost without one is lower."""
     points = np.random.default_rng(0).normal(size=(1000, 2))
     start = GaussianMixture([0.5, 0.5], [[-0.3, 0.0], [0.3, 0.0]], [np.eye(2)] * 2)
-    problem = Problem(TorchTiles(points), MessageLengthPrior(2, 6), 1e-3, 2)
+    problem = Problem(TorchTiles(points), MessageLengthPrior(2), 1e-3, 2)
     *_, stuck = descend(problem, problem.evaluate(start), 1e-7)
     assert stuck.mixture.n_components == 2
     model = SparseGaussianMixture(prior="mml", init=start).fit(points)
@@ -162,7 +162,7 @@ def test_a_trial_changes_the_cost_by_what_it_says():
         0.2,
         truth.background_region,
     )
-    problem = Problem(TorchTiles(points), MessageLengthPrior(2, 60), 1e-3, 60)
+    problem = Problem(TorchTiles(points), MessageLengthPrior(2), 1e-3, 60)
     *_, state = descend(problem, problem.evaluate(doubled), 1e-5)
     state = problem.evaluate(state.mixture, removal=True)
     chosen, waiting = disjoint(problem, state, reductions(problem, state))

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import random_mixture
 from scipy.optimize import minimize
 
+from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
 from napari_sparse_gmm.fitting.priors import make_prior
 from napari_sparse_gmm.fitting.priors.prior import minimise_on_simplex
@@ -11,7 +13,7 @@ from napari_sparse_gmm.regions import Box
 
 PRIORS = [
     pytest.param(SqrtPrior(20.0, 30), id="sqrt"),
-    pytest.param(MessageLengthPrior(2, 4), id="mml"),
+    pytest.param(MessageLengthPrior(2), id="mml"),
     pytest.param(FlatPrior(), id="none"),
 ]
 
@@ -52,11 +54,10 @@ def test_weights_solve_the_stationarity_equations(shares, slopes):
 
 @pytest.mark.parametrize("prior", PRIORS)
 def test_weights_minimise_the_bound(prior):
-    """SciPy finds nothing lower on the simplex (for mml: among weights at or above its least)."""
+    """SciPy finds nothing lower on the simplex."""
     total, counts, background = 200.0, np.array([90.0, 60.0, 4.0, 1.0]), 45.0
     present = np.array([0.3, 0.3, 0.1, 0.1])
     weights, background_weight = prior.update_weights(counts, background, present, total)
-    least = 12 / total if isinstance(prior, MessageLengthPrior) else 1e-9
 
     def bound(values: np.ndarray) -> float:
         if isinstance(prior, MessageLengthPrior):
@@ -68,7 +69,7 @@ def test_weights_minimise_the_bound(prior):
     found = minimize(
         bound,
         np.full(5, 0.2),
-        bounds=[(least, 1)] * 4 + [(1e-9, 1)],
+        bounds=[(1e-9, 1)] * 5,
         constraints={"type": "eq", "fun": lambda values: values.sum() - 1},
         options={"ftol": 1e-14, "maxiter": 1000},
     )
@@ -79,9 +80,36 @@ def test_weights_minimise_the_bound(prior):
 
 
 def test_mml_weights_are_figueiredo_and_jains():
-    counts = np.array([50.0, 30.0, 20.0])
-    weights, _ = MessageLengthPrior(2, 3).update_weights(counts, 0.0, np.full(3, 1 / 3), 100.0)
+    counts = np.array([250.0, 150.0, 100.0])
+    weights, _ = MessageLengthPrior(2).update_weights(counts, 0.0, np.full(3, 1 / 3), 500.0)
     np.testing.assert_allclose(weights, (counts - 2.5) / (counts - 2.5).sum())
+
+
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3])
+def test_the_message_length_is_concave_and_smooth(n_dimensions):
+    prior, total = MessageLengthPrior(n_dimensions), 1000.0
+    weights = np.linspace(0.0, 0.06, 601)  # up to 60 points
+    values, slopes = prior.penalties(weights, total), prior.gradient(weights, total)
+    assert (np.diff(slopes) <= 1e-15).all()
+    middle = 0.5 * (slopes[1:] + slopes[:-1])
+    np.testing.assert_allclose(np.diff(values), middle * 1e-4, rtol=1e-4)
+    # Fifty points cost what minimum message length says; none cost less, but not nothing.
+    t = 0.5 * prior.n_parameters
+    assert values[500] * total == pytest.approx(t * np.log(50) + 0.5 * np.log(1000))
+    assert 0.5 * np.log(1000) < values[0] * total < values[500] * total
+
+
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+@pytest.mark.parametrize("init", ["kmeans++", "random"])
+def test_mml_finds_the_clusters_where_each_component_starts_with_few_points(n_dimensions, init):
+    """Ten clusters of 20 points, 60 components at the start: three points each."""
+    rng = np.random.default_rng(3)
+    means = 30.0 * np.array([[i % 4, i // 4, i % 3] for i in range(10)])[:, :n_dimensions]
+    points = (means[:, None] + rng.normal(size=(10, 20, n_dimensions))).reshape(-1, n_dimensions)
+    model = SparseGaussianMixture(60, prior="mml", init=init, random_state=0).fit(points)
+    assert 9 <= model.n_components_ <= 12
+    labels = model.predict(points).reshape(10, 20)
+    assert len(set(labels[:, 0])) >= 9
 
 
 def test_a_prior_of_your_own_passes_through():
@@ -92,3 +120,69 @@ def test_a_prior_of_your_own_passes_through():
 def test_an_unknown_prior_is_refused():
     with pytest.raises(ValueError, match="prior must be one of"):
         make_prior("ridge", sparsity=1.0, n_start=2, region=Box([[0.0, 0.0], [1.0, 1.0]]))
+
+
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3])
+def test_a_prior_on_covariances_is_so_many_more_points(n_dimensions):
+    """One component: its covariance in closed form, whatever the solver."""
+    points = np.random.default_rng(0).normal(size=(40, n_dimensions))
+    m, s = 7.0, 2.0
+    scatter = 40 * np.cov(points.T, bias=True).reshape(n_dimensions, n_dimensions)
+    expected = (scatter + m * s**2 * np.eye(n_dimensions)) / (40 + m)
+    for solver in ("mm", "adam"):
+        model = SparseGaussianMixture(
+            1, prior="none", solver=solver, covariance_prior=m, typical_size=s, max_iter=2000
+        ).fit(points)
+        np.testing.assert_allclose(model.covariances_[0], expected, rtol=1e-3, atol=1e-4)
+        strain = np.linalg.slogdet(expected / s**2)[1] + np.trace(np.linalg.inv(expected)) * s**2
+        cost = -model.score(points) + m / 80 * (strain - n_dimensions)
+        assert model.cost_ == pytest.approx(cost, abs=1e-5)
+
+
+@pytest.mark.parametrize("of_weights", PRIORS)
+@pytest.mark.parametrize("noise", [None, 0.3])
+def test_steps_under_a_prior_on_covariances_go_downhill(of_weights, noise):
+    points = random_mixture(4, 2).sample(300, 0)[0]
+    model = SparseGaussianMixture(
+        12, prior=of_weights, covariance_prior=10.0, typical_size=3.0, random_state=0
+    ).fit(points, noise_std=noise)
+    assert (np.diff(model.cost_history_) <= 1e-9).all()
+    best = SparseGaussianMixture(
+        prior=of_weights, covariance_prior=10.0, typical_size=3.0, init=model.mixture_
+    ).fit(points, noise_std=noise)
+    assert best.cost_ == pytest.approx(model.cost_, abs=1e-4)
+
+
+def test_the_typical_size_is_that_of_balls_that_fill_the_field():
+    points = np.random.default_rng(0).uniform(0.0, 12.0**0.5, (100_000, 2))  # of variance 1
+    model = SparseGaussianMixture(4, prior="none", covariance_prior=5.0, max_iter=1)
+    for _ in model.iter_fit(points):
+        pass
+    assert model.prior_.size == pytest.approx(0.5, rel=0.01)
+    # Of weighted points, that of the points as often as they count.
+    weight = np.where(points[:, 0] < 6.0**0.5 / 2**0.5, 1e-9, 1.0)
+    for _ in model.iter_fit(points, sample_weight=weight):
+        pass
+    assert model.prior_.size == pytest.approx(0.5 * np.sqrt((1 + 1 / 4) / 2), rel=0.01)
+
+
+def test_needles_through_a_few_points_are_taken_away():
+    points = np.random.default_rng(0).uniform(0.0, 10.0, (200, 2))
+    thinnest = {}
+    for m in (0.0, 5.0):
+        model = SparseGaussianMixture(
+            20, prior="none", covariance_prior=m, typical_size=1.0, random_state=0
+        ).fit(points)
+        std = np.sqrt(np.linalg.eigvalsh(model.covariances_))
+        thinnest[m] = std.min()
+    assert thinnest[0.0] < 0.2
+    # No component of n points is thinner than sqrt(m / (n + m)).
+    counts = model.weights_ * 200
+    assert (std[:, 0] > 0.99 * np.sqrt(5.0 / (counts + 5.0))).all()
+    assert thinnest[5.0] > 0.4
+
+
+def test_a_prior_that_learns_its_own_takes_no_other():
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.raises(ValueError, match="leave covariance_prior at 0"):
+        SparseGaussianMixture(prior="bayes", covariance_prior=1.0, background=True).fit(points)

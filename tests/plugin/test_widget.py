@@ -95,6 +95,8 @@ def test_click_makes_the_layers_and_says_so(
         "solver": "mm",
         "background": True,
         "covariance_floor": None,
+        "covariance_prior": 0.0,
+        "typical_size": None,
         "max_iter": 500,
         "random_state": None,
         "engine": "auto",
@@ -795,3 +797,18 @@ def test_a_path_needs_what_it_is_along(widget: SparseGMMWidget, viewer: Any) -> 
     assert "Fit each" in widget.path_button.tooltip
     widget.run_path()
     assert widget._job is None
+
+
+def test_sizes_have_a_prior_of_their_own_under_bayes(
+    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+) -> None:
+    widget.covariance_prior.value, widget.typical_size.value = 5.0, 3.0
+    widget.prior.value = "bayes"
+    assert not widget.covariance_prior.enabled
+    fit(widget, workers)
+    assert fake_fit.parameters[-1]["covariance_prior"] == 0.0
+    widget.prior.value = "mml"
+    assert widget.covariance_prior.enabled
+    fit(widget, workers)
+    assert fake_fit.parameters[-1]["covariance_prior"] == 5.0
+    assert fake_fit.parameters[-1]["typical_size"] == 3.0

@@ -3,6 +3,7 @@
 from napari_sparse_gmm.fitting.priors import (
     BayesPrior,
     ComponentPrior,
+    ConjugatePrior,
     FlatPrior,
     MessageLengthPrior,
     Prior,
@@ -14,6 +15,7 @@ __all__ = [
     "SOLVERS",
     "BayesPrior",
     "ComponentPrior",
+    "ConjugatePrior",
     "FitResult",
     "FitSettings",
     "FitStep",

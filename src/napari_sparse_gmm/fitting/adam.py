@@ -95,6 +95,12 @@ class _Parameters:
         expected = (counts * log_shares).sum() + (
             counts[:k] * log_determinants - 0.5 * squares
         ).sum()
+        # What is known of covariances beforehand, as so many more points with so much scatter.
+        more, scatter = self.prior.pseudo_points
+        lengths = self.a.square().sum((1, 2))  # tr Sigma^-1
+        expected = (
+            expected + (more * log_determinants - 0.5 * scatter / self.unit**2 * lengths).sum()
+        )
         # Priors know their gradient, not autograd: <slopes, W> has the penalty's gradient.
         slopes = torch.from_numpy(self.prior.gradient(weights, total))
         return (slopes * log_shares[:k].exp()).sum() - expected / total

@@ -111,7 +111,7 @@ def _steps(
     step, prior = m_step(problem, state)
     if factor > 1.0:
         further = prior.relaxed(state.prior, factor)
-        yield factor, relaxed(problem, further, state.mixture, step, factor), further
+        yield factor, relaxed(problem, state.mixture, step, factor), further
     yield 1.0, step, prior
     if state.statistics.informations is not None:
         yield 1.0, *m_step(problem, state, bold=False)
@@ -119,7 +119,6 @@ def _steps(
 
 def relaxed(
     problem: Problem,
-    prior: ComponentPrior,
     old: GaussianMixture,
     new: GaussianMixture,
     factor: float,
@@ -132,7 +131,7 @@ def relaxed(
     """
     if factor == 1.0 or new.n_components < old.n_components:
         return new
-    weights = _relaxed_weights(prior, old, new, factor, problem.engine.total_weight)
+    weights = _relaxed_weights(old, new, factor)
     whitening = old.precision_factors.swapaxes(1, 2)
     ratios, vectors = np.linalg.eigh(whitening @ new.covariances @ old.precision_factors)
     ratios = np.maximum(ratios, np.finfo(float).tiny)
@@ -147,20 +146,13 @@ def relaxed(
     )
 
 
-def _relaxed_weights(
-    prior: ComponentPrior, old: GaussianMixture, new: GaussianMixture, factor: float, total: float
-) -> FloatArray:
+def _relaxed_weights(old: GaussianMixture, new: GaussianMixture, factor: float) -> FloatArray:
     """The weights of `relaxed`, the background's last, (K + 1,)."""
     before = np.append(old.weights, old.background_weight)
     weights = np.append(new.weights, new.background_weight)
     ratios = np.divide(weights, before, out=np.ones_like(weights), where=before > 0)
     weights *= np.clip(ratios ** (factor - 1.0), 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)
     weights /= weights.sum()
-    # The prior's constraint holds between the steps of EM, too, at the expense of the others.
-    least = np.append(np.full(new.n_components, prior.least_weight(total)), 0.0)
-    free = weights > least
-    weights = np.where(free, weights, least)
-    weights[free] *= (1.0 - weights[~free].sum()) / weights[free].sum()
     return weights
 
 

@@ -25,13 +25,21 @@ from napari_sparse_gmm.fitting.initial import (
 )
 from napari_sparse_gmm.fitting.mm import majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
-from napari_sparse_gmm.fitting.priors import BayesPrior, ComponentPrior, make_prior
+from napari_sparse_gmm.fitting.priors import (
+    BayesPrior,
+    ComponentPrior,
+    ConjugatePrior,
+    Prior,
+    default_size,
+    make_prior,
+)
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.fitting.proposals import Propose
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
+    COVARIANCE_PRIOR,
     DEVICE,
     ENGINE,
     INIT,
@@ -42,6 +50,7 @@ from napari_sparse_gmm.parameters import (
     SOLVER,
     SPARSITY,
     TOL,
+    TYPICAL_SIZE,
 )
 from napari_sparse_gmm.regions import Region
 
@@ -88,6 +97,8 @@ class FitSettings:
     solver: str = SOLVER.default
     background: bool | Region = BACKGROUND.default
     covariance_floor: float | None = COVARIANCE_FLOOR.default
+    covariance_prior: float = COVARIANCE_PRIOR.default
+    typical_size: float | None = TYPICAL_SIZE.default
     init: str | FloatArray | GaussianMixture = INIT.default
     n_init: int = N_INIT.default
     max_iter: int = MAX_ITER.default
@@ -131,6 +142,16 @@ def _check_solver(settings: FitSettings) -> None:
             "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
             "solver='mm' or another prior."
         )
+
+
+def _with_sizes(prior: ComponentPrior, points: float, size: float) -> ConjugatePrior:
+    """The prior, and one on the covariances beside it."""
+    if not isinstance(prior, Prior):
+        raise ValueError(
+            "covariance_prior goes with a penalty on the weights; prior='bayes' learns its own "
+            "prior on sizes, so leave covariance_prior at 0."
+        )
+    return ConjugatePrior(prior, points, size)
 
 
 def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) -> float:
@@ -241,6 +262,11 @@ def fit_steps(
             region=region,
             noise=None if noise is None else engine.typical_noise,
         )
+        if settings.covariance_prior > 0:
+            size = settings.typical_size or default_size(
+                points, sample_weight, settings.n_components
+            )
+            prior = _with_sizes(prior, settings.covariance_prior, max(size, floor))
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
         mixture = born_at_once(problem, mixture, births)
         states = SOLVERS[settings.solver](problem, mixture, settings.tol)

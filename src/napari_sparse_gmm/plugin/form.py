@@ -31,6 +31,8 @@ _ESTIMATOR_PARAMETERS = (
     parameters.INIT,
     parameters.SOLVER,
     parameters.COVARIANCE_FLOOR,
+    parameters.COVARIANCE_PRIOR,
+    parameters.TYPICAL_SIZE,
     parameters.MAX_ITER,
     parameters.RANDOM_STATE,
     parameters.ENGINE,
@@ -65,6 +67,8 @@ class DensityForm(Container):
         self.init = field(parameters.INIT)
         self.solver = field(parameters.SOLVER)
         self.covariance_floor = field(parameters.COVARIANCE_FLOOR)
+        self.covariance_prior = field(parameters.COVARIANCE_PRIOR)
+        self.typical_size = field(parameters.TYPICAL_SIZE)
         self.max_iter = field(parameters.MAX_ITER)
         self.random_state = field(parameters.RANDOM_STATE, none_text="new each time")
         self.engine = field(parameters.ENGINE)
@@ -92,6 +96,8 @@ class DensityForm(Container):
             self.init,
             self.solver,
             self.covariance_floor,
+            self.covariance_prior,
+            self.typical_size,
             self.max_iter,
             self.random_state,
             self.engine,
@@ -152,7 +158,10 @@ class DensityForm(Container):
 
     def estimator_parameters(self) -> dict[str, Any]:
         """Keywords of `SparseGaussianMixture`."""
-        return {p.name: value_of(p, getattr(self, p.name)) for p in _ESTIMATOR_PARAMETERS}
+        values = {p.name: value_of(p, getattr(self, p.name)) for p in _ESTIMATOR_PARAMETERS}
+        if self.prior.value == "bayes":  # what is not enabled does not count
+            values[parameters.COVARIANCE_PRIOR.name] = parameters.COVARIANCE_PRIOR.default
+        return values
 
     def heatmap_choice(self) -> HeatmapChoice:
         """What the user wants to see of the heatmap."""
@@ -187,7 +196,7 @@ class DensityForm(Container):
         if not (np.isfinite(finest) and finest > 0):  # of use for no length; Run will say why
             finest = 1.0
         unit = f"{layer.units[axes[-1]]:~P}"
-        for length in (self.pixel_size, self.covariance_floor):
+        for length in (self.pixel_size, self.covariance_floor, self.typical_size):
             set_length_unit(length, unit, finest)
 
     def _show_advanced(self, shown: bool) -> None:
@@ -202,4 +211,5 @@ class DensityForm(Container):
 
     def _follow_prior(self, prior: str) -> None:
         self.sparsity.enabled = prior == "sqrt"
-        self.init.enabled = prior != "bayes"
+        for widget in (self.init, self.covariance_prior, self.typical_size):
+            widget.enabled = prior != "bayes"

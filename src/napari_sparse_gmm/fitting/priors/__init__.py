@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from napari_sparse_gmm.fitting.priors.bayes import BayesPrior
 from napari_sparse_gmm.fitting.priors.component import ComponentPrior
+from napari_sparse_gmm.fitting.priors.conjugate import ConjugatePrior, default_size
 from napari_sparse_gmm.fitting.priors.flat import FlatPrior
 from napari_sparse_gmm.fitting.priors.mml import MessageLengthPrior
 from napari_sparse_gmm.fitting.priors.prior import Prior
@@ -15,10 +16,12 @@ from napari_sparse_gmm.regions import Region
 __all__ = [
     "BayesPrior",
     "ComponentPrior",
+    "ConjugatePrior",
     "FlatPrior",
     "MessageLengthPrior",
     "Prior",
     "SqrtPrior",
+    "default_size",
     "make_prior",
 ]
 
@@ -48,7 +51,7 @@ def make_prior(
     if prior == "sqrt":
         return SqrtPrior(sparsity, n_start)
     if prior == "mml":
-        return MessageLengthPrior(region.n_dimensions, n_start)
+        return MessageLengthPrior(region.n_dimensions)
     if prior == "bayes":
         return BayesPrior(region.n_dimensions, region.volume, noise=typical)
     if prior == "none":

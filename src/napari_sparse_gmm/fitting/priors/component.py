@@ -60,10 +60,6 @@ class ComponentPrior(ABC):
         For a step on some components alone, with lambda held; `shares` are counts / total.
         """
 
-    def least_weight(self, total: float) -> float:
-        """No component weighs less; 0 where the prior asks for nothing like that."""
-        return 0.0
-
     @property
     def pseudo_points(self) -> tuple[float, float]:
         """What is known of covariances beforehand, as if each component had so many more points

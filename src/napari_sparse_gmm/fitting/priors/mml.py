@@ -12,20 +12,25 @@ Figueiredo, Leitao & Jain (EMMCVPR 1999), which do without the later paper's
 log(n W_j / 12): by 12, a needle through a dozen scattered points pays for itself, and
 in localizations with a background there are many.
 
-Under 12 points, where the later formula would have a negative length, no component is
-described: none weighs less. That one is better away altogether is for the moves to find
-out, by the cost.
+That formula is negative for the smallest components, and its slope has no bound: taken at
+its word it kills all components at once where each starts with fewer than T/2 points. Below
+40 points the penalty goes on as its own tangent there. So it stays concave, and what is left
+of the price when a component vanishes is positive: one that a few points pay for shrinks
+slowly, and one too many is worth deleting.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
 
-# The smallest weight of a component, in points.
-_LEAST = 12.0
+# Points below which the penalty is a straight line. Of sixty components that start in 30 clusters
+# five to eight stay as needles through scattered points with 12, up to five with 20, one or two
+# with 40; 60 is no better.
+_FEW = 40.0
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,9 @@ class MessageLengthPrior(Prior):
     ----------
     n_dimensions : int
         D, the dimensions of the points.
-    n_start : int
-        The number of components that the fit starts from. Where the points are too few for
-        12 each, the least weight is half an equal share.
     """
 
     n_dimensions: int
-    n_start: int
 
     @property
     def n_parameters(self) -> int:
@@ -51,12 +52,12 @@ class MessageLengthPrior(Prior):
         return d + d * (d + 1) // 2
 
     def penalties(self, weights: FloatArray, total: float) -> FloatArray:
-        points = total * np.maximum(weights, self.least_weight(total))
-        return (0.5 * self.n_parameters * np.log(points) + 0.5 * np.log(total)) / total
+        points = total * weights
+        lengths = np.log(np.maximum(points, _FEW)) + np.minimum(points / _FEW - 1.0, 0.0)
+        return (0.5 * self.n_parameters * lengths + 0.5 * np.log(total)) / total
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
-        above = weights > self.least_weight(total)
-        return above * 0.5 * self.n_parameters / (total * np.maximum(weights, 1e-300))
+        return 0.5 * self.n_parameters / np.maximum(total * weights, _FEW)
 
     def update_weights(
         self,
@@ -65,31 +66,39 @@ class MessageLengthPrior(Prior):
         weights: FloatArray,
         total: float,
     ) -> tuple[FloatArray, float]:
-        """Weights proportional to max(0, n_j - T/2) (eq. 17), none below the least.
+        """The exact minimum of EM's bound: from 40 points on proportional to n_j - T/2 (eq. 17).
 
-        The exact minimum of EM's bound among such weights; for the arguments see
-        `Prior.update_weights`.
+        For the arguments see `Prior.update_weights`.
         """
-        wanted = np.append(np.maximum(counts - 0.5 * self.n_parameters, 0.0), background_count)
-        floors = np.append(np.full(len(weights), self.least_weight(total)), 0.0)
-        updated = floors.copy()
-        held = np.zeros(len(wanted), dtype=bool)
-        # Hold those below their floor and share the rest out among the others, until none falls.
-        while True:
-            room = wanted[~held].sum()
-            updated[~held] = wanted[~held] * (1.0 - floors[held].sum()) / max(room, 1e-300)
-            falling = ~held & (updated < floors)
-            if not falling.any():
-                break
-            held |= falling
-            updated[held] = floors[held]
+
+        def points(multiplier: float) -> FloatArray:
+            return np.append(self._points(counts, multiplier), background_count / multiplier)
+
+        # All would be as below 40 points, or as far above.
+        sum_ = float(counts.sum()) + background_count
+        low, high = sum_ / total - 0.5 * self.n_parameters / _FEW, sum_ / total
+        low = max(low, 1e-3 * high)
+        while points(low).sum() < total:
+            low *= 0.5
+        updated = points(
+            brentq(
+                lambda value: float(points(value).sum()) - total,
+                low * (1 - 1e-9),
+                high * (1 + 1e-9),
+                xtol=1e-300,
+                rtol=1e-14,
+            )
+        )
         updated /= updated.sum()
         return updated[:-1], float(updated[-1])
 
     def proportions(
         self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
     ) -> FloatArray:
-        return np.maximum(shares - 0.5 * self.n_parameters / total, self.least_weight(total))
+        return self._points(shares * total, max(multiplier, 1e-3)) / total
 
-    def least_weight(self, total: float) -> float:
-        return min(_LEAST / total, 0.5 / self.n_start)
+    def _points(self, counts: FloatArray, multiplier: float) -> FloatArray:
+        """Of each component, where lambda is `multiplier`: lambda m + m dPenalty/dm = n_j."""
+        t = 0.5 * self.n_parameters
+        many = counts >= multiplier * _FEW + t
+        return np.where(many, (counts - t) / multiplier, counts / (multiplier + t / _FEW))
