@@ -31,6 +31,8 @@ MODULES = (
     "growth",
     "clusters",
     "deconvolution",
+    "regions",
+    "few",
     "heatmap",
     "window",
     "startup",

@@ -18,9 +18,13 @@ def frame(ndim: int = 2, unit: str = "nm") -> Frame:
 
 
 def result(
-    *mixtures: GaussianMixture | None, converged: bool = True, prior: str = "sqrt", most: int = 30
+    *mixtures: GaussianMixture | None,
+    converged: bool = True,
+    prior: str = "sqrt",
+    most: int = 30,
+    background: bool = False,
 ) -> Solution:
-    asked = {"prior": prior, "n_components": most}
+    asked = {"prior": prior, "n_components": most, "background": background}
     return solution_of(*mixtures, n_points=12_345, converged=converged, **asked)
 
 
@@ -57,6 +61,12 @@ def test_plain_summary() -> None:
             id="deconvolved",
         ),
         pytest.param(result(NONE_LEFT, prior="bayes"), 0, "No cluster", id="no cluster"),
+        pytest.param(
+            result(random_mixture(2, 2, background_weight=0.001), background=True),
+            0,
+            "Choose another Region",
+            id="no background",
+        ),
         pytest.param(
             result(random_mixture(4, 2), prior="bayes", most=4),
             0,

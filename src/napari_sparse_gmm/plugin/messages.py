@@ -6,6 +6,10 @@ from napari_sparse_gmm.plugin.worker import Solution
 
 CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
+
+# Where a background was asked for, less of it is none.
+_NO_BACKGROUND = 0.01
+
 PATH = (
     "Fit for rising Sparsity, each time from the solution before, and choose among the solutions "
     "with a slider."
@@ -59,14 +63,19 @@ def _advice(solution: Solution, background: float) -> list[str]:
     """What to change where the number of components may not be what was wanted."""
     numbers = [part.mixture.n_components for part in solution.fitted]
     prior, most = solution.parameters["prior"], solution.parameters["n_components"]
-    if prior == "bayes":
-        if sum(numbers) == 0:
+    lower = "lower Sparsity" if prior == "sqrt" else "try another Prior"
+    if sum(numbers) == 0:
+        if prior == "bayes":
             return ["No cluster: the points are as even as scattered ones."]
+        return [f"No component is left: {lower} to keep some."]
+    if solution.parameters["background"] and background < _NO_BACKGROUND:
+        return [
+            "No background is left: where the field is no rectangle, components take its place. "
+            "Choose another Region, the convex hull or one that you draw."
+        ]
+    if prior == "bayes":
         if max(numbers) >= most:
             return [f"That is as many as Components allows: raise it above {most:,} for more."]
-    elif sum(numbers) == 0:
-        lower = "lower Sparsity" if prior == "sqrt" else "try another Prior"
-        return [f"No component is left: {lower} to keep some."]
     elif background > 0.9:
         lower = "lower Sparsity, or " if prior == "sqrt" else ""
         return [
