@@ -30,6 +30,7 @@ MODULES = (
     "hard",
     "growth",
     "clusters",
+    "known",
     "deconvolution",
     "regions",
     "few",

@@ -187,7 +187,9 @@ def _demo(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT, smlm_clusters
 
     sample = smlm_clusters()
-    table = PointTable(sample.points, sample.axis_labels, sample.axis_labels, sample.unit)
+    precision = sample.features["precision"][:, None].repeat(2, axis=1)
+    labels = sample.axis_labels
+    table = PointTable(sample.points, labels, labels, sample.unit, noise_std=precision)
     folder = Path(options.out)
     _run(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
     if obstacle := _viewer_obstacle():

@@ -13,14 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.mixture import FloatArray
 
-# Parameters that suit `smlm_clusters`, for demonstrations: half of its points are scattered, so
-# a background and little sparsity; and none of its clusters can look smaller than the
-# localization error of 10 nm.
+# Parameters that suit `smlm_clusters`, for demonstrations: half of its points are scattered, and
+# its clusters have 15 points each.
 SMLM_CLUSTERS_FIT: dict[str, Any] = {
-    "n_components": 30,
-    "sparsity": 4.0,
+    "n_components": 100,
+    "prior": "bayes",
     "background": True,
-    "covariance_floor": 10.0,
     "random_state": 0,
 }
 

@@ -26,6 +26,7 @@ def show_demo(screenshot: Path | None = None) -> None:
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     for name, value in SMLM_CLUSTERS_FIT.items():
         getattr(widget, name).value = value
+    widget.precision.value = "precision"
     # The canvas got its final size, beside the dock, only after the points were opened.
     viewer.layers.events.inserted.connect(lambda: viewer.reset_view())
 
