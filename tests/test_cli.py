@@ -285,6 +285,14 @@ def test_groups_have_a_folder_each_and_a_table_together(table: Path, capsys) -> 
     assert "a folder for each of 2 groups" in told
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("..", "_"), ("../up", "_up"), (1234567.0, "1234567"), (0.25, "0.25"), ("café 1", "café_1")],
+)
+def test_folders_of_groups_stay_within(label, name) -> None:
+    assert batch._name(label) == name
+
+
 def test_groups_by_number_and_one_that_is_too_small(table: Path, capsys) -> None:
     cells = pd.read_csv(table)
     cells["frame"] = np.repeat([0.0, 1.0], [399, 1])
@@ -296,7 +304,11 @@ def test_groups_by_number_and_one_that_is_too_small(table: Path, capsys) -> None
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(["a b", "a_b"], "the same folder"), (["a", None], "200 of 400 rows have an empty cell")],
+    [
+        (["a b", "a_b"], "the same folder"),
+        (["A", "a"], "the same folder"),
+        (["a", None], "200 of 400 rows have an empty cell"),
+    ],
 )
 def test_groups_that_cannot_be_told_apart(table: Path, capsys, labels, words) -> None:
     cells = pd.read_csv(table)

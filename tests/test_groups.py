@@ -39,6 +39,22 @@ def test_the_background_of_all_groups_is_the_whole_field(points):
         np.testing.assert_array_equal(fit.model.mixture_.background_region.box, own.box)
 
 
+@pytest.mark.parametrize("background", [True, np.True_])
+def test_the_field_may_be_flat(points, background):
+    """The same field for all groups, whatever true is called; points of no weight lie nowhere."""
+    flat = np.column_stack([points, np.zeros(300)])
+    far = np.vstack([flat, [[90.0, 90.0, 90.0]]])
+    weight = np.append(np.ones(300), 0.0)
+    labels = np.append(points[:, 0] > 0, True)
+    model = SparseGaussianMixture(3, background=background, sparsity=1.0, engine="torch")
+    boxes = [
+        fit.model.mixture_.background_region.box
+        for fit in fit_groups(model, far, labels, sample_weight=weight)
+    ]
+    np.testing.assert_array_equal(*boxes)
+    np.testing.assert_allclose(boxes[0][:, :2], [points.min(0), points.max(0)])
+
+
 def test_a_group_that_cannot_be_fitted_does_not_stop_the_others(points):
     labels = np.minimum(np.arange(300), 2)
     first, second, rest = fit_groups(MODEL, points, labels)

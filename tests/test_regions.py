@@ -210,3 +210,33 @@ def test_points_outside_of_the_region_are_refused():
         SparseGaussianMixture(2, background=Box([[-0.5, -0.5], [0.5, 0.5]])).fit(points)
     with pytest.raises(ValueError, match="1 dimensions"):
         SparseGaussianMixture(2, background=Box([[-9.0], [9.0]])).fit(points)
+
+
+@pytest.mark.parametrize("background", ["hull", "none", 3.0, None])
+def test_what_is_no_background_is_refused(background):
+    points = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(ValueError, match="background must be True, False or a region"):
+        SparseGaussianMixture(2, background=background).fit(points)
+
+
+def test_corners_are_a_box_and_numpy_knows_true():
+    points = np.random.default_rng(0).uniform(size=(100, 2))
+    model = SparseGaussianMixture(1, background=[[0, 0], [2, 2]], sparsity=0.1).fit(points)
+    assert model.mixture_.background_region.volume == 4.0
+    model.set_params(background=np.True_).fit(points)
+    assert model.background_weight_ > 0
+
+
+def test_a_mask_travels_without_what_is_worked_out_from_it():
+    region = Mask(np.ones((300, 300)), 0.1)
+    before = len(pickle.dumps(region))
+    region.covers(np.zeros((1, 2)), np.ones((1, 2)))
+    assert len(pickle.dumps(region)) == before
+
+
+def test_a_box_at_the_border_of_a_pixel_is_not_covered_by_chance():
+    region, _ = REGIONS["turned mask"]
+    rng = np.random.default_rng(0)
+    corners = region.origin + (rng.integers(0, 6, (4_000, 2)) - 0.5) @ region.spacing.T
+    covered = region.covers(corners, corners)
+    assert region.contains(corners[covered]).all()

@@ -69,7 +69,7 @@ def fit_to_folder(
     groups = np.zeros(len(points)) if table.groups is None else table.groups
     labels = np.unique(groups).tolist()
     names = [_name(label) for label in labels]
-    if len(set(names)) < len(names):
+    if len({name.casefold() for name in names}) < len(names):  # some systems know no case
         raise ValueError("Some groups have names that would make the same folder: rename them.")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -135,5 +135,5 @@ def _write(
 
 def _name(label: Any) -> str:
     """A label as the name of a folder: 3 for 3.0."""
-    text = f"{label:g}" if isinstance(label, float) else str(label)
-    return re.sub(r"[^\w.+-]+", "_", text)
+    text = str(int(label) if isinstance(label, float) and label.is_integer() else label)
+    return re.sub(r"[^\w.+-]+", "_", text).lstrip(".") or "_"

@@ -164,16 +164,13 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
     """The points of a table that lie in a region, and the region."""
-    import numpy as np
-
     from napari_sparse_gmm.io.regions import read_region
     from napari_sparse_gmm.regions import Hull, over
 
     points = table.points
     if what == "hull":
         return table, Hull(points)
-    region = over(read_region(what), np.stack([points.min(0), points.max(0)]))
-    inside = region.contains(points)
+    region, inside = over(read_region(what), points)
     if not inside.any():
         raise ValueError(f"No point lies in the region of {what}.")
     if not inside.all():

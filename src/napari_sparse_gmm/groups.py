@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from napari_sparse_gmm.fitting import FitStep
+from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
 from napari_sparse_gmm.mixture import noise_variances
-from napari_sparse_gmm.regions import Box
+from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
@@ -90,10 +91,10 @@ def iter_groups(
     weight = None if sample_weight is None else np.asarray(sample_weight)
     noise = noise_variances(noise_std, points.shape)
     std = None if noise is None else np.sqrt(noise)
-    field = np.stack([points.min(0), points.max(0)])
     background = model.background
-    if background is True and len(values) > 1 and (field[1] > field[0]).all():
-        background = Box(field)
+    if background and not isinstance(background, Region) and len(values) > 1:
+        counted = points if weight is None else points[weight > 0]
+        background = bounding_box(counted, LEAST_FLOOR * float(np.ptp(counted, axis=0).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
     problems = []
     for label, rows in zip(values.tolist(), np.split(order, ends[:-1]), strict=True):

@@ -72,9 +72,9 @@ BACKGROUND = Parameter(
     "background",
     False,
     "Background",
-    "Model points that belong to no cluster as a uniform background over the bounding box, "
-    "so that scattered points do not need components of their own. The background is not "
-    "penalised: with it, choose a smaller Sparsity.",
+    "Model points that belong to no cluster as a uniform background, over their bounding box or "
+    "another region, so that scattered points do not need components of their own. The "
+    "background is not penalised: with it, choose a smaller Sparsity.",
 )
 COVARIANCE_FLOOR = Parameter(
     "covariance_floor",

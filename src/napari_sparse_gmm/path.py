@@ -199,7 +199,10 @@ def iter_path(
         raise ValueError("A path needs one sparsity at least.")
     start: str | ArrayLike | GaussianMixture = model.init
     for sparsity in sorted(sparsities):
-        fitted = clone(model).set_params(sparsity=float(sparsity), init=start)
+        # `clone` copies a region, and what is known of its points is known of that object.
+        fitted = clone(model).set_params(
+            sparsity=float(sparsity), init=start, background=model.background
+        )
         yield from fitted.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std)
         held_out = np.nan
         if X_held_out is not None:

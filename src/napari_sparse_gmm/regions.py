@@ -191,6 +191,9 @@ class Hull(Region):
         # whatever the rounding.
         self._normals = hull.equations[:, :-1]
         self._limits = (self.corners @ self._normals.T).max(0)
+        # A ball that it holds settles most points.
+        self._centre = self.corners.mean(0)
+        self._radius = float((self._limits - self._normals @ self._centre).min())
         self._slack = 1e-12 * np.abs(self.corners).max()
 
     @property
@@ -203,10 +206,12 @@ class Hull(Region):
 
     def contains(self, points: ArrayLike) -> BoolArray:
         x = np.asarray(points, dtype=np.float64)
-        # One half space at a time: there may be thousands of points.
-        inside = np.ones(len(x), dtype=bool)
+        inside = np.square(x - self._centre).sum(1) < self._radius**2
+        # One half space after the other, for the points that no other one has excluded.
+        left = np.flatnonzero(~inside)
         for normal, limit in zip(self._normals, self._limits, strict=True):
-            inside &= x @ normal <= limit + self._slack
+            left = left[x[left] @ normal <= limit + self._slack]
+        inside[left] = True
         return inside
 
     def covers(self, lower: FloatArray, upper: FloatArray) -> BoolArray:
@@ -247,8 +252,7 @@ class Polygon(Region):
     Parameters
     ----------
     *outlines : (V, 2) arrays
-        The corners of each, in order. Where an outline crosses itself, what it goes around an odd
-        number of times lies in it.
+        The corners of each, in order. One that crosses itself is taken apart there.
 
     Raises
     ------
@@ -361,11 +365,16 @@ class Mask(Region):
         return np.array([i[0] for i in along]), np.array([i[-1] + 1 for i in along])
 
     @cached_property
-    def _sums(self) -> NDArray[np.int64]:
-        """How many pixels before each, on all axes, are true: a summed area table."""
-        sums = np.zeros([n + 1 for n in self.mask.shape], dtype=np.int64)
+    def _sums(self) -> NDArray[np.integer[Any]]:
+        """How many true pixels come before each on all axes, from the first of `_ends` on: a
+        summed area table.
+        """
+        box = tuple(slice(a, b) for a, b in zip(*self._ends, strict=True))
+        shape = [b - a + 1 for a, b in zip(*self._ends, strict=True)]
+        small = self.mask.size < 2**31
+        sums: NDArray[np.integer[Any]] = np.zeros(shape, np.int32 if small else np.int64)
         inner = sums[(slice(1, None),) * sums.ndim]
-        inner[...] = self.mask
+        inner[...] = self.mask[box]
         for axis in range(sums.ndim):
             np.cumsum(inner, axis=axis, out=inner)
         return sums
@@ -395,9 +404,10 @@ class Mask(Region):
     def covers(self, lower: FloatArray, upper: FloatArray) -> BoolArray:
         centre = self._indices(0.5 * (lower + upper))
         half = 0.5 * (upper - lower) @ np.abs(np.linalg.inv(self.spacing)).T
+        half += 1e-9 * (1.0 + np.abs(centre))  # rounding must not hide a pixel that is touched
         first, end = np.floor(centre - half + 0.5), np.floor(centre + half + 0.5) + 1
-        covered = ((first >= 0) & (end <= self.mask.shape)).all(1)
-        low, high = first[covered].astype(np.intp).T, end[covered].astype(np.intp).T
+        covered = ((first >= self._ends[0]) & (end <= self._ends[1])).all(1)
+        low, high = ((places[covered].astype(np.intp) - self._ends[0]).T for places in (first, end))
         counts = np.zeros(low.shape[1], dtype=np.int64)
         # Inclusion and exclusion of the corners.
         for corner in product((0, 1), repeat=self.mask.ndim):
@@ -419,6 +429,9 @@ class Mask(Region):
             "spacing": self.spacing.tolist(),
             "origin": self.origin.tolist(),
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Mask, (self.mask, self.spacing, self.origin)  # without what is worked out from them
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "Mask":
@@ -489,14 +502,18 @@ class Prism(Region):
 _KINDS: dict[str, type[Region]] = {kind.kind: kind for kind in (Box, Hull, Polygon, Mask, Prism)}
 
 
-def over(base: Region, box: FloatArray) -> Region:
-    """A region of the last axes as one of all axes of a box (2, D), as far as that reaches."""
-    n_free = box.shape[1] - base.n_dimensions
-    if not n_free:
-        return base
-    sides = box[:, :n_free].copy()
+def over(base: Region, points: FloatArray) -> tuple[Region, BoolArray]:
+    """A region of the last axes as one of all axes of points (N, D), and which of them lie in it.
+
+    Along the axes before, it reaches as far as those points do.
+    """
+    n_free = points.shape[1] - base.n_dimensions
+    inside = base.contains(points[:, n_free:])
+    if not n_free or not inside.any():
+        return base, inside
+    sides = np.stack([points[inside, :n_free].min(0), points[inside, :n_free].max(0)])
     sides[:, sides[0] == sides[1]] += np.array([[-0.5], [0.5]])
-    return Prism(Box(sides), base)
+    return Prism(Box(sides), base), inside
 
 
 def enclosed(shapes: Sequence[FloatArray], kinds: Sequence[str]) -> list[FloatArray]:

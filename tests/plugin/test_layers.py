@@ -22,6 +22,8 @@ from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
+DATA_3D = np.random.default_rng(0).uniform(0, 20, (60, 3))
+
 
 @pytest.fixture
 def viewer() -> ViewerModel:
@@ -367,10 +369,12 @@ def test_napari_cuts_an_ellipsoid_wherever_the_slice_meets_it(axis: int) -> None
     ("values", "words"),
     [
         (np.arange(120) * 1.0, None),
+        ((np.arange(120) / 30.0).round(3), None),
+        (np.arange(120, dtype=np.float32) * np.float32(0.033), None),
         (np.random.default_rng(0).uniform(size=120), "uneven steps"),
-        (np.repeat([0.0, 1.0, 1e6], 40), "uneven steps"),
+        (np.repeat([0.0, 1.0, 1e6], 40), "1,000,001 slices"),
     ],
-    ids=["even", "any", "far apart"],
+    ids=["even", "rounded", "single precision", "any", "far apart"],
 )
 def test_an_axis_of_groups_has_even_steps(values: np.ndarray, words: str | None) -> None:
     points = Points(np.column_stack([values, np.zeros((120, 2))]), name="L")
@@ -390,3 +394,37 @@ def test_too_many_groups_and_missing_ones_are_refused() -> None:
         modelled_points(points, (0, 1), "cell")
     with pytest.raises(ValueError, match="no feature 'id' any more"):
         modelled_points(points, (0, 1), "id")
+
+
+def test_groups_under_the_name_of_a_column_keep_theirs() -> None:
+    points = Points(DATA_3D, features={"volume": np.arange(60) % 2})
+    _, frame, _ = modelled_points(points, (0, 1, 2), "volume")
+    table = drawing(solution_of(random_mixture(1, 3), random_mixture(1, 3)), frame, 95.0).features
+    assert list(table["volume group"]) == [0, 1]
+    assert (table["volume"] > 0).all()
+
+
+def test_ellipsoids_stay_below_when_the_number_of_axes_changes() -> None:
+    viewer = ViewerModel()
+    points = viewer.add_points(DATA_3D, name="L", features={"cell": np.arange(60) % 2})
+    for each, mixtures in (("cell", 2), (None, 1)):
+        _, frame, _ = modelled_points(points, (0, 1, 2), each)
+        shown = drawing(solution_of(*[random_mixture(2, 3)] * mixtures), frame, 95.0)
+        show_components(viewer, points, frame, shown)
+        names = [layer.name for layer in viewer.layers]
+        assert names == ["L", "L ellipsoids", "L components"]
+
+
+def test_an_axis_of_its_own_has_the_unit_that_others_have_there() -> None:
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((2, 9, 9)), units=("s", "um", "um"))
+    points = viewer.add_points(np.eye(2), name="L", units="nm", features={"cell": ["a", "b"]})
+    _, frame, _ = modelled_points(points, (0, 1), "cell")
+    units = viewer.layers.extent.units
+    assert units is not None
+    viewer.add_image(
+        np.zeros((2, 3, 3)), units=frame.beside(units).units, axis_labels=("cell", "y", "x")
+    )
+    assert viewer.layers.extent.units is not None
+    assert frame.beside(None) is frame
+    assert modelled_points(points, (0, 1))[1].beside(units).units == points.units

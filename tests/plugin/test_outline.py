@@ -9,14 +9,14 @@ from plugin.conftest import POSES
 
 from napari_sparse_gmm.plugin.outline import outlined
 from napari_sparse_gmm.plugin.source import Around, Source
-from napari_sparse_gmm.regions import Hull
+from napari_sparse_gmm.regions import Hull, over
 
 SQUARE = np.array([[20.0, 20.0], [20.0, 40.0], [40.0, 40.0], [40.0, 20.0]])
 
 
 def region_of(layer: Any, points: Points, axes: tuple[int, ...] = (0, 1)) -> Any:
     u = points.data[:, list(axes)] * points.scale[list(axes)]
-    return outlined(layer, points, axes, np.stack([u.min(0), u.max(0)]))
+    return over(outlined(layer, points, axes), u)[0]
 
 
 def of_world(points: Points, place: Any) -> np.ndarray:
@@ -122,3 +122,27 @@ def test_a_region_without_points_is_refused() -> None:
     points = Points(np.random.default_rng(0).uniform(0, 10, (9, 2)), name="L")
     with pytest.raises(ValueError, match="No point of layer 'L' lies in the region"):
         Source(points, (0, 1), region=Shapes([SQUARE])).read()
+
+
+def test_labels_in_several_scales_are_those_of_the_first() -> None:
+    painted = np.zeros((64, 64), dtype=int)
+    painted[20:41, 20:41] = 1
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)))
+    scales = Labels([painted, painted[::2, ::2], painted[::4, ::4]])
+    assert scales.multiscale
+    assert region_of(scales, points).volume == region_of(Labels(painted), points).volume == 441
+
+
+def test_a_region_over_all_z_is_as_high_as_its_points() -> None:
+    """A point outside of it, far up, does not make the background thinner."""
+    data = np.random.default_rng(0).uniform([0, 21, 21], [1, 39, 39], (200, 3))
+    data = np.vstack([data, [100.0, 0.0, 0.0]])
+    cloud = Source(Points(data), (0, 1, 2), region=Shapes([SQUARE])).read()
+    assert cloud.region.volume == pytest.approx(400.0, rel=0.05)
+    assert (len(cloud.points), cloud.n_outside) == (200, 1)
+
+
+def test_units_count_only_where_napari_shows_them() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)), units="nm")
+    shapes = Shapes([SQUARE], units="um")
+    assert outlined(shapes, points, (0, 1), in_units=False).volume == pytest.approx(400.0)

@@ -13,6 +13,7 @@ from plugin.fakes import FakeFit, HandWorker, SlowKeOps
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin import widget as widget_module
 from napari_sparse_gmm.plugin.source import Around
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
@@ -413,19 +414,78 @@ def test_axial_precision_belongs_to_three_axes(
     np.testing.assert_array_equal(fake_fit.noise[-1], np.full((50, 2), 2.0))
 
 
-def test_points_are_coloured_with_the_precision_of_the_fit(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+def test_points_are_coloured_as_they_were_fitted(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    redraw: Callable[[], None],
 ) -> None:
-    """And where that feature is gone, one sentence says so."""
+    """With their precision, in their groups, whatever has become of the layer since."""
+    asked = []
+
+    def assign_points(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return real(*arguments)
+
+    real = widget_module.assign_points
+    monkeypatch.setattr(widget_module, "assign_points", assign_points)
     layer = viewer.layers["L"]
-    layer.features = {"uncertainty": np.full(60, 30.0)}
-    widget.precision.value = "uncertainty"
+    layer.features = {"uncertainty": np.full(60, 30.0), "cell": ["A", "B", "C"] * 20}
+    widget.precision.value, widget.each.value = "uncertainty", "cell"
     fit(widget, workers)
-    widget.precision.value = None
+    redraw()
+    layer.shown = np.array([False, True, True] * 20)
     layer.features = {}
     widget.annotate.value = True
+    redraw()
+    ((solution, points, groups, noise_std, _),) = asked
+    np.testing.assert_array_equal(points, DATA)
+    np.testing.assert_array_equal(groups, np.arange(60) % 3)
+    np.testing.assert_array_equal(noise_std, np.full((60, 2), 30.0))
+    component = np.array(layer.features["component"])
+    for group, part in enumerate(solution.parts):
+        own = part.mixture.predict(DATA[groups == group], noise_std=30.0)
+        np.testing.assert_array_equal(component[groups == group], own)
+
+
+def test_a_cancelled_heatmap_is_drawn_at_the_next_change(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    fit(widget, workers)
+    widget._redraw_timer.stop()
+    before = viewer.layers["L density"].data
+    widget.longest_side.value = 40
+    widget._redraw_timer.stop()
     widget._redraw()
-    assert "no feature 'uncertainty' any more" in widget.status.value
+    widget.cancel_button.native.click()
+    workers[-1].finish()
+    assert viewer.layers["L density"].data is before
+    assert not widget._redraw_timer.isActive()  # it would start at once what was cancelled
+    widget.coverage.value = 50.0
+    widget._redraw()
+    workers[-1].finish()
+    assert max(viewer.layers["L density"].data.shape) == 40
+
+
+def test_a_layer_under_a_new_name_keeps_its_choices(viewer: Any, workers: list[HandWorker]) -> None:
+    data = np.column_stack([np.arange(60) % 3, DATA])
+    layer = viewer.add_points(
+        data, name="L", axis_labels=("t", "y", "x"), features={"n": np.ones(60)}
+    )
+    viewer.add_points(DATA, name="other")
+    widget = SparseGMMWidget(viewer)
+    widget.points.value = layer
+    widget.axes.value, widget.each.value, widget.weights.value = "y, x", 0, "n"
+    layer.name = "renamed"
+    assert widget.points.value.name == "renamed"
+    assert (widget.axes.value, widget.each.value, widget.weights.value) == ("y, x", 0, "n")
+
+
+def test_a_region_that_is_gone_is_told(widget: SparseGMMWidget, viewer: Any) -> None:
+    widget.region.value = viewer.add_labels(np.ones((9, 9), dtype=int), name="mask")
+    viewer.layers.remove("mask")
+    assert widget.status.value == messages.region_gone("mask")
 
 
 @pytest.mark.parametrize(

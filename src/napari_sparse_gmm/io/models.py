@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.regions import Region
 
 FORMAT = "napari-sparse-gmm model"
 SCHEMA_VERSION = 1
@@ -63,6 +64,8 @@ def _plain(value: Any) -> Any:
     """A parameter as JSON can hold it: numbers and lists as such, an object by its name."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    if isinstance(value, Region):
+        return value.to_dict()
     return value if isinstance(value, str | int | float | None) else repr(value)
 
 

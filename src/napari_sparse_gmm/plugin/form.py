@@ -4,11 +4,12 @@ Knows layers and parameters, but no fit: `DensityForm` gives the choices of the 
 says what is missing before they can be run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from magicgui.widgets import Container, Label, ProgressBar, PushButton
+from napari.components import LayerList
 from napari.layers import Points
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy
@@ -50,10 +51,10 @@ class DensityForm(Container):
     Parameters
     ----------
     layers : callable
-        The layers that there are to choose from, asked anew whenever they may have changed.
+        The layers of the viewer, asked anew whenever they may have changed.
     """
 
-    def __init__(self, layers: Callable[[], Sequence[Any]]) -> None:
+    def __init__(self, layers: Callable[[], LayerList]) -> None:
         self._source_fields = fields = SourceFields(layers)
         self.points, self.axes, self.each = fields.points, fields.axes, fields.each
         self.weights, self.region = fields.weights, fields.region
@@ -136,7 +137,7 @@ class DensityForm(Container):
         for widget in (self.prior, self.each):
             widget.changed.connect(self._follow_path)
         self._show_advanced(False)
-        fields.follow(self._follow_source)
+        fields.follow(self._follow_source, self._say)
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
@@ -179,6 +180,9 @@ class DensityForm(Container):
         if layer is not None and axes is not None:
             self._suit(layer, axes)
         self._follow_choice()
+
+    def _say(self, sentence: str) -> None:
+        self.status.value = sentence
 
     def _follow_choice(self) -> None:
         """What to do when another layer, or other axes, are to be modelled; here nothing."""

@@ -14,6 +14,7 @@ Where the points are fitted in groups, the new layers have a slice for each: alo
 layer that says which group a point is in, or along an axis of their own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +52,8 @@ class Stack:
         Where the first slice lies in u, and how far it is to the next.
     axis : int
         Which of the kept axes it is.
+    own : bool
+        Whether the layer has no such axis.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Stack:
     origin: float = 0.0
     spacing: float = 1.0
     axis: int = 0
+    own: bool = False
 
     @property
     def n_slices(self) -> int:
@@ -87,6 +91,22 @@ class Frame:
     units: tuple[Any, ...]  # pint units, (n,)
     axis_labels: tuple[str, ...]  # (n,)
     stack: Stack | None = None
+
+    @property
+    def n_slices(self) -> int:
+        """How many images of the modelled axes the groups are spread over."""
+        return 1 if self.stack is None else self.stack.n_slices
+
+    def beside(self, units: Sequence[Any] | None) -> "Frame":
+        """The frame with an axis of its own in the unit that other layers have there.
+
+        `units` are those of the viewer, None where they do not go together. A unit of another
+        kind would keep napari from showing any layer in its unit.
+        """
+        n = len(self.scale)
+        if self.stack is None or not self.stack.own or units is None or len(units) < n:
+            return self
+        return replace(self, units=(units[-n], *self.units[1:]))
 
     @property
     def unit(self) -> str:
@@ -227,7 +247,7 @@ def modelled_points(
                 f"Feature {each!r} is missing for {int((groups < 0).sum())} points of layer "
                 f"{layer.name!r}: mend it, or choose another one."
             )
-        stack = Stack(each, np.asarray(labels), np.arange(len(labels)))
+        stack = Stack(each, np.asarray(labels), np.arange(len(labels)), own=True)
         frame = _with_axis_in_front(frame, stack)
     return modelled, frame, groups.reshape(-1)
 
@@ -235,13 +255,23 @@ def modelled_points(
 def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
     """Groups at values of an axis, in slices as far apart as the nearest two of them."""
     _check_number_of_groups(name, len(labels))
-    step = float(np.diff(labels).min(initial=np.inf)) if len(labels) > 1 else 1.0
+    steps = np.diff(labels)
+    step = 1.0
+    if len(steps):
+        # All differences together tell the step better than the smallest one.
+        step = float(steps.sum() / np.rint(steps / steps.min()).sum())
     places = (labels - labels[0]) / step
     slices = np.rint(places).astype(np.intp)
-    if np.abs(places - slices).max() > _UNEVEN or slices[-1] >= _MOST_GROUPS:
+    if np.abs(places - slices).max() > _UNEVEN:
         raise ValueError(
             f"The values of {name!r} are in uneven steps, so they cannot be slices of an image: "
             "round them, or fit all points together."
+        )
+    if slices[-1] >= _MOST_GROUPS:
+        raise ValueError(
+            f"The {len(labels):,} values of {name!r} would be {slices[-1] + 1:,} slices of an "
+            f"image, from the first to the last, and there can be {_MOST_GROUPS:,}: hide some of "
+            "the points, or fit all together."
         )
     return Stack(name, labels, slices, float(labels[0]) * scale, step * scale, axis)
 

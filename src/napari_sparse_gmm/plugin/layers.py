@@ -95,7 +95,8 @@ def _drawing(
     mixture, radius = part.mixture, coverage_to_radius(coverage, len(frame.axes))
     table = component_table(mixture, part.total_weight, frame.names, part.errors)
     if frame.stack is not None:
-        table = {frame.stack.name: np.full(len(drawn), frame.stack.labels[group]), **table}
+        name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"
+        table = {name: np.full(len(drawn), frame.stack.labels[group]), **table}
     std, _ = principal_axes(mixture.covariances)
     # Fine lines over the whole field, finer ones where an ellipse is small itself.
     field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
@@ -207,15 +208,15 @@ def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Dr
         _place(layer, placement)
     layer.edge_width = list(shown.edge_width)
     layer.features = shown.features
-    _show_surface(viewer, points, n_axes, shown.surface, viewer.layers.index(layer))
+    _show_surface(viewer, points, shown.surface, under=layer)
     return layer
 
 
 def _show_surface(
-    viewer: ViewerModel, points: Points, n_axes: int, surface: dict[str, Any] | None, index: int
+    viewer: ViewerModel, points: Points, surface: dict[str, Any] | None, under: Layer
 ) -> None:
     """Show the ellipsoids as one Surface layer of `points`, where there are some."""
-    layer = _made_from(viewer, points, "ellipsoids", Surface, n_axes)
+    layer = _made_from(viewer, points, "ellipsoids", Surface, under.ndim)
     if surface is None:
         if layer is not None:
             viewer.layers.remove(layer)
@@ -227,7 +228,7 @@ def _show_surface(
             metadata=_mark(points, "ellipsoids"),
             **surface,
         )
-        _insert(viewer, index, layer)
+        _insert(viewer, viewer.layers.index(under), layer)
     else:
         layer.vertex_colors = None  # they are of another number of vertices
         _place(layer, surface)

@@ -68,7 +68,8 @@ def _advice(solution: Solution, background: float) -> list[str]:
         if prior == "bayes":
             return ["No cluster: the points are as even as scattered ones."]
         return [f"No component is left: {lower} to keep some."]
-    if solution.parameters["background"] and background < _NO_BACKGROUND:
+    # Of a region that somebody has drawn nothing better is known.
+    if solution.parameters["background"] is True and background < _NO_BACKGROUND:
         return [
             "No background is left: where the field is no rectangle, components take its place. "
             "Choose another Region, the convex hull or one that you draw."
@@ -107,6 +108,10 @@ def too_few_axes(name: str) -> str:
 
 def points_changed(name: str) -> str:
     return f"The points of layer {name!r} changed meanwhile: run again to colour them."
+
+
+def region_gone(name: str) -> str:
+    return f"Layer {name!r} was removed: the region is now the bounding box of the points."
 
 
 def layer_removed(name: str) -> str:

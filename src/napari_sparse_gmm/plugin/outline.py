@@ -1,6 +1,6 @@
 """Where points could have been, as another layer of the viewer says it.
 
->>> region = outlined(viewer.layers["cell"], points_layer, (0, 1), box)
+>>> region = outlined(viewer.layers["cell"], points_layer, (0, 1))
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from napari.layers import Labels, Layer, Points, Shapes
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes
-from napari_sparse_gmm.regions import Mask, Polygon, Region, enclosed, over
+from napari_sparse_gmm.regions import Mask, Polygon, Region, enclosed
 
 
 def outlines_regions(layer: Layer) -> bool:
@@ -16,19 +16,24 @@ def outlines_regions(layer: Layer) -> bool:
     return isinstance(layer, Shapes | Labels)
 
 
-def outlined(layer: Shapes | Labels, points: Points, axes: Axes, box: FloatArray) -> Region:
+def outlined(
+    layer: Shapes | Labels, points: Points, axes: Axes, *, in_units: bool = True
+) -> Region:
     """What the shapes, or all labels, of a layer cover, in the model's coordinates.
+
+    Of the last axes of the model, as many as the layer has a say in.
 
     Parameters
     ----------
     layer : Shapes or Labels
-        With as many axes as the points, or fewer: it is then the same along the first ones.
+        With as many axes as the points, or fewer.
     points : Points
         Whose coordinates are modelled.
     axes : tuple of D int
         Those that are.
-    box : (2, D) array
-        Around the points: how far the region reaches along an axis of which the layer says nothing.
+    in_units : bool
+        Whether the viewer shows layers in their units, which it does where those of all of them go
+        together.
 
     Raises
     ------
@@ -36,16 +41,17 @@ def outlined(layer: Shapes | Labels, points: Points, axes: Axes, box: FloatArray
         Where the layer outlines nothing.
     """
     # Coordinates of the layer to those of the model: u = matrix @ x + offset.
-    matrix, offset = _to_model(layer, points, axes)
+    matrix, offset = _to_model(layer, points, axes, in_units)
     outline = _mask if isinstance(layer, Labels) else _polygon
-    base = outline(layer, matrix, offset)
-    return over(base, box)
+    return outline(layer, matrix, offset)
 
 
-def _to_model(layer: Layer, points: Points, axes: Axes) -> tuple[FloatArray, FloatArray]:
+def _to_model(
+    layer: Layer, points: Points, axes: Axes, in_units: bool
+) -> tuple[FloatArray, FloatArray]:
     """The affine map from coordinates of a layer to those of the model, (D, n) and (D,)."""
 
-    units = _lengths(layer, points)
+    units = _lengths(layer, points) if in_units else np.ones(layer.ndim)
 
     def moved(place: FloatArray) -> FloatArray:
         # napari aligns the last axes of layers.
@@ -59,10 +65,7 @@ def _to_model(layer: Layer, points: Points, axes: Axes) -> tuple[FloatArray, Flo
 
 
 def _lengths(layer: Layer, points: Points) -> FloatArray:
-    """The units of a layer in those of the points, (n,).
-
-    napari shows layers in their units only where all of them are lengths (times, ...) alike.
-    """
+    """The units of a layer in those of the points, (n,); 1 where one is no length and so on."""
     units = [points.units[axis] for axis in range(-min(layer.ndim, points.ndim), 0)]
     of_layer = layer.units[-len(units) :]
     lengths = np.ones(layer.ndim)
@@ -86,7 +89,8 @@ def _polygon(layer: Shapes, matrix: FloatArray, offset: FloatArray) -> Region:
 
 def _mask(layer: Labels, matrix: FloatArray, offset: FloatArray) -> Region:
     """All labels of a layer, over those of its axes that are modelled."""
-    labelled = np.asarray(layer.data) > 0
+    # Of several scales the first is the one that the layer's transform is of.
+    labelled = np.asarray(layer.data[0] if layer.multiscale else layer.data) > 0
     if not labelled.any():
         raise ValueError(
             f"Layer {layer.name!r} has no label: paint the region, or choose another region."

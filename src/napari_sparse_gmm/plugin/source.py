@@ -19,7 +19,7 @@ from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.layers import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.outline import outlined
-from napari_sparse_gmm.regions import Hull, Region
+from napari_sparse_gmm.regions import Hull, Region, over
 
 
 class Around(Enum):
@@ -80,6 +80,8 @@ class Source:
         An axis or a feature: points of different values are fitted apart.
     region : Around, Shapes or Labels
         Where points could have been; those outside are left out.
+    in_units : bool
+        Whether the viewer shows layers in their units.
     """
 
     layer: Points
@@ -89,6 +91,7 @@ class Source:
     axial_precision: str | None = None
     each: int | str | None = None
     region: Around | Shapes | Labels = Around.BOX
+    in_units: bool = True
 
     def read(self) -> Cloud:
         """What the layer shows now.
@@ -103,8 +106,7 @@ class Source:
         noise_std = None if self.precision is None else self._noise_std(self.precision)
         shown = np.array(self.layer.shown, dtype=bool)
         n_hidden = int(np.count_nonzero(~shown))
-        region = self._region(points, frame)
-        inside = np.ones(len(points), dtype=bool) if region is None else region.contains(points)
+        region, inside = self._region(points)
         if not inside.any():
             raise ValueError(
                 f"No point of layer {self.layer.name!r} lies in the region: choose another one."
@@ -131,12 +133,13 @@ class Source:
             int(np.count_nonzero(~inside)),
         )
 
-    def _region(self, points: FloatArray, frame: Frame) -> Region | None:
-        if self.region is Around.BOX:
-            return None
-        if self.region is Around.HULL:
-            return Hull(points)
-        return outlined(self.region, self.layer, self.axes, frame.modelled_box)
+    def _region(self, points: FloatArray) -> tuple[Region | None, NDArray[np.bool_]]:
+        """The region, and which points lie in it."""
+        if isinstance(self.region, Around):
+            hull = Hull(points) if self.region is Around.HULL else None
+            return hull, np.ones(len(points), dtype=bool)
+        base = outlined(self.region, self.layer, self.axes, in_units=self.in_units)
+        return over(base, points)
 
     def _noise_std(self, feature: str) -> FloatArray:
         columns = [self._values(feature, "precision")] * len(self.axes)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from magicgui.widgets import ComboBox, Widget
+from napari.components import LayerList
 from napari.layers import Layer, Points
 
 from napari_sparse_gmm.plugin import messages
@@ -21,14 +22,15 @@ class SourceFields:
     Parameters
     ----------
     layers : callable
-        The layers that there are to choose from, asked anew whenever they may have changed.
+        The layers of the viewer, asked anew whenever they may have changed.
     """
 
-    def __init__(self, layers: Callable[[], Sequence[Layer]]) -> None:
+    def __init__(self, layers: Callable[[], LayerList]) -> None:
         self._layers = layers
         self._followed: Points | None = None  # the layer whose axes are offered
         self._axes_by_label: dict[str, Axes] = {}
         self._follow: Callable[[], object] = lambda: None
+        self._tell: Callable[[str], object] = lambda sentence: None
 
         self.points = _choice(
             "points",
@@ -82,18 +84,26 @@ class SourceFields:
         self.axes.changed.connect(self._follow_axes)
         self.precision.changed.connect(self._show_features)
 
-    def follow(self, changed: Callable[[], object]) -> None:
-        """From now on call `changed` when another layer, or other axes, are to be modelled."""
-        self._follow = changed
+    def follow(self, changed: Callable[[], object], tell: Callable[[str], object]) -> None:
+        """From now on call `changed` when another layer, or other axes, are to be modelled, and
+        `tell` with a sentence where a choice is gone.
+        """
+        self._follow, self._tell = changed, tell
         self._follow_layer()
 
     def reset_choices(self) -> None:
         """Follow the layers that there are; the chosen ones stay chosen under a new name."""
         for field in (self.points, self.region):
             chosen = field.value
-            field.reset_choices()
-            if chosen in field.choices:
-                field.value = chosen
+            # A layer under a new name is first gone, and then another one is chosen.
+            with field.changed.blocked():
+                field.reset_choices()
+                if chosen in field.choices:
+                    field.value = chosen
+            if field.value is not chosen:
+                field.changed.emit(field.value)
+                if field is self.region:
+                    self._tell(messages.region_gone(chosen.name))
 
     @property
     def chosen_axes(self) -> Axes | None:
@@ -112,6 +122,7 @@ class SourceFields:
             axial_precision=self.axial_precision.value,
             each=self.each.value,
             region=self.region.value,
+            in_units=self._layers().extent.units is not None,
         )
 
     def obstacle(self) -> str:

@@ -11,11 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
-import numpy as np
 from napari.layers import Points
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager
-from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.parameters import BACKGROUND
@@ -146,7 +144,8 @@ class SparseGMMWidget(DensityForm):
         settings = self.estimator_parameters()
         if settings[BACKGROUND.name] and cloud.region is not None:
             settings[BACKGROUND.name] = cloud.region
-        stack = cloud.frame.stack
+        frame = cloud.frame.beside(self._viewer.layers.extent.units)
+        cloud, stack = replace(cloud, frame=frame), frame.stack
         request = FitRequest(
             cloud.points,
             settings,
@@ -155,6 +154,7 @@ class SparseGMMWidget(DensityForm):
             cloud.noise_std,
             cloud.groups,
             ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels),
+            frame.n_slices,
         )
         self._say("")
         self._start(source.layer, how(request), partial(self._show_fit, source, cloud))
@@ -165,11 +165,17 @@ class SparseGMMWidget(DensityForm):
 
     # The work
 
-    def _start(self, layer: Points, work: Work[Any], show: Callable[[Any], None]) -> None:
+    def _start(
+        self,
+        layer: Points,
+        work: Work[Any],
+        show: Callable[[Any], None],
+        settles: _Fit | None = None,
+    ) -> None:
         # `_show_failure` does it; superqt would raise it in a slot, which may end the program.
         worker = create_worker(_steps, work, _ignore_errors=True)
         worker.yielded.connect(self._show_progress)
-        worker.returned.connect(partial(self._show_outcome, show))
+        worker.returned.connect(partial(self._show_outcome, show, settles))
         worker.errored.connect(self._show_failure)
         worker.finished.connect(self._finish)
         self._job = _Job(layer, work, worker)
@@ -194,10 +200,14 @@ class SparseGMMWidget(DensityForm):
             if progress.sentence is not None:
                 self._say(progress.sentence)
 
-    def _show_outcome(self, show: Callable[[Any], None], outcome: Any) -> None:
+    def _show_outcome(
+        self, show: Callable[[Any], None], settles: _Fit | None, outcome: Any
+    ) -> None:
         assert self._job is not None
         if self._closed or self._job.worker.abort_requested:
             return  # cancelled when the outcome was already on its way
+        if settles is not None:
+            self._settle(settles)
         if isinstance(outcome, Refusal):
             self._say(outcome.sentence)
         else:
@@ -217,11 +227,12 @@ class SparseGMMWidget(DensityForm):
         job.work.close()
         if self._closed:
             return
+        self._enable_buttons()
         if job.worker.abort_requested:
             self._say(self._why_cancelled)
-        self._enable_buttons()
-        # The user may have changed meanwhile what the layers are to show.
-        self._redraw_soon()
+        else:
+            # The user may have changed meanwhile what the layers are to show.
+            self._redraw_soon()
 
     # The layers
 
@@ -237,6 +248,8 @@ class SparseGMMWidget(DensityForm):
             coverage=self.coverage.value,
         )
         self._fits[done.layer.unique_id] = done
+        if done.path is not None:
+            self.sparsity.value = done.path[done.chosen].sparsity
         self._show_path()
         self._show_heatmap(done, result.heatmap)
         self._show_components(done)
@@ -279,31 +292,36 @@ class SparseGMMWidget(DensityForm):
         done = self._chosen_fit()
         if done is None or self._job is not None:
             return
-        wanted = replace(
-            done, asked=self.heatmap_choice(), drawn=done.chosen, coverage=self.coverage.value
-        )
-        self._fits[done.layer.unique_id] = wanted
-        if wanted.coverage != done.coverage:
-            self._show_components(wanted)
+        if done.coverage != self.coverage.value:
+            done = replace(done, coverage=self.coverage.value)
+            self._fits[done.layer.unique_id] = done
+            self._show_components(done)
+        wanted = replace(done, asked=self.heatmap_choice(), drawn=done.chosen)
         if (wanted.asked, wanted.drawn) != (done.asked, done.drawn):
-            work = draw(wanted.solution, wanted.frame.modelled_box, wanted.asked)
-            self._start(wanted.layer, work, partial(self._show_heatmap, wanted))
+            frame = wanted.frame
+            work = draw(wanted.solution, frame.modelled_box, wanted.asked, frame.n_slices)
+            self._start(wanted.layer, work, partial(self._show_heatmap, wanted), wanted)
         elif self.annotate.value and not done.annotated:
-            self._fits[done.layer.unique_id] = replace(wanted, annotated=True)
-            self._annotate(wanted)
+            wanted, cloud = replace(done, annotated=True), done.cloud
+            assign = assign_points(
+                done.solution, cloud.points, cloud.groups, cloud.noise_std, done.asked
+            )
+            self._start(wanted.layer, assign, partial(self._show_assignment, wanted), wanted)
 
-    def _annotate(self, done: _Fit) -> None:
-        try:
-            cloud = done.source.read()
-        except ValueError as error:
-            self._say(str(error))
+    def _settle(self, wanted: _Fit) -> None:
+        """What was asked for is shown, or refused: it is not asked for again."""
+        done = self._fits.get(wanted.layer.unique_id)
+        if done is None or done.solutions is not wanted.solutions:
             return
-        work = assign_points(done.solution, cloud.points, cloud.groups, cloud.noise_std, done.asked)
-        self._start(done.layer, work, partial(self._show_assignment, done, cloud.shown))
+        self._fits[done.layer.unique_id] = replace(
+            done,
+            asked=wanted.asked,
+            drawn=wanted.drawn,
+            annotated=wanted.annotated and done.chosen == wanted.chosen,
+        )
 
-    def _show_assignment(
-        self, done: _Fit, shown: NDArray[np.bool_], assignment: "Assignment"
-    ) -> None:
+    def _show_assignment(self, done: _Fit, assignment: "Assignment") -> None:
+        shown = done.cloud.shown
         if len(done.layer.data) != len(shown):
             self._say(messages.points_changed(done.layer.name))
             return
@@ -329,9 +347,6 @@ class SparseGMMWidget(DensityForm):
         self.path_button.enabled = self.run_button.enabled and not self.path_obstacle()
         self.cancel_button.enabled = busy
         self.progress.visible = busy
-
-    def _say(self, sentence: str) -> None:
-        self.status.value = sentence
 
     def _forget(self, event: Any) -> None:
         """A layer was removed: so is its fit."""

@@ -59,15 +59,15 @@ class HeatmapChoice:
     device: str = field(default=DEVICE.default, compare=False)
     n_threads: int | None = field(default=N_THREADS.default, compare=False)
 
-    def grid(self, box: FloatArray, n_groups: int) -> Grid:
-        """The pixels that cover a box (2, D). ValueError where those of all groups are too many."""
+    def grid(self, box: FloatArray, n_slices: int) -> Grid:
+        """The pixels that cover a box (2, D). ValueError where those of all slices are too many."""
         lower, upper = box
         grid = Grid.covering(
             lower, upper, pixel_size=self.pixel_size, longest_side=self.longest_side
         )
-        if n_groups * np.prod(grid.shape, dtype=float) > MAX_PIXELS:
+        if n_slices * np.prod(grid.shape, dtype=float) > MAX_PIXELS:
             raise ValueError(
-                f"A heatmap for each of {n_groups:,} groups would have more than {MAX_PIXELS:,} "
+                f"A heatmap in each of {n_slices:,} slices would have more than {MAX_PIXELS:,} "
                 "pixels: choose a larger pixel size, or fewer pixels along the longest side."
             )
         return grid
@@ -93,6 +93,7 @@ class FitRequest:
     noise_std: FloatArray | None = None  # (N, D), how precise its place is
     groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
     names: tuple[str, ...] = ("",)  # of the groups
+    n_slices: int = 1  # that the images of the groups are spread over
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +185,11 @@ def fit_path(request: FitRequest) -> Work[FitResult | Refusal]:
     return _guarded("path", _path(request))
 
 
-def draw(solution: Solution, box: FloatArray, choice: HeatmapChoice) -> Work[Heatmap | Refusal]:
+def draw(
+    solution: Solution, box: FloatArray, choice: HeatmapChoice, n_slices: int = 1
+) -> Work[Heatmap | Refusal]:
     """Draw the heatmaps of a solution over `box` (2, D). Returns and raises like `fit`."""
-    return _guarded("heatmap", _draw(solution, box, choice))
+    return _guarded("heatmap", _draw(solution, box, choice, n_slices))
 
 
 def assign_points(
@@ -246,7 +249,8 @@ def _fit(request: FitRequest) -> Work[FitResult]:
     deconvolved = request.noise_std is not None
     solution = Solution(tuple(parts), reason, request.parameters, deconvolved, problem)
     box = np.stack([points.min(axis=0), points.max(axis=0)])
-    return FitResult((solution,), 0, (yield from _draw(solution, box, request.heatmap)))
+    drawn = yield from _draw(solution, box, request.heatmap, request.n_slices)
+    return FitResult((solution,), 0, drawn)
 
 
 def _path(request: FitRequest) -> Work[FitResult]:
@@ -275,7 +279,7 @@ def _path(request: FitRequest) -> Work[FitResult]:
     path = SparsityPath(tuple(found))
     chosen = found.index(path.suggested)
     box = np.stack([points.min(axis=0), points.max(axis=0)])
-    drawn = yield from _draw(solutions[chosen], box, request.heatmap)
+    drawn = yield from _draw(solutions[chosen], box, request.heatmap, 1)
     return FitResult(tuple(solutions), chosen, drawn, path)
 
 
@@ -284,7 +288,7 @@ def _model(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
     points = request.points
     box = np.stack([points.min(axis=0), points.max(axis=0)])
     # What is wrong with the heatmap is better known before the fit.
-    request.heatmap.grid(box, len(request.names))
+    request.heatmap.grid(box, request.n_slices)
     yield Progress(0, total, "Starting")
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture
@@ -312,8 +316,10 @@ def _part(model: "SparseGaussianMixture", request: FitRequest, rows: NDArray[np.
     )
 
 
-def _draw(solution: Solution, box: FloatArray, choice: HeatmapChoice) -> Work[Heatmap]:
-    grid = choice.grid(box, len(solution.parts))
+def _draw(
+    solution: Solution, box: FloatArray, choice: HeatmapChoice, n_slices: int
+) -> Work[Heatmap]:
+    grid = choice.grid(box, n_slices)
     yield from _prepare(choice.engine, choice.device, grid.n_dimensions, grid.shape[0])
 
     from napari_sparse_gmm.engines.threads import limited_threads
