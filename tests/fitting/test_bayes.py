@@ -47,7 +47,7 @@ def test_the_bound_of_one_cluster_is_its_evidence():
     of_number = quad(lambda w: stats.gamma(2.0, scale=1 / 0.3).pdf(w) * np.exp(-w) * w**5, 0, 200)
     # One cluster is expected; the cost counts from n log n - n, as that of a density does.
     evidence = np.log(of_shape) + np.log(of_number[0]) - 1.0 - (5 * np.log(5) - 5)
-    hyperprior = -0.5 * (np.log((5.0 - 1.0) / 12.0) / 0.5) ** 2
+    hyperprior = -0.5 * (np.log((5.0 - 1.0) / 4.0) / 2.0) ** 2
     problem = Problem(TorchTiles(points), prior, 1e-9, 1)
     cost = problem.evaluate(one_cluster(prior, points)).cost
     assert -5 * cost == pytest.approx(evidence + hyperprior + _KEEPING, abs=1e-6)

@@ -47,11 +47,8 @@ _LEAST = 1.5
 # a single mode, which makes it look less likely than it is: without it, true ones of 5 points go.
 _KEEPING = 1.0
 
-# log a and log(nu - D) are Normal with these medians and standard deviations. The bound on the
-# evidence prefers clusters that are all alike: with a wide distribution of nu, sizes of 20 to 80 nm
-# come out as one.
-_MEDIAN_SHAPE, _SPREAD_OF_SHAPE = 2.0, 2.0
-_MEDIAN_EXCESS, _SPREAD_OF_EXCESS = 12.0, 0.5
+# log a and log(nu - D) are Normal with these medians and this standard deviation.
+_MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
 _RANGE = (np.log(0.05), np.log(1e4))
 # By how much the logarithm of a hyperparameter may change in an over-relaxed step.
 _LARGEST_STEP = (-np.log(10.0), np.log(10.0))
@@ -239,17 +236,12 @@ class BayesPrior(ComponentPrior):
 
     def _log_hyperprior(self) -> float:
         excess = self.degrees - self.n_dimensions
-        return -_of_shape(np.log(self.shape)) - _of_excess(np.log(excess))
+        return -_normal(np.log(self.shape), _MEDIAN_SHAPE) - _normal(np.log(excess), _MEDIAN_EXCESS)
 
 
-def _of_shape(log_shape: float) -> float:
-    """Minus the log density of the hyperprior of a, but for a constant."""
-    return float(0.5 * ((log_shape - np.log(_MEDIAN_SHAPE)) / _SPREAD_OF_SHAPE) ** 2)
-
-
-def _of_excess(log_excess: float) -> float:
-    """Minus the log density of the hyperprior of nu - D, but for a constant."""
-    return float(0.5 * ((log_excess - np.log(_MEDIAN_EXCESS)) / _SPREAD_OF_EXCESS) ** 2)
+def _normal(log_value: float, median: float) -> float:
+    """Minus the log density of a log-normal hyperprior, but for a constant."""
+    return float(0.5 * ((log_value - np.log(median)) / _SPREAD) ** 2)
 
 
 def _digammas(v: FloatArray | float, d: int) -> FloatArray:
@@ -278,7 +270,7 @@ def _likeliest_numbers(n: FloatArray) -> tuple[float, float]:
 
     def loss(log_shape: float) -> float:
         shape = float(np.exp(log_shape))
-        return _of_shape(log_shape) - float(_numbers(n, shape, shape / mean).sum())
+        return _normal(log_shape, _MEDIAN_SHAPE) - float(_numbers(n, shape, shape / mean).sum())
 
     found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
     shape = float(np.exp(found.x))
@@ -302,7 +294,9 @@ def _likeliest_sizes(
         degrees = d + float(np.exp(log_excess))
         scale = size * degrees
         log_det = np.log(scale + squares).sum(1)
-        return _of_excess(log_excess) - float(_sizes(n, log_det, degrees, scale, d).sum())
+        return _normal(log_excess, _MEDIAN_EXCESS) - float(
+            _sizes(n, log_det, degrees, scale, d).sum()
+        )
 
     for _ in range(turns):
         found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
