@@ -31,6 +31,7 @@ MODULES = (
     "growth",
     "clusters",
     "known",
+    "pairs",
     "deconvolution",
     "regions",
     "few",
