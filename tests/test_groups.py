@@ -68,3 +68,12 @@ def test_a_group_that_cannot_be_fitted_does_not_stop_the_others(points):
 def test_labels_belong_to_points(points):
     with pytest.raises(ValueError, match=r"shape \(300,\)"):
         fit_groups(MODEL, points, np.arange(299))
+
+
+def test_a_background_is_read_as_by_a_single_fit(points):
+    labels = np.arange(300) % 2
+    model = SparseGaussianMixture(3, background=[[-9, -9], [9, 9]], sparsity=1.0, engine="torch")
+    for fit in fit_groups(model, points, labels):
+        assert fit.model.mixture_.background_region.volume == 324.0
+    with pytest.raises(ValueError, match="background must be"):
+        fit_groups(model.set_params(background="hull"), points, labels)

@@ -49,7 +49,7 @@ from napari_sparse_gmm.parameters import (
     Parameter,
 )
 from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
-from napari_sparse_gmm.regions import Box, Region
+from napari_sparse_gmm.regions import Region, as_background
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
 _Answer = TypeVar("_Answer")
@@ -429,7 +429,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
         values = {f.name: getattr(self, f.name) for f in fields(FitSettings) if f.name != "rng"}
-        values["background"] = _background(self.background)
+        values["background"] = as_background(self.background)
         if self.warm_start and hasattr(self, "mixture_"):
             values["init"] = self.mixture_
         elif not isinstance(self.init, str | GaussianMixture):
@@ -458,18 +458,6 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.converged_ = result.converged
         self.engine_ = result.engine
         self.engine_reason_ = result.engine_reason
-
-
-def _background(value: Any) -> bool | Region:
-    """Whether there is a background, or where; corners (2, D) of a box as that."""
-    if isinstance(value, bool | np.bool_ | Region):
-        return value if isinstance(value, Region) else bool(value)
-    if isinstance(value, np.ndarray | list | tuple):
-        return Box(np.asarray(value, dtype=np.float64))
-    raise ValueError(
-        "background must be True, False or a region (Box, Hull, Polygon, Mask, Prism), not "
-        f"{value!r}."
-    )
 
 
 def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) -> None:

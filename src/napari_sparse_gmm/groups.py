@@ -15,7 +15,7 @@ from sklearn.base import clone
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
 from napari_sparse_gmm.mixture import noise_variances
-from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.regions import as_background
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
@@ -91,8 +91,8 @@ def iter_groups(
     weight = None if sample_weight is None else np.asarray(sample_weight)
     noise = noise_variances(noise_std, points.shape)
     std = None if noise is None else np.sqrt(noise)
-    background = model.background
-    if background and not isinstance(background, Region) and len(values) > 1:
+    background = as_background(model.background)
+    if background is True and len(values) > 1:
         counted = points if weight is None else points[weight > 0]
         background = bounding_box(counted, LEAST_FLOOR * float(np.ptp(counted, axis=0).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))

@@ -27,11 +27,6 @@ BoolArray = NDArray[np.bool_]
 # Points drawn at a time, at most.
 _DRAWN = 1 << 20
 
-# Shapes with an inside; and the corners of the polygon that stands for an ellipse: its area is
-# right to 2e-4.
-_AREAS = ("ellipse", "polygon", "rectangle")
-_CORNERS = 180
-
 
 class Region(ABC):
     """A bounded set of places in R^D, of positive volume."""
@@ -516,23 +511,21 @@ def over(base: Region, points: FloatArray) -> tuple[Region, BoolArray]:
     return Prism(Box(sides), base), inside
 
 
-def enclosed(shapes: Sequence[FloatArray], kinds: Sequence[str]) -> list[FloatArray]:
-    """The outlines (V, n) of those shapes that have an inside, by napari's names of their kinds.
+def as_background(value: Any) -> bool | Region:
+    """Whether there is a background, or where; corners (2, D) as a box.
 
-    An ellipse has the corners (4, n) of the rectangle around it.
+    A ValueError that names `background` where it says neither.
     """
-    return [
-        _around(corners) if kind == "ellipse" else corners
-        for corners, kind in zip(shapes, kinds, strict=True)
-        if kind in _AREAS
-    ]
-
-
-def _around(corners: FloatArray) -> FloatArray:
-    """Places on the ellipse in a rectangle (4, n)."""
-    centre, first, second = corners.mean(0), corners[1] - corners[0], corners[3] - corners[0]
-    turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)[:, None]
-    return np.asarray(centre + 0.5 * (np.cos(turn) * first + np.sin(turn) * second))
+    if isinstance(value, Region):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, np.ndarray | list | tuple):
+        return Box(np.asarray(value, dtype=np.float64))
+    raise ValueError(
+        "background must be True, False or a region (Box, Hull, Polygon, Mask, Prism), not "
+        f"{value!r}."
+    )
 
 
 def region_from_dict(values: dict[str, Any]) -> Region:

@@ -3,15 +3,22 @@
 >>> region = read_region("cell.csv")  # a Shapes layer that napari has saved
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from napari_sparse_gmm.regions import Polygon, Region, enclosed
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.regions import Polygon, Region
 
 # The columns of napari's file; those of the coordinates come behind.
 _COLUMNS = ("index", "shape-type", "vertex-index")
+
+# Shapes with an inside; and the corners of the polygon that stands for an ellipse: its area is
+# right to 2e-4.
+_AREAS = ("ellipse", "polygon", "rectangle")
+_CORNERS = 180
 
 
 def read_region(path: str | Path) -> Region:
@@ -44,3 +51,22 @@ def read_region(path: str | Path) -> Region:
     if not outlines:
         raise ValueError(f"{path.name} has no polygon, rectangle or ellipse.")
     return Polygon(*outlines)
+
+
+def enclosed(shapes: Sequence[FloatArray], kinds: Sequence[str]) -> list[FloatArray]:
+    """The outlines (V, n) of those shapes that have an inside, by napari's names of their kinds.
+
+    An ellipse has the corners (4, n) of the rectangle around it.
+    """
+    return [
+        _around(corners) if kind == "ellipse" else corners
+        for corners, kind in zip(shapes, kinds, strict=True)
+        if kind in _AREAS
+    ]
+
+
+def _around(corners: FloatArray) -> FloatArray:
+    """Places on the ellipse in a rectangle (4, n)."""
+    centre, first, second = corners.mean(0), corners[1] - corners[0], corners[3] - corners[0]
+    turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)[:, None]
+    return np.asarray(centre + 0.5 * (np.cos(turn) * first + np.sin(turn) * second))

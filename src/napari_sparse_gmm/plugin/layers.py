@@ -71,12 +71,8 @@ def drawing(solution: Solution, frame: Frame, coverage: float) -> Drawing:
     drawn[np.argsort(-points, kind="stable")[:MAX_ELLIPSES]] = True
     ends = np.cumsum([part.mixture.n_components for part in solution.fitted])
     groups = [group for group, part in enumerate(solution.parts) if part is not None]
-    parts = [
-        _drawing(part, frame, group, chosen, coverage)
-        for part, group, chosen in zip(
-            solution.fitted, groups, np.split(drawn, ends[:-1]), strict=True
-        )
-    ]
+    chosen = list(zip(groups, solution.fitted, np.split(drawn, ends[:-1]), strict=True))
+    parts = [_drawing(part, frame, group, own, coverage) for group, part, own in chosen]
     return Drawing(
         np.concatenate([part.corners for part in parts]),
         np.concatenate([part.edge_width for part in parts]),
@@ -84,7 +80,7 @@ def drawing(solution: Solution, frame: Frame, coverage: float) -> Drawing:
             name: np.concatenate([part.features[name] for part in parts])
             for name in parts[0].features
         },
-        _surface(solution, frame, np.split(drawn, ends[:-1]), coverage),
+        _surface(chosen, frame, coverage) if len(frame.axes) == 3 and drawn.any() else None,
     )
 
 
@@ -109,27 +105,21 @@ def _drawing(
 
 
 def _surface(
-    solution: Solution, frame: Frame, drawn: Sequence[NDArray[np.bool_]], coverage: float
-) -> dict[str, Any] | None:
-    """Keywords of a Surface layer with the ellipsoids of all parts, in 3D.
+    chosen: Sequence[tuple[int, Part, NDArray[np.bool_]]], frame: Frame, coverage: float
+) -> dict[str, Any]:
+    """Keywords of a Surface layer with the ellipsoids of the chosen components of each group.
 
     Its coordinates are in steps of one slice of the mesh: napari shows the triangles that lie
     within half a step of the slice.
     """
-    there = [group for group, part in enumerate(solution.parts) if part is not None]
-    groups = np.repeat(there, [np.count_nonzero(own) for own in drawn])
-    if len(frame.axes) != 3 or not len(groups):
-        return None
-    means, covariances = (
-        np.concatenate([values[own] for values, own in zip(of_parts, drawn, strict=True)])
-        for of_parts in (
-            [part.mixture.means for part in solution.fitted],
-            [part.mixture.covariances for part in solution.fitted],
-        )
+    groups = np.concatenate([np.full(np.count_nonzero(own), group) for group, _, own in chosen])
+    together = GaussianMixture(
+        np.full(len(groups), 1.0 / len(groups)),
+        np.concatenate([part.mixture.means[own] for _, part, own in chosen]),
+        np.concatenate([part.mixture.covariances[own] for _, part, own in chosen]),
     )
-    together = GaussianMixture(np.full(len(groups), 1.0 / len(groups)), means, covariances)
     mesh = ellipsoid_mesh(together, coverage_to_radius(coverage, 3))
-    colours = component_colours(np.concatenate([np.flatnonzero(own) for own in drawn]))
+    colours = component_colours(np.concatenate([np.flatnonzero(own) for _, _, own in chosen]))
     step = mesh.slice_thickness
     return {
         "data": (frame.shape_data(mesh.vertices, groups[mesh.component], step), mesh.faces),
@@ -160,8 +150,8 @@ def show_heatmap(
 ) -> Image:
     """Show a heatmap as the Image layer of `points`, under them."""
     values = heatmap.values
-    nothing = -np.inf if heatmap.choice.quantity == "log_density" else 0.0
-    data, placement = frame.image_data(values, nothing), frame.image_placement(heatmap.grid)
+    data = frame.image_data(values, heatmap.choice.nothing)
+    placement = frame.image_placement(heatmap.grid)
     limits = contrast_limits(values, heatmap.choice.quantity)
     layer = _made_from(viewer, points, "density", Image, data.ndim)
     if layer is None:

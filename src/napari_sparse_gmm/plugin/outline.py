@@ -6,9 +6,10 @@
 import numpy as np
 from napari.layers import Labels, Layer, Points, Shapes
 
+from napari_sparse_gmm.io.regions import enclosed
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes
-from napari_sparse_gmm.regions import Mask, Polygon, Region, enclosed
+from napari_sparse_gmm.regions import Mask, Polygon, Region
 
 
 def outlines_regions(layer: Layer) -> bool:

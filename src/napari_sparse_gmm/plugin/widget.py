@@ -21,7 +21,7 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form import DensityForm
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import drawing, show_assignment, show_components, show_heatmap
-from napari_sparse_gmm.plugin.source import Cloud, Source
+from napari_sparse_gmm.plugin.source import Cloud
 from napari_sparse_gmm.plugin.worker import (
     FitRequest,
     FitResult,
@@ -49,7 +49,7 @@ _REDRAW_DELAY = 250  # milliseconds
 class _Fit:
     """The last fit of a Points layer, and what of it the layers show."""
 
-    source: Source
+    layer: Points
     cloud: Cloud
     solutions: tuple[Solution, ...]
     chosen: int
@@ -58,10 +58,6 @@ class _Fit:
     drawn: int  # of which solution the heatmap is
     coverage: float
     annotated: bool = False  # the points, or that was refused
-
-    @property
-    def layer(self) -> Points:
-        return self.source.layer
 
     @property
     def frame(self) -> Frame:
@@ -157,7 +153,7 @@ class SparseGMMWidget(DensityForm):
             frame.n_slices,
         )
         self._say("")
-        self._start(source.layer, how(request), partial(self._show_fit, source, cloud))
+        self._start(source.layer, how(request), partial(self._show_fit, source.layer, cloud))
 
     def cancel(self) -> None:
         """Stop the work in progress; the layers stay as they are."""
@@ -236,9 +232,9 @@ class SparseGMMWidget(DensityForm):
 
     # The layers
 
-    def _show_fit(self, source: Source, cloud: Cloud, result: FitResult) -> None:
+    def _show_fit(self, layer: Points, cloud: Cloud, result: FitResult) -> None:
         done = _Fit(
-            source=source,
+            layer=layer,
             cloud=cloud,
             solutions=result.solutions,
             chosen=result.chosen,

@@ -7,9 +7,9 @@ generator first runs, in the worker's thread.
 
 import time
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -59,6 +59,11 @@ class HeatmapChoice:
     device: str = field(default=DEVICE.default, compare=False)
     n_threads: int | None = field(default=N_THREADS.default, compare=False)
 
+    @property
+    def nothing(self) -> float:
+        """What is shown where there is no density at all."""
+        return -np.inf if self.quantity == "log_density" else 0.0
+
     def grid(self, box: FloatArray, n_slices: int) -> Grid:
         """The pixels that cover a box (2, D). ValueError where those of all slices are too many."""
         lower, upper = box
@@ -94,6 +99,11 @@ class FitRequest:
     groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
     names: tuple[str, ...] = ("",)  # of the groups
     n_slices: int = 1  # that the images of the groups are spread over
+
+    @property
+    def box(self) -> FloatArray:
+        """Lower and upper corner of the points, (2, D)."""
+        return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,84 +228,113 @@ def _guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
 
 def _fit(request: FitRequest) -> Work[FitResult]:
     most = request.parameters[MAX_ITER.name]
-    model = yield from _model(request, most * len(request.names))
+    model = yield from _model(request, most)
 
-    from napari_sparse_gmm.groups import GroupFit, iter_groups
+    from napari_sparse_gmm.groups import iter_groups
 
     points = request.points
     groups = np.zeros(len(points), dtype=np.intp) if request.groups is None else request.groups
-    # The groups that have points.
-    present, n_done = np.unique(groups), 0
-    parts: list[Part | None] = [None] * len(request.names)
-    problem = reason = ""
-    fits = iter_groups(
-        model, points, groups, sample_weight=request.weights, noise_std=request.noise_std
+    names = [request.names[group] for group in np.unique(groups)]  # of those that have points
+
+    def told(step: "FitStep", n_done: int) -> Progress:
+        name = f"{names[n_done]}: " if names[n_done] else ""
+        value = n_done * most + step.iteration
+        return Progress(value, most * len(names), f"{name}{_step_text(step)}")
+
+    fits = yield from _followed(
+        iter_groups(
+            model, points, groups, sample_weight=request.weights, noise_std=request.noise_std
+        ),
+        told,
     )
-    total = most * len(present)
-    last = -np.inf
-    with _no_fallback_warning(), closing(fits) as events:
-        for event in events:
-            if isinstance(event, GroupFit):
-                n_done += 1
-                problem = problem or event.problem
-                if event.model is not None:
-                    parts[event.label] = _part(event.model, request, event.rows)
-                    reason = event.model.engine_reason_
-            elif time.monotonic() - last >= _INTERVAL:
-                name = request.names[present[n_done]]
-                text = f"{name}: {_step_text(event)}" if name else _step_text(event)
-                yield Progress(n_done * most + event.iteration, total, text)
-                last = time.monotonic()
-    deconvolved = request.noise_std is not None
-    solution = Solution(tuple(parts), reason, request.parameters, deconvolved, problem)
-    box = np.stack([points.min(axis=0), points.max(axis=0)])
-    drawn = yield from _draw(solution, box, request.heatmap, request.n_slices)
+    models: list[SparseGaussianMixture | None] = [None] * len(request.names)
+    for fitted in fits:
+        models[fitted.label] = fitted.model
+    problem = next((fitted.problem for fitted in fits if fitted.problem), "")
+    solution = yield from _solution(models, request, groups, problem)
+    drawn = yield from _draw(solution, request.box, request.heatmap, request.n_slices)
     return FitResult((solution,), 0, drawn)
 
 
 def _path(request: FitRequest) -> Work[FitResult]:
-    points = request.points
     model = yield from _model(request, 1)
 
-    from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
+    from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
 
-    found: list[PathPoint] = []
-    solutions: list[Solution] = []
-    everything = np.arange(len(points))
-    steps = iter_path(model, points, sample_weight=request.weights, noise_std=request.noise_std)
-    last = -np.inf
-    with _no_fallback_warning(), closing(steps) as events:
-        for event in events:
-            if isinstance(event, PathPoint):
-                found.append(event)
-                parameters = {**request.parameters, SPARSITY.name: event.sparsity}
-                part = _part(event.model, request, everything)
-                reason, deconvolved = event.model.engine_reason_, request.noise_std is not None
-                solutions.append(Solution((part,), reason, parameters, deconvolved))
-            elif time.monotonic() - last >= _INTERVAL:
-                text = f"Sparsity {SPARSITIES[len(found)]:g}: {_step_text(event)}"
-                yield Progress(len(found), len(SPARSITIES), text)
-                last = time.monotonic()
+    def told(step: "FitStep", n_done: int) -> Progress:
+        text = f"Sparsity {SPARSITIES[n_done]:g}: {_step_text(step)}"
+        return Progress(n_done, len(SPARSITIES), text)
+
+    found = yield from _followed(
+        iter_path(
+            model, request.points, sample_weight=request.weights, noise_std=request.noise_std
+        ),
+        told,
+    )
     path = SparsityPath(tuple(found))
+    solutions = []
+    for point in path:
+        parameters = {**request.parameters, SPARSITY.name: point.sparsity}
+        of_point = replace(request, parameters=parameters)
+        nothing_apart = np.zeros(len(request.points), dtype=np.intp)
+        solutions.append((yield from _solution([point.model], of_point, nothing_apart)))
     chosen = found.index(path.suggested)
-    box = np.stack([points.min(axis=0), points.max(axis=0)])
-    drawn = yield from _draw(solutions[chosen], box, request.heatmap, 1)
+    drawn = yield from _draw(solutions[chosen], request.box, request.heatmap, 1)
     return FitResult(tuple(solutions), chosen, drawn, path)
+
+
+def _followed(
+    events: Generator[Any, None, None], told: "Callable[[FitStep, int], Progress]"
+) -> Work[list[Any]]:
+    """Yield what is told of some of the steps; returns all other events.
+
+    `told` gets a step, and how many of the others came before.
+    """
+    from napari_sparse_gmm.fitting import FitStep
+
+    found, last = [], -np.inf
+    with _no_fallback_warning(), closing(events):
+        for event in events:
+            if not isinstance(event, FitStep):
+                found.append(event)
+            elif time.monotonic() - last >= _INTERVAL:
+                yield told(event, len(found))
+                last = time.monotonic()
+    return found
+
+
+def _solution(
+    models: "Sequence[SparseGaussianMixture | None]",
+    request: FitRequest,
+    groups: NDArray[np.intp],
+    problem: str = "",
+) -> Work[Solution]:
+    """The solution that fitted estimators hold, one for each group, with its standard errors."""
+    parts = []
+    for group, model in enumerate(models):
+        yield Progress(group, len(models), "Estimating the errors")
+        rows = np.flatnonzero(groups == group)
+        parts.append(None if model is None else _part(model, request, rows))
+    return Solution(
+        tuple(parts),
+        next(model.engine_reason_ for model in models if model is not None),
+        request.parameters,
+        request.noise_std is not None,
+        problem,
+    )
 
 
 def _model(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
     """The estimator of a request, when all that it needs is there."""
-    points = request.points
-    box = np.stack([points.min(axis=0), points.max(axis=0)])
     # What is wrong with the heatmap is better known before the fit.
-    request.heatmap.grid(box, request.n_slices)
+    request.heatmap.grid(request.box, request.n_slices)
     yield Progress(0, total, "Starting")
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
     engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
     noise = request.noise_std is not None
-    yield from _prepare(engine, device, points.shape[1], total, noise=noise)
+    yield from _prepare(engine, device, request.points.shape[1], total, noise=noise)
     return SparseGaussianMixture(**request.parameters)
 
 
@@ -324,8 +363,7 @@ def _draw(
 
     from napari_sparse_gmm.engines.threads import limited_threads
 
-    nothing = -np.inf if choice.quantity == "log_density" else 0.0
-    values = np.full((len(solution.parts), *grid.shape), nothing, dtype=np.float32)
+    values = np.full((len(solution.parts), *grid.shape), choice.nothing, dtype=np.float32)
     n_rows = grid.shape[0]
     rows_at_once = max(1, _SLAB * n_rows // int(np.prod(grid.shape)))
     for group, part in enumerate(solution.parts):
