@@ -6,6 +6,7 @@ import sys
 import types
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from napari_sparse_gmm import batch, parameters
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.engines import EngineUnavailable, keops_ready
 from napari_sparse_gmm.engines.keops_ready import Waiting
-from napari_sparse_gmm.io.models import load_model
+from napari_sparse_gmm.io.models import DensityModel, Groups, load_model, save_model
 from napari_sparse_gmm.shapes.grid import Grid
 
 FILES = ["components.csv", "density.png", "density.tif", "model.json"]
@@ -163,6 +164,19 @@ class TestFit:
         assert tifffile.imread(out / "density.tif").ndim == 3
         assert "volume" in pd.read_csv(out / "components.csv")
 
+    def test_localizations_of_picasso(self, tmp_path: Path, capsys) -> None:
+        """In camera pixels of 100 nm; the results are in nm."""
+        pixels = np.random.default_rng(0).normal([30, 50], [0.4, 0.8], (300, 2))
+        locs = pd.DataFrame({"x": pixels[:, 1], "y": pixels[:, 0], "lpx": 0.01})
+        with h5py.File(tmp_path / "locs.hdf5", "w") as file:
+            file["locs"] = locs.to_records(index=False)
+        (tmp_path / "locs.yaml").write_text("Pixelsize: 100\n")
+        out = fit(tmp_path / "locs.hdf5", "--components", "1", "--precision", "lpx")
+        model = load_model(out / "model.json")
+        np.testing.assert_allclose(model.mixture.means[0], [3000, 5000], atol=20)
+        assert model.unit == "nm"
+        assert "axes y, x in nm" in capsys.readouterr().out
+
     def test_not_converged_is_a_result_with_a_remedy(self, table: Path, capsys) -> None:
         assert sorted(path.name for path in fit(table, "--max-iter", "1").iterdir()) == FILES
         assert "raise --max-iter" in capsys.readouterr().err
@@ -257,6 +271,87 @@ class TestTexts:
         assert parameters.N_COMPONENTS.help.split(".")[0] in words
         assert "(default: 30)" in words
         assert "{sqrt,mml,none,bayes}" in words
+
+
+class TestScore:
+    @pytest.fixture
+    def other(self, tmp_path: Path) -> Path:
+        """Other points of the same two clusters, in columns of other names."""
+        points = np.random.default_rng(1).normal([[20, 80], [70, 30], [0, 0]], 2, (50, 3, 2))
+        path = tmp_path / "others.csv"
+        columns = ["a [nm]", "b [nm]"]
+        pd.DataFrame(points.reshape(-1, 2), columns=columns).assign(s=3.0).to_csv(path, index=False)
+        return path
+
+    def score(self, table: Path, model: Path, *options: str) -> int:
+        arguments = ["--x", "a", "--y", "b", "--out", str(table.parent / "scored.csv"), *options]
+        return main(["score", str(model), str(table), "--engine", "torch", *arguments])
+
+    @pytest.mark.parametrize("precision", [None, "s"])
+    def test_points_get_what_the_model_says(
+        self, table: Path, other: Path, capsys, precision: str | None
+    ) -> None:
+        out = fit(table, "--background")
+        options = ["--precision", precision] if precision else []
+        assert self.score(other, out / "model.json", *options) == 0
+        scored = pd.read_csv(other.parent / "scored.csv")
+        points = scored[["b [nm]", "a [nm]"]].to_numpy()
+        np.testing.assert_allclose(points, pd.read_csv(other)[["b [nm]", "a [nm]"]])
+        mixture, noise = load_model(out / "model.json").mixture, 3.0 if precision else None
+        expected = mixture.log_density(points, noise_std=noise)
+        np.testing.assert_allclose(scored["log_density"], expected, atol=1e-4)
+        far = (points < 10).any(axis=1)  # a third cluster, that the model does not know
+        likeliest = mixture.responsibilities(points, noise_std=noise).max(1)
+        np.testing.assert_allclose(
+            scored["probability"], np.where(far, np.nan, likeliest), atol=1e-4
+        )
+        component = mixture.predict(points, noise_std=noise)
+        np.testing.assert_array_equal(scored["component"], np.where(far, -1, component))
+        told = capsys.readouterr().out
+        assert (
+            f"Mean log density {expected[~far].mean():.2f} per nm² (the points that it was" in told
+        )
+        assert "50 points far from what the model was fitted to left out" in told
+
+    @pytest.mark.parametrize("unit", ["um", "\u00b5m", "\u03bcm"])
+    def test_a_micrometre_in_every_spelling(self, table: Path, other: Path, unit: str) -> None:
+        (part,) = load_model(fit(table) / "model.json").parts
+        save_model(table.parent / "model.json", DensityModel((part,), ("y", "x"), "µm"))
+        pd.DataFrame({f"a [{unit}]": [1.0], f"b [{unit}]": [2.0]}).to_csv(other, index=False)
+        assert self.score(other, table.parent / "model.json") == 0
+
+    def test_the_points_that_were_fitted_score_as_the_fit_did(self, table: Path, capsys) -> None:
+        model = load_model(fit(table, "--weight", "n") / "model.json")
+        mean = model.mixture.log_density(pd.read_csv(table)[["y [nm]", "x [nm]"]]).mean()
+        assert model.parts[0].mean_log_density == pytest.approx(mean, abs=1e-4)
+
+    def test_each_group_by_its_own_mixture(self, table: Path, other: Path, capsys) -> None:
+        (part,) = load_model(fit(table) / "model.json").parts
+        model = DensityModel((part, None), ("y", "x"), "nm", groups=Groups("s", np.array([3, 4])))
+        save_model(table.parent / "groups.json", model)
+        assert self.score(other, table.parent / "groups.json") == 2
+        assert "a mixture for each s: name the column of it with --group" in capsys.readouterr().err
+        assert self.score(other, table.parent / "groups.json", "--group", "s") == 0
+        scored = pd.read_csv(other.parent / "scored.csv")
+        assert (scored["group"] == 3).all()
+        assert np.isfinite(scored["log_density"]).all()
+
+    @pytest.mark.parametrize(
+        ("columns", "words"),
+        [
+            (["a [um]", "b [um]"], "The points are in um and the model is in nm"),
+            (["a [nm]", "b [nm]", "z [nm]"], "The points have 3 axes (z, y, x), and the model"),
+        ],
+    )
+    def test_other_points_are_refused(
+        self, table: Path, other: Path, capsys, columns: list[str], words: str
+    ) -> None:
+        out = fit(table)
+        places = np.random.default_rng(0).uniform(size=(9, len(columns)))
+        pd.DataFrame(places, columns=columns).to_csv(other, index=False)
+        options = ["--z", "z"] if len(columns) == 3 else []
+        assert self.score(other, out / "model.json", *options) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_groups_have_a_folder_each_and_a_table_together(table: Path, capsys) -> None:

@@ -18,10 +18,15 @@ from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
-from napari_sparse_gmm.io.models import DensityModel, provenance
+from napari_sparse_gmm.io.models import DensityModel, part_of, provenance
 from napari_sparse_gmm.io.results import write_results
 from napari_sparse_gmm.io.tables import PointTable, write_components
+from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
+from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
+
+# The ways to write the first letter of a micrometre.
+_MICRO = re.compile("^[u\u03bc](?=m$)")
 
 
 def fit_to_folder(
@@ -114,11 +119,12 @@ def _write(
     weights, noise_std = (
         None if values is None else values[rows] for values in (table.weights, table.noise_std)
     )
+    part = part_of(model, points, weights, noise_std)
     found = DensityModel(
-        mixture=model.mixture_,
-        axis_labels=table.axis_labels,
-        unit=table.unit,
-        n_points=len(points) if weights is None else float(weights.sum()),
+        (part,),
+        table.axis_labels,
+        table.unit,
+        box=np.stack([points.min(0), points.max(0)]),
         provenance=provenance(
             source=source,
             parameters=model.get_params(),
@@ -126,11 +132,68 @@ def _write(
             engine_reason=model.engine_reason_,
         ),
     )
-    errors = model.standard_errors(points, sample_weight=weights, noise_std=noise_std)
     with limited_threads(model.n_threads):
-        return write_results(
-            folder, found, points, grid, errors=errors, engine=model.engine_, device=model.device
+        return write_results(folder, found, points, grid, engine=model.engine_, device=model.device)
+
+
+def score_to_file(
+    model: DensityModel,
+    table: PointTable,
+    path: Path,
+    *,
+    engine: str = ENGINE.default,
+    device: str = DEVICE.default,
+    n_threads: int | None = N_THREADS.default,
+) -> str:
+    """Write the points of a table with their components in a model; returns what there is to say.
+
+    Parameters
+    ----------
+    model : DensityModel
+    table : PointTable
+        In the unit of the model; with groups where that has some.
+    path : Path
+        A CSV file; one that exists is replaced.
+    engine, device : str
+        What computes.
+    n_threads : int, optional
+        How many processor threads that may use.
+
+    Raises
+    ------
+    ValueError, OSError
+        Where the axes, the unit or the groups are others than those of the model.
+    """
+    points, groups = table.points, np.zeros(len(table.points), dtype=np.intp)
+    if len(model.axis_labels) != points.shape[1]:
+        raise ValueError(
+            f"The points have {points.shape[1]} axes ({', '.join(table.axis_labels)}), and the "
+            f"model has {len(model.axis_labels)} ({', '.join(model.axis_labels)}): name the "
+            "columns of those."
         )
+    units = {_MICRO.sub("µ", unit) for unit in (table.unit, model.unit) if unit}
+    if len(units) > 1:
+        raise ValueError(
+            f"The points are in {table.unit} and the model is in {model.unit}: bring the points "
+            "to its unit."
+        )
+    if model.groups is not None:
+        if table.groups is None:
+            raise ValueError(
+                f"The model has a mixture for each {model.groups.name}: name the column of it "
+                "with --group."
+            )
+        groups = pd.Index(model.groups.labels).get_indexer(table.groups)
+    with limited_threads(n_threads):
+        found = assign_points(
+            model.parts, points, groups, noise_std=table.noise_std, engine=engine, device=device
+        )
+    columns = dict(zip(table.columns, points.T, strict=True))
+    if table.groups is not None:
+        columns["group"] = table.groups
+    scored = {name: getattr(found, name) for name in ("component", "probability", "log_density")}
+    pd.DataFrame({**columns, **scored}).to_csv(path, index=False)
+    return summary(model, points, groups, found)
 
 
 def _name(label: Any) -> str:

@@ -1,6 +1,7 @@
 """The command line: a table in; a model, a table of components and two pictures out.
 
     napari-sparse-gmm fit localizations.csv --background --out results
+    napari-sparse-gmm score results/model.json others.csv --out scored.csv
     napari-sparse-gmm demo
 
 Mistakes of the user are one line on stderr and exit status 2; Ctrl-C is status 130.
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 PROGRAM = "napari-sparse-gmm"
 
 # Option, the parameter that it sets, and how to read its value; None: a switch.
-_FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
+_Option = tuple[str, Parameter, Callable[[str], Any] | None]
+_COMPUTING_OPTIONS: tuple[_Option, ...] = (
+    ("--engine", parameters.ENGINE, str),
+    ("--device", parameters.DEVICE, str),
+    ("--threads", parameters.N_THREADS, int),
+)
+_FIT_OPTIONS: tuple[_Option, ...] = (
     ("--components", parameters.N_COMPONENTS, int),
     ("--sparsity", parameters.SPARSITY, float),
     ("--prior", parameters.PRIOR, str),
@@ -41,9 +48,7 @@ _FIT_OPTIONS: tuple[tuple[str, Parameter, Callable[[str], Any] | None], ...] = (
     ("--typical-size", parameters.TYPICAL_SIZE, float),
     ("--max-iter", parameters.MAX_ITER, int),
     ("--random-state", parameters.RANDOM_STATE, int),
-    ("--engine", parameters.ENGINE, str),
-    ("--device", parameters.DEVICE, str),
-    ("--threads", parameters.N_THREADS, int),
+    *_COMPUTING_OPTIONS,
 )
 
 # Set by tools/with_display.py where the screen is one that nobody sees.
@@ -80,19 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         "density.png.",
     )
     fit.set_defaults(run=_fit)
-    fit.add_argument("input", metavar="INPUT", help="table with a header line (CSV)")
-    for axis in ("x", "y", "z"):
-        fit.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    _add_table(fit)
     fit.add_argument("--weight", metavar="NAME", help="column of how often each point counts")
-    fit.add_argument(
-        "--precision",
-        metavar="NAME",
-        help="column of the localization precision, the standard deviation of the coordinates; "
-        "components are then the shapes without that error",
-    )
-    fit.add_argument(
-        "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
-    )
     fit.add_argument(
         "--group",
         metavar="NAME",
@@ -111,6 +105,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_option(fit, "--pixel-size", parameters.PIXEL_SIZE, float)
     fit.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
 
+    score = commands.add_parser(
+        "score",
+        help="score a table of points with a model",
+        description="Find the component of each point of a table, among those of a model that was "
+        "fitted to others. Writes the points with their component (-1 is background), its "
+        "probability and the log density.",
+    )
+    score.set_defaults(run=_score)
+    score.add_argument("model", metavar="MODEL", help="model.json, or a model saved in napari")
+    _add_table(score)
+    score.add_argument(
+        "--group", metavar="NAME", help="column of the groups, where the model has a mixture each"
+    )
+    for option, parameter, read in _COMPUTING_OPTIONS:
+        _add_option(score, option, parameter, read)
+    score.add_argument("--out", metavar="FILE", required=True, help="table to write (CSV)")
+
     demo = commands.add_parser(
         "demo",
         help="fit the sample data and show it",
@@ -125,6 +136,26 @@ def _parser() -> argparse.ArgumentParser:
         help="folder to write to (default: %(default)s)",
     )
     return parser
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        help="table of points: text with a header line (CSV), localizations of Picasso (HDF5, its "
+        "YAML file beside it), or Parquet",
+    )
+    for axis in ("x", "y", "z"):
+        parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    parser.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="column of the localization precision, the standard deviation of the coordinates; "
+        "components are the shapes without that error",
+    )
+    parser.add_argument(
+        "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
+    )
 
 
 def _add_option(
@@ -177,6 +208,21 @@ def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
         n = int((~inside).sum())
         print(f"{n} of {len(points)} points lie outside of the region and are left out")
     return table.subset(inside), region
+
+
+def _score(options: argparse.Namespace) -> None:
+    from napari_sparse_gmm.batch import score_to_file
+    from napari_sparse_gmm.io.models import load_model
+    from napari_sparse_gmm.io.tables import read_points
+
+    model = load_model(options.model)
+    columns = ("x", "y", "z", "precision", "precision_z", "group")
+    table = read_points(options.input, **{name: getattr(options, name) for name in columns})
+    computing = {
+        parameter.name: getattr(options, parameter.name) for _, parameter, _ in _COMPUTING_OPTIONS
+    }
+    sentence = score_to_file(model, table, Path(options.out), **computing)
+    print(f"{options.input}: {sentence}\nwritten to {options.out}")
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@
 >>> [(fit.label, fit.model.n_components_) for fit in fits if fit.model]
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
-from napari_sparse_gmm.mixture import noise_variances
+from napari_sparse_gmm.mixture import GaussianMixture, noise_variances
 from napari_sparse_gmm.regions import as_background
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def iter_groups(
     *,
     sample_weight: ArrayLike | None = None,
     noise_std: ArrayLike | None = None,
+    starts: Sequence[GaussianMixture | None] | None = None,
 ) -> Generator[FitStep | GroupFit, None, None]:
     """Fit the points of each label: the steps to each fit, and then itself.
 
@@ -77,6 +78,8 @@ def iter_groups(
         What can be sorted: numbers or strings.
     sample_weight, noise_std : optional
         As `SparseGaussianMixture.fit` takes them.
+    starts : sequence of a GaussianMixture or None for each label, optional
+        What each fit starts from, in the order of the labels; None: as the model says.
 
     Raises
     ------
@@ -97,8 +100,10 @@ def iter_groups(
         background = bounding_box(counted, LEAST_FLOOR * float(np.ptp(counted, axis=0).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
     problems = []
-    for label, rows in zip(values.tolist(), np.split(order, ends[:-1]), strict=True):
-        fitted = clone(model).set_params(background=background)
+    for label, rows, start in zip(
+        values.tolist(), np.split(order, ends[:-1]), starts or [None] * len(values), strict=True
+    ):
+        fitted = clone(model).set_params(background=background, init=start or model.init)
         try:
             yield from fitted.iter_fit(
                 points[rows],

@@ -53,10 +53,10 @@ PRIOR = Parameter(
     "many points they have, and so finds small ones, too (use it with Background); or nothing.",
     choices=("sqrt", "mml", "none", "bayes"),
     choice_labels={
-        "sqrt": "Sparse weights (set by Sparsity)",
-        "mml": "Minimum message length (automatic)",
+        "sqrt": "Sparse (set by Sparsity)",
+        "mml": "Message length (automatic)",
         "none": "None (best likelihood)",
-        "bayes": "Bayes (automatic, learns sizes)",
+        "bayes": "Bayes (learns sizes)",
     },
 )
 SOLVER = Parameter(
@@ -210,4 +210,25 @@ ANNOTATE = Parameter(
     "Colour points by component",
     "Give every point the colour of its most probable component, grey for the background, and "
     "the features component (-1: none), probability, log_density and is_background.",
+)
+CONTOURS = Parameter(
+    "contours",
+    False,
+    "Contours",
+    "Draw lines of equal density (2D): those that hold 50%, 80% and 95% of the points, as a Shapes "
+    "layer of their own.",
+)
+SHARPEN = Parameter(
+    "sharpen",
+    True,
+    "Sharpen when zoomed in",
+    "Where components are narrower than a few pixels, compute the part of the heatmap that is in "
+    "the view with finer pixels (2D view, automatic pixel size).",
+)
+LIVE = Parameter(
+    "live",
+    False,
+    "Live",
+    "Fit anew whenever a parameter changes, from the last solution; then look whether a fit from "
+    "the start is better. Needs a first Run.",
 )

@@ -150,13 +150,22 @@ class SparsityPath:
         axes.set_ylabel("components")
         axes.set_ylim(bottom=0)
         chosen = axes.axvline(self.suggested.sparsity, color="0.5", linestyle=":")
-        chosen.set_label(f"suggested: s = {self.suggested.sparsity:g}")
+        chosen.set_label("suggested")
         other = axes.twinx()
         lines = [left]
         for name, values, color in (("BIC", self.bic, "C1"), ("ICL", self.icl, "C2")):
             lines += other.plot(self.sparsity, values, ".-", color=color, label=name)
         other.set_ylabel("criterion (lower is better)")
-        other.legend(handles=[*lines, chosen], framealpha=0.9)
+        # Above the axes: among the lines there is no room.
+        other.legend(
+            handles=[*lines, chosen],
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=4,
+            frameon=False,
+            columnspacing=1.2,
+            handlelength=1.5,
+        )
         return axes
 
 

@@ -144,3 +144,20 @@ def test_an_engine_takes_the_blocks_that_it_is_given():
     engine = TorchTiles(points, blocks=blocks)
     assert engine.blocks is blocks
     assert_near(engine.log_density(mixture), mixture.log_density(points))
+
+
+@pytest.mark.parametrize("background", [0.0, 0.2], ids=["pure", "background"])
+def test_what_is_negligible_is_left_out_and_nothing_else(background):
+    mixture = random_mixture(
+        40, 2, background_weight=background, field=100.0, sigma=1.0, offset=50.0
+    )
+    shape, spacing = (300, 300), np.full(2, 0.5)
+    negligible = float(mixture.log_amplitudes.min())
+    image = np.empty(shape)
+    for place, values in grid_log_density(
+        mixture, np.full(2, 30.0), spacing, shape, negligible=negligible, engine="torch"
+    ):
+        image[place] = values
+    expected = np.exp(direct(mixture, np.full(2, 30.0), spacing, shape)).reshape(shape)
+    np.testing.assert_allclose(np.exp(image), expected, rtol=1e-4, atol=1e-5 * np.exp(negligible))
+    assert (image == -np.inf).any()

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from matplotlib.transforms import Affine2D
 
 from napari_sparse_gmm.io.figures import write_density_png
-from napari_sparse_gmm.io.models import DensityModel
+from napari_sparse_gmm.io.models import DensityModel, Part
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 from napari_sparse_gmm.shapes.grid import Grid
@@ -40,7 +40,7 @@ def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Draw:
 
     def draw(mixture: GaussianMixture, grid: Grid, points=None, unit: str | None = "nm") -> Axes:
         d = mixture.n_dimensions
-        model = DensityModel(mixture, ("z", "y", "x")[-d:], unit, 300)
+        model = DensityModel((Part(mixture, None, 300, 300.0),), ("z", "y", "x")[-d:], unit)
         points = mixture.sample(300, 0)[0] if points is None else points
         write_density_png(tmp_path / "a.png", density_on(mixture, grid), grid, model, points)
         return drawn[-1].axes[0]
@@ -141,6 +141,6 @@ def test_many_points_are_thinned_out(draw: Draw, tilted: GaussianMixture, grid: 
 def test_one_axis_is_refused(tmp_path: Path) -> None:
     mixture = GaussianMixture([1.0], [[0.0]], [[[1.0]]])
     grid = Grid([0.0], [1.0], (4,))
-    model = DensityModel(mixture, ("x",), None, 10)
+    model = DensityModel((Part(mixture, None, 10, 10.0),), ("x",), None)
     with pytest.raises(ValueError, match="two or three axes"):
         write_density_png(tmp_path / "a.png", np.ones(4, np.float32), grid, model, np.ones((3, 1)))

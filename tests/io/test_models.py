@@ -6,8 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sparse_gmm.io.models import DensityModel, load_model, provenance, save_model
+from napari_sparse_gmm.io.models import (
+    DensityModel,
+    Groups,
+    Part,
+    is_model,
+    load_model,
+    provenance,
+    save_model,
+)
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism, Region
+from napari_sparse_gmm.uncertainty import StandardErrors
+
+SQUARE = [[0.0, 0.0], [0.0, 4.0], [3.0, 0.1]]
+REGIONS: dict[str, Region] = {
+    "box": Box(np.array([[0.0, 1 / 3], [1.0, 2.0]])),
+    "hull": Hull([*SQUARE, [0.5, 0.5]]),
+    "polygon": Polygon(SQUARE, [[10.0, 10.0], [11.0, 10.0], [10.0, 11.0]]),
+    "mask": Mask(np.eye(5, 7), [[0.1, 0.02], [0.0, 0.3]], [1 / 3, 7.0]),
+}
 
 
 @pytest.fixture
@@ -19,7 +37,12 @@ def model() -> DensityModel:
         2 / 3 - 0.1,
         [[0.0, 0.0], [1e9, 2e9]],
     )
-    return DensityModel(mixture, ("y", "x"), "µm", 412.0, {"source": "points.csv"})
+    errors = StandardErrors(
+        np.array([1 / 3, np.inf]), np.array([[0.1, np.nan], [np.inf, 3.0]]), np.full((2, 2), 1 / 7)
+    )
+    part = Part(mixture, errors, 400, 412.0, 3.25, 17, True, -16 / 7)
+    box = np.array([[1 / 3, 0.0], [2.0, 3.0]])
+    return DensityModel((part,), ("y", "x"), "µm", box, provenance={"source": "points.csv"})
 
 
 @pytest.fixture
@@ -31,20 +54,125 @@ def path(tmp_path: Path, model: DensityModel) -> Path:
 
 def test_every_number_comes_back_exactly(path: Path, model: DensityModel) -> None:
     read = load_model(path)
-    for name in ("weights", "means", "covariances", "background_weight"):
-        np.testing.assert_array_equal(getattr(read.mixture, name), getattr(model.mixture, name))
-    region = read.mixture.background_region
-    assert region.to_dict() == model.mixture.background_region.to_dict()
+    same_mixture(read.mixture, model.mixture)
+    (part,), (given,) = read.parts, model.parts
+    for name in ("weights", "means", "stds"):
+        np.testing.assert_array_equal(getattr(part.errors, name), getattr(given.errors, name))
+    for name in ("n_points", "total_weight", "cost", "n_iter", "converged", "mean_log_density"):
+        assert getattr(part, name) == getattr(given, name)
+    np.testing.assert_array_equal(read.box, model.box)
     assert (read.axis_labels, read.unit, read.n_points) == (("y", "x"), "µm", 412.0)
+    assert (read.groups, read.view) == (None, None)
     assert read.provenance == {"source": "points.csv"}
+
+
+def same_mixture(one: GaussianMixture, other: GaussianMixture) -> None:
+    for name in ("weights", "means", "covariances", "background_weight"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    regions = one.background_region, other.background_region
+    assert len({json.dumps(region and region.to_dict()) for region in regions}) == 1
+
+
+@pytest.mark.parametrize("kind", [*REGIONS, "prism", "none"])
+def test_every_region_comes_back(tmp_path: Path, kind: str) -> None:
+    region = REGIONS.get(kind)
+    if kind == "prism":
+        region = Prism(Box(np.array([[0.1], [0.2]])), REGIONS["polygon"])
+    d = 2 if region is None else region.n_dimensions
+    share = 0.0 if region is None else 0.25
+    mixture = GaussianMixture([1 - share], np.zeros((1, d)), np.eye(d)[None], share, region)
+    given = DensityModel((Part(mixture, None, 10, 10.0),), ("z", "y", "x")[-d:], None)
+    save_model(tmp_path / "model.json", given)
+    read = load_model(tmp_path / "model.json")
+    same_mixture(read.mixture, mixture)
+    assert np.isnan(read.parts[0].cost)
+    if region is not None:
+        places = np.random.default_rng(0).uniform(-1, 12, (500, d))
+        found = read.mixture.background_region.contains(places)
+        np.testing.assert_array_equal(found, region.contains(places))
+
+
+@pytest.mark.parametrize(
+    "labels", [[1, 2, 5], [0.1, 1 / 3, 2.0], ["a", "b", "µ"]], ids=["int", "float", "words"]
+)
+def test_groups_come_back_with_their_gap(tmp_path: Path, model: DensityModel, labels: list) -> None:
+    (part,) = model.parts
+    given = DensityModel(
+        (part, None, part),
+        model.axis_labels,
+        None,
+        groups=Groups("cell", np.array(labels)),
+        view={"scale": np.array([1 / 3, 2.0]), "axes": (0, 1), "stack": {"own": True}},
+    )
+    save_model(tmp_path / "model.json", given)
+    read = load_model(tmp_path / "model.json")
+    assert [one is None for one in read.parts] == [False, True, False]
+    assert (read.groups.name, read.groups.labels.tolist()) == ("cell", labels)
+    assert read.view == {"scale": [1 / 3, 2.0], "axes": [0, 1], "stack": {"own": True}}
+    assert (len(read.fitted), read.n_points) == (2, 824.0)
+    with pytest.raises(ValueError, match="a mixture for each cell"):
+        _ = read.mixture
+
+
+def test_what_was_read_can_be_saved_again(path: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "again.json", load_model(path))
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+
+
+def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
+    """As the first version wrote it."""
+    path = tmp_path / "model.json"
+    path.write_text(
+        """{
+  "format": "napari-sparse-gmm model",
+  "schema_version": 1,
+  "axis_labels": ["y", "x"],
+  "unit": "nm",
+  "n_points": 400.5,
+  "mixture": {
+    "n_dimensions": 2,
+    "weights": [0.75],
+    "means": [[80.0, 20.0]],
+    "covariances": [[[4.0, 0.0], [0.0, 16.0]]],
+    "background_weight": 0.25,
+    "background_region": {"kind": "box", "corners": [[0.0, 0.0], [100.0, 50.0]]}
+  },
+  "provenance": {"source": "points.csv", "version": "0.1.0"}
+}
+"""
+    )
+    model = load_model(path)
+    assert (model.axis_labels, model.unit, model.n_points) == (("y", "x"), "nm", 400.5)
+    assert (model.box, model.groups, model.view) == (None, None, None)
+    # W / (2 pi sqrt(det)) + W_0 / |B|
+    expected = 0.75 / (2 * np.pi * 8) + 0.25 / 5000
+    assert model.mixture.density([[80.0, 20.0]])[0] == pytest.approx(expected)
+    assert model.parts[0].errors is None
+    assert model.provenance["source"] == "points.csv"
+
+
+def test_a_file_that_breaks_off_is_damaged(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ValueError, match=r"model\.json is damaged: it is no complete JSON"):
+        load_model(path)
+
+
+def test_a_model_is_known_by_its_first_lines(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"format": "something else"}')
+    assert is_model(path)
+    assert not is_model(other)
+    assert not is_model(tmp_path / "nowhere.json")
 
 
 def test_other_programs_can_read_it(path: Path) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["format"] == "napari-sparse-gmm model"
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["unit"] == "µm"
-    assert np.shape(content["mixture"]["covariances"]) == (2, 2, 2)
+    (part,) = content["parts"]
+    assert np.shape(part["mixture"]["covariances"]) == (2, 2, 2)
+    assert part["errors"]["weights"] == [1 / 3, "inf"]  # which JSON has no number for
 
 
 def test_provenance_says_how_it_was_made() -> None:
@@ -80,24 +208,31 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_later_schema_is_refused(path: Path) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "schema_version": 2}))
-    with pytest.raises(ValueError, match=r"schema version 2.*reads 1"):
+    path.write_text(json.dumps({**content, "schema_version": 3}))
+    with pytest.raises(ValueError, match=r"schema version 3.*reads 2"):
         load_model(path)
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("of_part", "damage"),
     [
-        {"mixture": {"weights": [1.0]}},
-        {"mixture": {"weights": [1.0], "means": [[0, 0]], "covariances": [[[0, 0], [0, 0]]]}},
-        {"mixture": None},
-        {"axis_labels": ["x"]},
-        {"n_points": "many"},
+        (True, {"mixture": {"weights": [1.0]}}),
+        (True, {"mixture": None}),
+        (True, {"n_points": "many"}),
+        (True, {"errors": {"weights": [1.0], "means": [], "stds": []}}),
+        (False, {"parts": []}),
+        (False, {"parts": [None]}),
+        (False, {"parts": 3}),
+        (False, {"axis_labels": ["x"]}),
+        (False, {"box": [[0.0], [1.0]]}),
+        (False, {"groups": {"name": "t", "labels": [1, 2]}}),
     ],
-    ids=["missing part", "not a covariance", "no mixture", "axis labels", "n_points"],
+    ids=lambda value: str(value)[:40],
 )
-def test_damage_is_named(path: Path, damage: dict) -> None:
+def test_damage_is_named(path: Path, of_part: bool, damage: dict) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, **damage}))
+    changed = content["parts"][0] if of_part else content
+    changed.update(damage)
+    path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"model\.json is damaged"):
         load_model(path)

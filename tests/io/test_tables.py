@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,10 @@ class TestColumns:
             ("x(um),y(um)", "um"),
             ("X,Y", None),
             ("x [nm],y", "nm"),
+            ("x_nm,y_nm", "nm"),
+            ("xnm,ynm", "nm"),
+            ("x_um,y_um", "um"),
+            ("Position X [nm],Position Y [nm]", "nm"),
         ],
     )
     def test_found_whatever_the_case_and_unit(self, table, header: str, unit: str | None) -> None:
@@ -65,6 +70,13 @@ class TestColumns:
     def test_exact_spelling_goes_first(self, table) -> None:
         read = read_points(table("X,x,y\n9,1,2\n9,3,4\n"))
         np.testing.assert_array_equal(read.points[:, 1], [1, 3])
+
+    def test_positions_in_two_units(self, table) -> None:
+        """As the Nanoimager writes them."""
+        header = "X (nm),Y (nm),X precision (nm),X (pix),Y (pix)"
+        read = read_points(table(f"{header}\n100,200,9,1,2\n300,400,9,3,4\n"))
+        np.testing.assert_array_equal(read.points, [[200, 100], [400, 300]])
+        assert read.unit == "nm"
 
     def test_weights(self, table) -> None:
         read = read_points(table("n,x,y\n2,1,2\n3,3,4\n"), weight="n")
@@ -99,6 +111,7 @@ class TestDialects:
             '"x","y","remark; see log"\n1.5,2,a\n3,4,b\n',
             "\ufeffx,y\n1.5,2\n3,4\n",
             "x,y\n1.5,2,\n3,4,\n",
+            '"x,""y"""\n1.5,2\n3,4\n',
         ],
         ids=[
             "semicolon",
@@ -110,6 +123,7 @@ class TestDialects:
             "other separator in quotes",
             "byte order mark",
             "separator at the end",
+            "header quoted as one cell",
         ],
     )
     def test_same_points_however_written(self, table, text: str) -> None:
@@ -137,6 +151,7 @@ class TestErrors:
             # As R writes row names: every cell would stand under its neighbour's name.
             ("x,y\na,1,2\nb,3,4\n", "2 columns in its header and 3 in its first row"),
             ("x,y\n\0\n", "not a text table"),
+            ("\x89PNG\r\n\x1a\n\x08\n", "points.csv is not a text table .* nor HDF5 or Parquet"),
             ("x,y\r1,2\r3,4\r", "points.csv cannot be read as a table"),
         ],
     )
@@ -160,6 +175,17 @@ class TestErrors:
     def test_named_column_that_is_not_there(self, table) -> None:
         with pytest.raises(ValueError, match="no column 'count' for weight"):
             read_points(table("x,y\n1,2\n"), weight="count")
+
+
+def test_too_many_rows_are_told_before_they_are_read(table, monkeypatch) -> None:
+    monkeypatch.setattr("napari_sparse_gmm.io.table.MAX_ROWS", 999)
+    monkeypatch.setattr(pd, "read_csv", None)
+    path = table("x,y,frame\n" + "1.5,2.5,3\n" * 100_000)
+    with pytest.raises(ValueError, match=r"about ([0-9,]+) rows, .* at most 999 rows") as raised:
+        read_points(path)
+    number = re.search("about ([0-9,]+) rows", str(raised.value))[1]
+    assert int(number.replace(",", "")) == pytest.approx(100_000, rel=1e-3)
+    assert "0.0 GB in memory with the 2 columns" in str(raised.value)
 
 
 def test_components_come_back(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
 """Points layers in every pose, and a fit that does as it is told."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Points
-from plugin.fakes import FakeFit, SlowKeOps
+from npe2 import PluginManager, PluginManifest
+from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps
+
+import napari_sparse_gmm
+from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
 AFFINE = [[1.0, 0.2, 5.0], [-0.1, 0.9, 7.0], [0.0, 0.0, 1.0]]
 POSES: dict[str, dict[str, Any]] = {
@@ -19,6 +25,20 @@ POSES: dict[str, dict[str, Any]] = {
     "affine": {"scale": (3.0, 0.5), "rotate": 20.0, "affine": AFFINE},
     "metres": {"scale": (1e-9, 2e-9), "translate": (1e-7, 0.0), "units": "m"},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_manifest() -> None:
+    """napari knows the manifest beside the code that is tested, even if another one is installed.
+
+    For good, and before there is a viewer: napari does not forget a plugin that is taken away.
+    """
+    own = PluginManifest.from_file(Path(napari_sparse_gmm.__file__).with_name("napari.yaml"))
+    manager = PluginManager.instance()
+    manager.discover()
+    if manager.get_manifest(own.name).contributions != own.contributions:
+        manager.unregister(own.name)
+        manager.register(own)
 
 
 @pytest.fixture(params=POSES, ids=list(POSES))
@@ -42,3 +62,43 @@ def slow_keops(monkeypatch: pytest.MonkeyPatch) -> SlowKeOps:
     fake = SlowKeOps()
     monkeypatch.setattr("napari_sparse_gmm.engines.choice.preparation", fake)
     return fake
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit) -> list[HandWorker]:
+    """The workers that the widget has created, the latest last."""
+    created: list[HandWorker] = []
+
+    def create_worker(function: Callable[..., Any], work: Any, **_: Any) -> HandWorker:
+        created.append(HandWorker(function(work)))
+        return created[-1]
+
+    monkeypatch.setattr("napari_sparse_gmm.plugin.runner.create_worker", create_worker)
+    return created
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[[], Any]) -> Any:
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def widget(viewer: Any, workers: list[HandWorker]) -> SparseGMMWidget:
+    viewer.add_points(DATA, name="L", units="nm")
+    widget = SparseGMMWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    return widget
+
+
+@pytest.fixture
+def redraw(widget: SparseGMMWidget, workers: list[HandWorker]) -> Callable[[], None]:
+    """Let the delay pass after which changed fields are drawn, and the drawing finish."""
+
+    def pass_delay() -> None:
+        assert widget._redraw_timer.isActive()
+        widget._redraw_timer.stop()
+        widget._redraw()
+        if not workers[-1].done:
+            workers[-1].finish()
+
+    return pass_delay

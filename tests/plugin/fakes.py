@@ -10,8 +10,18 @@ from psygnal import Signal
 
 from napari_sparse_gmm import FitStep, GaussianMixture
 from napari_sparse_gmm.engines.keops_ready import Waiting
-from napari_sparse_gmm.plugin.worker import FitFailed, Part, Solution
+from napari_sparse_gmm.io.models import Part
+from napari_sparse_gmm.plugin.results import Solution
+from napari_sparse_gmm.plugin.work import FitFailed
 from napari_sparse_gmm.uncertainty import StandardErrors
+
+DATA = np.random.default_rng(0).uniform(0, 100, (60, 2))
+
+
+def fit(widget: Any, workers: "list[HandWorker]") -> None:
+    """Click Run, and let the fit end."""
+    widget.run_button.native.click()
+    workers[-1].finish()
 
 
 def solution_of(
@@ -56,11 +66,16 @@ class FakeFit:
     noise: list[np.ndarray | None] = field(default_factory=list)
 
     background: bool = False
+    init: Any = "kmeans++"
+    tol: float = 1e-6
+    starts: list[Any] = field(default_factory=list)  # what each fit was to start from
 
     def __sklearn_clone__(self) -> "FakeFit":
         return self
 
-    def set_params(self, **_: Any) -> "FakeFit":
+    def set_params(self, **parameters: Any) -> "FakeFit":
+        if "init" in parameters:
+            self.starts.append(parameters["init"])
         return self
 
     def __call__(self, **parameters: Any) -> "FakeFit":
@@ -99,7 +114,10 @@ class FakeFit:
         self.cost_ = 4.0
         self.n_iter_ = self.n_steps
         self.converged_ = self.converged
-        self.engine_reason_ = "A fake, for the tests."
+        self.engine_, self.engine_reason_ = "fake", "A fake, for the tests."
+
+    def score_samples(self, points: np.ndarray, **_: Any) -> np.ndarray:
+        return self.mixture_.log_density(points)
 
     def standard_errors(self, points: np.ndarray, **_: Any) -> StandardErrors:
         k, d = self.mixture_.means.shape

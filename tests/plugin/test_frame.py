@@ -13,7 +13,7 @@ PIXELS = [(0, 0), (3, 1), (7, 11), (2.5, 4.5)]
 def image_on(points: Points, axes: tuple[int, ...]) -> tuple[Image, Grid, np.ndarray]:
     u, frame, _ = modelled_points(points, axes)
     grid = Grid.covering(u.min(0), u.max(0), longest_side=16)
-    image = Image(frame.image_data(np.zeros((1, *grid.shape))), **frame.image_placement(grid))
+    image = Image(frame.layout.image(np.zeros((1, *grid.shape))), **frame.image_placement(grid))
     return image, grid, u
 
 

@@ -1,5 +1,7 @@
 """Layers in and out of a viewer model; no window."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -8,19 +10,23 @@ from oracles import random_mixture
 from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.plugin.drawing import component_colours, contrast_limits, drawing
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.layers import (
-    MAX_ELLIPSES,
-    component_colours,
-    contrast_limits,
-    drawing,
+    components_layer,
+    remove_made,
     show_components,
+    show_contours,
     show_heatmap,
 )
-from napari_sparse_gmm.plugin.worker import Heatmap, HeatmapChoice
+from napari_sparse_gmm.plugin.picturing import drawn as drawn_by_worker
+from napari_sparse_gmm.plugin.results import Heatmap, HeatmapChoice
+from napari_sparse_gmm.plugin.work import at_once
 from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
+
+MOST = 2000  # ellipses
 
 DATA_3D = np.random.default_rng(0).uniform(0, 20, (60, 3))
 
@@ -43,7 +49,7 @@ def show(viewer: ViewerModel, mixture: GaussianMixture, **keywords: int) -> tupl
     points = viewer.layers["L"]
     _, frame, _ = modelled_points(points, tuple(range(points.ndim)))
     image = show_heatmap(viewer, points, frame, drawn(frame, mixture, **keywords))
-    shown = drawing(solution_of(mixture, n_points=len(points.data)), frame, 95.0)
+    shown = drawing(solution_of(mixture, n_points=len(points.data)), frame, 95.0, MOST)
     return image, show_components(viewer, points, frame, shown)
 
 
@@ -105,7 +111,7 @@ def test_no_component_from_the_start(viewer: ViewerModel) -> None:
     _, shapes = show(viewer, empty)
     assert shapes.nshapes == 0
     show(viewer, random_mixture(3, 2))
-    np.testing.assert_allclose(shapes.edge_color, np.tile([0, 1, 1, 1], (3, 1)))
+    np.testing.assert_allclose(shapes.edge_color, np.tile([0, 1, 0, 1], (3, 1)))
 
 
 def test_deleted_layer_is_made_again(viewer: ViewerModel) -> None:
@@ -130,7 +136,7 @@ def test_other_number_of_axes_replaces_the_layers() -> None:
     image, shapes = show(viewer, random_mixture(3, 3))
     _, frame, _ = modelled_points(points, (1, 2))
     flat = show_heatmap(viewer, points, frame, drawn(frame, random_mixture(3, 2)))
-    shown = drawing(solution_of(random_mixture(3, 2)), frame, 95.0)
+    shown = drawing(solution_of(random_mixture(3, 2)), frame, 95.0, MOST)
     show_components(viewer, points, frame, shown)
     assert (image.ndim, flat.ndim) == (3, 2)
     assert sorted(layer.name for layer in viewer.layers) == ["L", "L components", "L density"]
@@ -144,7 +150,7 @@ def test_ellipse_holds_its_share_of_the_points(posed_points: Points) -> None:
     width = np.ptp(u, axis=0)
     covariance = np.array([[0.04, 0.03], [0.03, 0.05]]) * np.outer(width, width)
     mixture = GaussianMixture([1.0], [u.mean(0)], [covariance])
-    corners = drawing(solution_of(mixture), frame, 90.0).corners
+    corners = drawing(solution_of(mixture), frame, 90.0, MOST).corners
     shapes = Shapes(corners, shape_type="ellipse", **frame.shape_placement())
     # What napari draws: the corners' parallelogram, filled with the image of a circle.
     a, b, c, _ = shapes.data[0]
@@ -158,7 +164,7 @@ def test_features_are_in_the_units_of_the_layer() -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]), scale=(3.0, 0.5))
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = GaussianMixture([1.0], [[15.0, 2.5]], [[[9.0, 0.0], [0.0, 4.0]]])
-    features = drawing(solution_of(mixture, n_points=500), frame, 95.0).features
+    features = drawing(solution_of(mixture, n_points=500), frame, 95.0, MOST).features
     row = {name: column[0] for name, column in features.items()}
     assert row["expected_points"] == 500
     assert (row["mean_y"], row["mean_x"]) == (15.0, 2.5)
@@ -170,9 +176,9 @@ def test_features_are_in_the_units_of_the_layer() -> None:
 def test_only_the_largest_of_very_many_ellipses_are_drawn() -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]))
     _, frame, _ = modelled_points(points, (0, 1))
-    mixture = random_mixture(MAX_ELLIPSES + 500, 2)
-    features = drawing(solution_of(mixture, n_points=1), frame, 95.0).features
-    assert len(features["weight"]) == MAX_ELLIPSES
+    mixture = random_mixture(MOST + 500, 2)
+    features = drawing(solution_of(mixture, n_points=1), frame, 95.0, MOST).features
+    assert len(features["weight"]) == MOST
     assert features["weight"].min() >= np.sort(mixture.weights)[500]
     np.testing.assert_array_equal(mixture.weights[features["component"]], features["weight"])
 
@@ -184,7 +190,7 @@ def test_edges_are_thin_whatever_the_unit(scale: float) -> None:
     sizes = np.array([20.0, 0.1])
     covariances = (scale * sizes)[:, None, None] ** 2 * np.eye(2)
     mixture = GaussianMixture([0.5, 0.5], [u.mean(0)] * 2, covariances)
-    large, small = drawing(solution_of(mixture), frame, 95.0).edge_width  # in data units
+    large, small = drawing(solution_of(mixture), frame, 95.0, MOST).edge_width  # in data units
     assert large == pytest.approx(0.3)  # of a field of 100
     assert small < 0.1  # radius 0.245
 
@@ -193,7 +199,7 @@ def test_3d_ellipses_lie_along_the_two_longest_axes() -> None:
     points = Points(np.array([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]), scale=(2, 1, 1))
     _, frame, _ = modelled_points(points, (0, 1, 2))
     mixture = GaussianMixture([1.0], [[8.0, 4.0, 4.0]], [np.diag([9.0, 0.01, 1.0])])
-    shown = drawing(solution_of(mixture, n_points=2), frame, 50.0)
+    shown = drawing(solution_of(mixture, n_points=2), frame, 50.0, MOST)
     spread = np.ptp(shown.corners[0] * points.scale, axis=0)
     radius = np.sqrt(2.366)  # median of chi squared with 3 degrees of freedom
     np.testing.assert_allclose(spread, 2 * radius * np.array([3.0, 0.0, 1.0]), atol=1e-3)
@@ -212,7 +218,9 @@ def test_3d_ellipses_lie_along_the_two_longest_axes() -> None:
     ],
 )
 def test_contrast_limits(values: list[float], quantity: str, expected: tuple[float, float]) -> None:
-    limits = contrast_limits(np.array(values, dtype=np.float32), quantity)
+    image = np.array(values, dtype=np.float32).reshape(1, 1, -1)
+    grid = Grid(np.zeros(2), np.ones(2), image.shape[1:])
+    limits = contrast_limits(Heatmap(image, grid, HeatmapChoice(quantity, 16, None)))
     assert limits == pytest.approx(expected, rel=0.01)
 
 
@@ -245,7 +253,7 @@ def test_ellipsoids_are_one_surface_around_the_points() -> None:
     points = viewer.add_points(data, name="L", scale=(5.0, 1.0, 2.0), translate=(7, 8, 9))
     _, frame, _ = modelled_points(points, (0, 1, 2))
     mixture = random_mixture(4, 3, field=20.0)
-    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0))
+    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, MOST))
     names = [layer.name for layer in viewer.layers]
     assert names == ["L", "L ellipsoids", "L components"]
     surface = viewer.layers["L ellipsoids"]
@@ -257,11 +265,11 @@ def test_ellipsoids_are_one_surface_around_the_points() -> None:
         np.testing.assert_allclose(surface.data_to_world(vertex), world, rtol=1e-6)
 
     fewer = random_mixture(2, 3, seed=1, field=20.0)
-    show_components(viewer, points, frame, drawing(solution_of(fewer), frame, 95.0))
+    show_components(viewer, points, frame, drawing(solution_of(fewer), frame, 95.0, MOST))
     assert viewer.layers["L ellipsoids"] is surface
     assert len(surface.vertex_colors) == len(surface.data[0]) != len(vertices)
     none = GaussianMixture([], np.empty((0, 3)), np.empty((0, 3, 3)), 1.0, [[0] * 3, [9] * 3])
-    show_components(viewer, points, frame, drawing(solution_of(none), frame, 95.0))
+    show_components(viewer, points, frame, drawing(solution_of(none), frame, 95.0, MOST))
     assert "L ellipsoids" not in [layer.name for layer in viewer.layers]
 
 
@@ -285,7 +293,9 @@ def test_groups_along_an_axis_are_slices_there(in_time: tuple[ViewerModel, Point
     one = drawn(frame, mixtures[0])
     values = np.stack([drawn(frame, mixture).values[0] for mixture in mixtures])
     image = show_heatmap(viewer, points, frame, Heatmap(values, one.grid, one.choice))
-    shapes = show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
+    shapes = show_components(
+        viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, MOST)
+    )
     # t = 2, 4, 6, 8: nothing at 6.
     assert image.data.shape == (4, *values.shape[1:])
     assert image.data[2].max() == 0
@@ -309,14 +319,16 @@ def test_groups_of_a_feature_have_an_axis_of_their_own(viewer: ViewerModel) -> N
     one = drawn(frame, mixtures[0])
     shown = Heatmap(np.concatenate([one.values, one.values]), one.grid, one.choice)
     image = show_heatmap(viewer, points, frame, shown)
-    shapes = show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
+    shapes = show_components(
+        viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, MOST)
+    )
     assert (image.ndim, shapes.ndim, viewer.dims.ndim) == (3, 3, 3)
     assert image.axis_labels == ("channel", "-2", "-1")
     assert list(shapes.features["channel"]) == ["green", "green", "red"]
     assert [corner[0, 0] for corner in shapes.data] == [0, 0, 1]
     # Pixels lie where they would lie without groups.
     _, alone, _ = modelled_points(points, (0, 1))
-    flat = Image(alone.image_data(one.values), **alone.image_placement(one.grid))
+    flat = Image(alone.layout.image(one.values), **alone.image_placement(one.grid))
     np.testing.assert_allclose(image.data_to_world((0, 3, 4))[1:], flat.data_to_world((3, 4)))
 
 
@@ -327,7 +339,7 @@ def test_ellipsoids_of_a_group_are_in_its_slice() -> None:
     points = viewer.add_points(data, name="L", axis_labels=("t", "z", "y", "x"))
     _, frame, _ = modelled_points(points, (1, 2, 3), 0)
     mixtures = [random_mixture(1, 3), random_mixture(2, 3)]
-    show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0))
+    show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, MOST))
     vertices, faces, _ = viewer.layers["L ellipsoids"].data
     assert set(np.unique(vertices[:, 0])) == {0.0, 1.0}
     assert (np.ptp(vertices[faces][:, :, 0], axis=1) == 0).all()
@@ -343,7 +355,7 @@ def test_napari_cuts_an_ellipsoid_wherever_the_slice_meets_it(axis: int) -> None
     means = np.array([[30.0, 30.0, 30.0], [80.0, 80.0, 80.0]])
     covariances = np.array([8.0, 2.0])[:, None, None] ** 2 * np.eye(3)
     mixture = GaussianMixture([0.5, 0.5], means, covariances)
-    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0))
+    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, MOST))
     surface = viewer.layers["L ellipsoids"]
     viewer.dims.order = (axis, *(other for other in range(3) if other != axis))
     radii = coverage_to_radius(95.0, 3) * np.array([8.0, 2.0])
@@ -379,7 +391,7 @@ def test_napari_cuts_an_ellipsoid_wherever_the_slice_meets_it(axis: int) -> None
 def test_an_axis_of_groups_has_even_steps(values: np.ndarray, words: str | None) -> None:
     points = Points(np.column_stack([values, np.zeros((120, 2))]), name="L")
     if words is None:
-        assert modelled_points(points, (1, 2), 0)[1].stack.n_slices == 120
+        assert modelled_points(points, (1, 2), 0)[1].layout.n_slices == 120
     else:
         with pytest.raises(ValueError, match=words):
             modelled_points(points, (1, 2), 0)
@@ -399,7 +411,9 @@ def test_too_many_groups_and_missing_ones_are_refused() -> None:
 def test_groups_under_the_name_of_a_column_keep_theirs() -> None:
     points = Points(DATA_3D, features={"volume": np.arange(60) % 2})
     _, frame, _ = modelled_points(points, (0, 1, 2), "volume")
-    table = drawing(solution_of(random_mixture(1, 3), random_mixture(1, 3)), frame, 95.0).features
+    table = drawing(
+        solution_of(random_mixture(1, 3), random_mixture(1, 3)), frame, 95.0, MOST
+    ).features
     assert list(table["volume group"]) == [0, 1]
     assert (table["volume"] > 0).all()
 
@@ -409,7 +423,7 @@ def test_ellipsoids_stay_below_when_the_number_of_axes_changes() -> None:
     points = viewer.add_points(DATA_3D, name="L", features={"cell": np.arange(60) % 2})
     for each, mixtures in (("cell", 2), (None, 1)):
         _, frame, _ = modelled_points(points, (0, 1, 2), each)
-        shown = drawing(solution_of(*[random_mixture(2, 3)] * mixtures), frame, 95.0)
+        shown = drawing(solution_of(*[random_mixture(2, 3)] * mixtures), frame, 95.0, MOST)
         show_components(viewer, points, frame, shown)
         names = [layer.name for layer in viewer.layers]
         assert names == ["L", "L ellipsoids", "L components"]
@@ -428,3 +442,131 @@ def test_an_axis_of_its_own_has_the_unit_that_others_have_there() -> None:
     assert viewer.layers.extent.units is not None
     assert frame.beside(None) is frame
     assert modelled_points(points, (0, 1))[1].beside(units).units == points.units
+
+
+def with_pyramid(frame: Frame, std: float) -> Heatmap:
+    """An image with finer levels, for a component so narrow."""
+    mixture = GaussianMixture([1.0], [[5.0, 5.0]], [np.eye(2) * std**2])
+    choice = HeatmapChoice("density", 20, None, sharpen=True, engine="torch", device="cpu")
+    return at_once(drawn_by_worker(solution_of(mixture), frame.modelled_box, choice, frame.layout))
+
+
+def test_a_plain_image_and_one_of_many_levels_take_each_others_place(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1))
+    viewer.add_image(np.zeros((4, 4)), name="above")
+    image = show_heatmap(viewer, points, frame, with_pyramid(frame, 1.0))
+    assert not image.multiscale
+    image.name, image.colormap, image.opacity = "mine", "viridis", 0.3
+    image.visible, image.gamma, image.blending = False, 0.7, "translucent"
+    place, mark = viewer.layers.index(image), dict(image.metadata)
+    edges = np.asarray(image._extent_world_augmented)
+    viewer.layers.selection = {image, points}
+    order = [layer.name for layer in viewer.layers]
+    for std, multiscale in ((0.05, True), (0.02, True), (1.0, False), (0.05, True)):
+        shown = with_pyramid(frame, std)
+        assert (shown.pyramid is not None) is multiscale
+        before, image = image, show_heatmap(viewer, points, frame, shown)
+        assert image.multiscale is multiscale
+        assert (image is before) == (before.multiscale is multiscale)
+        assert [layer.name for layer in viewer.layers] == order
+        assert viewer.layers.index(image) == place
+        assert (image.name, image.colormap.name, image.opacity) == ("mine", "viridis", 0.3)
+        assert (image.visible, image.gamma, image.blending) == (False, 0.7, "translucent")
+        assert image.metadata == mark
+        assert viewer.layers.selection == {image, points}
+        assert image.units == points.units
+        np.testing.assert_allclose(image._extent_world_augmented, edges, rtol=1e-6)
+        assert image.contrast_limits[1] > 0
+    data = image.data[-1] if image.multiscale else image.data
+    np.testing.assert_array_equal(data, shown.values[0])
+
+
+def lines_of(*groups: int) -> tuple[tuple[int, float, np.ndarray], ...]:
+    square = np.array([[1.0, 1.0], [1.0, 4.0], [4.0, 4.0], [1.0, 1.0]])
+    return tuple(
+        (group, percent, square + group + n)
+        for group in groups
+        for n, percent in enumerate((50.0, 80.0, 95.0))
+    )
+
+
+def test_contours_are_paths_between_points_and_ellipses(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    points.scale = (2.0, 0.5)
+    _, frame, _ = modelled_points(points, (0, 1))
+    show(viewer, random_mixture(2, 2))
+    heatmap_ = replace(drawn(frame, random_mixture(2, 2)), contours=lines_of(0))
+    show_contours(viewer, points, frame, heatmap_)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["microscope", "L density", "L", "L contours", "L components"]
+    layer = viewer.layers["L contours"]
+    assert layer.shape_type == ["path"] * 3
+    assert list(layer.features["holds [%]"]) == [50.0, 80.0, 95.0]
+    assert len({tuple(colour) for colour in layer.edge_color}) == 3
+    assert layer.units == points.units
+    for drawn_line, (_, _, line) in zip(layer.data, heatmap_.contours, strict=True):
+        for vertex, place in zip(drawn_line, line, strict=True):
+            world = points.data_to_world(place / points.scale)
+            np.testing.assert_allclose(layer.data_to_world(vertex), world, rtol=1e-6)
+
+    layer.visible, layer.name = False, "mine"
+    fewer = replace(heatmap_, contours=lines_of(0)[:2])
+    show_contours(viewer, points, frame, fewer)
+    assert viewer.layers["mine"] is layer
+    assert (layer.visible, layer.nshapes, len(layer.features)) == (False, 2, 2)
+    show_contours(viewer, points, frame, replace(heatmap_, contours=()))
+    assert layer not in viewer.layers
+    show_contours(viewer, points, frame, replace(heatmap_, contours=()))
+
+
+def test_contours_of_groups_are_in_their_slices(in_time: tuple[ViewerModel, Points]) -> None:
+    viewer, points = in_time
+    _, frame, _ = modelled_points(points, (1, 2), 0)
+    shown = replace(drawn(frame, random_mixture(2, 2)), contours=lines_of(0, 2))
+    show_contours(viewer, points, frame, shown)
+    layer = viewer.layers["L contours"]
+    for line, (group, _, _) in zip(layer.data, shown.contours, strict=True):
+        world = points.data_to_world(((2.0, 4.0, 8.0)[group], 0.0, 0.0))
+        for vertex in line:
+            assert layer.data_to_world(vertex)[0] == pytest.approx(world[0])
+
+
+def test_all_that_was_made_is_found_and_removed(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    other = viewer.add_points(DATA_3D, name="other")
+    _, frame, _ = modelled_points(points, (0, 1))
+    assert components_layer(viewer, points) is None
+    _, shapes = show(viewer, random_mixture(2, 2))
+    show_contours(
+        viewer, points, frame, replace(drawn(frame, random_mixture(2, 2)), contours=lines_of(0))
+    )
+    _, deep, _ = modelled_points(other, (0, 1, 2))
+    show_components(
+        viewer, other, deep, drawing(solution_of(random_mixture(2, 3)), deep, 95.0, MOST)
+    )
+    shapes.name = "renamed"
+    assert components_layer(viewer, points) is shapes
+    assert components_layer(viewer, other) is viewer.layers["other components"]
+    remove_made(viewer, points)
+    left = ["microscope", "L", "other", "other ellipsoids", "other components"]
+    assert [layer.name for layer in viewer.layers] == left
+    assert components_layer(viewer, points) is None
+    remove_made(viewer, other)
+    assert [layer.name for layer in viewer.layers] == left[:3]
+
+
+@pytest.mark.parametrize(
+    ("unit", "names"),
+    [
+        ("nm", {"mean_y [nm]", "std_major [nm]", "area [nm²]"}),
+        ("pixel", {"mean_y", "std_major", "area"}),
+        (("um", "nm"), {"mean_y", "std_major", "area"}),
+    ],
+)
+def test_columns_have_units_where_there_are(unit: str | tuple[str, ...], names: set[str]) -> None:
+    points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]), units=unit)
+    _, frame, _ = modelled_points(points, (0, 1))
+    features = drawing(solution_of(random_mixture(2, 2)), frame, 95.0, MOST).features
+    assert names <= set(features)
+    assert {"weight", "expected_points"} <= set(features)

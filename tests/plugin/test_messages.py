@@ -9,7 +9,8 @@ from plugin.fakes import solution_of
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.messages import heatmap_unit, summary
-from napari_sparse_gmm.plugin.worker import Solution
+from napari_sparse_gmm.plugin.results import Solution
+from napari_sparse_gmm.plugin.source import Cloud
 
 
 def frame(ndim: int = 2, unit: str = "nm") -> Frame:
@@ -28,12 +29,29 @@ def result(
     return solution_of(*mixtures, n_points=12_345, converged=converged, **asked)
 
 
+def told(fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0) -> str:
+    n = 4
+    cloud = Cloud(
+        np.zeros((n, 2)),
+        frame,
+        np.ones(n, dtype=bool),
+        np.zeros(n, dtype=np.intp),
+        None,
+        None,
+        None,
+        n_hidden,
+        0,
+        n_outside,
+    )
+    return summary(fitted, cloud, 2000)
+
+
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])
 NONE_LEFT = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, BOX)
 
 
 def test_plain_summary() -> None:
-    assert summary(result(random_mixture(1, 2)), frame(), 0, 0) == (
+    assert told(result(random_mixture(1, 2)), frame(), 0, 0) == (
         "1 component from 12,345 points. 1 iteration, cost 3.2500. Because."
     )
 
@@ -64,7 +82,7 @@ def test_plain_summary() -> None:
         pytest.param(
             result(random_mixture(2, 2, background_weight=0.001), background=True),
             0,
-            "Choose another Region",
+            "choose another Region",
             id="no background",
         ),
         pytest.param(
@@ -83,8 +101,8 @@ def test_plain_summary() -> None:
     ],
 )
 def test_summary_tells_what_is_special(fitted: Solution, n_hidden: int, words: str) -> None:
-    assert words in summary(fitted, frame(), n_hidden, 0)
-    assert words not in summary(result(random_mixture(2, 2)), frame(), 0, 0)
+    assert words in told(fitted, frame(), n_hidden, 0)
+    assert words not in told(result(random_mixture(2, 2)), frame(), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +118,7 @@ def test_unit_of_the_heatmap(quantity: str, ndim: int, unit: str, words: str) ->
 
 
 def test_points_outside_of_the_region_are_told() -> None:
-    assert "3 points outside of the region left out." in summary(
+    assert "3 points outside of the region left out." in told(
         result(random_mixture(1, 2)), frame(), 0, 3
     )
 
@@ -110,10 +128,10 @@ def test_groups_are_counted_and_what_is_missing_is_told() -> None:
     points.data[:, 0] = [0, 0, 1, 2]
     _, in_groups, _ = modelled_points(points, (1, 2), 0)
     one, two = random_mixture(1, 2), random_mixture(2, 2)
-    told = summary(result(one, two, two), in_groups, 0, 0)
-    assert told.startswith(
+    words = told(result(one, two, two), in_groups, 0, 0)
+    assert words.startswith(
         "5 components for 3 values of t from 37,035 points. At most 1 iteration."
     )
-    told = summary(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
-    assert "for 2 values of t" in told
-    assert "1 group could not be fitted: Too few." in told
+    words = told(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
+    assert "for 2 values of t" in words
+    assert "1 group could not be fitted: Too few." in words

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from magicgui.widgets import CheckBox
-from plugin.fakes import FakeFit, HandWorker, SlowKeOps
+from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps, fit
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.parameters import Parameter
@@ -17,42 +17,13 @@ from napari_sparse_gmm.plugin import widget as widget_module
 from napari_sparse_gmm.plugin.source import Around
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
-DATA = np.random.default_rng(0).uniform(0, 100, (60, 2))
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit) -> list[HandWorker]:
-    """The workers that the widget has created, the latest last."""
-    created: list[HandWorker] = []
-
-    def create_worker(function: Callable[..., Any], work: Any, **_: Any) -> HandWorker:
-        created.append(HandWorker(function(work)))
-        return created[-1]
-
-    monkeypatch.setattr("napari_sparse_gmm.plugin.widget.create_worker", create_worker)
-    return created
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy: Callable[[], Any]) -> Any:
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
-def widget(viewer: Any, workers: list[HandWorker]) -> SparseGMMWidget:
-    viewer.add_points(DATA, name="L", units="nm")
-    widget = SparseGMMWidget(viewer)
-    viewer.window.add_dock_widget(widget)
-    return widget
-
 
 def names(viewer: Any) -> list[str]:
     return [layer.name for layer in viewer.layers]
 
 
-def fit(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
-    widget.run_button.native.click()
-    workers[-1].finish()
+def path_shown(widget: SparseGMMWidget) -> bool:
+    return widget.plots.isTabVisible(widget.plots.indexOf(widget.path_view.native))
 
 
 def test_defaults_ranges_and_tooltips_come_from_the_parameters(widget: SparseGMMWidget) -> None:
@@ -88,6 +59,7 @@ def test_click_makes_the_layers_and_says_so(
     assert "A fake, for the tests." in widget.status.value  # why this engine
     assert "probability per nm²" in widget.status.value
     (given,) = fake_fit.parameters
+    assert isinstance(given.pop("random_state"), int)  # so that the fit can be repeated
     assert given == {
         "n_components": 12,
         "sparsity": 20.0,
@@ -99,7 +71,6 @@ def test_click_makes_the_layers_and_says_so(
         "covariance_prior": 0.0,
         "typical_size": None,
         "max_iter": 500,
-        "random_state": None,
         "engine": "auto",
         "device": "auto",
         "n_threads": None,
@@ -439,12 +410,12 @@ def test_points_are_coloured_as_they_were_fitted(
     layer.features = {}
     widget.annotate.value = True
     redraw()
-    ((solution, points, groups, noise_std, _),) = asked
+    ((parts, points, groups, noise_std, _),) = asked
     np.testing.assert_array_equal(points, DATA)
     np.testing.assert_array_equal(groups, np.arange(60) % 3)
     np.testing.assert_array_equal(noise_std, np.full((60, 2), 30.0))
     component = np.array(layer.features["component"])
-    for group, part in enumerate(solution.parts):
+    for group, part in enumerate(parts):
         own = part.mixture.predict(DATA[groups == group], noise_std=30.0)
         np.testing.assert_array_equal(component[groups == group], own)
 
@@ -522,20 +493,6 @@ def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any
     assert widget.pixel_size.value == 2e-9
 
 
-@pytest.fixture
-def redraw(widget: SparseGMMWidget, workers: list[HandWorker]) -> Callable[[], None]:
-    """Let the delay pass after which changed fields are drawn, and the drawing finish."""
-
-    def pass_delay() -> None:
-        assert widget._redraw_timer.isActive()
-        widget._redraw_timer.stop()
-        widget._redraw()
-        if not workers[-1].done:
-            workers[-1].finish()
-
-    return pass_delay
-
-
 def test_fields_of_the_picture_need_no_new_fit(
     widget: SparseGMMWidget,
     workers: list[HandWorker],
@@ -600,7 +557,7 @@ def test_layer_removed_during_its_fit(
     viewer.layers.remove("L")
     workers[-1].finish()
     assert names(viewer) == []
-    assert widget._job is None
+    assert widget._runner.job is None
     assert widget.status.value == messages.layer_removed("L")
 
 
@@ -804,7 +761,7 @@ def test_a_slider_moves_along_the_path(
     widget = real_path
     done = widget._chosen_fit()
     path = done.path
-    assert not widget.path_view.native.isHidden()
+    assert path_shown(widget)
     assert widget.path_view.slider.value == done.chosen
     assert "(suggested)" in widget.path_view.choice.value
     image, shapes = viewer.layers["L density"], viewer.layers["L components"]
@@ -834,14 +791,14 @@ def test_a_path_belongs_to_its_layer(
     chosen = widget.path_view.slider.value
     other = viewer.add_points(DATA + 5.0, name="other")
     widget.points.value = other
-    assert widget.path_view.native.isHidden()
+    assert not path_shown(widget)
     widget.points.value = first
-    assert not widget.path_view.native.isHidden()
+    assert path_shown(widget)
     assert widget.path_view.slider.value == chosen
     # Another fit of the layer has no path.
     widget.run_button.native.click()
     workers[-1].finish()
-    assert widget.path_view.native.isHidden()
+    assert not path_shown(widget)
 
 
 def test_a_path_needs_what_it_is_along(widget: SparseGMMWidget, viewer: Any) -> None:
@@ -856,7 +813,7 @@ def test_a_path_needs_what_it_is_along(widget: SparseGMMWidget, viewer: Any) -> 
     assert not widget.path_button.enabled
     assert "Fit each" in widget.path_button.tooltip
     widget.run_path()
-    assert widget._job is None
+    assert widget._runner.job is None
 
 
 def test_sizes_have_a_prior_of_their_own_under_bayes(

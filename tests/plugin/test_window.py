@@ -14,6 +14,7 @@ from napari.utils.notifications import notification_manager
 from plugin.fakes import FakeFit
 from pytestqt.qtbot import QtBot
 
+from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 from napari_sparse_gmm.samples import smlm_clusters
@@ -37,13 +38,13 @@ def widget(viewer: Any) -> SparseGMMWidget:
 def start(widget: SparseGMMWidget, qtbot: QtBot) -> None:
     """Click Run on a fit that goes on until it is stopped, and wait until it is in the middle."""
     widget.run_button.native.click()
-    with qtbot.waitSignal(widget._job.worker.yielded, timeout=LONG):
+    with qtbot.waitSignal(widget._runner._worker.yielded, timeout=LONG):
         pass
 
 
 def wait(widget: SparseGMMWidget, qtbot: QtBot) -> None:
     """Wait until the signals of the work's end have come through."""
-    qtbot.waitUntil(lambda: widget._job is None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget._runner.job is None, timeout=LONG)
 
 
 def run(widget: SparseGMMWidget, qtbot: QtBot) -> None:
@@ -56,16 +57,18 @@ def test_sample_is_fitted_from_its_menu_entry(viewer: Any, qtbot: QtBot, key: st
     (points,) = viewer.open_sample(PLUGIN, key)
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     assert widget.points.value.name == points.name
-    widget.max_iter.value = 20
     widget.longest_side.value = 32
+    widget.random_state.value = 0
     run(widget, qtbot)
     assert f"{points.name} density" in viewer.layers, widget.status.value
     components = viewer.layers[f"{points.name} components"]
     assert components.nshapes >= 1
     assert components.units == points.units
-    # Every component has its centre among the points.
+    # Every component has its centre among the points, where steps no longer go too far.
+    assert "not converged" not in widget.status.value
     extent = points.data.min(0) * points.scale, points.data.max(0) * points.scale
-    means = components.features[[f"mean_{axis}" for axis in points.axis_labels]]
+    unit = "" if key == "spiral" else f" [{points.units[0]:~P}]"
+    means = components.features[[f"mean_{axis}{unit}" for axis in points.axis_labels]]
     assert ((means >= extent[0]) & (means <= extent[1])).all(axis=None)
 
 
@@ -76,7 +79,8 @@ def test_clusters_of_the_sample_are_found(viewer: Any, qtbot: QtBot) -> None:
     widget.sparsity.value = 4.0
     widget.random_state.value = 0
     run(widget, qtbot)
-    means = viewer.layers["smlm_clusters components"].features[["mean_y", "mean_x"]].to_numpy()
+    means = viewer.layers["smlm_clusters components"].features
+    means = means[["mean_y [nm]", "mean_x [nm]"]].to_numpy()
     sample = smlm_clusters()
     clusters = [sample.points[sample.features["truth"] == label] for label in range(1, 21)]
     # Means put at random would hit 0 or 1 of the 20.
@@ -227,7 +231,8 @@ import sys, napari
 viewer = napari.Viewer(show=False)
 viewer.open_sample("{PLUGIN}", "smlm_clusters")
 viewer.window.add_plugin_dock_widget("{PLUGIN}", "{WIDGET}")
-heavy = {{"torch", "pykeops", "keopscore", "sklearn", "scipy.special"}} & set(sys.modules)
+heavy = {{"torch", "pykeops", "keopscore", "sklearn", "scipy.special", "matplotlib", "h5py"}}
+heavy &= set(sys.modules)
 print("imported:", sorted(heavy))
 """
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
@@ -235,3 +240,65 @@ print("imported:", sorted(heavy))
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120
     )
     assert "imported: []" in done.stdout, done.stdout + done.stderr
+
+
+def test_live_fits_end_with_the_best_solution(viewer: Any, qtbot: QtBot) -> None:
+    viewer.open_sample(PLUGIN, "smlm_clusters")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    widget.background.value, widget.sparsity.value, widget.random_state.value = True, 20.0, 0
+    run(widget, qtbot)
+    # From here alone, where nothing is left, no falling sparsity finds its way back.
+    assert widget._chosen_fit().solution.parts[0].mixture.n_components < 3
+    widget.live.value = True
+    for sparsity in (15.0, 9.0, 4.0):
+        widget.sparsity.value = sparsity
+        qtbot.wait(60)
+    qtbot.waitUntil(
+        lambda: widget._runner.job is None and not widget._refit_timer.isActive(), timeout=LONG
+    )
+    (part,) = widget._chosen_fit().solution.parts
+    given = widget.estimator_parameters()
+    fresh = SparseGaussianMixture(**given).fit(smlm_clusters().points)
+    assert given["sparsity"] == 4.0
+    assert part.cost <= fresh.cost_ + 1e-9
+    assert part.mixture.n_components > 10
+
+
+def test_viewers_keep_apart(make_napari_viewer_proxy: Callable[[], Any], qtbot: QtBot) -> None:
+    rng = np.random.default_rng(0)
+    fits = []
+    for k in range(2):
+        viewer = make_napari_viewer_proxy()
+        points = np.concatenate([rng.normal(10.0 * c, 0.5, (40, 2)) for c in range(k + 2)])
+        viewer.add_points(points, name="L")
+        _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+        widget.n_components.value, widget.random_state.value = 8, 0
+        fits.append((viewer, widget, points))
+    for _, widget, _ in fits:
+        widget.run_button.native.click()
+    assert all(widget._runner.job is not None for _, widget, _ in fits)
+    for viewer, widget, points in fits:
+        wait(widget, qtbot)
+        alone = SparseGaussianMixture(**widget.estimator_parameters()).fit(points)
+        assert [layer.name for layer in viewer.layers] == ["L density", "L", "L components"]
+        found = viewer.layers["L components"].features["expected_points"].to_numpy()
+        np.testing.assert_allclose(np.sort(found), np.sort(len(points) * alone.weights_), rtol=1e-3)
+
+
+def test_widgets_of_one_viewer_keep_apart(viewer: Any, qtbot: QtBot) -> None:
+    rng = np.random.default_rng(0)
+    widgets = []
+    for name in ("A", "B"):
+        viewer.add_points(rng.normal(size=(200, 2)), name=name)
+        widget = SparseGMMWidget(viewer)
+        viewer.window.add_dock_widget(widget, name=name)
+        widget.points.value = viewer.layers[name]
+        widgets.append(widget)
+    for widget in widgets:
+        widget.run_button.native.click()
+    widgets[0].cancel_button.native.click()
+    for widget in widgets:
+        wait(widget, qtbot)
+    assert widgets[0].status.value == messages.CANCELLED
+    assert "components from 200 points" in widgets[1].status.value
+    assert [layer.name for layer in viewer.layers] == ["A", "B density", "B", "B components"]

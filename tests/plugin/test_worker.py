@@ -10,20 +10,13 @@ import torch
 from oracles import random_mixture
 from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
-from napari_sparse_gmm import SparseGaussianMixture, parameters
-from napari_sparse_gmm.plugin import worker
-from napari_sparse_gmm.plugin.worker import (
-    FitFailed,
-    FitRequest,
-    FitResult,
-    HeatmapChoice,
-    Progress,
-    Refusal,
-    assign_points,
-    draw,
-    fit,
-    fit_path,
-)
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.plugin import picturing, worker
+from napari_sparse_gmm.plugin.layout import Layout
+from napari_sparse_gmm.plugin.picturing import assign_points, draw
+from napari_sparse_gmm.plugin.results import FitRequest, FitResult, HeatmapChoice
+from napari_sparse_gmm.plugin.work import FitFailed, Pass, Progress, Refusal
+from napari_sparse_gmm.plugin.worker import fit, fit_path, refit, starts_for
 from napari_sparse_gmm.shapes.grid import heatmap
 
 CHOICE = HeatmapChoice("density", 24, None, engine="torch", device="cpu")
@@ -77,7 +70,9 @@ def test_progress_shows_iteration_cost_and_components(
     monkeypatch.setattr(worker, "_INTERVAL", 0.0)
     yielded, _ = run(fit(request_))
     step = next(p for p in yielded if p.text.startswith("Iteration 3"))
-    assert step == Progress(3, 50, "Iteration 3: cost 6.0000, 3 components left")
+    assert step == Progress(
+        3, 50, "Iteration 3: cost 6.0000, 3 components left", passes=(Pass(3, 6.0, 3),)
+    )
 
 
 def test_yields_are_throttled(
@@ -221,7 +216,7 @@ def test_heatmap_takes_as_many_threads_as_the_fit(
         seen.append(torch.get_num_threads())
         return heatmap(*arguments, **keywords)
 
-    monkeypatch.setattr(worker, "heatmap", spy)
+    monkeypatch.setattr(picturing, "heatmap", spy)
     run(fit(replace(request_, heatmap=replace(CHOICE, n_threads=3))))
     assert set(seen) == {3}
 
@@ -231,12 +226,12 @@ def test_heatmap_takes_as_many_threads_as_the_fit(
 def test_heatmap_in_slabs_is_the_whole_heatmap(
     quantity: str, n_dimensions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_SLAB", 200)
+    monkeypatch.setattr(picturing, "_SLAB", 200)
     mixture = random_mixture(3, n_dimensions)
     box = np.array([[0.0] * n_dimensions, [10.0, 7.0, 5.0][:n_dimensions]])
     choice = HeatmapChoice(quantity, 17, None, engine="torch", device="cpu")
     solution = solution_of(mixture, n_points=40)
-    yielded, drawn = run(draw(solution, box, choice))
+    yielded, drawn = run(draw(solution, box, choice, Layout()))
     assert len(yielded) > 1
     grid = choice.grid(box, 1)
     assert drawn.values.shape == (1, *grid.shape)
@@ -273,7 +268,7 @@ def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.Monk
 
 def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
     _, result = run(fit(in_groups))
-    asked = (result.solution, in_groups.points, in_groups.groups, None, CHOICE)
+    asked = (result.solution.parts, in_groups.points, in_groups.groups, None, CHOICE)
     _, assignment = run(assign_points(*asked))
     first, _, last = result.solution.parts
     labels = first.mixture.predict(in_groups.points[:150])
@@ -294,7 +289,7 @@ def test_too_many_pixels_in_all_are_refused_before_the_fit(
     in_groups: FitRequest, fake_fit: FakeFit
 ) -> None:
     huge = replace(in_groups, heatmap=HeatmapChoice("density", 2**13, None))
-    many = replace(huge, n_slices=100)  # of which only some have a group
+    many = replace(huge, layout=Layout((0, 1, 2), (0, 99)))  # of which only some have a group
     _, refusal = run(fit(many))
     assert isinstance(refusal, Refusal)
     assert "each of 100 slices" in refusal.sentence
@@ -322,3 +317,228 @@ def test_a_path_of_another_prior_is_refused(request_: FitRequest) -> None:
     _, refusal = run(fit_path(replace(request_, parameters=settings)))
     assert isinstance(refusal, Refusal)
     assert "prior='sqrt'" in refusal.sentence
+
+
+def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(request_: FitRequest) -> None:
+    request_ = replace(request_, parameters={**request_.parameters, "max_iter": 1000})
+    before = run(fit(request_))[1].solution.parts[0].mixture
+    for sparsity in (60.0, 2.0):  # fewer components, and more
+        settings = {**request_.parameters, "sparsity": sparsity}
+        yielded, result = run(refit(replace(request_, parameters=settings), [before]))
+        (part,) = result.solution.parts
+        model = SparseGaussianMixture(**settings).fit(request_.points)
+        gone_on = SparseGaussianMixture(**{**settings, "init": before}).fit(request_.points)
+        assert part.cost == pytest.approx(min(model.cost_, gone_on.cost_), abs=1e-5)
+        # What is good enough to look at comes before the end, complete but for the errors.
+        place, first = next((n, p.result) for n, p in enumerate(yielded) if p.result)
+        assert sum(p.result is not None for p in yielded) == 1
+        assert place < len(yielded) - 2
+        assert first.heatmap.choice == request_.heatmap
+        assert first.solution.parts[0].errors is None
+        assert first.solution.parts[0].total_weight == 300
+        seen = first.solution.parts[0].mixture
+        assert -seen.log_density(request_.points).mean() == pytest.approx(
+            -part.mixture.log_density(request_.points).mean(), abs=0.2
+        )
+
+
+def test_a_refit_keeps_a_good_start(request_: FitRequest) -> None:
+    """Where a fit from scratch gets stuck in a worse solution."""
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0, 100, (8, 2))
+    truth = GaussianMixture(np.full(8, 1 / 8), means, np.tile(np.eye(2), (8, 1, 1)))
+    points = truth.sample(400, 0)[0]
+    settings = {**request_.parameters, "prior": "none", "init": "random", "max_iter": 1000}
+    _, result = run(refit(replace(request_, points=points, parameters=settings), [truth]))
+    anew = SparseGaussianMixture(**settings).fit(points)
+    near = SparseGaussianMixture(**{**settings, "init": truth}).fit(points)
+    assert near.cost_ < anew.cost_ - 0.05
+    assert result.solution.parts[0].cost == pytest.approx(near.cost_, abs=1e-5)
+
+
+def test_a_refit_begins_where_it_is_told(request_: FitRequest, fake_fit: FakeFit) -> None:
+    start = random_mixture(2, 2)
+    run(refit(request_, [start]))
+    first, second, third = fake_fit.starts
+    assert first is start
+    assert second is fake_fit.mixture_ or second.n_components == fake_fit.components
+    assert third == fake_fit.init  # as the parameters say
+
+
+def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> None:
+    """All points of a group may lie outside of the region."""
+    left = in_groups.groups != 1
+    request = replace(in_groups, points=in_groups.points[left], groups=in_groups.groups[left])
+    _, before = run(fit(request))
+    starts = [None if part is None else part.mixture for part in before.solution.parts]
+    assert [start is None for start in starts] == [False, True, False]
+    settings = {**request.parameters, "sparsity": 5.0}
+    yielded, result = run(refit(replace(request, parameters=settings), starts))
+    assert isinstance(result, FitResult), result
+    so_far = next(p.result for p in yielded if p.result)
+    for one in (so_far, result):
+        first, none, last = one.solution.parts
+        assert none is None
+        assert (first.n_points, last.n_points) == (150, 149)
+        assert (first.mixture.means < 110).all()
+        assert (last.mixture.means > 490).all()
+        assert one.heatmap.values.shape[0] == 3
+        assert one.heatmap.values[1].max() == 0
+
+
+def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) -> None:
+    _, before = run(fit(in_groups))
+    starts = [None if part is None else part.mixture for part in before.solution.parts]
+    _, result = run(refit(in_groups, starts))
+    assert [part is None for part in result.solution.parts] == [False, True, False]
+    assert "minimum of 2" in result.solution.problem
+
+
+@pytest.fixture
+def in_three(request_: FitRequest) -> FitRequest:
+    """Three groups that can be fitted."""
+    return replace(request_, groups=np.arange(300) % 3, names=("t 0", "t 1", "t 2"))
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit, seconds: float) -> None:
+    """Each step of a fit takes so long, and nothing else takes time."""
+    now = 0.0
+
+    def tick(_: int) -> None:
+        nonlocal now
+        now += seconds
+
+    fake_fit.on_step = tick
+    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+
+
+def test_previews_come_five_times_a_second(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.01)
+    fake_fit.n_steps = 200  # two seconds
+    yielded, result = run(fit(request_))
+    at = [0.01 * p.value for p in yielded if p.preview is not None]
+    assert 0.1 <= at[0] <= 0.21
+    assert np.diff(at).min() >= 0.2 - 1e-6
+    assert len(at) >= 6
+    preview = next(p.preview for p in yielded if p.preview is not None)
+    assert preview.solution.parts[0].mixture is fake_fit.mixture_
+    assert preview.heatmap.grid.shape == result.heatmap.grid.shape  # 24 pixels are few already
+
+
+def test_a_preview_is_a_small_picture(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.15)
+    large = replace(CHOICE, longest_side=700, contours=True, sharpen=True)
+    yielded, _ = run(fit(replace(request_, heatmap=large)))
+    previews = [p.preview for p in yielded if p.preview is not None]
+    assert previews
+    for preview in previews:
+        assert max(preview.heatmap.grid.shape) == 128
+        assert preview.heatmap.contours == ()
+        assert preview.heatmap.pyramid is None
+
+
+def test_a_short_fit_has_no_preview(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.01)
+    fake_fit.n_steps = 9
+    yielded, _ = run(fit(request_))
+    assert all(p.preview is None for p in yielded)
+
+
+def test_previews_have_the_groups_that_are_done(
+    in_three: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.15)
+    yielded, _ = run(fit(in_three))
+    done = [
+        tuple(part is not None for part in p.preview.solution.parts)
+        for p in yielded
+        if p.preview is not None
+    ]
+    assert (True, False, False) in done
+    assert done[-1] == (True, True, True)
+    assert {tuple(sorted(each, reverse=True)) == each for each in done} == {True}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.2], ids="a step of {} s".format)
+def test_passes_are_all_steps_of_all_fits(
+    in_three: FitRequest,
+    fake_fit: FakeFit,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+) -> None:
+    timed(monkeypatch, fake_fit, seconds)
+    steps = [(n, 9.0 - n, fake_fit.components) for n in range(fake_fit.n_steps + 1)]
+    yielded, _ = run(fit(in_three))
+    assert [a for p in yielded for a in p.passes] == 3 * steps
+    yielded, _ = run(refit(in_three, [None] * 3))
+    assert [a for p in yielded for a in p.passes] == 9 * steps
+
+
+def test_passes_of_a_path_are_those_of_its_fits(request_: FitRequest) -> None:
+    yielded, result = run(fit_path(request_))
+    passes = [one for p in yielded for one in p.passes]
+    begins = np.flatnonzero(np.diff([one.iteration for one in passes]) < 0)
+    assert len(begins) + 1 >= len(result.path)
+
+
+START = random_mixture(8, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        pytest.param({"sparsity": 3.0}, True, id="sparsity"),
+        pytest.param({"background": True}, True, id="background"),
+        pytest.param({"n_components": 8}, True, id="as many components as may be"),
+        pytest.param({"n_components": 7}, False, id="more components than may be"),
+        pytest.param({"n_components": 9}, True, id="a prior that adds some"),
+        pytest.param({"n_components": 9, "prior": "bayes"}, True, id="bayes, which adds some"),
+        pytest.param({"n_components": 9, "prior": "none"}, False, id="no prior would add some"),
+        pytest.param({"n_components": 8, "prior": "none"}, True, id="no prior, but all are there"),
+        pytest.param({"n_components": 9, "solver": "adam"}, False, id="Adam would add none"),
+        pytest.param({"n_components": 8, "solver": "adam"}, True, id="Adam, but all are there"),
+        pytest.param({"init": "random"}, False, id="another start"),
+        pytest.param({"random_state": 1}, False, id="another random start"),
+    ],
+)
+def test_where_a_fit_can_start_from_an_earlier_one(
+    request_: FitRequest, changes: dict[str, Any], given: bool
+) -> None:
+    default = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
+    before = replace(request_, parameters={**default, **request_.parameters})
+    after = replace(before, parameters={**before.parameters, **changes})
+    expected = [START] if given else None
+    assert starts_for(after, before, [START]) == expected
+
+
+def test_no_start_from_other_dimensions_or_groups(in_groups: FitRequest) -> None:
+    default = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
+    before = replace(in_groups, parameters={**default, **in_groups.parameters})
+    starts = [START, None, START]
+    assert starts_for(before, before, starts) is starts
+    assert starts_for(replace(before, names=("t 0", "t 1", "t 3")), before, starts) is None
+    flat = replace(before, points=before.points[:, :1])
+    assert starts_for(flat, before, starts) is None
+    fewer = replace(before, points=before.points[::2], groups=before.groups[::2])
+    assert starts_for(fewer, before, starts) is starts
+    # One group has fewer components than there may be.
+    unpenalized = {**before.parameters, "prior": "none", "n_components": 8}
+    after = replace(before, parameters=unpenalized)
+    assert starts_for(after, before, starts) is starts
+    assert starts_for(after, before, [START, None, random_mixture(3, 2)]) is None
+    assert starts_for(after, before, [None] * 3) is None
+
+
+def test_closing_a_refit_closes_its_fit(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.endless = True
+    work = refit(request_, [None])
+    while not next(work).text.startswith("Iteration"):
+        pass
+    work.close()
+    assert fake_fit.closed

@@ -76,3 +76,22 @@ def test_no_density_outside_a_box_makes_no_broken_line() -> None:
     lines = log_density_contours(values, Grid((0.0, 0.0), (1.0, 1.0), (8, 8)), [-1.5])
     assert lines
     assert all(np.isfinite(line).all() for _, line in lines)
+
+
+def test_simplified_lines_stay_near(gaussian: GaussianMixture, grid: Grid) -> None:
+    image, levels = image_of(gaussian, grid), [gaussian.log_amplitudes[0] - 0.5 * 2.5**2]
+    ((_, exact),) = log_density_contours(image, grid, levels)
+    ((_, simple),) = log_density_contours(image, grid, levels, tolerance=0.25)
+    assert len(simple) < len(exact) / 5
+    np.testing.assert_array_equal(simple[0], simple[-1])
+    places = np.linspace(0.0, 1.0, 400)[:, None, None]
+    along = (simple[:-1] + places * np.diff(simple, axis=0)).reshape(-1, 2)
+    away = np.linalg.norm(along[:, None] - exact, axis=2).min(0)
+    assert away.max() < 1.05 * 0.25 * 0.2
+
+
+def test_smallest_lines_survive() -> None:
+    image = np.zeros((5, 5))
+    image[2, 2] = 1.0
+    ((_, line),) = log_density_contours(image, Grid([0, 0], [1, 1], (5, 5)), [0.9], tolerance=0.25)
+    assert len(line) == 5

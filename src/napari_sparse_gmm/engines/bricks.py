@@ -81,6 +81,7 @@ def grid_log_density(
     spacing: ArrayLike,
     shape: tuple[int, ...],
     *,
+    negligible: float = -np.inf,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> Iterator[tuple[tuple[slice, ...], FloatArray]]:
@@ -94,6 +95,9 @@ def grid_log_density(
         Size of a pixel along each axis, positive.
     shape : tuple of D int
         Number of pixels along each axis.
+    negligible : float
+        Where the log density is below, it need not be known: it may be minus infinity. In a field
+        without a background that saves most of the time.
     engine, device : str
         What computes; see `choose_engine`.
 
@@ -102,7 +106,8 @@ def grid_log_density(
     place : tuple of D slice
         Where in the grid the slab is.
     values : array of the shape of the slab
-        Within 1e-4 of the direct float64 sum wherever a component contributes.
+        Within 1e-4 of the direct float64 sum wherever a component contributes, and what is
+        `negligible` is within 1e-5 of exp(`negligible`).
     """
     choice = choose_engine(engine, device, n_dimensions=len(shape))
     start, step = np.asarray(origin, dtype=np.float64), np.asarray(spacing, dtype=np.float64)
@@ -110,7 +115,7 @@ def grid_log_density(
     for first, end in zip(slabs.first, slabs.end, strict=True):
         # One pass for one slab: whoever takes the next one may have other threads in mind.
         with limited_threads():
-            values = _slab(mixture, start, step, first, end, choice)
+            values = _slab(mixture, start, step, first, end, choice, negligible)
         yield tuple(slice(a, b) for a, b in zip(first, end, strict=True)), values
 
 
@@ -121,6 +126,7 @@ def _slab(
     first: NDArray[np.intp],
     end: NDArray[np.intp],
     choice: EngineChoice,
+    negligible: float,
 ) -> FloatArray:
     """Log density at the pixels `first` to `end` of the grid."""
     shape = tuple((end - first).tolist())
@@ -132,7 +138,7 @@ def _slab(
     boxes = Bricks(first + bricks.first, first + bricks.end).boxes(origin, spacing)
     n = len(bricks.first)
     whole = Blocks(np.arange(n), np.arange(n + 1), boxes)
-    pattern = find_pattern(whole, mixture, TOLERANCES[torch.float32])
+    pattern = find_pattern(whole, mixture, TOLERANCES[torch.float32], negligible=negligible)
     strides = np.array(values.strides) // values.itemsize
     for brick_shape, chosen in bricks.by_shape():
         some = pattern.among(chosen & (pattern.counts > 0))

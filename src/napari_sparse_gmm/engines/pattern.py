@@ -96,10 +96,13 @@ def find_pattern(
     mixture: GaussianMixture,
     tolerance: float,
     rows: NDArray[np.intp] | None = None,
+    *,
+    negligible: float = -np.inf,
 ) -> Pattern:
     """The pairs of blocks and components that matter; see the module for the guarantee.
 
-    With `rows`, rising, on these blocks only. With a `tolerance` of 0 all pairs.
+    With `rows`, rising, on these blocks only. With a `tolerance` of 0 all pairs. Densities whose
+    log is below `negligible` need be no better than that one: `tolerance` is a share of it there.
     """
     shapes = _Shapes(mixture)
     candidates = np.flatnonzero(mixture.weights > 0)
@@ -114,7 +117,7 @@ def find_pattern(
         wanted = None if rows is None else np.unique(rows // (len(blocks) // n))
         pattern = _of_children(pattern, n // n_parents, wanted)
         covered = boxes.covered_by(mixture.background_region)[pattern.rows]
-        pattern = _refined(pattern, boxes[pattern.rows], covered, shapes, margin)
+        pattern = _refined(pattern, boxes[pattern.rows], covered, shapes, margin, negligible)
         n_parents = n
     return pattern
 
@@ -166,14 +169,19 @@ def ragged(starts: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.int
 
 
 def _refined(
-    pattern: Pattern, boxes: Boxes, covered: NDArray[np.bool_], shapes: _Shapes, margin: float
+    pattern: Pattern,
+    boxes: Boxes,
+    covered: NDArray[np.bool_],
+    shapes: _Shapes,
+    margin: float,
+    negligible: float,
 ) -> Pattern:
     """The pattern without the pairs that do not matter in these boxes.
 
     Those that are `covered` (n,) have background everywhere.
     """
     near, far = _bounds(pattern, boxes, shapes)
-    floor = _floors(pattern, covered, shapes, far)
+    floor = np.maximum(_floors(pattern, covered, shapes, far), negligible)
     kept = near >= np.repeat(floor + margin, pattern.counts)
     counts = pattern.over_blocks(np.add, kept.astype(np.intp), 0)
     return Pattern(pattern.rows, counts, pattern.components[kept])

@@ -11,8 +11,17 @@ from pathlib import Path
 
 _SEPARATORS = ",;\t"
 
-# As much of a table as is looked at for its decimal sign.
+# As much of a table as is looked at for its decimal sign; and of a line, which in a file that is
+# no text may never end.
 _SAMPLE_BYTES = 1 << 16
+_LINE_BYTES = 1 << 20
+
+# No text has them.
+_CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+
+# A header line that was taken for one cell and quoted as such, as in some tables of ThunderSTORM
+# that have been through another program: "x [nm],""y [nm]"""
+_QUOTED_ONCE = re.compile(r'"((?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,12 @@ def sniff(path: Path) -> Dialect:
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")
     with path.open("rb") as file:
-        lines = [file.readline(), file.readline()]
+        lines = [file.readline(_LINE_BYTES), file.readline(_LINE_BYTES)]
         sample = lines[1] + file.read(_SAMPLE_BYTES)
-    if b"\0" in b"".join(lines):
-        raise ValueError(f"{path.name} is not a text table of comma-separated values.")
+    if _CONTROLS.search(b"".join(lines)):
+        raise ValueError(
+            f"{path.name} is not a text table of comma-separated values, nor HDF5 or Parquet."
+        )
     # What is not UTF-8 is taken for Latin-1, where a µm of a Windows program stays a µm.
     try:
         encoding = "utf-8-sig"
@@ -50,6 +61,8 @@ def sniff(path: Path) -> Dialect:
         header, first_row = (line.decode(encoding) for line in lines)
     if not header.strip():
         raise ValueError(f"{path.name} is empty: it needs a header line and a row for each point.")
+    if quoted := _QUOTED_ONCE.fullmatch(header.strip()):
+        header = quoted[1].replace('""', '"')
     unquoted = re.sub(r'"[^"]*"', "", header)
     separator = max(_SEPARATORS, key=unquoted.count)
     try:

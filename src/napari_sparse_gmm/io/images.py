@@ -14,7 +14,7 @@ from napari_sparse_gmm.shapes.grid import Grid
 
 # Units of length that OME has a name for, and how many of them make a centimetre, the unit
 # that TIFF knows. A unit of plain numbers is OME's "reference frame".
-_OME_UNITS = {
+OME_UNITS = {
     "pm": ("pm", 1e10),
     "Å": ("Å", 1e8),
     "angstrom": ("Å", 1e8),
@@ -32,6 +32,7 @@ _OME_UNITS = {
     "m": ("m", 1e-2),
     "meter": ("m", 1e-2),
     "px": ("pixel", None),
+    "pix": ("pixel", None),
     "pixel": ("pixel", None),
 }
 
@@ -54,7 +55,7 @@ def write_density_tiff(
             f"{image.shape} on a grid of shape {grid.shape}."
         )
     axes = "ZYX"[-image.ndim :]
-    ome_unit, per_centimetre = _OME_UNITS.get(unit or "", ("reference frame", None))
+    ome_unit, per_centimetre = OME_UNITS.get(unit or "", ("reference frame", None))
     n_planes = image.shape[0] if image.ndim == 3 else 1
     metadata: dict[str, Any] = {"axes": axes, "Name": "density"}
     plane: dict[str, Any] = {}

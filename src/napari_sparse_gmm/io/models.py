@@ -1,87 +1,201 @@
-"""A fitted mixture as a file, with what one needs to know to use it again.
+"""Fitted mixtures, one or one for each group of points, as a file to use again.
 
     >>> save_model("model.json", model)
     >>> load_model("model.json").mixture.log_density(points)
 
-The file is JSON and holds every number exactly.
+The file is JSON and holds every number exactly. Schema version 2; files of version 1, of a single
+mixture, are read as well.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.regions import Region
 
+if TYPE_CHECKING:
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
 FORMAT = "napari-sparse-gmm model"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+# Of a file, where its format is looked for.
+_HEAD = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a fit found in one group of points, or in all of them.
+
+    `total_weight` is that of the points: their number where all weigh 1. The errors are not
+    known while the fit goes on; nor are they, how it ended, and the mean log density of its points
+    where a file does not tell.
+    """
+
+    mixture: GaussianMixture
+    errors: "StandardErrors | None"
+    n_points: int
+    total_weight: float
+    cost: float = math.nan
+    n_iter: int = 0
+    converged: bool = False
+    mean_log_density: float | None = None
+
+
+def part_of(
+    model: "SparseGaussianMixture",
+    points: FloatArray,
+    sample_weight: FloatArray | None,
+    noise_std: FloatArray | None,
+) -> Part:
+    """What an estimator has found in the points (n, D) that it was fitted to."""
+    log_density = model.score_samples(points, noise_std=noise_std)
+    return Part(
+        mixture=model.mixture_,
+        errors=model.standard_errors(points, sample_weight=sample_weight, noise_std=noise_std),
+        n_points=len(points),
+        total_weight=len(points) if sample_weight is None else float(sample_weight.sum()),
+        cost=model.cost_,
+        n_iter=model.n_iter_,
+        converged=model.converged_,
+        mean_log_density=float(np.average(log_density, weights=sample_weight)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """What tells groups of points apart that have a mixture each.
+
+    Parameters
+    ----------
+    name : str
+        Of the axis or the feature.
+    labels : (G,) array
+        Its values, numbers or words, in ascending order.
+    """
+
+    name: str
+    labels: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class DensityModel:
-    """A mixture, the axes and units it is written in, and where it comes from.
+    """Mixtures, the axes and units they are written in, and where they come from.
 
-    Attributes
+    Parameters
     ----------
-    mixture : GaussianMixture
+    parts : tuple of Part
+        One; with `groups` one for each of them, None where it could not be fitted.
     axis_labels : tuple of D str
     unit : str or None
         Unit of the means, on every axis.
-    n_points : float
-        Number of points that it was fitted to, or the sum of their weights.
+    box : (2, D) array, optional
+        Lower and upper corner of the points that it was fitted to.
+    groups : Groups, optional
+    view : mapping, optional
+        Where and how a viewer shows it: numbers, arrays and strings that only that can read.
     provenance : mapping
-        How it was made, ready for JSON; see `provenance`.
+        How it was made; see `provenance`.
+
+    Raises
+    ------
+    ValueError
+        Where there is no mixture, or their numbers or dimensions disagree.
     """
 
-    mixture: GaussianMixture
+    parts: tuple[Part | None, ...]
     axis_labels: tuple[str, ...]
     unit: str | None
-    n_points: float
+    box: FloatArray | None = None
+    groups: Groups | None = None
+    view: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_groups = 1 if self.groups is None else len(self.groups.labels)
+        if len(self.parts) != n_groups or not self.fitted:
+            raise ValueError(f"{len(self.fitted)} mixtures for {n_groups} groups.")
+        n_axes = len(self.axis_labels)
+        dimensions = {part.mixture.n_dimensions for part in self.fitted}
+        if dimensions != {n_axes}:
+            raise ValueError(f"{n_axes} axis labels for {dimensions} dimensions.")
+        if self.box is not None and np.shape(self.box) != (2, n_axes):
+            raise ValueError(f"A box of shape {np.shape(self.box)} for {n_axes} dimensions.")
+
+    @property
+    def fitted(self) -> tuple[Part, ...]:
+        """The parts that there are."""
+        return tuple(part for part in self.parts if part is not None)
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        """The only mixture. A ValueError where each group has its own."""
+        if self.groups is not None:
+            raise ValueError(
+                f"The model has a mixture for each {self.groups.name} of its points: take those "
+                "of its parts."
+            )
+        return self.fitted[0].mixture
+
+    @property
+    def n_points(self) -> float:
+        """Number of points that it was fitted to, or the sum of their weights."""
+        return float(sum(part.total_weight for part in self.fitted))
 
 
 def provenance(
-    *, source: str, parameters: Mapping[str, Any], engine: str, engine_reason: str
+    *, source: str, parameters: Mapping[str, Any], engine: str, engine_reason: str, **more: Any
 ) -> dict[str, Any]:
-    """How a model was made: from what, by which parameters, engine and version, and when."""
+    """How a model was made: from what, by which parameters, engine and version, and when.
+
+    Anything else that there is to tell comes behind.
+    """
     return {
         "source": source,
-        "parameters": {name: _plain(value) for name, value in parameters.items()},
+        "parameters": dict(parameters),
         "engine": engine,
         "engine_reason": engine_reason,
         "version": version("napari-sparse-gmm"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
     }
-
-
-def _plain(value: Any) -> Any:
-    """A parameter as JSON can hold it: numbers and lists as such, an object by its name."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Region):
-        return value.to_dict()
-    return value if isinstance(value, str | int | float | None) else repr(value)
 
 
 def save_model(path: str | Path, model: DensityModel) -> None:
     """Write a model; an existing file is replaced."""
+    groups = model.groups
     content = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
-        "axis_labels": list(model.axis_labels),
+        "axis_labels": model.axis_labels,
         "unit": model.unit,
-        "n_points": float(model.n_points),
-        "mixture": model.mixture.to_dict(),
-        "provenance": dict(model.provenance),
+        "box": model.box,
+        "parts": [None if part is None else _part_to_dict(part) for part in model.parts],
+        "groups": None if groups is None else {"name": groups.name, "labels": groups.labels},
+        "view": model.view,
+        "provenance": model.provenance,
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
     Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether a file may be what `save_model` writes, by its first lines."""
+    try:
+        with Path(path).open("rb") as file:
+            return FORMAT.encode() in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def load_model(path: str | Path) -> DensityModel:
@@ -98,27 +212,100 @@ def load_model(path: str | Path) -> DensityModel:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # JSONDecodeError and UnicodeDecodeError both are
+        if is_model(path):
+            raise ValueError(f"{path.name} is damaged: it is no complete JSON.") from None
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path.name} is not a model that napari-sparse-gmm has saved.")
-    if content.get("schema_version") != SCHEMA_VERSION:
+    readers = {1: _read_version_1, SCHEMA_VERSION: _read}
+    read = readers.get(content.get("schema_version", 0))
+    if read is None:
         raise ValueError(
             f"{path.name} has schema version {content.get('schema_version')}, and this version "
             f"of napari-sparse-gmm reads {SCHEMA_VERSION}; a newer one may read it."
         )
     try:
-        model = DensityModel(
-            mixture=GaussianMixture.from_dict(content["mixture"]),
-            axis_labels=tuple(content["axis_labels"]),
-            unit=content["unit"],
-            n_points=float(content["n_points"]),
-            provenance=content["provenance"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return read(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path.name} is damaged: {error!r}.") from error
-    if len(model.axis_labels) != model.mixture.n_dimensions:
-        raise ValueError(
-            f"{path.name} is damaged: {len(model.axis_labels)} axis labels for "
-            f"{model.mixture.n_dimensions} dimensions."
-        )
-    return model
+
+
+def _read(content: dict[str, Any]) -> DensityModel:
+    box, groups = content["box"], content["groups"]
+    return DensityModel(
+        parts=tuple(None if part is None else _part_from_dict(part) for part in content["parts"]),
+        axis_labels=tuple(content["axis_labels"]),
+        unit=content["unit"],
+        box=None if box is None else _numbers(box),
+        groups=None if groups is None else Groups(groups["name"], np.asarray(groups["labels"])),
+        view=content["view"],
+        provenance=content["provenance"],
+    )
+
+
+def _read_version_1(content: dict[str, Any]) -> DensityModel:
+    """A single mixture; errors and box are not told."""
+    n_points = float(content["n_points"])
+    return DensityModel(
+        parts=(
+            Part(GaussianMixture.from_dict(content["mixture"]), None, round(n_points), n_points),
+        ),
+        axis_labels=tuple(content["axis_labels"]),
+        unit=content["unit"],
+        provenance=content["provenance"],
+    )
+
+
+def _part_to_dict(part: Part) -> dict[str, Any]:
+    return {
+        **vars(part),
+        "mixture": part.mixture.to_dict(),
+        "errors": None if part.errors is None else vars(part.errors),
+    }
+
+
+def _part_from_dict(values: dict[str, Any]) -> Part:
+    mixture, mean = GaussianMixture.from_dict(values["mixture"]), values["mean_log_density"]
+    return Part(
+        mixture=mixture,
+        errors=None if values["errors"] is None else _errors(values["errors"], mixture),
+        n_points=int(values["n_points"]),
+        total_weight=float(values["total_weight"]),
+        cost=float(values["cost"]),
+        n_iter=int(values["n_iter"]),
+        converged=bool(values["converged"]),
+        mean_log_density=None if mean is None else float(mean),
+    )
+
+
+def _errors(values: dict[str, Any], mixture: GaussianMixture) -> "StandardErrors":
+    from napari_sparse_gmm.uncertainty import StandardErrors  # imports torch
+
+    shape = mixture.means.shape
+    return StandardErrors(
+        _numbers(values["weights"]).reshape(shape[0]),
+        _numbers(values["means"]).reshape(shape),
+        _numbers(values["stds"]).reshape(shape),
+    )
+
+
+def _numbers(values: Any) -> FloatArray:
+    """Lists of numbers, with words for those that JSON does not have, as an array."""
+    return np.array(values, dtype=np.float64)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it: a number that it does not have as a word, such as "inf", and an
+    object of another kind by its name.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, Region):
+        return value.to_dict()
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value if isinstance(value, str | int | None) else str(value)

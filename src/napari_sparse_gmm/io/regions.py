@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.regions import Polygon, Region
@@ -31,6 +30,8 @@ def read_region(path: str | Path) -> Region:
     ValueError
         Where the file is missing, is something else, or encloses nothing.
     """
+    import pandas as pd  # the dock widget, which needs `enclosed`, is to open at once
+
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")

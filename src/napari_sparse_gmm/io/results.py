@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.ellipses import component_table
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
-if TYPE_CHECKING:
-    from napari_sparse_gmm.uncertainty import StandardErrors
-
 
 def write_results(
     folder: Path,
@@ -28,7 +25,6 @@ def write_results(
     points: FloatArray,
     grid: Grid,
     *,
-    errors: "StandardErrors | None" = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> dict[str, NDArray[Any]]:
@@ -39,17 +35,17 @@ def write_results(
     folder : Path
         An existing folder; files of these names in it are replaced.
     model : DensityModel
+        Of all points together.
     points : (N, D) array
         The points that it was fitted to, for the picture.
     grid : Grid
         The pixels of the two images.
-    errors : StandardErrors, optional
-        Of the components, for the table.
     engine, device : str
         What computes the density.
     """
     save_model(folder / "model.json", model)
     largest_first = np.argsort(-model.mixture.weights)
+    errors = model.fitted[0].errors
     table = component_table(model.mixture, model.n_points, model.axis_labels, errors)
     table = {name: column[largest_first] for name, column in table.items()}
     write_components(folder / "components.csv", table)

@@ -6,6 +6,7 @@
 True
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui.widgets import (
@@ -14,11 +15,12 @@ from magicgui.widgets import (
     Container,
     FloatSlider,
     FloatSpinBox,
+    Label,
     SpinBox,
     Widget,
 )
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QComboBox, QLabel
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
 
 from napari_sparse_gmm.parameters import Parameter
 
@@ -27,6 +29,9 @@ from napari_sparse_gmm.parameters import Parameter
 _NONE_FLOAT = 0.0
 
 _LARGEST = 1e9
+
+# Pixels of the fields that are seen at least; one scrolls to the others.
+_LEAST_HEIGHT = 150
 
 
 def field(parameter: Parameter, *, slider: bool = False, none_text: str = "automatic") -> Widget:
@@ -73,6 +78,41 @@ def compact(combo_box: ComboBox, letters: int = 14) -> ComboBox:
     return combo_box
 
 
+def choice(
+    name: str, label: str, tooltip: str, choices: Callable[[Any], Sequence[Any]]
+) -> ComboBox:
+    """A field whose choices depend on the layers."""
+    return compact(ComboBox(name=name, label=label, tooltip=tooltip, choices=choices))
+
+
+def offer_layers(field: ComboBox) -> bool:
+    """Offer the layers that there are now; whether the chosen one is still among them.
+
+    It stays chosen under a new name.
+    """
+    chosen = field.value
+    # A layer under a new name is first gone, and then another one is chosen.
+    with field.changed.blocked():
+        field.reset_choices()
+        if chosen in field.choices:
+            field.value = chosen
+    if field.value is not chosen:
+        field.changed.emit(field.value)
+    return field.value is chosen
+
+
+def status_line() -> Label:
+    """Where whole sentences are told: wrapped, never wider than the dock, to be copied."""
+    status = Label(name="status")
+    native = status.native
+    native.setTextFormat(Qt.TextFormat.PlainText)
+    native.setWordWrap(True)
+    native.setAlignment(Qt.AlignmentFlag.AlignTop)
+    native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+    native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return status
+
+
 class LabelColumn(QObject):
     """Keeps the labels of a form as wide as the widest of them.
 
@@ -93,6 +133,29 @@ class LabelColumn(QObject):
             for label in self._labels:
                 label.setMinimumWidth(widest)
         return False
+
+
+class VerticalScroll(QScrollArea):
+    """Shows a widget on a screen of any height, never narrower than the widget needs."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumHeight(_LEAST_HEIGHT)
+        self.setWidget(widget)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Qt's hook: sees the events of the widget."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            bar = self.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
+        return super().eventFilter(watched, event)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As high as the widget, where there is room."""
+        return self.widget().sizeHint()
 
 
 def set_length_unit(widget: FloatSpinBox, unit: str, smallest: float) -> None:

@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Points
+from napari.layers import Layer, Points
 from numpy.typing import NDArray
-from pandas import factorize
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes, axis_names
+from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.shapes.grid import Grid
 
 # Shapes keeps its vertices in float32. Further than this many times the width of the points
@@ -64,11 +64,6 @@ class Stack:
     axis: int = 0
     own: bool = False
 
-    @property
-    def n_slices(self) -> int:
-        """Slices from the first group to the last."""
-        return int(self.slices[-1]) + 1
-
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -92,11 +87,6 @@ class Frame:
     axis_labels: tuple[str, ...]  # (n,)
     stack: Stack | None = None
 
-    @property
-    def n_slices(self) -> int:
-        """How many images of the modelled axes the groups are spread over."""
-        return 1 if self.stack is None else self.stack.n_slices
-
     def beside(self, units: Sequence[Any] | None) -> "Frame":
         """The frame with an axis of its own in the unit that other layers have there.
 
@@ -119,31 +109,28 @@ class Frame:
         """Lower and upper corner of the modelled points in u, (2, D)."""
         return self.box[:, list(self.axes)]
 
+    def coordinates(self, world: FloatArray) -> FloatArray:
+        """Where a place of the world (n,) lies in u, (n,)."""
+        turned = np.linalg.solve(self.affine[:-1, :-1], world - self.affine[:-1, -1])
+        return np.asarray(np.linalg.solve(self.rotate @ self.shear, turned - self.translate))
+
     def image_placement(self, grid: Grid) -> dict[str, Any]:
-        """Keywords that place an image of `grid`, with its axes as `image_data` orders them."""
+        """Keywords that place an image of `grid`, with its axes as its `layout` orders them."""
         origin, spacing = self._slab()
         origin[list(self.axes)] = grid.origin
         spacing[list(self.axes)] = grid.spacing
         return self._placed(origin, spacing)
 
-    def image_data(self, values: NDArray[Any], nothing: float = 0.0) -> NDArray[Any]:
-        """Images of all groups, (G, ...) over the modelled axes, as one over the kept axes.
-
-        One pixel along each axis that is neither modelled nor that of the groups; `nothing` in
-        slices without a group.
-        """
-        stack = self.stack
-        stacked = values
-        if stack is not None and stack.n_slices != len(values):
-            stacked = np.full((stack.n_slices, *values.shape[1:]), nothing, dtype=values.dtype)
-            stacked[stack.slices] = values
-        shape = np.ones(len(self.scale), dtype=int)
-        shape[list(self.axes)] = values.shape[1:]
-        if stack is None:
-            return stacked.reshape(shape)
-        # The groups' axis is in front so far.
-        stacked = stacked.reshape(-1, *np.delete(shape, stack.axis))
-        return np.moveaxis(stacked, 0, stack.axis)
+    @property
+    def layout(self) -> Layout:
+        """How images of all groups are one array over the kept axes."""
+        kinds: list[int | None] = [None] * len(self.scale)
+        for place, axis in enumerate(self.axes):
+            kinds[axis] = place + 1
+        if self.stack is None:
+            return Layout(tuple(kinds))
+        kinds[self.stack.axis] = 0
+        return Layout(tuple(kinds), tuple(self.stack.slices.tolist()))
 
     def shape_placement(self, spacing: float | None = None) -> dict[str, Any]:
         """Keywords that place a layer whose vertices come from `shape_data`."""
@@ -199,13 +186,13 @@ class Frame:
 
 
 def modelled_points(
-    layer: Points, axes: Axes, each: int | str | None = None
+    layer: Points, axes: Axes, each: int | str | None = None, used: NDArray[np.bool_] | None = None
 ) -> tuple[FloatArray, Frame, NDArray[np.intp]]:
     """The points of a layer in model coordinates u, (N, D) float64, and their frame.
 
-    Points that the layer does not show (`layer.shown`) are left out. Along axes that are not
-    in `axes` all points are taken together, but for those that `each`, an axis or a feature,
-    keeps apart: the group of each point comes third, (N,), 0 for all without it.
+    Of all points those that are `used`; by default those that the layer shows (`layer.shown`).
+    Along axes that are not in `axes` they are taken together, but for those that `each`, an axis
+    or a feature, keeps apart: the group of each point comes third, (N,), 0 for all without it.
 
     Raises
     ------
@@ -213,7 +200,7 @@ def modelled_points(
         Where no point is left, a coordinate is not finite, the layer is turned from a modelled
         axis into an earlier one that is not, or groups are too many or in uneven steps.
     """
-    shown = np.asarray(layer.shown, dtype=bool)
+    shown = np.asarray(layer.shown if used is None else used, dtype=bool)
     data = np.asarray(layer.data, dtype=np.float64)[shown]
     if len(data) == 0:
         raise ValueError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
@@ -240,6 +227,9 @@ def modelled_points(
     else:
         if each not in layer.features:
             raise ValueError(f"Layer {layer.name!r} has no feature {each!r} any more.")
+        # Not at the top: with pyarrow pandas takes longer to import than the widget to open.
+        from pandas import factorize
+
         groups, labels = factorize(layer.features[each][shown], sort=True)
         _check_number_of_groups(each, len(labels))
         if (groups < 0).any():
@@ -285,7 +275,7 @@ def _check_number_of_groups(name: str, n: int) -> None:
 
 
 def _frame(layer: Points, axes: Axes, kept: NDArray[np.intp], box: FloatArray) -> Frame:
-    shear, affine = _shear_matrix(layer), np.asarray(layer.affine.affine_matrix)
+    shear, affine = shear_matrix(layer), np.asarray(layer.affine.affine_matrix)
     for matrix in (layer.rotate, shear, affine[:-1, :-1]):
         mixed = [*matrix[: kept[0], kept].flat, *matrix[kept, : kept[0]].flat]
         if not np.allclose(mixed, 0.0):
@@ -335,7 +325,7 @@ def _extended(matrix: FloatArray) -> FloatArray:
     return extended
 
 
-def _shear_matrix(layer: Points) -> FloatArray:
+def shear_matrix(layer: Layer) -> FloatArray:
     """The layer's shear as a matrix; napari gives an upper triangular one as a vector."""
     shear = np.asarray(layer.shear, dtype=np.float64)
     if shear.ndim == 2:

@@ -1,8 +1,8 @@
 """What the dock widget tells the user, in whole sentences."""
 
 from napari_sparse_gmm.plugin.frame import Frame
-from napari_sparse_gmm.plugin.layers import MAX_ELLIPSES
-from napari_sparse_gmm.plugin.worker import Solution
+from napari_sparse_gmm.plugin.results import Solution
+from napari_sparse_gmm.plugin.source import Cloud
 
 CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
@@ -10,6 +10,18 @@ NO_POINTS = "Add or open a Points layer to model its density."
 # Where a background was asked for, less of it is none.
 _NO_BACKGROUND = 0.01
 
+RUN = "Fit the points, and show the heatmap and the ellipses."
+CANCEL = "Stop; the layers stay as they were."
+TABLE = (
+    "Show the components as a table: click a row to select its ellipse, or the other way round; "
+    "double click a row to go there. The table saves as CSV, and copies with Ctrl+C."
+)
+CENTRE = "Go to the selected component, or the next one."
+PYTHON = (
+    "Copy the lines of Python that repeat this fit, from the start, in napari's console or a "
+    "notebook."
+)
+NOT_FITTED = "Press Run first."
 PATH = (
     "Fit for rising Sparsity, each time from the solution before, and choose among the solutions "
     "with a slider."
@@ -18,8 +30,9 @@ PATH_NEEDS_SQRT = "A path is one of the prior that Sparsity sets: choose that Pr
 PATH_OF_ALL = "A path is of all points together: choose that under Fit each first."
 
 
-def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> str:
+def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
     """What came out of a fit, how, and what the layers do not show."""
+    frame = cloud.frame
     parts = solution.fitted
     k = sum(part.mixture.n_components for part in parts)
     n_points = sum(part.n_points for part in parts)
@@ -42,8 +55,8 @@ def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> 
     sentences.extend(_advice(solution, background))
     if solution.deconvolved and k:
         sentences.append("The precision of the points is taken off the sizes.")
-    if k > MAX_ELLIPSES:
-        sentences.append(f"Of {k:,} ellipses the {MAX_ELLIPSES:,} of most points are drawn.")
+    if k > most_ellipses:
+        sentences.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
     if len(frame.axes) == 3:
         sentences.append(
             "A slice shows where it cuts the ellipsoids; the ellipses lie in space: switch to the "
@@ -51,10 +64,12 @@ def summary(solution: Solution, frame: Frame, n_hidden: int, n_outside: int) -> 
         )
     if frame.pooled:
         sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
-    if n_hidden:
-        sentences.append(f"{_count(n_hidden, 'hidden point')} left out.")
-    if n_outside:
-        sentences.append(f"{_count(n_outside, 'point')} outside of the region left out.")
+    if cloud.n_hidden:
+        sentences.append(f"{_count(cloud.n_hidden, 'hidden point')} left out.")
+    if cloud.n_unused:
+        sentences.append(f"{_count(cloud.n_unused, 'point')} not chosen by Use.")
+    if cloud.n_outside:
+        sentences.append(f"{_count(cloud.n_outside, 'point')} outside of the region left out.")
     sentences.append(solution.engine_reason)
     return " ".join(sentences)
 
@@ -70,9 +85,10 @@ def _advice(solution: Solution, background: float) -> list[str]:
         return [f"No component is left: {lower} to keep some."]
     # Of a region that somebody has drawn nothing better is known.
     if solution.parameters["background"] is True and background < _NO_BACKGROUND:
+        more = "Raise Sparsity; or, where" if prior == "sqrt" else "Where"
         return [
-            "No background is left: where the field is no rectangle, components take its place. "
-            "Choose another Region, the convex hull or one that you draw."
+            f"No background is left. {more} the field is no rectangle, so that components take "
+            "its place, choose another Region, the convex hull or one that you draw."
         ]
     if prior == "bayes":
         if max(numbers) >= most:
@@ -108,6 +124,10 @@ def too_few_axes(name: str) -> str:
 
 def points_changed(name: str) -> str:
     return f"The points of layer {name!r} changed meanwhile: run again to colour them."
+
+
+def copied(script: str) -> str:
+    return f"Copied {_count(script.count(chr(10)), 'line')} of Python: paste them into the console."
 
 
 def region_gone(name: str) -> str:

@@ -9,6 +9,7 @@ from napari.layers import Labels, Layer, Points, Shapes
 from napari_sparse_gmm.io.regions import enclosed
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes
+from napari_sparse_gmm.plugin.places import affine_from
 from napari_sparse_gmm.regions import Mask, Polygon, Region
 
 
@@ -41,40 +42,14 @@ def outlined(
     ValueError
         Where the layer outlines nothing.
     """
-    # Coordinates of the layer to those of the model: u = matrix @ x + offset.
-    matrix, offset = _to_model(layer, points, axes, in_units)
-    outline = _mask if isinstance(layer, Labels) else _polygon
-    return outline(layer, matrix, offset)
 
-
-def _to_model(
-    layer: Layer, points: Points, axes: Axes, in_units: bool
-) -> tuple[FloatArray, FloatArray]:
-    """The affine map from coordinates of a layer to those of the model, (D, n) and (D,)."""
-
-    units = _lengths(layer, points) if in_units else np.ones(layer.ndim)
-
-    def moved(place: FloatArray) -> FloatArray:
-        # napari aligns the last axes of layers.
-        world = np.zeros(max(layer.ndim, points.ndim))
-        world[-layer.ndim :] = units * layer.data_to_world(place)
-        u = np.asarray(points.world_to_data(world[-points.ndim :])) * points.scale
+    def modelled(world: FloatArray) -> FloatArray:
+        u = np.asarray(points.world_to_data(world)) * points.scale
         return np.asarray(u[list(axes)])
 
-    offset = moved(np.zeros(layer.ndim))
-    return np.stack([moved(row) - offset for row in np.eye(layer.ndim)], axis=1), offset
-
-
-def _lengths(layer: Layer, points: Points) -> FloatArray:
-    """The units of a layer in those of the points, (n,); 1 where one is no length and so on."""
-    units = [points.units[axis] for axis in range(-min(layer.ndim, points.ndim), 0)]
-    of_layer = layer.units[-len(units) :]
-    lengths = np.ones(layer.ndim)
-    if all(one.is_compatible_with(other) for one, other in zip(of_layer, units, strict=True)):
-        lengths[-len(units) :] = [
-            (1.0 * one).to(other).magnitude for one, other in zip(of_layer, units, strict=True)
-        ]
-    return lengths
+    matrix, offset = affine_from(layer, points.units, modelled, in_units)
+    outline = _mask if isinstance(layer, Labels) else _polygon
+    return outline(layer, matrix, offset)
 
 
 def _polygon(layer: Shapes, matrix: FloatArray, offset: FloatArray) -> Region:

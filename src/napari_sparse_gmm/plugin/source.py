@@ -47,8 +47,9 @@ class Cloud:
         Standard deviation of its place along each axis.
     region : Region or None
         Where they could have been, if it is not their bounding box.
-    n_hidden, n_outside : int
-        Points of the layer that it does not show, and that lie outside of the region.
+    n_hidden, n_unused, n_outside : int
+        Points of the layer that it does not show; that it shows, but are not to be used; and that
+        lie outside of the region.
     """
 
     points: FloatArray
@@ -59,12 +60,15 @@ class Cloud:
     noise_std: FloatArray | None
     region: Region | None
     n_hidden: int
+    n_unused: int
     n_outside: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Source:
     """A Points layer, the axes to model, and the names of the features that matter.
+
+    Two are equal where they mean the same.
 
     Parameters
     ----------
@@ -93,19 +97,26 @@ class Source:
     region: Around | Shapes | Labels = Around.BOX
     in_units: bool = True
 
-    def read(self) -> Cloud:
-        """What the layer shows now.
+    def read(self, used: NDArray[np.bool_] | None = None) -> Cloud:
+        """What the layer shows now; of its points those that are `used`, (all,), or all.
 
         Raises
         ------
         ValueError
             Where no point is left, or a coordinate, a feature or a region is of no use.
         """
-        points, frame, groups = modelled_points(self.layer, self.axes, self.each)
-        weights = None if self.weights is None else self._values(self.weights, "weight")
-        noise_std = None if self.precision is None else self._noise_std(self.precision)
         shown = np.array(self.layer.shown, dtype=bool)
         n_hidden = int(np.count_nonzero(~shown))
+        if used is not None:
+            shown &= used
+        points, frame, groups = modelled_points(self.layer, self.axes, self.each, shown)
+        weights = (
+            None
+            if self.weights is None
+            else feature_values(self.layer, self.weights, shown, "weight")
+        )
+        noise_std = None if self.precision is None else self._noise_std(self.precision, shown)
+        n_unused = len(shown) - n_hidden - len(points)
         region, inside = self._region(points)
         if not inside.any():
             raise ValueError(
@@ -130,6 +141,7 @@ class Source:
             None if noise_std is None else noise_std[inside],
             region,
             n_hidden,
+            n_unused,
             int(np.count_nonzero(~inside)),
         )
 
@@ -141,28 +153,45 @@ class Source:
         base = outlined(self.region, self.layer, self.axes, in_units=self.in_units)
         return over(base, points)
 
-    def _noise_std(self, feature: str) -> FloatArray:
-        columns = [self._values(feature, "precision")] * len(self.axes)
+    def _noise_std(self, feature: str, shown: NDArray[np.bool_]) -> FloatArray:
+        columns = [feature_values(self.layer, feature, shown, "precision")] * len(self.axes)
         if self.axial_precision is not None and len(self.axes) == 3:
-            columns[0] = self._values(self.axial_precision, "axial precision")
+            columns[0] = feature_values(self.layer, self.axial_precision, shown, "axial precision")
         return np.stack(columns, axis=1)
 
-    def _values(self, feature: str, purpose: str) -> FloatArray:
-        """A feature of the points that the layer shows, finite and not negative, (N,)."""
-        if feature not in self.layer.features:
-            raise ValueError(
-                f"Layer {self.layer.name!r} has no feature {feature!r} any more: choose another "
-                f"{purpose}, then run again."
-            )
-        values = np.asarray(self.layer.features[feature], dtype=np.float64)
-        values = values[np.asarray(self.layer.shown, dtype=bool)]
-        bad = int((~np.isfinite(values) | (values < 0)).sum())
-        if bad:
-            raise ValueError(
-                f"Feature {feature!r} is negative or not a number for {bad} of the {len(values)} "
-                f"points of layer {self.layer.name!r}: mend it, or choose another {purpose}."
-            )
-        return values
+
+def feature_values(
+    layer: Points, feature: str, shown: NDArray[np.bool_], purpose: str
+) -> FloatArray:
+    """A feature of some points of a layer, finite and not negative, (N,).
+
+    Parameters
+    ----------
+    layer : Points
+    feature : str
+    shown : (all points of the layer,) array of bool
+        Which N of them.
+    purpose : str
+        What the feature is to be, in a word or two.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such feature, or it has values of no use.
+    """
+    if feature not in layer.features:
+        raise ValueError(
+            f"Layer {layer.name!r} has no feature {feature!r} any more: choose another "
+            f"{purpose}, then run again."
+        )
+    values = np.asarray(layer.features[feature], dtype=np.float64)[shown]
+    bad = int((~np.isfinite(values) | (values < 0)).sum())
+    if bad:
+        raise ValueError(
+            f"Feature {feature!r} is negative or not a number for {bad} of the {len(values)} "
+            f"points of layer {layer.name!r}: mend it, or choose another {purpose}."
+        )
+    return values
 
 
 def numeric_features(layer: Points) -> list[str]:

@@ -1,6 +1,6 @@
 """The fields of the dock widget that say what is to be modelled; they follow the layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,10 +10,11 @@ from napari.layers import Layer, Points
 
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
-from napari_sparse_gmm.plugin.fields import compact
+from napari_sparse_gmm.plugin.fields import choice, compact, offer_layers
 from napari_sparse_gmm.plugin.layers import METADATA_KEY
 from napari_sparse_gmm.plugin.outline import outlines_regions
 from napari_sparse_gmm.plugin.source import Around, Source, grouping_features, numeric_features
+from napari_sparse_gmm.plugin.subset import Use
 
 
 class SourceFields:
@@ -32,45 +33,54 @@ class SourceFields:
         self._follow: Callable[[], object] = lambda: None
         self._tell: Callable[[str], object] = lambda sentence: None
 
-        self.points = _choice(
+        self.points = choice(
             "points",
             "Points",
             "The Points layer whose density is modelled.",
             self._points_choices,
         )
-        self.axes = _choice(
+        self.use = compact(
+            ComboBox(
+                name="use",
+                label="Use",
+                tooltip="Which of the points that the layer shows are fitted. Along sliders, those "
+                "in the view are all. A live fit keeps the points of the last Run.",
+                choices=[(use.value, use) for use in Use],
+            )
+        )
+        self.axes = choice(
             "axes",
             "Axes",
             "The axes of space to model. Points are taken together along the others.",
             self._axes_choices,
         )
-        self.each = _choice(
+        self.each = choice(
             "each",
             "Fit each",
             "Fit points of different values apart: those of each time, channel or cell. The "
             "results are stacked, and napari's slider goes through them.",
             self._each_choices,
         )
-        self.weights = _choice(
+        self.weights = choice(
             "weights",
             "Weights",
             "The feature of the points that says how often each of them counts.",
             partial(self._features_choices, "equal"),
         )
-        self.precision = _choice(
+        self.precision = choice(
             "precision",
             "Precision",
             "The feature that says how precise the place of each point is, its standard deviation "
             "in the unit of the layer. The components are then the shapes without that error.",
             partial(self._features_choices, "not considered"),
         )
-        self.axial_precision = _choice(
+        self.axial_precision = choice(
             "axial_precision",
             "Axial precision",
             "The same along the first axis, z, where it is another one there.",
             partial(self._features_choices, "as the others"),
         )
-        self.region = _choice(
+        self.region = choice(
             "region",
             "Region",
             "Where points could have been, and the background is: in their bounding box, in their "
@@ -79,7 +89,13 @@ class SourceFields:
             self._region_choices,
         )
         self._of_features = [self.weights, self.precision, self.axial_precision]
-        self.of_points: list[Widget] = [self.points, self.axes, self.each, *self._of_features]
+        self.of_points: list[Widget] = [
+            self.points,
+            self.use,
+            self.axes,
+            self.each,
+            *self._of_features,
+        ]
         self.points.changed.connect(self._follow_layer)
         self.axes.changed.connect(self._follow_axes)
         self.precision.changed.connect(self._show_features)
@@ -95,15 +111,8 @@ class SourceFields:
         """Follow the layers that there are; the chosen ones stay chosen under a new name."""
         for field in (self.points, self.region):
             chosen = field.value
-            # A layer under a new name is first gone, and then another one is chosen.
-            with field.changed.blocked():
-                field.reset_choices()
-                if chosen in field.choices:
-                    field.value = chosen
-            if field.value is not chosen:
-                field.changed.emit(field.value)
-                if field is self.region:
-                    self._tell(messages.region_gone(chosen.name))
+            if not offer_layers(field) and field is self.region:
+                self._tell(messages.region_gone(chosen.name))
 
     @property
     def chosen_axes(self) -> Axes | None:
@@ -218,10 +227,3 @@ class SourceFields:
         self.each.reset_choices()
         self._show_features()
         self._follow()
-
-
-def _choice(
-    name: str, label: str, tooltip: str, choices: Callable[[Any], Sequence[Any]]
-) -> ComboBox:
-    """A field whose choices depend on the layers."""
-    return compact(ComboBox(name=name, label=label, tooltip=tooltip, choices=choices))

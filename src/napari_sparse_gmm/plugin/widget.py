@@ -1,81 +1,44 @@
 """The dock widget "Sparse GMM density": from a Points layer to a heatmap and ellipses.
 
-The fields are in `form`, the work in `worker`, the layers in `layers`; this file says when
-which of them is asked. The work runs in a napari thread worker, everything here in the main
-thread.
+The fields are in `form`, fits in `worker`, what shows them in `picturing`, the layers in `layers`;
+this file says when which of them is asked. The work runs in a thread (`runner`), everything here
+in the main thread.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakMethod
 
-from napari.layers import Points
-from napari.qt.threading import create_worker
-from napari.utils.notifications import notification_manager
+import numpy as np
+from napari.layers import Points, Shapes
+from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
+from qtpy.QtGui import QGuiApplication
 
-from napari_sparse_gmm.parameters import BACKGROUND
+from napari_sparse_gmm.parameters import BACKGROUND, RANDOM_STATE
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.component_table import ComponentTable
+from napari_sparse_gmm.plugin.display import Display
+from napari_sparse_gmm.plugin.fits import Asked, Fit, told
 from napari_sparse_gmm.plugin.form import DensityForm
-from napari_sparse_gmm.plugin.frame import Frame
-from napari_sparse_gmm.plugin.layers import drawing, show_assignment, show_components, show_heatmap
-from napari_sparse_gmm.plugin.source import Cloud
-from napari_sparse_gmm.plugin.worker import (
-    FitRequest,
-    FitResult,
-    Heatmap,
-    HeatmapChoice,
-    Progress,
-    Refusal,
-    Solution,
-    Work,
-    assign_points,
-    draw,
-    fit,
-    fit_path,
-)
+from napari_sparse_gmm.plugin.layers import components_layer, show_assignment
+from napari_sparse_gmm.plugin.picturing import assign_points, draw
+from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Heatmap
+from napari_sparse_gmm.plugin.runner import Job, Runner, weakly
+from napari_sparse_gmm.plugin.script import script
+from napari_sparse_gmm.plugin.source import Source
+from napari_sparse_gmm.plugin.subset import Use, used
+from napari_sparse_gmm.plugin.work import Progress, Refusal, Work
+from napari_sparse_gmm.plugin.worker import Starts, fit, fit_path, refit, starts_for
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
-    from napari_sparse_gmm.path import SparsityPath
 
-# From the last change of a field that needs no refit until the layers are drawn anew.
-_REDRAW_DELAY = 250  # milliseconds
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """The last fit of a Points layer, and what of it the layers show."""
-
-    layer: Points
-    cloud: Cloud
-    solutions: tuple[Solution, ...]
-    chosen: int
-    path: "SparsityPath | None"
-    asked: HeatmapChoice  # drawn, or refused: not asked for again
-    drawn: int  # of which solution the heatmap is
-    coverage: float
-    annotated: bool = False  # the points, or that was refused
-
-    @property
-    def frame(self) -> Frame:
-        return self.cloud.frame
-
-    @property
-    def solution(self) -> Solution:
-        """The one that the layers show."""
-        return self.solutions[self.chosen]
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """The work in progress: a fit of a layer, or a new heatmap of its last fit."""
-
-    layer: Points
-    work: Work[Any]
-    worker: Any
+# From the last change of a field that needs no refit until the layers are drawn anew; and from the
+# first change of one that does until a live fit begins.
+_REDRAW_DELAY, _REFIT_DELAY = 60, 30  # milliseconds
 
 
 class SparseGMMWidget(DensityForm):
@@ -90,29 +53,36 @@ class SparseGMMWidget(DensityForm):
 
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         self._viewer = napari_viewer
-        self._fits: dict[Any, _Fit] = {}  # by the unique_id of the Points layer
-        self._job: _Job | None = None
-        self._why_cancelled = messages.CANCELLED
-        self._closed = False
-        super().__init__(lambda: napari_viewer.layers)
+        self._fits: dict[Any, Fit] = {}  # by the unique_id of the Points layer
+        self._uses: dict[Any, Use] = {}  # the same
+        self._last_asked: Asked | None = None  # of a fit that was not cancelled
+        self._so_far: Starts | None = None  # what the running fit has found so far
+        self._runner = Runner(self._follow_work, self._show_failure, self._end)
+        self._display = Display(napari_viewer)
+        self._table = ComponentTable(napari_viewer)
+        super().__init__(lambda: napari_viewer.layers, lambda: napari_viewer.theme, preferences())
 
-        self._redraw_timer = QTimer(self.native)
-        self._redraw_timer.setSingleShot(True)
-        self._redraw_timer.setInterval(_REDRAW_DELAY)
-        self._redraw_timer.timeout.connect(_weakly(self._redraw))
-        shown = (self.quantity, self.longest_side, self.pixel_size, self.coverage, self.annotate)
-        for widget in shown:
+        self._redraw_timer = self._timer(_REDRAW_DELAY, self._redraw)
+        self._refit_timer = self._timer(_REFIT_DELAY, self._refit)
+        for widget in self.of_picture:
             widget.changed.connect(self._redraw_soon)
+        for widget in self.of_fit:
+            widget.changed.connect(self._refit_soon)
         self.path_view.slider.changed.connect(self._choose)
+        self.use.changed.connect(self._remember_use)
         self.run_button.clicked.connect(self.run)
         self.path_button.clicked.connect(self.run_path)
         self.cancel_button.clicked.connect(self.cancel)
+        self.table_button.clicked.connect(self.show_table)
+        self.centre_button.clicked.connect(self.centre)
+        self.python_button.clicked.connect(self.copy_python)
 
         events = napari_viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             event.connect(self.reset_choices)
         events.removed.connect(self._forget)
-        self.native.destroyed.connect(_weakly(self._close))
+        napari_viewer.events.theme.connect(self._recolour)
+        self.native.destroyed.connect(self._runner.close)
 
         active = napari_viewer.layers.selection.active
         if active in self.points.choices:
@@ -128,20 +98,94 @@ class SparseGMMWidget(DensityForm):
         if not self.path_obstacle():
             self._run(fit_path)
 
+    def cancel(self) -> None:
+        """Stop the work in progress; the layers stay as they were."""
+        self._cancel(messages.CANCELLED)
+
+    def show_table(self) -> None:
+        """Show the components of the chosen layer as a table."""
+        layer = self._components()
+        if layer is None:
+            self._say(messages.NOT_FITTED)
+        else:
+            self._table.show(layer)
+
+    def centre(self) -> None:
+        """Go to the component that is selected; pressed again, to the next one."""
+        layer = self._components()
+        if layer is None:
+            self._say(messages.NOT_FITTED)
+        else:
+            self._table.go_on(layer)
+
+    def copy_python(self) -> None:
+        """Put the lines that repeat the fit on the clipboard."""
+        done = self._chosen_fit()
+        if done is None:
+            self._say(messages.NOT_FITTED)
+            return
+        place = None if done.path is None else done.chosen
+        text = script(done.asked.source, done.asked.cloud, done.asked.request.parameters, place)
+        QGuiApplication.clipboard().setText(text)
+        self._say(messages.copied(text))
+
+    # The work
+
     def _run(self, how: Callable[[FitRequest], Work[FitResult | Refusal]]) -> None:
-        if self._job is not None or self.obstacle():
+        if self._runner.job is not None or self.obstacle():
             return
         source = self.source()
         try:
-            cloud = source.read()
+            asked = self._asked(source, used(self.use.value, source.layer, self._viewer))
         except ValueError as error:
             self._say(str(error))
             return
+        self._say("")
+        self._start_fit(asked, how(asked.request))
+
+    def _refit(self) -> None:
+        """Fit again what was fitted, where anything that matters has changed."""
+        done = self._chosen_fit()
+        if not self.live.value or done is None or self.obstacle():
+            return
+        source, before = self.source(), done.asked
+        try:
+            chosen = before.used
+            if len(chosen) != len(source.layer.data):
+                chosen = used(self.use.value, source.layer, self._viewer)
+            asked = self._asked(source, chosen, before)
+        except ValueError as error:
+            self._say(str(error))
+            return
+        # What runs, or was refused; or what is shown.
+        last = self._last_asked
+        if asked.same_as(last if last is not None and last.layer is asked.layer else before):
+            return
+        latest: Starts = done.solution.mixtures
+        if self._so_far and self._runner.job and self._runner.job.layer is asked.layer:
+            latest = self._so_far
+        starts = starts_for(asked.request, before.request, latest)
+        work = fit(asked.request) if starts is None else refit(asked.request, starts)
+        self._start_fit(asked, work)
+
+    def _asked(
+        self, source: Source, chosen: NDArray[np.bool_], before: Asked | None = None
+    ) -> Asked:
+        """What the fields ask for, of the points that are chosen. ValueError where they cannot."""
+        same = before is not None and source == before.source and chosen is before.used
+        cloud = before.cloud if same and before is not None else source.read(chosen)
         settings = self.estimator_parameters()
         if settings[BACKGROUND.name] and cloud.region is not None:
             settings[BACKGROUND.name] = cloud.region
-        frame = cloud.frame.beside(self._viewer.layers.extent.units)
-        cloud, stack = replace(cloud, frame=frame), frame.stack
+        if settings[RANDOM_STATE.name] is None:
+            # A number, so that it can be told, and the fit repeated.
+            settings[RANDOM_STATE.name] = (
+                int(np.random.default_rng().integers(2**31))
+                if before is None
+                else before.request.parameters[RANDOM_STATE.name]
+            )
+        cloud = replace(cloud, frame=cloud.frame.beside(self._viewer.layers.extent.units))
+        stack = cloud.frame.stack
         request = FitRequest(
             cloud.points,
             settings,
@@ -150,58 +194,55 @@ class SparseGMMWidget(DensityForm):
             cloud.noise_std,
             cloud.groups,
             ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels),
-            frame.n_slices,
+            cloud.frame.layout,
         )
-        self._say("")
-        self._start(source.layer, how(request), partial(self._show_fit, source.layer, cloud))
+        return Asked(source, chosen, cloud, request)
 
-    def cancel(self) -> None:
-        """Stop the work in progress; the layers stay as they are."""
-        self._quit(messages.CANCELLED)
-
-    # The work
+    def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal]) -> None:
+        self._last_asked = asked
+        self.convergence_view.begin()
+        self._display.begin()
+        self._start(
+            asked.layer,
+            work,
+            partial(self._show_fit, asked),
+            progress=partial(self._show_step, asked),
+        )
 
     def _start(
         self,
         layer: Points,
         work: Work[Any],
         show: Callable[[Any], None],
-        settles: _Fit | None = None,
+        *,
+        settles: Fit | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        # `_show_failure` does it; superqt would raise it in a slot, which may end the program.
-        worker = create_worker(_steps, work, _ignore_errors=True)
-        worker.yielded.connect(self._show_progress)
-        worker.returned.connect(partial(self._show_outcome, show, settles))
-        worker.errored.connect(self._show_failure)
-        worker.finished.connect(self._finish)
-        self._job = _Job(layer, work, worker)
-        self._why_cancelled = messages.CANCELLED
+        done = partial(self._show_outcome, show, settles)
+        self._runner.start(Job(layer, work, done, progress or self._show_progress))
+
+    def _cancel(self, why: str) -> None:
+        if self._runner.job is not None:
+            self._refit_timer.stop()
+            self._last_asked = None
+            self._runner.cancel(why)
+            self.cancel_button.enabled = False
+            self.progress.native.setFormat("Cancelling")
+
+    def _follow_work(self) -> None:
         self._show_progress(Progress(0, 1, ""))
         self._enable_buttons()
-        worker.start()
 
-    def _quit(self, why: str) -> None:
-        if self._job is not None:
-            self._why_cancelled = why
-            self._job.worker.quit()
-            if not self._closed:
-                self.cancel_button.enabled = False
-                self.progress.native.setFormat("Cancelling")
+    def _show_step(self, asked: Asked, progress: Progress) -> None:
+        self._show_progress(progress)
+        shown = self._display.show_progress(asked, progress, self.coverage.value)
+        if shown is not None:
+            self._so_far = shown.solution.mixtures
+        if progress.passes:
+            self.plots.show()
+            self.convergence_view.add(progress.passes)
 
-    def _show_progress(self, progress: Progress) -> None:
-        if not self._closed:
-            self.progress.max = progress.total
-            self.progress.value = progress.value
-            self.progress.native.setFormat(progress.text)
-            if progress.sentence is not None:
-                self._say(progress.sentence)
-
-    def _show_outcome(
-        self, show: Callable[[Any], None], settles: _Fit | None, outcome: Any
-    ) -> None:
-        assert self._job is not None
-        if self._closed or self._job.worker.abort_requested:
-            return  # cancelled when the outcome was already on its way
+    def _show_outcome(self, show: Callable[[Any], None], settles: Fit | None, outcome: Any) -> None:
         if settles is not None:
             self._settle(settles)
         if isinstance(outcome, Refusal):
@@ -209,62 +250,64 @@ class SparseGMMWidget(DensityForm):
         else:
             show(outcome)
 
-    def _show_failure(self, error: Exception) -> None:
-        if not self._closed:
-            self._say(str(error))
-            # A notification has the traceback, for a report.
-            notification_manager.receive_error(type(error), error, error.__traceback__)
-
-    def _finish(self) -> None:
-        """Whatever came of the work: it is over, and the next may start."""
-        job, self._job = self._job, None
-        assert job is not None
-        # Where it was cancelled it is still in the middle of a fit: let go of the memory.
-        job.work.close()
-        if self._closed:
-            return
+    def _end(self, job: Job, why_cancelled: str | None) -> None:
         self._enable_buttons()
-        if job.worker.abort_requested:
-            self._say(self._why_cancelled)
+        if self._so_far is not None:
+            self._so_far = None
+            self._display.restore(job.layer, self._fits.get(job.layer.unique_id))
+        if why_cancelled is not None:
+            self._say(why_cancelled)
         else:
             # The user may have changed meanwhile what the layers are to show.
             self._redraw_soon()
+            self._refit_soon()
 
     # The layers
 
-    def _show_fit(self, layer: Points, cloud: Cloud, result: FitResult) -> None:
-        done = _Fit(
-            layer=layer,
-            cloud=cloud,
+    def _show_fit(self, asked: Asked, result: FitResult) -> None:
+        self._so_far = None
+        done = Fit(
+            asked=asked,
             solutions=result.solutions,
             chosen=result.chosen,
             path=result.path,
-            asked=result.heatmap.choice,
+            heatmap=result.heatmap,
+            picture=result.heatmap.choice,
             drawn=result.chosen,
             coverage=self.coverage.value,
         )
         self._fits[done.layer.unique_id] = done
-        if done.path is not None:
-            self.sparsity.value = done.path[done.chosen].sparsity
+        self._show_sparsity(done)
         self._show_path()
-        self._show_heatmap(done, result.heatmap)
-        self._show_components(done)
+        self._display.show_picture(done)
+        self._display.show_components(done)
+        self._say(told(done))
 
-    def _show_heatmap(self, done: _Fit, drawn: Heatmap) -> None:
-        show_heatmap(self._viewer, done.layer, done.frame, drawn)
-        self._say(_told(done))
+    def _show_heatmap(self, wanted: Fit, heatmap: Heatmap) -> None:
+        """A new picture of a fit, if it still is the last one."""
+        done = self._fits.get(wanted.layer.unique_id)
+        if done is not None and done.solutions is wanted.solutions:
+            done = replace(done, heatmap=heatmap)
+            self._fits[done.layer.unique_id] = done
+            self._display.show_picture(done)
+            self._say(told(done))
 
-    def _show_components(self, done: _Fit) -> None:
-        shown = drawing(done.solution, done.frame, done.coverage)
-        show_components(self._viewer, done.layer, done.frame, shown)
+    def _show_sparsity(self, done: Fit) -> None:
+        """Along a path, that of the solution which is shown: the next Run is one for it."""
+        if done.path is not None:
+            with self.sparsity.changed.blocked():
+                self.sparsity.value = done.path[done.chosen].sparsity
 
     def _show_path(self) -> None:
         """The path of the chosen layer, where there is one."""
         done = self._chosen_fit()
         path = None if done is None else done.path
+        place = self.plots.indexOf(self.path_view.native)
+        self.plots.setTabVisible(place, path is not None)
         if done is not None and path is not None:
-            self.path_view.show_path(path, done.chosen, self._viewer.theme)
-        self.path_view.visible = path is not None
+            self.path_view.show_path(path, done.chosen)
+            self.plots.show()
+            self.plots.setCurrentIndex(place)
 
     def _choose(self, place: int) -> None:
         """Show another solution along the path: its ellipses at once, its heatmap when drawn."""
@@ -273,108 +316,110 @@ class SparseGMMWidget(DensityForm):
             return
         chosen = replace(done, chosen=place, annotated=False)
         self._fits[done.layer.unique_id] = chosen
-        # The next Run is one for this sparsity.
-        self.sparsity.value = done.path[place].sparsity
-        self._show_components(chosen)
-        self._say(_told(chosen))
+        self._show_sparsity(chosen)
+        self._display.show_components(chosen)
+        self._say(told(chosen))
         self._redraw_soon()
 
     def _redraw_soon(self) -> None:
         if self._chosen_fit() is not None:
             self._redraw_timer.start()
 
+    def _refit_soon(self) -> None:
+        # Not from the last change on: while a slider moves there is something to see.
+        if self.live.value and self._chosen_fit() and not self._refit_timer.isActive():
+            self._refit_timer.start()
+
     def _redraw(self) -> None:
         """Draw from the last fit what the fields ask for and the layers do not show yet."""
         done = self._chosen_fit()
-        if done is None or self._job is not None:
+        if done is None or self._runner.job is not None:
             return
         if done.coverage != self.coverage.value:
             done = replace(done, coverage=self.coverage.value)
             self._fits[done.layer.unique_id] = done
-            self._show_components(done)
-        wanted = replace(done, asked=self.heatmap_choice(), drawn=done.chosen)
-        if (wanted.asked, wanted.drawn) != (done.asked, done.drawn):
+            self._display.show_components(done)
+        wanted = replace(done, picture=self.heatmap_choice(), drawn=done.chosen)
+        if (wanted.picture, wanted.drawn) != (done.picture, done.drawn):
             frame = wanted.frame
-            work = draw(wanted.solution, frame.modelled_box, wanted.asked, frame.n_slices)
-            self._start(wanted.layer, work, partial(self._show_heatmap, wanted), wanted)
+            work = draw(wanted.solution, frame.modelled_box, wanted.picture, frame.layout)
+            self._start(wanted.layer, work, partial(self._show_heatmap, wanted), settles=wanted)
         elif self.annotate.value and not done.annotated:
-            wanted, cloud = replace(done, annotated=True), done.cloud
+            wanted, cloud = replace(done, annotated=True), done.asked.cloud
             assign = assign_points(
-                done.solution, cloud.points, cloud.groups, cloud.noise_std, done.asked
+                done.solution.parts, cloud.points, cloud.groups, cloud.noise_std, done.picture
             )
-            self._start(wanted.layer, assign, partial(self._show_assignment, wanted), wanted)
+            self._start(
+                wanted.layer, assign, partial(self._show_assignment, wanted), settles=wanted
+            )
 
-    def _settle(self, wanted: _Fit) -> None:
+    def _settle(self, wanted: Fit) -> None:
         """What was asked for is shown, or refused: it is not asked for again."""
         done = self._fits.get(wanted.layer.unique_id)
         if done is None or done.solutions is not wanted.solutions:
             return
         self._fits[done.layer.unique_id] = replace(
             done,
-            asked=wanted.asked,
+            picture=wanted.picture,
             drawn=wanted.drawn,
             annotated=wanted.annotated and done.chosen == wanted.chosen,
         )
 
-    def _show_assignment(self, done: _Fit, assignment: "Assignment") -> None:
-        shown = done.cloud.shown
+    def _show_assignment(self, done: Fit, assignment: "Assignment") -> None:
+        shown = done.asked.cloud.shown
         if len(done.layer.data) != len(shown):
             self._say(messages.points_changed(done.layer.name))
             return
         show_assignment(done.layer, shown, assignment)
-        self._say(_told(done))
+        self._say(told(done))
 
     # The fields
 
-    def _chosen_fit(self) -> _Fit | None:
+    def _chosen_fit(self) -> Fit | None:
         layer = self.points.value
         return None if layer is None else self._fits.get(layer.unique_id)
 
+    def _components(self) -> Shapes | None:
+        """The ellipses of the chosen layer."""
+        layer = self.points.value
+        return None if layer is None else components_layer(self._viewer, layer)
+
     def _follow_choice(self) -> None:
+        layer = self.points.value
+        if layer is not None:
+            with self.use.changed.blocked():
+                self.use.value = self._uses.get(layer.unique_id, Use.ALL)
         self._enable_buttons()
         self._show_path()
-        if self._job is None:
+        if self._runner.job is None:
             done = self._chosen_fit()
-            self._say(self.obstacle() or (_told(done) if done else ""))
+            self._say(self.obstacle() or (told(done) if done else ""))
+
+    def _remember_use(self, use: Use) -> None:
+        if self.points.value is not None:
+            self._uses[self.points.value.unique_id] = use
 
     def _enable_buttons(self) -> None:
-        busy = self._job is not None
+        busy = self._runner.job is not None
         self.run_button.enabled = not busy and not self.obstacle()
         self.path_button.enabled = self.run_button.enabled and not self.path_obstacle()
         self.cancel_button.enabled = busy
         self.progress.visible = busy
 
+    def _recolour(self) -> None:
+        for plot in (self.convergence_view, self.path_view.plot):
+            plot.recolour()
+
     def _forget(self, event: Any) -> None:
         """A layer was removed: so is its fit."""
         layer = event.value
         self._fits.pop(layer.unique_id, None)
-        if self._job is not None and self._job.layer is layer:
-            self._quit(messages.layer_removed(layer.name))
+        if self._runner.job is not None and self._runner.job.layer is layer:
+            self._cancel(messages.layer_removed(layer.name))
 
-    def _close(self) -> None:
-        """The window is gone, and every field with it."""
-        self._closed = True
-        self._quit("")
-
-
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """The method, for a Qt signal of the widget's own: Qt keeps alive what it calls."""
-    reference = WeakMethod(method)
-
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
-
-    return call
-
-
-def _told(done: _Fit) -> str:
-    cloud = done.cloud
-    summary = messages.summary(done.solution, cloud.frame, cloud.n_hidden, cloud.n_outside)
-    return f"{summary} {messages.heatmap_unit(done.asked.quantity, done.frame)}"
-
-
-def _steps(work: Work[Any]) -> Work[Any]:
-    """What napari's worker wants: a function that makes the generator."""
-    return (yield from work)
+    def _timer(self, interval: int, method: Callable[[], None]) -> QTimer:
+        timer = QTimer(self.native)
+        timer.setSingleShot(True)
+        timer.setInterval(interval)
+        timer.timeout.connect(weakly(method))
+        return timer

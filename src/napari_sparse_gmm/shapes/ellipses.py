@@ -81,11 +81,13 @@ def component_table(
     n_points: float,
     axis_labels: Sequence[str],
     errors: "StandardErrors | None" = None,
+    unit: str | None = None,
 ) -> dict[str, NDArray[Any]]:
     """One row a component, as columns (K,), in the units of the points.
 
     With `errors`, a column ``…_error`` behind each of weights, points, centre and standard
-    deviations: its standard error.
+    deviations: its standard error. With the `unit` of the points, what has one is named with it:
+    ``std_major [nm]``, ``angle [°]``, ``area [nm²]``.
 
     ``component``
         Index, as `predict` gives it.
@@ -108,10 +110,13 @@ def component_table(
     std, directions = principal_axes(mixture.covariances)
     table: dict[str, NDArray[Any]] = {"component": np.arange(k)}
 
-    def add(name: str, values: FloatArray, error: FloatArray | None) -> None:
-        table[name] = np.array(values)
+    def in_unit(power: str = "") -> str:
+        return f" [{unit}{power}]" if unit else ""
+
+    def add(name: str, values: FloatArray, error: FloatArray | None, suffix: str = "") -> None:
+        table[f"{name}{suffix}"] = np.array(values)
         if error is not None:
-            table[f"{name}_error"] = np.array(error)
+            table[f"{name}_error{suffix}"] = np.array(error)
 
     weight_error = None if errors is None else errors.weights
     add("weight", mixture.weights, weight_error)
@@ -119,17 +124,17 @@ def component_table(
     add("expected_points", n_points * mixture.weights, points_error)
     for axis, label in enumerate(axis_labels):
         error = None if errors is None else errors.means[:, axis]
-        add(f"mean_{label}", mixture.means[:, axis], error)
+        add(f"mean_{label}", mixture.means[:, axis], error, in_unit())
     names = _AXIS_NAMES.get(d, [f"_{i + 1}" for i in range(d)])
     for axis, name in enumerate(names):
         error = None if errors is None else errors.stds[:, axis]
-        add(f"std{name}", std[:, axis], error)
+        add(f"std{name}", std[:, axis], error, in_unit())
     if d == 2:
         major_y, major_x = directions[:, :, 0].T
         # An axis has no sign, so 180 degrees are 0; round-off may give either.
         angle = np.degrees(np.arctan2(major_y, major_x)) % 180.0
-        table["angle"] = np.where(angle == 180.0, 0.0, angle)
-        table["area"] = np.pi * std.prod(1)
+        table["angle [°]" if unit else "angle"] = np.where(angle == 180.0, 0.0, angle)
+        table[f"area{in_unit('²')}"] = np.pi * std.prod(1)
     elif d == 3:
-        table["volume"] = 4.0 / 3.0 * np.pi * std.prod(1)
+        table[f"volume{in_unit('³')}"] = 4.0 / 3.0 * np.pi * std.prod(1)
     return table

@@ -127,6 +127,7 @@ def heatmap(
     quantity: str = QUANTITY.default,
     *,
     n_points: float = 1.0,
+    negligible: float = -np.inf,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> NDArray[np.float32]:
@@ -141,6 +142,8 @@ def heatmap(
         per unit^D. "log_density": natural log of the density.
     n_points : float
         Number of points (or sum of their weights) that the mixture stands for.
+    negligible : float
+        Where the log density is below, it need not be known; see `grid_log_density`.
     engine, device : str
         What computes; see `napari_sparse_gmm.engines.choose_engine`.
 
@@ -148,7 +151,7 @@ def heatmap(
     -------
     float32 array of shape ``grid.shape``. The centre stands for the whole pixel: the sum
     over pixels times `pixel_volume` is 1 only where components are not much smaller than
-    a pixel.
+    a pixel; `shapes.antialiasing` sees to that.
     """
     # Imports torch, which reading this module must not.
     from napari_sparse_gmm.engines.bricks import grid_log_density
@@ -162,7 +165,13 @@ def heatmap(
         )
     image = np.empty(grid.shape, dtype=np.float32)
     slabs = grid_log_density(
-        mixture, grid.origin, grid.spacing, grid.shape, engine=engine, device=device
+        mixture,
+        grid.origin,
+        grid.spacing,
+        grid.shape,
+        negligible=negligible,
+        engine=engine,
+        device=device,
     )
     for place, values in slabs:
         if quantity != "log_density":

@@ -1,0 +1,147 @@
+"""Columns by their names, and the units in these.
+
+>>> find_column(["id", "X [nm]", "Y [nm]"], "x", "for x in localizations.csv")
+'X [nm]'
+>>> unit_of("X [nm]")
+'nm'
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.io.table import listing
+from napari_sparse_gmm.mixture import FloatArray
+
+# "x [nm]", "X (nm)", "x_um", "xnm"
+_UNIT = re.compile(r"\s*[\[(](?P<bracketed>[^\])]*)[\])]\s*$|(?P<appended>(?<=_)[uµ]m|nm)$")
+
+# "Position X [nm]", as Zeiss writes it
+_POSITION = re.compile(r"^position[ _]")
+
+
+def unit_of(column: str) -> str | None:
+    """The unit that the name of a column ends with."""
+    found = _UNIT.search(column)
+    if found is None:
+        return None
+    return (found["bracketed"] or found["appended"] or "").strip() or None
+
+
+def matching(header: Sequence[str], name: str) -> list[str]:
+    """Exactly that name; else the same but for case; else the same but for case and unit."""
+    wanted = name.strip().casefold()
+    for spelling in (
+        lambda column: column == name,
+        lambda column: column.casefold() == wanted,
+        lambda column: _bare(column) == wanted,
+    ):
+        if found := [column for column in header if spelling(column)]:
+            return found
+    return []
+
+
+def _bare(column: str) -> str:
+    """A name without its unit, and without the word "position" before it."""
+    return _POSITION.sub("", _UNIT.sub("", column).casefold().rstrip("_"))
+
+
+def find_column(header: Sequence[str], name: str, purpose: str) -> str:
+    """The column that is meant by `name`.
+
+    Raises
+    ------
+    ValueError
+        Where there is none, or several.
+    """
+    found = matching(header, name)
+    if len(found) == 1:
+        return found[0]
+    problem = f"Several columns match {name!r}" if found else f"There is no column {name!r}"
+    raise ValueError(f"{problem} {purpose}; choose one of {listing(found or header)}.")
+
+
+def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
+    """The columns of the axes, in image order: [z,] y and x.
+
+    Where positions are written twice, in nm and in pixels, those in the unit that comes first.
+
+    Raises
+    ------
+    ValueError
+        Where y or x is missing, or several columns could be meant.
+    """
+    alike = matching(header, "x")
+    for unit in dict.fromkeys(map(unit_of, alike)) if len(alike) > 1 else ():
+        same = [column for column in header if unit_of(column) == unit]
+        if len(matching(same, "x")) == len(matching(same, "y")) == 1:
+            header = same
+            break
+    axes = "zyx" if matching(header, "z") else "yx"
+    return {axis: find_column(header, axis, f"for {axis} in {file_name}") for axis in axes}
+
+
+def without_flat_z(coordinates: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """Coordinates by axis, less a z that is constant: a table of 2D points may have a z of 0."""
+    return {
+        axis: values for axis, values in coordinates.items() if axis != "z" or np.ptp(values) > 0
+    }
+
+
+def common_unit(columns: Sequence[str], file_name: str) -> str | None:
+    """The unit of columns that are lengths, where their names tell it.
+
+    Raises
+    ------
+    ValueError
+        Where they tell different ones.
+    """
+    units = list(dict.fromkeys(unit for unit in map(unit_of, columns) if unit is not None))
+    if len(units) > 1:
+        raise ValueError(
+            f"The lengths of {file_name} are in different units ({', '.join(units)}); "
+            "bring them to the same one."
+        )
+    return units[0] if units else None
+
+
+def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
+    """The cells of a column as finite numbers, (N,).
+
+    Raises
+    ------
+    ValueError
+        That names the first that is none.
+    """
+    numbers: FloatArray = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        cell = cells.iloc[bad[0]]
+        came = "an empty cell" if pd.isna(cell) else repr(str(cell))
+        raise ValueError(
+            f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
+            f"has {came}; {len(bad)} of {len(numbers)} rows are like that."
+        )
+    return numbers
+
+
+def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
+    """The cells of a column as numbers or, where one is none, as words, (N,).
+
+    Raises
+    ------
+    ValueError
+        Where a cell is empty.
+    """
+    missing = int(cells.isna().sum())
+    if missing:
+        raise ValueError(
+            f"Column {column!r} of {file_name} must say for each point which group it is in, but "
+            f"{missing} of {len(cells)} rows have an empty cell."
+        )
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return np.asarray(cells.astype(str) if numbers.isna().any() else numbers)

@@ -1,0 +1,38 @@
+"""Which format a table has.
+
+>>> table = open_table("localizations.hdf5")
+"""
+
+from pathlib import Path
+
+from napari_sparse_gmm.io.table import Table
+
+# What a file of these formats begins with, whatever its name.
+HDF5, PARQUET = b"\x89HDF\r\n\x1a\n", b"PAR1"
+
+
+def open_table(path: str | Path) -> Table:
+    """A text table, localizations of Picasso (HDF5), or a Parquet file.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such file, or it is none of these.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no file {str(path)!r}.")
+    with path.open("rb") as file:
+        start = file.read(len(HDF5))
+    # h5py and pyarrow are imported for their own files only.
+    if start == HDF5:
+        from napari_sparse_gmm.io.picasso import open_picasso
+
+        return open_picasso(path)
+    if start.startswith(PARQUET):
+        from napari_sparse_gmm.io.parquet import open_parquet
+
+        return open_parquet(path)
+    from napari_sparse_gmm.io.text import open_text
+
+    return open_text(path)

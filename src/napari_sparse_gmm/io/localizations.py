@@ -1,0 +1,108 @@
+"""All that a table of points holds: their coordinates, and a feature for each other column.
+
+>>> found = read_localizations("localizations.csv")
+>>> found.points.shape, found.axis_labels, found.unit
+((40000, 2), ('y', 'x'), 'nm')
+>>> list(found.features)
+['id', 'frame', 'intensity [photon]', 'uncertainty [nm]']
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_sparse_gmm.io.columns import (
+    common_unit,
+    find_coordinates,
+    matching,
+    to_numbers,
+    unit_of,
+    without_flat_z,
+)
+from napari_sparse_gmm.io.formats import open_table
+from napari_sparse_gmm.io.table import listing
+from napari_sparse_gmm.mixture import FloatArray
+
+# What programs call the precision of x and y: ThunderSTORM in 2D and in 3D, Zeiss, Picasso, SMAP.
+_PRECISION = ("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec")
+
+
+@dataclass(frozen=True, eq=False)
+class Localizations:
+    """Points with features.
+
+    Attributes
+    ----------
+    points : (N, D) array
+        In image axis order: (y, x), or (z, y, x).
+    axis_labels : tuple of D str
+    unit : str or None
+        Of the points, as their columns name it.
+    features : DataFrame of N rows
+        The other columns as they are, by name.
+    about : mapping
+        What else the file tells.
+    """
+
+    points: FloatArray
+    axis_labels: tuple[str, ...]
+    unit: str | None
+    features: pd.DataFrame
+    about: Mapping[str, Any]
+
+    @property
+    def typical_precision(self) -> float | None:
+        """Median precision of x and y, in the unit of the points, where a feature tells it."""
+        for name in _PRECISION:
+            for column in matching(list(self.features), name):
+                if unit_of(column) in (None, self.unit):
+                    values = pd.to_numeric(self.features[column], errors="coerce")
+                    median = float(values[values > 0].median())
+                    return median if np.isfinite(median) else None
+        return None
+
+
+def read_localizations(path: str | Path) -> Localizations:
+    """Read a table as `read_points` does, and with all of its columns.
+
+    Raises
+    ------
+    ValueError
+        In one sentence: no such file, no rows, no column x or y, a coordinate that is not a
+        number, or more rows than fit into memory.
+    """
+    table = open_table(path)
+    missing = [axis for axis in "xy" if not matching(table.columns, axis)]
+    if missing:
+        raise ValueError(
+            f"{table.name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
+            f"table of points; its columns are {listing(table.columns)}."
+        )
+    axes = find_coordinates(table.columns, table.name)
+    frame = table.read(range(len(table.columns)))
+    positions = {axis: table.columns.index(column) for axis, column in axes.items()}
+    coordinates = without_flat_z(
+        {
+            axis: to_numbers(frame[position], axes[axis], table.name)
+            for axis, position in positions.items()
+        }
+    )
+    features = frame.drop(columns=[positions[axis] for axis in coordinates])
+    names = [_feature_name(table.columns, position) for position in features]
+    return Localizations(
+        points=np.stack(list(coordinates.values()), axis=1),
+        axis_labels=tuple(coordinates),
+        unit=common_unit([axes[axis] for axis in coordinates], table.name),
+        features=features.set_axis(names, axis=1),
+        about=table.about,
+    )
+
+
+def _feature_name(columns: tuple[str, ...], position: int) -> str:
+    """What a column is called, with its number where that is nothing or not it alone."""
+    name = columns[position]
+    return name if name and columns.count(name) == 1 else f"{name or 'column'} {position + 1}"

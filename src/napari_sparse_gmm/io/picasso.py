@@ -1,0 +1,127 @@
+"""Localizations of Picasso: an HDF5 file, and a YAML file of the same name beside it.
+
+>>> table = open_picasso(Path("locs.hdf5"))
+>>> table.columns
+('frame', 'x [nm]', 'y [nm]', 'photons', ..., 'lpx [nm]', 'lpy [nm]')
+
+The format: https://picassosr.readthedocs.io/en/latest/files.html
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pandas as pd
+import yaml
+
+from napari_sparse_gmm.io.table import Table, listing, one_line
+
+_DATASET = "locs"
+
+# Picasso 0.11 and later embed a copy of the YAML file, as JSON.
+_METADATA = "metadata"
+
+# Lengths in camera pixels, in the tables of localizations and of molecules; and those in nm. All
+# other columns are no lengths, or their unit has changed from version to version.
+_IN_PIXELS = frozenset(
+    {"x", "y", "lpx", "lpy", "sx", "sy", "sx_unc", "sy_unc", "std_x", "std_y"}
+    | {"x_pick_rot", "y_pick_rot", "fitted_sigma", "fitted_sigma_x", "fitted_sigma_y"}
+)
+_IN_NM = frozenset({"z", "lpz", "std_z"})
+
+# The size of a camera pixel in nm; the first is what Picasso itself goes by.
+_PIXEL_SIZE = ("Pixelsize", "Camera.Pixelsize")
+
+
+def open_picasso(path: Path) -> Table:
+    """Localizations or molecules of Picasso, all lengths in nm.
+
+    Raises
+    ------
+    ValueError
+        Where the file is damaged or something else, or its pixel size is not known.
+    """
+    with _opened(path) as file:
+        locs = file.get(_DATASET)
+        if locs is None:
+            raise ValueError(
+                f"{path.name} has no dataset {_DATASET!r}, where Picasso keeps localizations; "
+                f"it has {listing(list(file)) or 'none at all'}."
+            )
+        if not isinstance(locs, h5py.Dataset) or locs.dtype.names is None or locs.ndim != 1:
+            what = f"an array of shape {locs.shape}" if hasattr(locs, "shape") else "a group"
+            raise ValueError(
+                f"{_DATASET!r} in {path.name} is {what} and no table with named columns, as "
+                "Picasso writes it."
+            )
+        names, n_rows = locs.dtype.names, len(locs)
+        pixel_size = _pixel_size(path, file)
+
+    def load(positions: Sequence[int]) -> pd.DataFrame:
+        with _opened(path) as file:
+            rows = file[_DATASET].fields([names[at] for at in positions])[:]
+        return pd.DataFrame(
+            {
+                at: rows[names[at]].astype(float) * pixel_size
+                if names[at] in _IN_PIXELS
+                else rows[names[at]]
+                for at in positions
+            }
+        )
+
+    columns = tuple(f"{name} [nm]" if name in _IN_PIXELS | _IN_NM else name for name in names)
+    about = {"format": "Picasso", "pixel size [nm]": pixel_size}
+    return Table(path.name, columns, n_rows, load, about)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OSError as error:
+        raise ValueError(
+            f"{path.name} is an HDF5 file that cannot be read: {one_line(error)}."
+        ) from error
+
+
+def _pixel_size(path: Path, file: h5py.File) -> float:
+    beside = path.with_suffix(".yaml")
+    if beside.is_file():
+        source, text = beside.name, beside.read_text(encoding="utf-8", errors="replace")
+    elif _METADATA in file:
+        source, text = f"{_METADATA!r} in {path.name}", file[_METADATA].asstr()[()]
+    else:
+        raise ValueError(
+            f"{path.name} is in camera pixels, and {beside.name} is not beside it: put the file "
+            "that Picasso wrote with it, and that tells the pixel size, into the same folder."
+        )
+    documents = _documents(text, source)
+    sizes = [document[key] for key in _PIXEL_SIZE for document in documents if key in document]
+    for size in sizes:
+        if isinstance(size, int | float) and size > 0:
+            return float(size)
+    raise ValueError(
+        f"{source} does not tell the size of a camera pixel: add a line such as "
+        f"'{_PIXEL_SIZE[0]}: 130', in nm."
+    )
+
+
+def _documents(text: str, source: str) -> list[Mapping[str, Any]]:
+    """What each step of the analysis has noted, the latest first."""
+    try:
+        # JSON is YAML.
+        documents = list(yaml.load_all(text, _Loader))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source} cannot be read as YAML: {one_line(error)}.") from error
+    steps = [step for one in documents for step in (one if isinstance(one, list) else [one])]
+    return [step for step in reversed(steps) if isinstance(step, dict)]
+
+
+class _Loader(yaml.SafeLoader):
+    """Early versions of Picasso wrote Python objects, too: they are passed over, never made."""
+
+
+_Loader.add_multi_constructor("", lambda loader, suffix, node: None)

@@ -1,0 +1,75 @@
+"""A table in a file: what its columns are called is known before its rows are read.
+
+>>> table = open_table("localizations.csv")  # of `io.formats`
+>>> table.columns, table.n_rows
+(('id', 'frame', 'x [nm]', 'y [nm]'), 1000000)
+>>> frame = table.read([2, 3])
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+# More than that would fill the memory of most machines, with the columns that they come with.
+MAX_ROWS = 50_000_000
+
+# As many names are listed in a message; a file that is no table may seem to have thousands.
+_LISTED = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table that has been opened, but not read.
+
+    Attributes
+    ----------
+    name : str
+        Name of its file.
+    columns : tuple of str
+        With the unit in brackets where the file tells it.
+    n_rows : int
+        Where the file does not tell, an estimate.
+    load : callable
+        Makes a frame of the columns at these positions, which are what its columns are called.
+    about : mapping
+        What else the file tells, for the metadata of a layer.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    n_rows: int
+    load: Callable[[Sequence[int]], pd.DataFrame]
+    about: Mapping[str, Any]
+
+    def read(self, positions: Sequence[int]) -> pd.DataFrame:
+        """The columns at these positions, which are what the columns of the frame are called.
+
+        Raises
+        ------
+        ValueError
+            Where there are no rows, or too many, or the file is damaged.
+        """
+        if self.n_rows > MAX_ROWS:
+            size = self.n_rows * len(positions) * 8 / 1e9
+            raise ValueError(
+                f"{self.name} has about {self.n_rows:,} rows, {size:,.1f} GB in memory with the "
+                f"{len(positions)} columns that are asked for; at most {MAX_ROWS:,} rows can be "
+                "read: divide it into smaller files."
+            )
+        frame = self.load(positions)
+        if frame.empty:
+            raise ValueError(f"{self.name} has no rows.")
+        return frame
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names of columns for a message."""
+    shown = [repr(name if len(name) <= 40 else f"{name[:40]}…") for name in names[:_LISTED]]
+    return ", ".join(shown + ["…"] * (len(names) > _LISTED))
+
+
+def one_line(error: Exception) -> str:
+    """What a library says is wrong, as a part of a sentence."""
+    return " ".join(str(error).split()).rstrip(".")

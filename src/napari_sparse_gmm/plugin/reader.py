@@ -1,0 +1,75 @@
+"""Tables of points in napari's File > Open, and dropped on its window.
+
+>>> viewer.open("localizations.hdf5", plugin="napari-sparse-gmm")
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sparse_gmm.io.dialects import sniff
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.io.localizations import Localizations
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+# Where nothing is known of the precision, points are this part of the field's longer side.
+_PART_OF_FIELD = 1 / 500
+
+# Columns that a Points or a Shapes layer has which napari itself has saved.
+_NAPARI = {"axis-0", "axis-1"}
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """A reader of that file; None for a stack of files and for layers that napari has saved.
+
+    For a table that is of no use there is a reader, too: it says why. Of None napari would only
+    say that the file was refused.
+    """
+    if not isinstance(path, str):
+        return None
+    try:
+        if set(sniff(Path(path)).header) >= _NAPARI:
+            return None
+    except ValueError:  # no text table, or none that can be read: told by the reader
+        pass
+    return read
+
+
+def read(path: str) -> list[LayerData]:
+    """A Points layer of the table, its coordinates in the unit of the file.
+
+    Raises
+    ------
+    ValueError
+        One sentence, which napari shows: see `read_localizations`.
+    """
+    from napari_sparse_gmm.io.images import OME_UNITS
+    from napari_sparse_gmm.io.localizations import read_localizations
+
+    found = read_localizations(path)
+    unit, _ = OME_UNITS.get(found.unit or "", (None, None))
+    keywords = {
+        "name": Path(path).stem,
+        "units": unit,
+        "axis_labels": found.axis_labels,
+        "features": found.features,
+        "size": _diameter(found),
+        "border_width": 0,
+        "face_color": "white",
+        "opacity": 0.7,
+        "metadata": {"source": path, "unit": found.unit, **found.about},
+    }
+    return [(found.points, keywords, "points")]
+
+
+def _diameter(found: "Localizations") -> float:
+    """Of a point, in the unit of the points: the circle of one standard deviation, if known.
+
+    napari draws no point smaller than two pixels of the screen.
+    """
+    if found.typical_precision is not None:
+        return 2.0 * found.typical_precision
+    sides = found.points.max(0) - found.points.min(0)
+    return float(sides[-2:].max()) * _PART_OF_FIELD or 1.0

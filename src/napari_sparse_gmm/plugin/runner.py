@@ -1,0 +1,139 @@
+"""Runs work in a napari thread worker: one piece at a time, the newest one wins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import WeakMethod
+
+from napari.layers import Layer
+from napari.qt.threading import create_worker
+
+from napari_sparse_gmm.plugin.work import Progress, Work
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A piece of work.
+
+    Parameters
+    ----------
+    layer : Layer
+        Which it is about.
+    work : generator
+    done : callable
+        Gets what the work returns, unless it was cancelled.
+    progress : callable, optional
+        Gets what it yields.
+    """
+
+    layer: Layer
+    work: Work[Any]
+    done: Callable[[Any], object]
+    progress: Callable[[Progress], object] = lambda _: None
+
+
+class Runner:
+    """Everything here happens in the main thread, but for the work itself.
+
+    Parameters
+    ----------
+    changed : callable
+        Called when work begins.
+    failed : callable
+        Gets the exception that ended a job.
+    ended : callable
+        Called when nothing runs any more, with the last job, and with why it was cancelled; None
+        where it was not.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[], object],
+        failed: Callable[[Exception], object],
+        ended: Callable[[Job, str | None], object],
+    ) -> None:
+        self._changed, self._failed, self._ended = changed, failed, ended
+        self._job: Job | None = None
+        self._worker: Any = None
+        self._next: Job | None = None
+        self._why = ""
+        self._closed = False
+
+    @property
+    def job(self) -> Job | None:
+        """What runs."""
+        return self._job
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether what runs is only waited for."""
+        return self._worker is not None and self._worker.abort_requested
+
+    def start(self, job: Job) -> None:
+        """Run a job, at once or when what runs has been stopped."""
+        if self._job is None:
+            self._launch(job)
+        else:
+            self._next = job
+            self._worker.quit()
+
+    def cancel(self, why: str) -> None:
+        """Stop what runs, and forget what waits."""
+        self._next = None
+        if self._job is not None:
+            self._why = why
+            self._worker.quit()
+
+    def close(self) -> None:
+        """The window is gone: stop, and call nobody any more."""
+        self._closed = True
+        self.cancel("")
+
+    def _launch(self, job: Job) -> None:
+        # `failed` shows it; superqt would raise it in a slot, which may end the program.
+        worker = create_worker(_steps, job.work, _ignore_errors=True)
+        worker.yielded.connect(partial(self._tell, job.progress))
+        worker.returned.connect(partial(self._tell, job.done))
+        worker.errored.connect(partial(self._tell, self._failed))
+        worker.finished.connect(self._finish)
+        self._job, self._worker, self._why = job, worker, ""
+        self._changed()
+        worker.start()
+
+    def _tell(self, listener: Callable[[Any], object], news: Any) -> None:
+        # What was cancelled may have sent its news before.
+        if not (self._closed or self.cancelled):
+            listener(news)
+
+    def _finish(self) -> None:
+        """Whatever came of the work: it is over, and the next may start."""
+        job, cancelled = self._job, self.cancelled
+        assert job is not None
+        self._job = self._worker = None
+        # Where it was cancelled it is still in the middle of a fit: let go of the memory.
+        job.work.close()
+        if self._closed:
+            return
+        waiting, self._next = self._next, None
+        if waiting is not None:
+            self._launch(waiting)
+        else:
+            self._ended(job, self._why if cancelled else None)
+
+
+def weakly(method: Callable[[], object]) -> Callable[[], None]:
+    """The method, for a Qt signal of an object's own widget: Qt keeps alive what it calls."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call
+
+
+def _steps(work: Work[Any]) -> Work[Any]:
+    """What napari's worker wants: a function that makes the generator."""
+    return (yield from work)

@@ -1,0 +1,127 @@
+"""Points that a model was not fitted to: their components, and how well it tells them.
+
+>>> assignment = assign_points(model.parts, points, np.zeros(len(points), dtype=int))
+>>> summary(model, points, np.zeros(len(points), dtype=int), assignment)
+'Mean log density -16.42 per nm²; 412 of 600 points in 14 components, 31% background.'
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.io.models import DensityModel, Part
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.parameters import DEVICE, ENGINE
+from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Assignment
+
+# Percent of a component that an ellipsoid holds; who is beyond is none of its points.
+_EDGE = 99.99
+
+_POWERS = {1: "", 2: "²", 3: "³"}
+
+
+def assign_points(
+    parts: Sequence[Part | None],
+    points: FloatArray,
+    groups: NDArray[np.intp],
+    *,
+    noise_std: FloatArray | None = None,
+    engine: str = ENGINE.default,
+    device: str = DEVICE.default,
+) -> "Assignment":
+    """The component of each point (N, D), among those of its group.
+
+    A point outside of the region of the background, and of the ellipsoids that hold 99.99% of their
+    components, is of none: its component is -1 and its probability NaN.
+
+    Parameters
+    ----------
+    parts : sequence of (Part or None)
+        Of a model, one for each group.
+    points : (N, D) array
+    groups : (N,) array of int
+        Of which part each is; -1 of none, which gives component -1 and NaN.
+    noise_std : (N, D) array, optional
+        Standard deviation of the place of each.
+    engine, device : str
+        What computes.
+    """
+    from napari_sparse_gmm.engines import Assignment, assign
+
+    n = len(points)
+    whole = Assignment(np.full(n, -1), np.full(n, np.nan), np.full(n, np.nan))
+    for group, part in enumerate(parts):
+        rows = np.flatnonzero(groups == group)
+        if part is None or not len(rows):
+            continue
+        noise = None if noise_std is None else noise_std[rows]
+        found = assign(part.mixture, points[rows], noise_std=noise, engine=engine, device=device)
+        beyond = _beyond(part.mixture, points[rows], noise, found.component)
+        whole.component[rows] = np.where(beyond, -1, found.component)
+        whole.probability[rows] = np.where(beyond, np.nan, found.probability)
+        whole.log_density[rows] = found.log_density
+    return whole
+
+
+def _beyond(
+    mixture: GaussianMixture,
+    points: FloatArray,
+    noise_std: FloatArray | None,
+    component: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    """Which points (n, D) the model says nothing about: far from all that it was fitted to."""
+    beyond = np.zeros(len(points), dtype=bool)
+    if mixture.background_weight == 0 or mixture.background_region is None:
+        return beyond
+    outside = np.flatnonzero(~mixture.background_region.contains(points) & (component >= 0))
+    own = component[outside]
+    covariances = mixture.covariances[own]  # (m, D, D)
+    if noise_std is not None:
+        covariances = covariances + noise_std[outside, :, None] ** 2 * np.eye(points.shape[1])
+    difference = points[outside] - mixture.means[own]
+    squares = (difference * np.linalg.solve(covariances, difference[:, :, None])[:, :, 0]).sum(1)
+    beyond[outside] = squares > coverage_to_radius(_EDGE, points.shape[1]) ** 2
+    return beyond
+
+
+def summary(
+    model: DensityModel, points: FloatArray, groups: NDArray[np.intp], assignment: "Assignment"
+) -> str:
+    """How well a model tells points (N, D) of some groups (N,), in a sentence or two."""
+    scored = ~np.isnan(assignment.log_density)
+    told = scored & ~np.isnan(assignment.probability)
+    n, n_told = len(points), int(np.count_nonzero(told))
+    n_scored = int(np.count_nonzero(scored))
+    missing = _count(n - n_scored, "point") + " in no group that the model has a mixture for"
+    if not n_scored:
+        return f"{missing}: there is nothing to score."
+    if not n_told:
+        return "All points lie far from what the model was fitted to: there is nothing to score."
+    found = told & (assignment.component >= 0)
+    components = np.stack([groups[found], assignment.component[found]], axis=1)
+    k = len(np.unique(components, axis=0))
+    density = f"Mean log density {assignment.log_density[told].mean():.2f}"
+    density += f" per {model.unit or 'unit'}{_POWERS.get(points.shape[1], f'^{points.shape[1]}')}"
+    known = [part.mean_log_density for part in model.fitted if part.mean_log_density is not None]
+    if len(known) == len(model.fitted):
+        mean = np.average(known, weights=[part.total_weight for part in model.fitted])
+        density += f" (the points that it was fitted to: {mean:.2f})"
+    n_found = int(np.count_nonzero(found))
+    sentences = [density, f"{n_found:,} of {_count(n, 'point')} in {_count(k, 'component')}"]
+    if any(part.mixture.background_weight > 0 for part in model.fitted):
+        sentences[-1] += f", {1 - n_found / n_told:.0%} background"
+    if n_told < n_scored:
+        far = _count(n_scored - n_told, "point")
+        sentences.append(f"{far} far from what the model was fitted to left out")
+    if n_scored < n:
+        sentences.append(missing)
+    return "; ".join(sentences) + "."
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,56 @@
+"""A mixture as pixels see it: what is narrower than a pixel still shows, as bright as it is.
+
+The value at the centre of a pixel stands for all of it. A component much narrower than a pixel
+would light up where it happens to meet a centre, and vanish elsewhere.
+
+>>> seen = antialiased(mixture, grid.spacing)
+>>> float(heatmap(seen, grid).sum() * grid.pixel_volume)  # very nearly 1, of however large pixels
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.shapes.ellipses import principal_axes
+
+# Standard deviations in pixels. By Poisson's formula the values of a Gaussian on a lattice sum up
+# to 1 within 2 exp(-2 pi^2 std^2) along each axis, 1.4% at a half, wherever it lies; at a quarter
+# it is 58%.
+NARROWEST = 0.5
+
+
+def antialiased(mixture: GaussianMixture, spacing: ArrayLike) -> GaussianMixture:
+    """The mixture with each standard deviation, along a component's own axes, half a pixel or more.
+
+    What the pixels resolve stays exactly as it is. (To widen all, as the mean over a pixel does,
+    would blur that, and change nothing that shows.)
+
+    Parameters
+    ----------
+    mixture : GaussianMixture of D dimensions
+    spacing : (D,) array
+        Size of a pixel along each axis.
+    """
+    std, directions = principal_axes(_in_pixels(mixture, spacing))
+    narrow = std[:, -1] < NARROWEST
+    if not narrow.any():
+        return mixture
+    axes = directions[narrow] * np.maximum(std[narrow], NARROWEST)[:, None, :]
+    size = np.asarray(spacing, dtype=np.float64)
+    covariances = np.array(mixture.covariances)
+    covariances[narrow] = axes @ axes.swapaxes(1, 2) * np.multiply.outer(size, size)
+    return replace(mixture, covariances=covariances)
+
+
+def narrowest(mixture: GaussianMixture, spacing: ArrayLike) -> FloatArray:
+    """The smallest standard deviation of each component in pixels, (K,)."""
+    std, _ = principal_axes(_in_pixels(mixture, spacing))
+    return std[:, -1]
+
+
+def _in_pixels(mixture: GaussianMixture, spacing: ArrayLike) -> FloatArray:
+    """Covariances in squared pixels, (K, D, D)."""
+    size = np.asarray(spacing, dtype=np.float64)
+    return np.asarray(mixture.covariances / np.multiply.outer(size, size))

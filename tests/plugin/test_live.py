@@ -1,0 +1,397 @@
+"""Live fits, previews and choices of points, with a worker that a test drives by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from magicgui.widgets import Widget
+from napari.layers import Shapes
+from plugin.fakes import DATA, FakeFit, HandWorker, fit
+
+from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.plugin import messages, worker
+from napari_sparse_gmm.plugin.display import Display
+from napari_sparse_gmm.plugin.layers import METADATA_KEY
+from napari_sparse_gmm.plugin.models import carried
+from napari_sparse_gmm.plugin.subset import Use
+from napari_sparse_gmm.plugin.widget import SparseGMMWidget
+
+
+@pytest.fixture
+def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits tell of every step, and show it."""
+    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(worker, "PREVIEW_INTERVAL", 0.0)
+    # Whenever the last one came.
+    never = property(lambda _: 0.0, lambda *_: None)
+    monkeypatch.setattr(Display, "_next_preview", never, raising=False)
+
+
+def pass_delay(widget: SparseGMMWidget) -> None:
+    """Let the delay pass after which a live fit begins."""
+    assert widget._refit_timer.isActive()
+    widget._refit_timer.stop()
+    widget._refit()
+
+
+@pytest.fixture
+def live(widget: SparseGMMWidget, workers: list[HandWorker]) -> SparseGMMWidget:
+    """A widget whose layer is fitted, with Live on."""
+    fit(widget, workers)
+    widget._redraw_timer.stop()
+    widget.live.value = True
+    widget._refit_timer.stop()
+    widget._refit()
+    assert len(workers) == 1  # nothing has changed
+    return widget
+
+
+def test_a_change_starts_a_fit_from_the_last_solution(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    (last,) = live._chosen_fit().solution.mixtures
+    fake_fit.starts.clear()
+    fake_fit.components = 4
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].finish()
+    assert fake_fit.parameters[-1]["sparsity"] == 11.0
+    # From there, on from what came of that, and from the start that the parameters say.
+    assert fake_fit.starts[0] is last
+    assert isinstance(fake_fit.starts[1], GaussianMixture)
+    assert fake_fit.starts[2] == "kmeans++"
+    assert viewer.layers["L components"].nshapes == 4
+    assert live.status.value.startswith("4 components")
+
+
+def test_without_live_nothing_starts(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    fit(widget, workers)
+    widget.sparsity.value = 11.0
+    assert not widget._refit_timer.isActive()
+
+
+def test_live_waits_for_a_first_run(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    widget.live.value = True
+    widget.sparsity.value = 11.0
+    assert not widget._refit_timer.isActive()
+    assert not workers
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("quantity", "log_density", id="quantity"),
+        pytest.param("longest_side", 100, id="pixels"),
+        pytest.param("pixel_size", 3.0, id="pixel size"),
+        pytest.param("sharpen", False, id="sharpen"),
+        pytest.param("coverage", 50.0, id="coverage"),
+        pytest.param("contours", True, id="contours"),
+        pytest.param("annotate", True, id="colours"),
+        pytest.param("engine", "torch", id="engine"),
+        pytest.param("n_threads", 2, id="threads"),
+    ],
+)
+def test_what_needs_no_fit_starts_none(live: SparseGMMWidget, name: str, value: Any) -> None:
+    getattr(live, name).value = value
+    assert not live._refit_timer.isActive()
+
+
+def test_every_parameter_of_a_fit_starts_one(live: SparseGMMWidget) -> None:
+    asked = {widget.name for widget in live.of_fit}
+    given = set(live.estimator_parameters())
+    # Who computes changes nothing that shows.
+    assert given - asked == {"engine", "device", "n_threads"}
+    assert {"axes", "each", "weights", "precision", "axial_precision", "region"} <= asked
+
+
+def test_the_newest_change_wins(
+    live: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit, at_every_step: None
+) -> None:
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    first = workers[-1]
+    first.step(4)
+    live.sparsity.value = 12.0
+    pass_delay(live)
+    live.sparsity.value = 13.0
+    pass_delay(live)
+    assert first.abort_requested
+    assert len(workers) == 2  # the next waits until this one has stopped
+    so_far = live._so_far[0]
+    fake_fit.starts.clear()
+    first.finish()
+    assert len(workers) == 3
+    workers[-1].finish()
+    assert fake_fit.parameters[-1]["sparsity"] == 13.0
+    assert fake_fit.starts[0] is so_far
+    assert 12.0 not in {given["sparsity"] for given in fake_fit.parameters}
+    assert "Cancelled" not in live.status.value
+
+
+def test_a_slider_that_moves_on_starts_fits_meanwhile(live: SparseGMMWidget) -> None:
+    live.sparsity.value = 11.0
+    remaining = live._refit_timer.remainingTime()
+    live.sparsity.value = 12.0
+    assert live._refit_timer.remainingTime() <= remaining
+
+
+def test_another_start_is_no_live_one(
+    live: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+) -> None:
+    fake_fit.starts.clear()
+    live.init.value = "random"
+    pass_delay(live)
+    workers[-1].finish()
+    assert len(fake_fit.starts) == 1
+    assert not isinstance(fake_fit.starts[0], GaussianMixture)
+
+
+def test_changing_to_another_layer_starts_nothing(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    other = viewer.add_points(DATA + 5.0, name="other", units="nm")
+    live.points.value = other
+    live._refit_timer.stop()
+    live._refit()
+    live.points.value = viewer.layers["L"]
+    live._refit_timer.stop()
+    live._refit()
+    assert len(workers) == 1
+
+
+def test_a_preview_shows_what_is_found_so_far(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    at_every_step: None,
+) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(4)
+    image = viewer.layers["L density"]
+    assert max(image.data.shape) == 128  # small
+    assert viewer.layers["L components"].nshapes == 3
+    assert not [name for name in viewer.layers["L components"].features if "error" in name]
+    assert [step.iteration for step in widget.convergence_view.passes] == [0, 1, 2]
+    workers[-1].finish()
+    assert max(viewer.layers["L density"].data.shape) == 512
+    assert "std_major_error [nm]" in viewer.layers["L components"].features
+
+
+def test_previews_leave_the_window_time(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(worker, "PREVIEW_INTERVAL", 0.0)
+    now = 10.0
+    monkeypatch.setattr("napari_sparse_gmm.plugin.display.perf_counter", lambda: now)
+    shown = []
+    monkeypatch.setattr(
+        "napari_sparse_gmm.plugin.display.show_heatmap", lambda *_: shown.append(now)
+    )
+    widget.run_button.native.click()
+    workers[-1].step(3)
+    workers[-1].step(1)
+    assert shown == [10.0]  # until the window has drawn it
+    now = 10.05
+    widget._display._follow_preview()
+    now = 10.99
+    workers[-1].step(1)
+    assert shown == [10.0]
+    now = 11.01
+    workers[-1].step(1)
+    assert shown == [10.0, 11.01]
+
+
+def test_cancel_takes_the_previews_of_a_first_fit_away(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(4)
+    assert len(viewer.layers) == 3
+    widget.cancel_button.native.click()
+    workers[-1].finish()
+    assert [layer.name for layer in viewer.layers] == ["L"]
+    assert widget.status.value == messages.CANCELLED
+
+
+def test_cancel_brings_the_last_fit_back(
+    live: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    at_every_step: None,
+) -> None:
+    image, shapes = viewer.layers["L density"], viewer.layers["L components"]
+    density, features = image.data.copy(), shapes.features.copy()
+    fake_fit.components = 5
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(4)
+    assert shapes.nshapes == 5
+    live.cancel_button.native.click()
+    workers[-1].finish()
+    np.testing.assert_array_equal(image.data, density)
+    assert shapes.features.equals(features)
+    assert not live._refit_timer.isActive()
+
+
+def test_a_fit_that_fails_brings_the_last_one_back(
+    live: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    at_every_step: None,
+) -> None:
+    fake_fit.components = 5
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(4)
+    assert viewer.layers["L components"].nshapes == 5
+    fake_fit.error = ValueError("Give it more points.")
+    workers[-1].finish()
+    assert viewer.layers["L components"].nshapes == 3
+    assert "Give it more points." in live.status.value
+
+
+def test_what_was_refused_is_not_tried_again(
+    live: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+) -> None:
+    fake_fit.error = ValueError("Give it more points.")
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].finish()
+    n_workers = len(workers)
+    live._refit_timer.stop()
+    live._refit()
+    assert len(workers) == n_workers
+    # Another change is.
+    live.sparsity.value = 12.0
+    pass_delay(live)
+    assert len(workers) == n_workers + 1
+
+
+def test_what_runs_is_not_started_again(live: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(3)
+    live._refit()
+    assert not workers[-1].abort_requested
+
+
+def test_the_steps_of_a_fit_are_plotted(
+    widget: SparseGMMWidget, workers: list[HandWorker], at_every_step: None
+) -> None:
+    assert widget.plots.isHidden()
+    widget.run_button.native.click()
+    workers[-1].step(7)  # "Starting", and each step
+    assert not widget.plots.isHidden()
+    assert [(p.iteration, p.cost) for p in widget.convergence_view.passes] == [
+        (iteration, 9.0 - iteration) for iteration in range(6)
+    ]
+
+
+def test_only_the_selected_points_are_fitted(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget.use.value = Use.SELECTED
+    widget.run_button.native.click()
+    assert "No point of layer 'L' is selected" in widget.status.value
+    assert not workers
+    layer = viewer.layers["L"]
+    layer.selected_data = {1, 5, 6, 7, 20, 41}
+    fit(widget, workers)
+    assert widget.status.value.startswith("3 components from 6 points")
+    assert "54 points not chosen by Use." in widget.status.value
+    np.testing.assert_array_equal(
+        widget._chosen_fit().asked.cloud.points, DATA[[1, 5, 6, 7, 20, 41]]
+    )
+    # A live fit is of the same points, whatever is selected by then.
+    layer.selected_data = set()
+    widget.live.value = True
+    widget.sparsity.value = 11.0
+    pass_delay(widget)
+    workers[-1].finish()
+    assert widget.status.value.startswith("3 components from 6 points")
+
+
+def test_each_layer_keeps_its_use(widget: SparseGMMWidget, viewer: Any) -> None:
+    widget.use.value = Use.VIEW
+    widget.points.value = viewer.add_points(DATA, name="other")
+    assert widget.use.value is Use.ALL
+    widget.points.value = viewer.layers["L"]
+    assert widget.use.value is Use.VIEW
+
+
+def test_a_region_that_is_drawn_is_live(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    box = np.array([[20.0, 20.0], [20.0, 80.0], [80.0, 80.0], [80.0, 20.0]])
+    viewer.add_layer(Shapes([box], shape_type="polygon", name="cell", units="nm"))
+    live.region.value = viewer.layers["cell"]
+    pass_delay(live)
+    workers[-1].finish()
+    inside = int(((DATA > 20) & (DATA < 80)).all(axis=1).sum())
+    assert f"from {inside} points" in live.status.value
+
+
+@pytest.mark.parametrize("button", ["table_button", "centre_button", "python_button"])
+def test_buttons_of_a_result_need_one(widget: SparseGMMWidget, button: str) -> None:
+    getattr(widget, button).native.click()
+    assert widget.status.value == messages.NOT_FITTED
+
+
+def test_the_ellipses_carry_what_the_heatmap_shows(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    fit(widget, workers)
+    shapes = viewer.layers["L components"]
+    assert shapes.metadata[METADATA_KEY]["role"] == "components"
+    model = carried("L components", shapes.metadata)
+    assert model.mixture is widget._chosen_fit().solution.mixtures[0]
+    assert model.unit == "nm"
+    assert model.provenance["source"] == "L"
+    assert isinstance(model.provenance["parameters"]["random_state"], int)
+    widget.quantity.value = "log_density"
+    widget._redraw_timer.stop()
+    widget._redraw()
+    workers[-1].finish()
+    assert carried("L components", shapes.metadata).view["quantity"] == "log_density"
+
+
+def test_everything_is_reached_by_the_keyboard_in_order(widget: SparseGMMWidget) -> None:
+    fields: list[Widget] = [
+        widget.points,
+        widget.n_components,
+        widget.prior,
+        widget.sparsity,
+        widget.background,
+        widget.region,
+        widget.quantity,
+        widget.coverage,
+        widget.run_button,
+        widget.cancel_button,
+        widget.live,
+        widget.table_button,
+    ]
+    place, seen = widget.points.native, []
+    for _ in range(400):
+        owner = place
+        while owner is not None and all(owner is not field.native for field in fields):
+            owner = owner.parentWidget()
+        if owner is not None:
+            name = next(field.name for field in fields if field.native is owner)
+            if name not in seen:
+                seen.append(name)
+        place = place.nextInFocusChain()
+    assert seen == [field.name for field in fields]
+
+
+def test_a_small_screen_is_high_enough(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
+    fit(widget, workers)
+    widget.advanced_button.native.click()
+    widget.plots.setTabVisible(1, True)
+    assert widget.native.minimumSizeHint().height() < 600

@@ -1,0 +1,152 @@
+"""One piece of work at a time, the newest one wins: with workers that are moved on by hand."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Points
+from plugin.fakes import HandWorker
+
+from napari_sparse_gmm.plugin.runner import Job, Runner
+from napari_sparse_gmm.plugin.work import FitFailed, Progress
+
+
+class Log:
+    """Runs jobs, and remembers what was told and which workers there were."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[Any] = []
+        self.workers: list[HandWorker] = []
+        self.closed: list[str] = []
+        monkeypatch.setattr("napari_sparse_gmm.plugin.runner.create_worker", self._create)
+        self.runner = Runner(
+            lambda: self.told.append("began"),
+            lambda error: self.told.append(str(error)),
+            lambda job, why: self.told.append(("ended", job.layer.name, why)),
+        )
+
+    def _create(
+        self,
+        function: Callable[..., Generator[Any, None, Any]],
+        *arguments: Any,
+        _ignore_errors: bool,
+    ) -> HandWorker:
+        assert _ignore_errors
+        self.workers.append(HandWorker(function(*arguments)))
+        return self.workers[-1]
+
+    def job(self, name: str, error: Exception | None = None) -> Job:
+        return Job(
+            Points(np.eye(2), name=name),
+            self._work(name, error),
+            lambda result: self.told.append(("done", result)),
+            lambda progress: self.told.append(progress.text),
+        )
+
+    def _work(self, name: str, error: Exception | None) -> Generator[Progress, None, str]:
+        try:
+            for step in range(3):
+                yield Progress(step, 3, f"{name}{step}")
+            if error is not None:
+                raise error
+        finally:
+            self.closed.append(name)
+        return name
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    return Log(monkeypatch)
+
+
+def test_work_is_told_from_its_beginning_to_its_end(log: Log) -> None:
+    job = log.job("a")
+    log.runner.start(job)
+    assert (log.runner.job, log.runner.cancelled) == (job, False)
+    log.workers[0].step(2)
+    log.workers[0].finish()
+    assert log.told == ["began", "a0", "a1", ("done", "a"), ("ended", "a", None)]
+    assert log.runner.job is None
+    assert not log.runner.cancelled
+
+
+def test_the_newest_waits_for_what_runs_to_end(log: Log) -> None:
+    log.runner.start(log.job("a"))
+    log.workers[0].step(1)
+    log.runner.start(log.job("b"))
+    newest = log.job("c")
+    log.runner.start(newest)
+    assert len(log.workers) == 1
+    assert log.runner.cancelled
+    assert log.closed == []  # its thread may be in the middle of a step
+    log.workers[0].finish()
+    assert log.closed == ["a"]
+    assert log.runner.job is newest
+    assert not log.runner.cancelled
+    log.workers[1].step(1)
+    log.workers[1].finish()
+    # Nothing of b, and no end in between.
+    assert log.told == ["began", "a0", "began", "c0", ("done", "c"), ("ended", "c", None)]
+    assert len(log.workers) == 2
+
+
+def test_news_of_what_was_cancelled_are_not_told(log: Log) -> None:
+    log.runner.start(log.job("a"))
+    log.runner.cancel("No more.")
+    worker = log.workers[0]
+    worker.step(1)  # what was on its way
+    worker.returned.emit("a")
+    worker.finish()
+    assert log.told == ["began", ("ended", "a", "No more.")]
+    assert log.closed == ["a"]
+
+
+def test_cancelling_forgets_what_waits(log: Log) -> None:
+    log.runner.start(log.job("a"))
+    log.runner.start(log.job("b"))
+    log.runner.cancel("No more.")
+    log.workers[0].finish()
+    assert log.told == ["began", ("ended", "a", "No more.")]
+    assert len(log.workers) == 1
+
+
+def test_what_comes_after_a_cancel_runs(log: Log) -> None:
+    log.runner.start(log.job("a"))
+    log.runner.cancel("No more.")
+    log.runner.start(log.job("b"))
+    log.workers[0].finish()
+    log.workers[1].finish()
+    assert log.told == ["began", "began", ("done", "b"), ("ended", "b", None)]
+
+
+def test_cancelling_nothing_does_nothing(log: Log) -> None:
+    log.runner.cancel("No more.")
+    log.runner.start(log.job("a"))
+    log.workers[0].finish()
+    assert log.told == ["began", ("done", "a"), ("ended", "a", None)]
+
+
+def test_an_error_is_told_and_the_next_work_runs(log: Log) -> None:
+    log.runner.start(log.job("a", FitFailed("It broke.")))
+    log.workers[0].finish()
+    assert log.told == ["began", "It broke.", ("ended", "a", None)]
+    log.runner.start(log.job("b"))
+    log.workers[1].finish()
+    assert log.told[-2:] == [("done", "b"), ("ended", "b", None)]
+
+
+def test_a_closed_window_hears_nothing(log: Log) -> None:
+    log.runner.start(log.job("a"))
+    log.runner.start(log.job("b"))
+    log.runner.close()
+    worker = log.workers[0]
+    assert worker.abort_requested
+    worker.step(1)
+    worker.returned.emit("a")
+    worker.errored.emit(FitFailed("It broke."))
+    worker.finish()
+    assert log.told == ["began"]
+    assert log.closed == ["a"]
+    assert log.runner.job is None
+    assert len(log.workers) == 1
