@@ -36,6 +36,9 @@ MODULES = (
     "regions",
     "few",
     "heatmap",
+    "zoom",
+    "reading",
+    "live",
     "window",
     "startup",
 )

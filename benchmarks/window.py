@@ -2,9 +2,9 @@
 
 A million points and 300 components, fitted from the dock widget in a real napari window, on
 each engine: in a window that is left alone, in one that draws five times a second, and without
-the window, where the same fit and heatmap run in the main thread. Without a graphics card the
-drawing itself is slow: the rows without a fit tell how slow. Showing the result, the layers that
-napari makes and draws when the fit is over, has a row of its own.
+the window, where the same fit, errors and heatmap run in the main thread. Without a graphics card
+the drawing itself is slow: the rows without a fit tell how slow. Showing the result, the layers
+that napari makes and draws when the fit is over, has a row of its own.
 
     python tools/with_display.py python benchmarks/window.py
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fits import ENGINES, quiet_fit, warm_up
+from fits import ENGINES, warm_up
 from napari import Viewer
 from napari.layers import Image
 from qtpy.QtCore import QEventLoop, QTimer
@@ -23,9 +23,10 @@ from report import Entry, Options, Row, main
 from simulations import Simulation, clusters
 from timing import readable, seconds
 
-from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.shapes.grid import Grid, heatmap
+from napari_sparse_gmm.plugin.results import FitRequest
+from napari_sparse_gmm.plugin.work import at_once
+from napari_sparse_gmm.plugin.worker import fit
 
 N_POINTS, N_COMPONENTS, ITERATIONS, ROUNDS, IDLE = 1_000_000, 300, 60, 3, 10.0
 QUICK_POINTS, QUICK_COMPONENTS, QUICK_ITERATIONS, QUICK_ROUNDS, QUICK_IDLE = 20_000, 30, 5, 1, 1.0
@@ -168,10 +169,8 @@ def watched(
 
 
 def fit_without_window(widget: Any, points: FloatArray) -> None:
-    """What the widget's thread computes."""
-    model = quiet_fit(SparseGaussianMixture(**widget.estimator_parameters()), points)
-    grid = Grid.covering(points.min(0), points.max(0), longest_side=widget.longest_side.value)
-    heatmap(model.mixture_, grid, engine=widget.engine.value, device=widget.device.value)
+    """What the widget's thread computes: the fit, its errors, the heatmap; and previews of it."""
+    at_once(fit(FitRequest(points, widget.estimator_parameters(), widget.heatmap_choice())))
 
 
 def wait(until: Callable[[], bool]) -> None:
