@@ -163,6 +163,11 @@ def test_more_starts_are_no_worse(points):
     assert four.cost_ <= one.cost_
 
 
+def test_given_means_are_one_start(points):
+    model = SparseGaussianMixture(6, init=points[:6], n_init=3)
+    assert {step.start for step in model.iter_fit(points)} == {0}
+
+
 @pytest.mark.parametrize("init", ["kmeans++", "random"])
 def test_same_seed_same_solution(points, init):
     first, second = (

@@ -98,8 +98,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         points. A mixture is taken as it is, but for the floor and for a background as
         `background` says; M is then still `n_components`.
     n_init : int
-        Number of starts; the solution of lowest cost is kept. The prior "bayes" has two of its
-        own: from clusters that are found at once, and from small ones besides.
+        Number of starts; the solution of lowest cost is kept. Means or a mixture as `init` are one
+        start; the prior "bayes" has two of its own: from clusters that are found at once, and from
+        small ones besides.
     max_iter : int
         Most passes over the points for each start.
     tol : float

@@ -69,11 +69,13 @@ def workers(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit) -> list[HandWork
     """The workers that the widget has created, the latest last."""
     created: list[HandWorker] = []
 
-    def create_worker(function: Callable[..., Any], work: Any, **_: Any) -> HandWorker:
-        created.append(HandWorker(function(work)))
+    def create_worker(function: Callable[..., Any], *arguments: Any, **_: Any) -> HandWorker:
+        created.append(HandWorker(function(*arguments)))
         return created[-1]
 
     monkeypatch.setattr("napari_sparse_gmm.plugin.runner.create_worker", create_worker)
+    # No other thread draws meanwhile.
+    monkeypatch.setattr("napari_sparse_gmm.plugin.runner._PATIENCE", 0.0)
     return created
 
 

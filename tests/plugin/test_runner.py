@@ -1,13 +1,17 @@
 """One piece of work at a time, the newest one wins: with workers that are moved on by hand."""
 
 from collections.abc import Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Points
 from plugin.fakes import HandWorker
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QTimer
 
+from napari_sparse_gmm.plugin import runner
 from napari_sparse_gmm.plugin.runner import Job, Runner
 from napari_sparse_gmm.plugin.work import FitFailed, Progress
 
@@ -150,3 +154,41 @@ def test_a_closed_window_hears_nothing(log: Log) -> None:
     assert log.closed == ["a"]
     assert log.runner.job is None
     assert len(log.workers) == 1
+
+
+class Threaded:
+    """A runner with real threads, whose only job shows one preview."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, told: Callable[[Progress], object]) -> None:
+        monkeypatch.setattr(runner, "_PATIENCE", 60.0)
+        self.order: list[str] = []
+        self.runner = Runner(
+            lambda: None, lambda error: None, lambda job, why: self.order.append("ended")
+        )
+        self.runner.start(Job(Points(np.eye(2)), self._work(), lambda _: None, told))
+
+    def _work(self) -> Generator[Progress, None, None]:
+        yield Progress(0, 1, "a preview", preview=object())  # type: ignore[arg-type]
+        self.order.append("went on")
+
+
+def test_after_a_preview_the_work_waits_for_the_window(
+    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    def told(_: Progress) -> None:
+        threaded.order.append("told")
+        QTimer.singleShot(0, lambda: threaded.order.append("drawn"))
+
+    threaded = Threaded(monkeypatch, told)
+    qtbot.waitUntil(lambda: "ended" in threaded.order, timeout=20_000)
+    assert threaded.order == ["told", "drawn", "went on", "ended"]
+
+
+def test_what_waits_for_the_window_ends_when_it_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    """Long before its patience ends."""
+    never = SimpleNamespace(singleShot=lambda *_: None)
+    monkeypatch.setattr(runner, "QTimer", never)
+    threaded = Threaded(monkeypatch, lambda _: threaded.runner.cancel("No more."))
+    qtbot.waitUntil(lambda: threaded.order == ["went on", "ended"], timeout=20_000)

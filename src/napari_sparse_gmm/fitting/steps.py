@@ -196,7 +196,8 @@ def _starts(
     if _learns(settings.prior) and isinstance(settings.init, str):
         # From large clusters; and from small ones, too, which large ones alone cannot teach.
         return [("density", (Births(),)), ("density", (Births(), BallBirths()))]
-    return [(settings.init, ())] * settings.n_init
+    # Means and mixtures that are given start alike every time.
+    return [(settings.init, ())] * (settings.n_init if isinstance(settings.init, str) else 1)
 
 
 def fit_steps(
@@ -226,7 +227,7 @@ def fit_steps(
         first = len(_starts(settings))
         seen = yield from fit_steps(points, settings, sample_weight)
         narrower = without_noise(seen.mixture, np.median(noise, axis=0))
-        settings = replace(settings, init=narrower, n_init=1)
+        settings = replace(settings, init=narrower)
     choice = choose_engine(
         settings.engine, settings.device, n_dimensions=points.shape[1], noise=noise is not None
     )

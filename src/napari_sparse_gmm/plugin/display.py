@@ -18,9 +18,10 @@ from napari_sparse_gmm.plugin.layers import (
 )
 from napari_sparse_gmm.plugin.models import carry, model_of
 from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.previews import PREVIEW_INTERVAL, Preview
 from napari_sparse_gmm.plugin.results import FitResult
 from napari_sparse_gmm.plugin.runner import weakly
-from napari_sparse_gmm.plugin.work import PREVIEW_INTERVAL, Progress
+from napari_sparse_gmm.plugin.work import Progress
 
 # Previews may take about this share of the main thread's time.
 _PREVIEW_SHARE = 0.05
@@ -49,15 +50,14 @@ class Display:
 
     def show_progress(self, asked: Asked, progress: Progress, coverage: float) -> FitResult | None:
         """Show what a fit has found so far, where there is time for it; returns what is shown."""
-        if asked.layer not in self._viewer.layers:
+        preview = progress.preview
+        if preview is None:
             return None
-        if progress.result is not None:
-            self._show_so_far(asked, progress.result, coverage, preferences().most_ellipses)
-            return progress.result
-        if progress.preview is not None and perf_counter() >= self._next_preview:
-            self._show_so_far(asked, progress.preview, coverage, _PREVIEW_ELLIPSES)
-            return progress.preview
-        return None
+        due = preview.settled or perf_counter() >= self._next_preview
+        if not due or asked.layer not in self._viewer.layers:
+            return None
+        self._show_preview(asked, preview, coverage)
+        return preview.result
 
     def restore(self, layer: Points, done: Fit | None) -> None:
         """Show the last fit of a layer instead of what was found so far; or nothing."""
@@ -81,8 +81,10 @@ class Display:
         show_components(self._viewer, done.layer, done.frame, shown)
         self._carry(done)
 
-    def _show_so_far(self, asked: Asked, result: FitResult, coverage: float, most: int) -> None:
+    def _show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
         self._last_preview, self._next_preview = perf_counter(), np.inf
+        result = preview.result
+        most = preferences().most_ellipses if preview.settled else _PREVIEW_ELLIPSES
         shown = drawing(result.solution, asked.frame, coverage, most)
         show_heatmap(self._viewer, asked.layer, asked.frame, result.heatmap)
         show_components(self._viewer, asked.layer, asked.frame, shown)

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import Any
 from weakref import WeakMethod
 
 from napari.layers import Layer
 from napari.qt.threading import create_worker
+from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.plugin.work import Progress, Work
+
+# The longest that work waits for the window to draw a preview.
+_PATIENCE = 0.5  # seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,7 @@ class Runner:
         self._next: Job | None = None
         self._why = ""
         self._closed = False
+        self._drawn = Event()  # what the work waits for after a preview
 
     @property
     def job(self) -> Job | None:
@@ -76,14 +82,14 @@ class Runner:
             self._launch(job)
         else:
             self._next = job
-            self._worker.quit()
+            self._quit()
 
     def cancel(self, why: str) -> None:
         """Stop what runs, and forget what waits."""
         self._next = None
         if self._job is not None:
             self._why = why
-            self._worker.quit()
+            self._quit()
 
     def close(self) -> None:
         """The window is gone: stop, and call nobody any more."""
@@ -92,14 +98,24 @@ class Runner:
 
     def _launch(self, job: Job) -> None:
         # `failed` shows it; superqt would raise it in a slot, which may end the program.
-        worker = create_worker(_steps, job.work, _ignore_errors=True)
-        worker.yielded.connect(partial(self._tell, job.progress))
+        worker = create_worker(_steps, job.work, self._drawn, _ignore_errors=True)
+        worker.yielded.connect(partial(self._tell_progress, job.progress))
         worker.returned.connect(partial(self._tell, job.done))
         worker.errored.connect(partial(self._tell, self._failed))
         worker.finished.connect(self._finish)
         self._job, self._worker, self._why = job, worker, ""
         self._changed()
         worker.start()
+
+    def _quit(self) -> None:
+        self._worker.quit()
+        self._drawn.set()
+
+    def _tell_progress(self, listener: Callable[[Progress], object], progress: Progress) -> None:
+        self._tell(listener, progress)
+        if progress.preview is not None:
+            # Behind what the listener has the window draw.
+            QTimer.singleShot(0, self._drawn.set)
 
     def _tell(self, listener: Callable[[Any], object], news: Any) -> None:
         # What was cancelled may have sent its news before.
@@ -134,6 +150,17 @@ def weakly(method: Callable[[], object]) -> Callable[[], None]:
     return call
 
 
-def _steps(work: Work[Any]) -> Work[Any]:
-    """What napari's worker wants: a function that makes the generator."""
-    return (yield from work)
+def _steps(work: Work[Any], drawn: Event) -> Work[Any]:
+    """The work; after a preview it waits until the window has drawn that.
+
+    Side by side both would take longer, as only one thread at a time runs Python.
+    """
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as stop:
+            return stop.value
+        drawn.clear()
+        yield progress
+        if progress.preview is not None:
+            drawn.wait(_PATIENCE)

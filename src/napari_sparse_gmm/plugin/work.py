@@ -13,9 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from napari_sparse_gmm.plugin.results import FitResult
-
-PREVIEW_INTERVAL = 0.2  # seconds between two previews, at least
+from napari_sparse_gmm.plugin.previews import Preview
 
 
 class Pass(NamedTuple):
@@ -31,8 +29,7 @@ class Progress:
     """How far the work is: `value` of `total`, and a few words for the progress bar.
 
     `sentence` is for the status line, where it has something to tell meanwhile; `passes` are the
-    steps since the last one that was told. `preview` is what a fit has found so far, to be
-    shown where there is time for it; `result` is one that better ones may follow.
+    steps since the last one that was told.
     """
 
     value: int
@@ -40,8 +37,7 @@ class Progress:
     text: str
     sentence: str | None = None
     passes: tuple[Pass, ...] = ()
-    preview: FitResult | None = None
-    result: FitResult | None = None
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,9 @@ from napari_sparse_gmm.parameters import (
     SPARSITY,
 )
 from napari_sparse_gmm.plugin.picturing import drawn
-from napari_sparse_gmm.plugin.results import (
-    FitRequest,
-    FitResult,
-    HeatmapChoice,
-    Solution,
-)
+from napari_sparse_gmm.plugin.previews import Previews
+from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Solution
 from napari_sparse_gmm.plugin.work import (
-    PREVIEW_INTERVAL,
     Pass,
     Progress,
     Refusal,
@@ -47,9 +42,6 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.groups import GroupFit
 
 _INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
-
-# A fit that is only to be looked at has converged so far that the eye sees no difference.
-_ROUGH = 1e-4
 
 # What a fit starts from in each group; None as its parameters say.
 Starts = Sequence[GaussianMixture | None]
@@ -75,10 +67,10 @@ def fit(request: FitRequest) -> Work[FitResult | Refusal]:
 def refit(request: FitRequest, starts: Starts) -> Work[FitResult | Refusal]:
     """Fit from an earlier solution, `starts` for each group: soon, and then well.
 
-    What is found from there is yielded as a result as soon as it is good enough to look at. Then
-    it is fitted to the end, and once more from the start that the parameters say: where a rising
-    penalty has removed components, a falling one cannot bring all of them back. Returns the
-    better solution of each group, and raises, like `fit`.
+    Whenever what is found from there has settled, there is a preview of it. Then comes a fit
+    from the start that the parameters say: where a rising penalty has removed components, a
+    falling one cannot bring all of them back. Returns the better solution of each group, and
+    raises, like `fit`.
     """
     return guarded("fit", _refit(request, starts))
 
@@ -114,16 +106,9 @@ def _fit(request: FitRequest) -> Work[FitResult]:
 
 
 def _refit(request: FitRequest, starts: Starts) -> Work[FitResult]:
-    from sklearn.base import clone
-
     model = yield from _model(request, request.parameters[MAX_ITER.name])
-    rough = clone(model).set_params(tol=max(model.tol, _ROUGH))
-    first = yield from _fitted(request, rough, starts)
-    mixtures = _mixtures(request, first)
-    shown = _result_so_far(request, mixtures, request.heatmap)
-    yield Progress(0, 1, "Refining", result=shown)
-    near = yield from _fitted(request, model, mixtures, previews=False)
-    anew = yield from _fitted(request, model, None, previews=False)
+    near = yield from _fitted(request, model, starts)
+    anew = yield from _fitted(request, model, None, pictures=False)
     better = [min(pair, key=_cost) for pair in zip(near, anew, strict=True)]
     return (yield from _finished(request, better))
 
@@ -146,7 +131,7 @@ def _path(request: FitRequest) -> Work[FitResult]:
             model, request.points, sample_weight=request.weights, noise_std=request.noise_std
         ),
         told,
-        lambda step, _: _preview(request, (step.mixture,)),
+        Previews(lambda step, _, complete: _so_far(request, (step.mixture,), complete)),
     )
     path = SparsityPath(tuple(found))
     solutions = []
@@ -164,9 +149,9 @@ def _fitted(
     model: "SparseGaussianMixture",
     starts: Starts | None,
     *,
-    previews: bool = True,
+    pictures: bool = True,
 ) -> "Work[list[GroupFit]]":
-    """Fit each group of points that there is."""
+    """Fit each group of points that there is, and show how; from `starts` what has settled, too."""
     from napari_sparse_gmm.groups import iter_groups
 
     most = request.parameters[MAX_ITER.name]
@@ -178,10 +163,12 @@ def _fitted(
         value = len(done) * most + step.iteration
         return Progress(value, most * len(names), f"{name}{_step_text(step)}")
 
-    def pictured(step: "FitStep", done: "list[GroupFit]") -> FitResult:
+    def pictured(step: "FitStep", done: "Sequence[GroupFit]", complete: bool) -> FitResult:
         mixtures = _mixtures(request, done)
+        for group in labels[len(done) :]:
+            mixtures[group] = None if starts is None else starts[group]
         mixtures[labels[len(done)]] = step.mixture
-        return _preview(request, mixtures)
+        return _so_far(request, mixtures, complete)
 
     return (
         yield from _followed(
@@ -194,12 +181,12 @@ def _fitted(
                 starts=None if starts is None else [starts[group] for group in labels],
             ),
             told,
-            pictured if previews else None,
+            Previews(pictured, settle=starts is not None) if pictures else None,
         )
     )
 
 
-def _finished(request: FitRequest, fits: "list[GroupFit]") -> Work[FitResult]:
+def _finished(request: FitRequest, fits: "Sequence[GroupFit]") -> Work[FitResult]:
     """The solution that the fits of groups make, with its heatmap."""
     models = _of_all_groups(request, fits)
     problem = next((fitted.problem for fitted in fits if fitted.problem), "")
@@ -209,7 +196,7 @@ def _finished(request: FitRequest, fits: "list[GroupFit]") -> Work[FitResult]:
 
 
 def _of_all_groups(
-    request: FitRequest, fits: "list[GroupFit]"
+    request: FitRequest, fits: "Sequence[GroupFit]"
 ) -> "list[SparseGaussianMixture | None]":
     """The fit of each group, None where it has no points or could not be fitted."""
     models: list[SparseGaussianMixture | None] = [None] * len(request.names)
@@ -218,7 +205,7 @@ def _of_all_groups(
     return models
 
 
-def _mixtures(request: FitRequest, fits: "list[GroupFit]") -> list[GaussianMixture | None]:
+def _mixtures(request: FitRequest, fits: "Sequence[GroupFit]") -> list[GaussianMixture | None]:
     """What each group was fitted to, None as above."""
     models = _of_all_groups(request, fits)
     return [None if model is None else model.mixture_ for model in models]
@@ -227,44 +214,41 @@ def _mixtures(request: FitRequest, fits: "list[GroupFit]") -> list[GaussianMixtu
 def _followed(
     events: Generator[Any, None, None],
     told: "Callable[[FitStep, list[Any]], Progress]",
-    pictured: "Callable[[FitStep, list[Any]], FitResult] | None" = None,
+    previews: Previews | None = None,
 ) -> Work[list[Any]]:
     """Yield what is told of some of the steps, and how they look; returns all other events.
 
-    `told` and `pictured` get a step, and the other events that came before.
+    `told` gets a step, and the other events that came before.
     """
     from napari_sparse_gmm.fitting import FitStep
 
     found: list[Any] = []
     passes: list[Pass] = []
-    # The first preview comes early: it is what a live fit is waited for.
-    last, last_preview = -np.inf, time.monotonic() - PREVIEW_INTERVAL / 2
+    last = -np.inf
     with no_fallback_warning(), closing(events):
         for event in events:
             if not isinstance(event, FitStep):
                 found.append(event)
                 continue
             passes.append(Pass(event.iteration, event.cost, event.n_components))
-            if time.monotonic() - last < _INTERVAL:
+            preview = None if previews is None else previews.of(event, found)
+            if preview is None and time.monotonic() - last < _INTERVAL:
                 continue
-            progress = replace(told(event, found), passes=tuple(passes))
-            if pictured and time.monotonic() - last_preview >= PREVIEW_INTERVAL:
-                progress = replace(progress, preview=pictured(event, found))
-                last_preview = time.monotonic()
+            yield replace(told(event, found), passes=tuple(passes), preview=preview)
             passes.clear()
-            yield progress
             last = time.monotonic()
     if passes:
         yield Progress(1, 1, "Finishing", passes=tuple(passes))
     return found
 
 
-def _preview(request: FitRequest, mixtures: Starts) -> FitResult:
-    """What a fit has found so far, as a small picture."""
-    return _result_so_far(request, mixtures, request.heatmap.small(request.points.shape[1]))
-
-
-def _result_so_far(request: FitRequest, mixtures: Starts, choice: HeatmapChoice) -> FitResult:
+def _so_far(request: FitRequest, mixtures: Starts, complete: bool) -> FitResult:
+    """What a fit has found so far, in a small picture or a complete one, but for contours."""
+    choice = (
+        replace(request.heatmap, contours=False)
+        if complete
+        else request.heatmap.small(request.points.shape[1])
+    )
     groups, n = request.group_of_points, len(mixtures)
     numbers = np.bincount(groups, minlength=n).tolist()
     totals = np.bincount(groups, request.weights, minlength=n).tolist()
