@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.factored import Factored
-from napari_sparse_gmm.regions import Box, Region, frozen, region_from_dict
+from napari_sparse_gmm.regions import Box, Region, region_from_dict
+from napari_sparse_gmm.regions.region import frozen
 
 FloatArray = NDArray[np.float64]
 

@@ -1,0 +1,50 @@
+"""Where points can lie at all: the region that a uniform background fills.
+
+>>> cell = Polygon([[0.0, 0.0], [0.0, 4.0], [3.0, 0.0]])  # a triangle
+>>> cell.volume, cell.contains([[1.0, 1.0], [3.0, 4.0]])
+(6.0, array([ True, False]))
+
+A `Box` by its corners, a `Polygon` (several are joined), the convex `Hull` of points, a `Mask` of
+pixels, and a `Prism` over any of them, for a third axis. Regions are values; their border belongs
+to them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from napari_sparse_gmm.regions.box import Box
+from napari_sparse_gmm.regions.hull import Hull
+from napari_sparse_gmm.regions.mask import Mask
+from napari_sparse_gmm.regions.polygon import Polygon
+from napari_sparse_gmm.regions.prism import Prism, over
+from napari_sparse_gmm.regions.region import Region, region_from_dict
+
+__all__ = [
+    "Box",
+    "Hull",
+    "Mask",
+    "Polygon",
+    "Prism",
+    "Region",
+    "as_background",
+    "over",
+    "region_from_dict",
+]
+
+
+def as_background(value: Any) -> bool | Region:
+    """Whether there is a background, or where; corners (2, D) as a box.
+
+    A ValueError that names `background` where it says neither.
+    """
+    if isinstance(value, Region):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, np.ndarray | list | tuple):
+        return Box(np.asarray(value, dtype=np.float64))
+    raise ValueError(
+        "background must be True, False or a region (Box, Hull, Polygon, Mask, Prism), not "
+        f"{value!r}."
+    )

@@ -1,0 +1,100 @@
+"""What every region can do, and regions from dictionaries."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+# Points drawn at a time, at most.
+_DRAWN = 1 << 20
+
+_KINDS: dict[str, type["Region"]] = {}
+
+
+class Region(ABC):
+    """A bounded set of places in R^D, of positive volume."""
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        _KINDS[cls.kind] = cls
+
+    @property
+    @abstractmethod
+    def box(self) -> FloatArray:
+        """Lower and upper corner of a box around it, (2, D)."""
+
+    @property
+    @abstractmethod
+    def volume(self) -> float:
+        """Length, area or volume, in unit^D."""
+
+    @abstractmethod
+    def contains(self, points: ArrayLike) -> BoolArray:
+        """Which points (N, D) lie in it, (N,)."""
+
+    @abstractmethod
+    def covers(self, lower: FloatArray, upper: FloatArray) -> BoolArray:
+        """Which of n boxes, by their corners (n, D), it surely covers, (n,).
+
+        A box that it covers may be missed.
+        """
+
+    @abstractmethod
+    def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Region":
+        """The region of y = scale * x + offset, `scale` positive, each a number or (D,)."""
+
+    @abstractmethod
+    def values(self) -> dict[str, Any]:
+        """What defines it, as numbers, strings and lists."""
+
+    @classmethod
+    @abstractmethod
+    def from_values(cls, values: dict[str, Any]) -> "Region":
+        """The inverse of `values`."""
+
+    @property
+    def n_dimensions(self) -> int:
+        """Number of dimensions, D."""
+        return self.box.shape[1]
+
+    def contains_grid(self, axes: Sequence[FloatArray]) -> BoolArray:
+        """Which points of a grid lie in it, whose coordinates along each axis are `axes`."""
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        return self.contains(points.reshape(-1, len(axes))).reshape(points.shape[:-1])
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Places drawn uniformly from it, (n, D)."""
+        lower, upper = self.box
+        share = self.volume / float(np.prod(upper - lower))
+        parts: list[FloatArray] = [np.empty((0, len(lower)))]
+        missing = n
+        while missing > 0:
+            drawn = min(int(1.1 * missing / share) + 10, _DRAWN) if share < 1 else missing
+            points = lower + (upper - lower) * rng.random((drawn, len(lower)))
+            parts.append(points[self.contains(points)][:missing])
+            missing -= len(parts[-1])
+        return np.concatenate(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; `region_from_dict` is the inverse."""
+        return {"kind": self.kind, **self.values()}
+
+
+def region_from_dict(values: dict[str, Any]) -> Region:
+    """The inverse of `Region.to_dict`."""
+    return _KINDS[values["kind"]].from_values(values)
+
+
+def frozen(values: ArrayLike, name: str) -> FloatArray:
+    """A copy that cannot be changed; a ValueError that says `name` where it is not finite."""
+    array = np.array(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers.")
+    array.flags.writeable = False
+    return array
