@@ -22,7 +22,9 @@ from timing import readable, seconds
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.shapes.grid import Grid
-from napari_sparse_gmm.shapes.pyramid import TILE, LazyHeatmap, heatmap_pyramid
+from napari_sparse_gmm.shapes.lazy_heatmap import LazyHeatmap
+from napari_sparse_gmm.shapes.level import TILE
+from napari_sparse_gmm.shapes.pyramid import heatmap_pyramid
 
 STD = 10.0
 BASE = 512

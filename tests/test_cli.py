@@ -14,9 +14,10 @@ import tifffile
 
 from napari_sparse_gmm import batch, parameters
 from napari_sparse_gmm.cli import main
+from napari_sparse_gmm.density_model import DensityModel, Groups
 from napari_sparse_gmm.engines import EngineUnavailable, keops_ready
 from napari_sparse_gmm.engines.keops_ready import Waiting
-from napari_sparse_gmm.io.models import DensityModel, Groups, load_model, save_model
+from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.shapes.grid import Grid
 
 FILES = ["components.csv", "density.png", "density.tif", "model.json"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from oracles import direct_density, random_mixture
 
-from napari_sparse_gmm.io.models import DensityModel, Groups, Part
+from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.scoring import assign_points, summary
 

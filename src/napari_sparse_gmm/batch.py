@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
-from napari_sparse_gmm.io.models import DensityModel, part_of, provenance
 from napari_sparse_gmm.io.results import write_results
 from napari_sparse_gmm.io.tables import PointTable, write_components
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS

@@ -6,15 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sparse_gmm.io.models import (
-    DensityModel,
-    Groups,
-    Part,
-    is_model,
-    load_model,
-    provenance,
-    save_model,
-)
+from napari_sparse_gmm.density_model import DensityModel, Groups, Part, provenance
+from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism, Region
 from napari_sparse_gmm.uncertainty import StandardErrors

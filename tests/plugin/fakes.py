@@ -9,8 +9,8 @@ import numpy as np
 from psygnal import Signal
 
 from napari_sparse_gmm import FitStep, GaussianMixture
+from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.engines.keops_ready import Waiting
-from napari_sparse_gmm.io.models import Part
 from napari_sparse_gmm.plugin.results import Solution
 from napari_sparse_gmm.plugin.work import FitFailed
 from napari_sparse_gmm.uncertainty import StandardErrors

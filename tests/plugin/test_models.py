@@ -12,7 +12,8 @@ from oracles import random_mixture
 from plugin.fakes import solution_of as fitted
 
 from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.io.models import DensityModel, Part, load_model, save_model
+from napari_sparse_gmm.density_model import DensityModel, Part
+from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
 from napari_sparse_gmm.plugin.layers import METADATA_KEY, show_components, show_heatmap

@@ -8,9 +8,10 @@ from napari.components import ViewerModel
 from oracles import random_mixture
 
 from napari_sparse_gmm.mixture import GaussianMixture
-from napari_sparse_gmm.shapes import pyramid as module
+from napari_sparse_gmm.shapes import level
 from napari_sparse_gmm.shapes.antialiasing import antialiased
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
+from napari_sparse_gmm.shapes.lazy_heatmap import LazyHeatmap
 from napari_sparse_gmm.shapes.pyramid import HeatmapPyramid, heatmap_pyramid
 
 CPU = {"engine": "torch", "device": "cpu"}
@@ -47,7 +48,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         shapes.append(grid.shape)
         return heatmap(mixture, grid, *args, **keywords)
 
-    monkeypatch.setattr(module, "heatmap", spy)
+    monkeypatch.setattr(level, "heatmap", spy)
     return shapes
 
 
@@ -79,11 +80,11 @@ class TestLevels:
     def test_the_same_place_is_brightest_at_every_level(self) -> None:
         grid = base()
         found = pyramid_of(spots(), grid)
-        for k, level in enumerate(found.levels):
+        for k, one in enumerate(found.levels):
             spacing = found.grid.spacing * 2**k
             near = np.rint((SPOTS[0] - grid.edges[0]) / spacing).astype(int)
             start = near - 8
-            part = np.asarray(level[start[0] : start[0] + 16, start[1] : start[1] + 16], float)
+            part = np.asarray(one[start[0] : start[0] + 16, start[1] : start[1] + 16], float)
             # The other spot is in another half of the finest pixels, and blends in coarse ones.
             part[:, 12 if k == 0 else 16 :] = 0.0
             index = np.array(np.unravel_index(part.argmax(), part.shape)) + start
@@ -93,7 +94,7 @@ class TestLevels:
 
 class TestArrays:
     @pytest.fixture
-    def whole(self) -> tuple[module.LazyHeatmap, np.ndarray]:
+    def whole(self) -> tuple[LazyHeatmap, np.ndarray]:
         """A level of 800 x 1120 pixels with a background, and all of it."""
         mixture = random_mixture(40, 2, background_weight=0.2, field=10.0, sigma=0.02)
         grid = Grid.covering([0.0, 0.0], [10.0, 14.0], longest_side=140, margin=0.0)

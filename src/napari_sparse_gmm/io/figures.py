@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.io.models import DensityModel
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.shapes.ellipses import coverage_to_radius, principal_axes

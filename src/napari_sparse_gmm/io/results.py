@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
-from napari_sparse_gmm.io.models import DensityModel, save_model
+from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_components
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE

@@ -8,7 +8,7 @@ import numpy as np
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.io.models import Part
+from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.results import Heatmap, Solution

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Layer, Points
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.io.models import DensityModel, Groups, provenance
+from napari_sparse_gmm.density_model import DensityModel, Groups, provenance
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import COVERAGE, LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin.drawing import (

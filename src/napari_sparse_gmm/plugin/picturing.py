@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.io.models import Part
+from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.results import Heatmap, HeatmapChoice, Solution

@@ -11,7 +11,7 @@ from typing import Any
 from magicgui.widgets import Container, ProgressBar, PushButton
 from napari.layers import Layer, Points
 
-from napari_sparse_gmm.io.models import DensityModel
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.parameters import LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.fields import LabelColumn, choice, offer_layers, status_line

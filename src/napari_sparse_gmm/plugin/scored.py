@@ -11,7 +11,7 @@ from napari.layers import Points
 from numpy.typing import NDArray
 from pandas import Index
 
-from napari_sparse_gmm.io.models import DensityModel
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import axis_names
 from napari_sparse_gmm.plugin.frame import Frame, Stack

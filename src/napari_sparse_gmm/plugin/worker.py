@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.io.models import Part, part_of
+from napari_sparse_gmm.density_model import Part, part_of
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.parameters import (
     DEVICE,

@@ -1,0 +1,159 @@
+"""What a fit found, as a value: mixtures of all points or of each group, and where they come from.
+
+>>> model = DensityModel((part_of(estimator, points, None, None),), ("y", "x"), "nm")
+>>> model.mixture.log_density(points)
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a fit found in one group of points, or in all of them.
+
+    `total_weight` is that of the points: their number where all weigh 1. The errors are not
+    known while the fit goes on; nor are they, how it ended, and the mean log density of its points
+    where a file does not tell.
+    """
+
+    mixture: GaussianMixture
+    errors: "StandardErrors | None"
+    n_points: int
+    total_weight: float
+    cost: float = math.nan
+    n_iter: int = 0
+    converged: bool = False
+    mean_log_density: float | None = None
+
+
+def part_of(
+    model: "SparseGaussianMixture",
+    points: FloatArray,
+    sample_weight: FloatArray | None,
+    noise_std: FloatArray | None,
+) -> Part:
+    """What an estimator has found in the points (n, D) that it was fitted to."""
+    log_density = model.score_samples(points, noise_std=noise_std)
+    return Part(
+        mixture=model.mixture_,
+        errors=model.standard_errors(points, sample_weight=sample_weight, noise_std=noise_std),
+        n_points=len(points),
+        total_weight=len(points) if sample_weight is None else float(sample_weight.sum()),
+        cost=model.cost_,
+        n_iter=model.n_iter_,
+        converged=model.converged_,
+        mean_log_density=float(np.average(log_density, weights=sample_weight)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """What tells groups of points apart that have a mixture each.
+
+    Parameters
+    ----------
+    name : str
+        Of the axis or the feature.
+    labels : (G,) array
+        Its values, numbers or words, in ascending order.
+    """
+
+    name: str
+    labels: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class DensityModel:
+    """Mixtures, the axes and units they are written in, and where they come from.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        One; with `groups` one for each of them, None where it could not be fitted.
+    axis_labels : tuple of D str
+    unit : str or None
+        Unit of the means, on every axis.
+    box : (2, D) array, optional
+        Lower and upper corner of the points that it was fitted to.
+    groups : Groups, optional
+    view : mapping, optional
+        Where and how a viewer shows it: numbers, arrays and strings that only that can read.
+    provenance : mapping
+        How it was made; see `provenance`.
+
+    Raises
+    ------
+    ValueError
+        Where there is no mixture, or their numbers or dimensions disagree.
+    """
+
+    parts: tuple[Part | None, ...]
+    axis_labels: tuple[str, ...]
+    unit: str | None
+    box: FloatArray | None = None
+    groups: Groups | None = None
+    view: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_groups = 1 if self.groups is None else len(self.groups.labels)
+        if len(self.parts) != n_groups or not self.fitted:
+            raise ValueError(f"{len(self.fitted)} mixtures for {n_groups} groups.")
+        n_axes = len(self.axis_labels)
+        dimensions = {part.mixture.n_dimensions for part in self.fitted}
+        if dimensions != {n_axes}:
+            raise ValueError(f"{n_axes} axis labels for {dimensions} dimensions.")
+        if self.box is not None and np.shape(self.box) != (2, n_axes):
+            raise ValueError(f"A box of shape {np.shape(self.box)} for {n_axes} dimensions.")
+
+    @property
+    def fitted(self) -> tuple[Part, ...]:
+        """The parts that there are."""
+        return tuple(part for part in self.parts if part is not None)
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        """The only mixture. A ValueError where each group has its own."""
+        if self.groups is not None:
+            raise ValueError(
+                f"The model has a mixture for each {self.groups.name} of its points: take those "
+                "of its parts."
+            )
+        return self.fitted[0].mixture
+
+    @property
+    def n_points(self) -> float:
+        """Number of points that it was fitted to, or the sum of their weights."""
+        return float(sum(part.total_weight for part in self.fitted))
+
+
+def provenance(
+    *, source: str, parameters: Mapping[str, Any], engine: str, engine_reason: str, **more: Any
+) -> dict[str, Any]:
+    """How a model was made: from what, by which parameters, engine and version, and when.
+
+    Anything else that there is to tell comes behind.
+    """
+    return {
+        "source": source,
+        "parameters": dict(parameters),
+        "engine": engine,
+        "engine_reason": engine_reason,
+        "version": version("napari-sparse-gmm"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
+    }
