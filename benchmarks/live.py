@@ -3,11 +3,13 @@
 From a change of *Sparsity* with *Live* on until napari has drawn a picture of a solution for the
 new value: the first one, which may be a preview; a good one, as which counts the first that has at
 most 1% of its density elsewhere than the final one (their distance in total variation); and the
-final one. Then a change that needs no fit: of what ellipses hold.
+final one. Then a slider that is dragged, with a change each 16 ms: how many pictures there are in a
+second of that. Last a change that needs no fit: of what ellipses hold.
 
     python tools/with_display.py python benchmarks/live.py
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from napari import Viewer
 from napari.layers import Shapes
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from report import Entry, Options, Row, main
 from simulations import clusters
 from window import opened_widget, wait
@@ -28,6 +30,7 @@ FIELDS = ((10_000, 30, 300.0), (100_000, 30, 1500.0), (100_000, 300, 1500.0))
 QUICK_FIELDS = ((2_000, 5, 300.0),)
 SPARSITIES = (18.0, 15.0, 12.0, 10.0, 14.0, 16.0, 20.0, 24.0)
 COVERAGES = (50.0, 90.0, 68.0, 95.0)
+DRAG, MOVE = 4.0, 16  # seconds, and milliseconds between two changes
 PATIENCE = 120.0  # seconds for one fit
 # A picture is good where no more of its density is elsewhere than in the final one.
 MOVED = 0.01
@@ -61,8 +64,10 @@ class _Painted(QObject):
 
     def _drawn(self, _: object) -> None:
         if self.expected:
-            shown = self._widget._so_far or self._widget._chosen_fit().solution.mixtures
-            self.at.append((time.perf_counter(), shown[0]))
+            running = self._widget._running
+            result = (running and running.shown) or self._widget._chosen_fit()
+            (mixture,) = result.solution.mixtures
+            self.at.append((time.perf_counter(), mixture))
             self.expected = False
 
     def stop(self) -> None:
@@ -95,6 +100,7 @@ def measure(options: Options) -> Iterator[Entry]:
                 f"at most {most:.0f} ms" if asked else "",
                 bool(middle <= most) if asked else None,
             )
+        yield _dragged(viewer, widget, what)
         yield _without_fit(viewer, widget, what)
         viewer.close()
 
@@ -111,6 +117,26 @@ def watched(viewer: Viewer, widget: Any, sparsity: float) -> Seen:
     points = widget._chosen_fit().asked.cloud.points
     good = next(at for at, mixture in painted.at if _moved(mixture, final, points) <= MOVED)
     return Seen(painted.at[0][0] - began, good - began, last - began)
+
+
+def _dragged(viewer: Viewer, widget: Any, what: str) -> Row:
+    """A hand that moves a slider up and down."""
+    painted = _Painted(viewer, widget)
+    began = time.perf_counter()
+    moves = itertools.cycle([*np.linspace(10.0, 25.0, 60), *np.linspace(25.0, 10.0, 60)])
+    mover = QTimer()
+    mover.timeout.connect(lambda: setattr(widget.sparsity, "value", next(moves)))
+    mover.start(MOVE)
+    _wait(lambda: time.perf_counter() > began + DRAG)
+    mover.stop()
+    at = np.array([0.0, *(at - began for at, _ in painted.at), DRAG])
+    _wait(lambda: _idle(widget))
+    painted.stop()
+    return Row(
+        f"{what}: pictures while the slider is dragged",
+        f"{(len(at) - 2) / DRAG:.1f} a second, never longer than {1e3 * np.diff(at).max():.0f} ms "
+        "without one",
+    )
 
 
 def _moved(one: GaussianMixture, other: GaussianMixture, points: FloatArray) -> float:

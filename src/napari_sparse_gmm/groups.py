@@ -50,9 +50,12 @@ def fit_groups(
     *,
     sample_weight: ArrayLike | None = None,
     noise_std: ArrayLike | None = None,
+    starts: Sequence[GaussianMixture | None] | None = None,
 ) -> tuple[GroupFit, ...]:
     """All fits, in the order of their labels; see `iter_groups`."""
-    fits = iter_groups(model, X, labels, sample_weight=sample_weight, noise_std=noise_std)
+    fits = iter_groups(
+        model, X, labels, sample_weight=sample_weight, noise_std=noise_std, starts=starts
+    )
     return tuple(fit for fit in fits if isinstance(fit, GroupFit))
 
 

@@ -14,7 +14,8 @@ from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.component_table import ComponentTable
 from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.frame import modelled_points
-from napari_sparse_gmm.plugin.layers import components_layer, show_components
+from napari_sparse_gmm.plugin.layers import show_components
+from napari_sparse_gmm.plugin.made_layers import components_layer
 
 WEIGHTS = np.array([0.2, 0.4, 0.1, 0.3])
 BY_POINTS = [1, 3, 0, 2]
@@ -102,6 +103,28 @@ def test_it_is_opened_once_and_comes_back(viewer: Any) -> None:
     assert view_of(viewer).model().rowCount() == 4
     double_click(view_of(viewer), 2)
     np.testing.assert_allclose(centre(viewer), MEANS[2], rtol=1e-5)
+
+
+def test_the_row_of_an_ellipse_that_is_selected_is_in_sight(viewer: Any) -> None:
+    many = GaussianMixture(
+        np.full(200, 1 / 200), np.random.default_rng(0).uniform(0, 100, (200, 2)), [np.eye(2)] * 200
+    )
+    points = viewer.add_points(np.random.default_rng(0).uniform(0.0, 100.0, (90, 2)), name="L")
+    _, frame, _ = modelled_points(points, (0, 1))
+    layer = show_components(viewer, points, frame, drawing(solution_of(many), frame, 95.0, 999))
+    table = ComponentTable(viewer)
+    table.show(layer)
+    view = view_of(viewer)
+
+    def in_sight(row: int) -> bool:
+        return view.viewport().rect().intersects(view.visualRect(view.model().index(row, 1)))
+
+    view.resize(400, 150)
+    assert not in_sight(150)
+    layer.selected_data = {150}
+    assert in_sight(150)
+    layer.selected_data = {2}
+    assert in_sight(2)
 
 
 def test_a_row_selects_its_ellipse_and_the_other_way_round(viewer: Any) -> None:

@@ -12,13 +12,8 @@ from plugin.fakes import solution_of
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.drawing import component_colours, contrast_limits, drawing
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
-from napari_sparse_gmm.plugin.layers import (
-    components_layer,
-    remove_made,
-    show_components,
-    show_contours,
-    show_heatmap,
-)
+from napari_sparse_gmm.plugin.layers import show_components, show_contours, show_heatmap
+from napari_sparse_gmm.plugin.made_layers import components_layer, keeping_place, remove_made
 from napari_sparse_gmm.plugin.picturing import drawn as drawn_by_worker
 from napari_sparse_gmm.plugin.results import Heatmap, HeatmapChoice
 from napari_sparse_gmm.plugin.work import at_once
@@ -451,7 +446,8 @@ def with_pyramid(frame: Frame, std: float) -> Heatmap:
     return at_once(drawn_by_worker(solution_of(mixture), frame.modelled_box, choice, frame.layout))
 
 
-def test_a_plain_image_and_one_of_many_levels_take_each_others_place(viewer: ViewerModel) -> None:
+def test_an_image_gets_finer_levels_and_does_without_them(viewer: ViewerModel) -> None:
+    """napari cannot give a layer levels; one that has some stays as it is, and where it is."""
     points = viewer.layers["L"]
     _, frame, _ = modelled_points(points, (0, 1))
     viewer.add_image(np.zeros((4, 4)), name="above")
@@ -459,27 +455,95 @@ def test_a_plain_image_and_one_of_many_levels_take_each_others_place(viewer: Vie
     assert not image.multiscale
     image.name, image.colormap, image.opacity = "mine", "viridis", 0.3
     image.visible, image.gamma, image.blending = False, 0.7, "translucent"
-    place, mark = viewer.layers.index(image), dict(image.metadata)
+    place = viewer.layers.index(image)
     edges = np.asarray(image._extent_world_augmented)
     viewer.layers.selection = {image, points}
     order = [layer.name for layer in viewer.layers]
-    for std, multiscale in ((0.05, True), (0.02, True), (1.0, False), (0.05, True)):
+    for std, levels in ((0.05, True), (0.02, True), (1.0, False), (0.05, True)):
         shown = with_pyramid(frame, std)
-        assert (shown.pyramid is not None) is multiscale
+        assert (shown.pyramid is not None) is levels
         before, image = image, show_heatmap(viewer, points, frame, shown)
-        assert image.multiscale is multiscale
-        assert (image is before) == (before.multiscale is multiscale)
+        assert image.multiscale
+        assert (image is before) == before.multiscale
+        assert len(image.data) == (1 + len(shown.pyramid.levels) if shown.pyramid else 1)
+        np.testing.assert_array_equal(image.data[-1], shown.values[0])
         assert [layer.name for layer in viewer.layers] == order
         assert viewer.layers.index(image) == place
         assert (image.name, image.colormap.name, image.opacity) == ("mine", "viridis", 0.3)
         assert (image.visible, image.gamma, image.blending) == (False, 0.7, "translucent")
-        assert image.metadata == mark
         assert viewer.layers.selection == {image, points}
         assert image.units == points.units
         np.testing.assert_allclose(image._extent_world_augmented, edges, rtol=1e-6)
         assert image.contrast_limits[1] > 0
-    data = image.data[-1] if image.multiscale else image.data
-    np.testing.assert_array_equal(data, shown.values[0])
+    remove_made(viewer, points)
+    assert [layer.name for layer in viewer.layers] == ["microscope", "L", "above"]
+
+
+def test_limits_that_the_user_has_set_stay(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1))
+    image = show_heatmap(viewer, points, frame, with_pyramid(frame, 1.0))
+    high = image.contrast_limits[1]
+    show_heatmap(viewer, points, frame, with_pyramid(frame, 0.4))
+    assert image.contrast_limits[1] > 3 * high
+    image.contrast_limits = (0.0, high / 20)
+    for std in (1.0, 0.4):
+        show_heatmap(viewer, points, frame, with_pyramid(frame, std))
+        np.testing.assert_allclose(image.contrast_limits, (0.0, high / 20))
+    other = with_pyramid(frame, 1.0)
+    other = replace(other, choice=replace(other.choice, quantity="log_density"))
+    show_heatmap(viewer, points, frame, other)
+    assert image.contrast_limits[1] > high / 20
+
+
+def test_a_copy_of_what_was_made_is_the_users(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    _, shapes = show(viewer, random_mixture(3, 2))
+    kept = Shapes.create(*shapes.as_layer_data_tuple())
+    kept.name = "kept"
+    viewer.layers.insert(0, kept)  # below the one that it is a copy of
+    show(viewer, random_mixture(5, 2))
+    assert (shapes.nshapes, kept.nshapes) == (5, 3)
+    viewer.layers.remove(shapes)
+    show(viewer, random_mixture(4, 2))
+    assert (kept.nshapes, components_layer(viewer, points).nshapes) == (3, 4)
+    remove_made(viewer, points)
+    assert [layer.name for layer in viewer.layers] == ["kept", "microscope", "L"]
+
+
+def test_flat_layers_change_while_napari_shows_them_in_space(viewer: ViewerModel) -> None:
+    """napari itself fails to."""
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1))
+    first = replace(drawn(frame, random_mixture(2, 2)), contours=lines_of(0))
+    _, shapes = show(viewer, random_mixture(3, 2))
+    show_contours(viewer, points, frame, first)
+    shapes.name, shapes.opacity = "mine", 0.5
+    order = [layer.name for layer in viewer.layers]
+    viewer.dims.ndisplay = 3
+    _, shown = show(viewer, random_mixture(5, 2))
+    show_contours(viewer, points, frame, replace(first, contours=lines_of(0, 0)))
+    assert [layer.name for layer in viewer.layers] == order
+    assert (shown.name, shown.opacity, shown.nshapes) == ("mine", 0.5, 5)
+    assert len(shown.features) == 5
+    assert viewer.layers["L contours"].nshapes == 6
+    viewer.dims.ndisplay = 2
+    assert show(viewer, random_mixture(2, 2))[1] is shown
+    assert shown.nshapes == 2
+
+
+def test_a_slice_stays_the_same_place(viewer: ViewerModel) -> None:
+    """napari keeps its number, which is another place when there are more slices."""
+    viewer = ViewerModel()
+    viewer.add_points(DATA_3D, name="L")
+    viewer.dims.set_point(0, 9.0)
+    before = viewer.dims.point
+    with keeping_place(viewer):
+        viewer.add_image(np.zeros((100, 4, 4)), translate=(-40.0, 0.0, 0.0), name="larger")
+    assert viewer.dims.point[0] == pytest.approx(before[0], abs=0.5)
+    with keeping_place(viewer):
+        viewer.layers.remove("larger")
+    assert viewer.dims.point[0] == pytest.approx(before[0], abs=0.5)
 
 
 def lines_of(*groups: int) -> tuple[tuple[int, float, np.ndarray], ...]:

@@ -1,18 +1,19 @@
 """Live fits, previews and choices of points, with a worker that a test drives by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from magicgui.widgets import Widget
-from napari.layers import Shapes
+from napari.layers import Layer, Shapes
 from plugin.fakes import DATA, FakeFit, HandWorker, fit
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin import messages, previews, worker
 from napari_sparse_gmm.plugin.display import Display
-from napari_sparse_gmm.plugin.layers import METADATA_KEY
-from napari_sparse_gmm.plugin.models import carried
+from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
+from napari_sparse_gmm.plugin.models import carried, layers_of
 from napari_sparse_gmm.plugin.subset import Use
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
@@ -116,7 +117,7 @@ def test_the_newest_change_wins(
     pass_delay(live)
     assert first.abort_requested
     assert len(workers) == 2  # the next waits until this one has stopped
-    so_far = live._so_far[0]
+    (so_far,) = live._running.shown.solution.mixtures
     fake_fit.starts.clear()
     first.finish()
     assert len(workers) == 3
@@ -132,6 +133,263 @@ def test_a_slider_that_moves_on_starts_fits_meanwhile(live: SparseGMMWidget) -> 
     remaining = live._refit_timer.remainingTime()
     live.sparsity.value = 12.0
     assert live._refit_timer.remainingTime() <= remaining
+
+
+def test_what_runs_shows_a_picture_before_the_next_one_begins(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    """Otherwise there would be none as long as a slider moves."""
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    running = workers[-1]
+    running.step(1)  # "Starting"
+    for sparsity in (12.0, 13.0, 14.0):
+        live.sparsity.value = sparsity
+        pass_delay(live)
+    assert not running.abort_requested
+    assert live._refit_timer.remainingTime() > 1000  # if it shows none, it is not waited for long
+    running.step(1)
+    assert live._running.seen
+    assert live._refit_timer.remainingTime() < 500
+    pass_delay(live)
+    assert running.abort_requested
+    running.finish()
+    assert live._running.asked.request.parameters["sparsity"] == 14.0
+    # What is on the screen is of the one before, until this one shows something.
+    assert live._running.shown is not None
+    assert not live._running.seen
+
+
+def test_what_shows_nothing_has_to_make_way(
+    live: SparseGMMWidget, workers: list[HandWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sparse_gmm.plugin.widget._PATIENCE", 0.0)
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(1)
+    live.sparsity.value = 12.0
+    pass_delay(live)
+    assert workers[-1].abort_requested
+
+
+def edit_points(layer: Any) -> None:
+    layer.data = layer.data + 500.0
+
+
+def hide_points(layer: Any) -> None:
+    layer.shown = np.arange(len(DATA)) < 20
+
+
+def scale_points(layer: Any) -> None:
+    layer.scale = (2.0, 3.0)
+
+
+def move_layer(layer: Any) -> None:
+    layer.translate = (7.0, 0.0)
+
+
+@pytest.mark.parametrize("edit", [edit_points, hide_points, scale_points, move_layer])
+def test_a_live_fit_is_of_the_points_as_they_are_now(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, edit: Any
+) -> None:
+    layer = viewer.layers["L"]
+    edit(layer)
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].finish()
+    done = live._chosen_fit()
+    np.testing.assert_allclose(
+        done.asked.cloud.points, (layer.data * layer.scale)[np.asarray(layer.shown)]
+    )
+    np.testing.assert_allclose(done.frame.translate, layer.translate)
+
+
+def test_points_that_are_moved_are_fitted_again(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    edit_points(viewer.layers["L"])
+    pass_delay(live)
+    workers[-1].finish()
+    assert live._chosen_fit().asked.cloud.points.min() > 400
+    # Colours and the like are none of a fit's business.
+    viewer.layers["L"].size = 3
+    assert not live._refit_timer.isActive()
+
+
+def test_a_region_that_is_changed_is_followed(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    box = np.array([[20.0, 20.0], [20.0, 80.0], [80.0, 80.0], [80.0, 20.0]])
+    region = viewer.add_layer(Shapes([box], shape_type="polygon", name="cell", units="nm"))
+    live.region.value = region
+    pass_delay(live)
+    workers[-1].finish()
+    before = len(live._chosen_fit().asked.cloud.points)
+    region.data = [0.75 * box]
+    pass_delay(live)
+    workers[-1].finish()
+    assert len(live._chosen_fit().asked.cloud.points) < before
+
+
+def test_layers_keep_apart(
+    live: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    at_every_step: None,
+) -> None:
+    """A fit that makes way for one of another layer leaves the last picture of its own."""
+    shapes = viewer.layers["L components"]
+    other = viewer.add_points(DATA + 5000.0, name="other", units="nm")
+    live.points.value = other
+    fit(live, workers)
+    live.points.value = viewer.layers["L"]
+    fake_fit.components = 5
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    running = workers[-1]
+    running.step(4)
+    assert shapes.nshapes == 5
+    live.points.value = other
+    live.sparsity.value = 12.0
+    fake_fit.starts.clear()
+    pass_delay(live)
+    assert shapes.nshapes == 3
+    running.finish()
+    workers[-1].finish()
+    assert fake_fit.starts[0].means.min() > 4000
+    assert shapes.nshapes == 3
+    assert viewer.layers["other components"].nshapes == 5
+
+
+def test_what_shows_something_else_of_a_fit_starts_none(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    """Neither after a layer was chosen whose fit had other parameters, nor after a cancel."""
+    live.points.value = viewer.add_points(DATA + 5.0, name="other", units="nm")
+    live.live.value = False
+    live.sparsity.value = 30.0
+    fit(live, workers)
+    live.live.value = True
+    live._refit_timer.stop()
+    live.points.value = viewer.layers["L"]
+    n_fits = len(fake_fit.parameters)
+
+    def look_otherwise(quantity: str) -> None:
+        live.quantity.value = quantity
+        live._redraw_timer.stop()
+        live._redraw()
+        workers[-1].finish()
+        assert not live._refit_timer.isActive()
+
+    look_otherwise("log_density")
+    live.n_threads.value = 1
+    look_otherwise("density")
+    assert len(fake_fit.parameters) == n_fits
+    live.sparsity.value = 31.0
+    pass_delay(live)
+    live.cancel_button.native.click()
+    workers[-1].finish()
+    n_fits = len(fake_fit.parameters)
+    look_otherwise("log_density")
+    assert len(fake_fit.parameters) == n_fits
+
+
+def test_a_solution_along_a_path_is_not_fitted_again(live: SparseGMMWidget) -> None:
+    done = live._chosen_fit()
+    parameters = {**done.solution.parameters, "sparsity": 3.978}
+    along = replace(done.solution, parameters=parameters)
+    live._fits[done.layer.unique_id] = replace(done, solutions=(along,))
+    with live.sparsity.changed.blocked():
+        live.sparsity.value = 3.978
+    live._refit()
+    assert live._runner.job is None
+
+
+def test_ellipses_follow_their_size_while_a_fit_runs(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    shapes = viewer.layers["L components"]
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(4)
+    widths = [np.ptp(box, axis=0).max() for box in shapes.data]
+    live.coverage.value = 20.0
+    assert live._redraw_timer.isActive()
+    live._redraw_timer.stop()
+    live._redraw()
+    assert (np.array([np.ptp(box, axis=0).max() for box in shapes.data]) < 0.5 * max(widths)).all()
+
+
+def test_a_preview_is_no_model(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    shapes = viewer.layers["L components"]
+    carried("L components", shapes.metadata)
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(4)
+    with pytest.raises(ValueError, match="wait until its fit has ended"):
+        carried("L components", shapes.metadata)
+    live.cancel_button.native.click()
+    workers[-1].finish()
+    carried("L components", shapes.metadata)
+
+
+def test_points_that_are_removed_take_previews_with_them(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(4)
+    assert len(viewer.layers) == 3
+    viewer.layers.remove("L")
+    workers[-1].finish()
+    assert not viewer.layers
+
+
+def test_a_dock_that_is_closed_stops_its_fit(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    shapes = viewer.layers["L components"]
+    features = shapes.features.copy()
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    workers[-1].step(4)
+    viewer.window.remove_dock_widget(live.native)
+    assert workers[-1].abort_requested
+    workers[-1].finish()
+    assert shapes.features.equals(features)
+
+
+def test_colours_go_when_they_are_not_wanted_any_more(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    layer = viewer.layers["L"]
+    layer.face_color = np.tile([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0]], (len(DATA) // 2, 1))
+    colours = layer.face_color.copy()
+    for _ in range(2):
+        live.annotate.value = True
+        live._redraw_timer.stop()
+        live._redraw()
+        workers[-1].finish()
+        assert not np.array_equal(layer.face_color, colours)
+        assert "component" in layer.features
+        live.annotate.value = False
+        np.testing.assert_array_equal(layer.face_color, colours)
+        assert not list(layer.features)
+
+
+def test_table_and_centre_are_there_for_a_model_of_a_file(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    fit(widget, workers)
+    model = carried("L components", viewer.layers["L components"].metadata)
+    viewer.layers.clear()
+    for data, keywords, kind in layers_of(model, "old"):
+        viewer.add_layer(Layer.create(data, keywords, kind))
+    widget.centre_button.native.click()
+    assert len(viewer.layers["old components"].selected_data) == 1
+    assert widget.status.value != messages.NOT_FITTED
 
 
 def test_another_start_is_no_live_one(
@@ -170,11 +428,14 @@ def test_a_preview_shows_what_is_found_so_far(
     image = viewer.layers["L density"]
     assert max(image.data.shape) == 128  # small
     assert viewer.layers["L components"].nshapes == 3
-    assert not [name for name in viewer.layers["L components"].features if "error" in name]
+    so_far = viewer.layers["L components"].features
+    assert so_far["std_major_error [nm]"].isna().all()  # not known yet
     assert [step.iteration for step in widget.convergence_view.passes] == [0, 1, 2]
     workers[-1].finish()
     assert max(viewer.layers["L density"].data.shape) == 512
-    assert "std_major_error [nm]" in viewer.layers["L components"].features
+    features = viewer.layers["L components"].features
+    assert list(features) == list(so_far)
+    assert features["std_major_error [nm]"].notna().all()
 
 
 def test_previews_leave_the_window_time(
@@ -256,7 +517,7 @@ def test_a_fit_that_fails_brings_the_last_one_back(
     assert "Give it more points." in live.status.value
 
 
-def test_what_was_refused_is_not_tried_again(
+def test_what_was_refused_is_not_tried_again_by_itself(
     live: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
 ) -> None:
     fake_fit.error = ValueError("Give it more points.")
@@ -264,10 +525,8 @@ def test_what_was_refused_is_not_tried_again(
     pass_delay(live)
     workers[-1].finish()
     n_workers = len(workers)
-    live._refit_timer.stop()
-    live._refit()
-    assert len(workers) == n_workers
-    # Another change is.
+    assert not live._refit_timer.isActive()
+    # Another change is tried.
     live.sparsity.value = 12.0
     pass_delay(live)
     assert len(workers) == n_workers + 1

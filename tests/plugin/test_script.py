@@ -1,7 +1,7 @@
 """The lines that repeat a fit: run, and compared to a fit of what was read."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Points, Shapes
 from pandas import Categorical
 
-from napari_sparse_gmm import SparseGaussianMixture, parameters
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.groups import fit_groups
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.source import Around, Cloud, Source
@@ -49,13 +49,14 @@ def run_script(
     cloud: Cloud,
     chosen: Mapping[str, Any],
     path_place: int | None = None,
+    starts: Sequence[GaussianMixture | None] = (),
 ) -> dict[str, Any]:
     """Everything that the lines leave behind, in a viewer with the layer and others."""
     viewer = ViewerModel()
     viewer.add_points(np.zeros((5, layer.ndim)), name="other")
     if layer not in viewer.layers:
         viewer.add_layer(layer)
-    text = script(source, cloud, given(cloud, chosen), path_place)
+    text = script(source, cloud, given(cloud, chosen), starts, path_place)
     left: dict[str, Any] = {"viewer": viewer}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of small fits that did not converge
@@ -242,3 +243,35 @@ def test_only_what_differs_is_said() -> None:
 def test_a_unit_that_there_is_not_is_not_said() -> None:
     source = Source(Points(blobs(), name="L", units=("um", "nm")), (0, 1))
     assert "# y, x\n" in script(source, source.read(), ESTIMATOR)
+
+
+def test_a_fit_that_went_on_from_another_one() -> None:
+    """Its start comes with the lines, digit by digit."""
+    layer = Points(blobs(), name="L", units="nm")
+    source, chosen = Source(layer, (0, 1)), settings(init="random", max_iter=1)
+    cloud = source.read()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        anew = SparseGaussianMixture(**chosen).fit(cloud.points)
+        earlier = SparseGaussianMixture(**{**chosen, "random_state": 8}).fit(cloud.points).mixture_
+        expected = SparseGaussianMixture(**{**chosen, "init": earlier}).fit(cloud.points)
+    left = run_script(layer, source, cloud, chosen, starts=[earlier])
+    assert_same(left["model"], expected)
+    assert abs(left["model"].cost_ - anew.cost_) > 1e-3
+
+
+def test_groups_of_which_some_went_on_from_others() -> None:
+    layer = Points(blobs(), name="L", features={"cell": np.repeat([4, 7, 9], 60)})
+    source, chosen = Source(layer, (0, 1), each="cell"), settings(n_components=2, max_iter=1)
+    used = np.repeat([True, False, True], 60)
+    cloud = source.read(used)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        earlier = SparseGaussianMixture(**chosen).fit(cloud.points[60:]).mixture_
+        starts = [None, earlier]
+        expected = fit_groups(
+            SparseGaussianMixture(**chosen), cloud.points, cloud.groups, starts=starts
+        )
+    left = run_script(layer, source, cloud, chosen, starts=starts)
+    for one, other in zip(left["fits"], expected, strict=True):
+        assert_same(one.model, other.model)

@@ -11,7 +11,7 @@ from oracles import random_mixture
 from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
-from napari_sparse_gmm.plugin import picturing, worker
+from napari_sparse_gmm.plugin import picturing, previews, worker
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
 from napari_sparse_gmm.plugin.results import FitRequest, FitResult, HeatmapChoice
@@ -319,7 +319,15 @@ def test_a_path_of_another_prior_is_refused(request_: FitRequest) -> None:
     assert "prior='sqrt'" in refusal.sentence
 
 
-def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(request_: FitRequest) -> None:
+@pytest.fixture
+def always_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little time a fit takes, there are previews of it."""
+    monkeypatch.setattr(previews, "PREVIEW_INTERVAL", 0.0)
+
+
+def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(
+    request_: FitRequest, always_shown: None
+) -> None:
     request_ = replace(request_, parameters={**request_.parameters, "max_iter": 1000})
     before = run(fit(request_))[1].solution.parts[0].mixture
     for sparsity in (60.0, 2.0):  # fewer components, and more
@@ -329,13 +337,15 @@ def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(request_: FitReq
         model = SparseGaussianMixture(**settings).fit(request_.points)
         gone_on = SparseGaussianMixture(**{**settings, "init": before}).fit(request_.points)
         assert part.cost == pytest.approx(min(model.cost_, gone_on.cost_), abs=1e-5)
+        taken = (before if gone_on.cost_ < model.cost_ - 1e-6 else None,)
+        assert result.solution.starts == (taken if taken != (None,) else ())
         # What is good enough to look at comes before the end, complete but for the errors.
         place, first = next(
             (n, p.preview.result) for n, p in enumerate(yielded) if p.preview and p.preview.settled
         )
         assert place < len(yielded) - 2
         assert first.heatmap.choice == request_.heatmap
-        assert first.solution.parts[0].errors is None
+        assert np.isnan(first.solution.parts[0].errors.means).all()
         assert first.solution.parts[0].total_weight == 300
         seen = first.solution.parts[0].mixture
         assert -seen.log_density(request_.points).mean() == pytest.approx(
@@ -364,7 +374,9 @@ def test_a_refit_begins_where_it_is_told(request_: FitRequest, fake_fit: FakeFit
     assert fake_fit.starts[1:] == [fake_fit.init]  # as the parameters say
 
 
-def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> None:
+def test_a_refit_of_groups_of_which_one_has_no_points(
+    in_groups: FitRequest, always_shown: None
+) -> None:
     """All points of a group may lie outside of the region."""
     left = in_groups.groups != 1
     request = replace(in_groups, points=in_groups.points[left], groups=in_groups.groups[left])

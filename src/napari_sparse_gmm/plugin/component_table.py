@@ -33,6 +33,7 @@ class ComponentTable:
         self._view: Any = None  # the table whose double clicks are listened to
         self._layer: Shapes | None = None  # what it shows
         self._last: int | None = None  # the component that was centred on
+        self._selected: set[int] = set()
 
     def show(self, layer: Shapes) -> None:
         """Open the table, or bring it to the front, with this layer in it."""
@@ -47,7 +48,11 @@ class ComponentTable:
             self._view = view
         dock.show()
         dock.raise_()
-        self._layer = layer
+        if layer is not self._layer:
+            if self._layer is not None:
+                self._layer.selected_data.events.items_changed.disconnect(self._follow_selection)
+            self._layer = layer
+            layer.selected_data.events.items_changed.connect(self._follow_selection)
         self._viewer.layers.selection = {layer}
 
     def go_on(self, layer: Shapes) -> None:
@@ -65,8 +70,6 @@ class ComponentTable:
         """Select an ellipse, and centre the view on it."""
         self._last = index
         layer.selected_data = {index}
-        if layer is self._layer:
-            self._scroll_to(index)
         corners = to_world(layer, self._viewer, np.asarray(layer.data[index], dtype=np.float64))
         dims, camera = self._viewer.dims, self._viewer.scene.camera
         first = dims.ndim - layer.ndim  # napari aligns the last axes of layers
@@ -81,11 +84,13 @@ class ComponentTable:
         if width > 0:
             camera.zoom = _SHARE * min(self._viewer.canvas.size) / width
 
-    def _scroll_to(self, row: int) -> None:
-        """Show a row of the table, if it is still open."""
-        if self._view is None or not isalive(self._view):
+    def _follow_selection(self, _: Any = None) -> None:
+        """Show the row of an ellipse that was selected, if the table is still open."""
+        assert self._layer is not None
+        before, self._selected = self._selected, set(self._layer.selected_data)
+        if not self._selected or self._selected == before or not self._shows(self._layer):
             return
-        model = self._view.model()
+        row, model = min(self._selected), self._view.model()
         self._view.scrollTo(model.mapFromSource(model.sourceModel().index(row, 0)))
 
     def _go_to_row(self, place: QModelIndex) -> None:
@@ -93,7 +98,10 @@ class ComponentTable:
         model = place.model()
         if isinstance(model, QAbstractProxyModel):
             place = model.mapToSource(place)
-        layer = self._layer
-        # The table may show other layers by now.
-        if layer in self._viewer.layers and self._viewer.layers.selection == {layer}:
-            self.go_to(layer, place.row())
+        if self._layer is not None and self._shows(self._layer):
+            self.go_to(self._layer, place.row())
+
+    def _shows(self, layer: Shapes) -> bool:
+        """Whether the table is there, and of this layer: it may show others by now."""
+        there = self._view is not None and isalive(self._view)
+        return there and self._viewer.layers.selection == {layer} and layer in self._viewer.layers

@@ -9,17 +9,12 @@ from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.fits import Asked, Fit
-from napari_sparse_gmm.plugin.layers import (
-    components_layer,
-    remove_made,
-    show_components,
-    show_contours,
-    show_heatmap,
-)
+from napari_sparse_gmm.plugin.layers import show_components, show_contours, show_heatmap
+from napari_sparse_gmm.plugin.made_layers import components_layer, keeping_place, remove_made
 from napari_sparse_gmm.plugin.models import carry, model_of
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.previews import PREVIEW_INTERVAL, Preview
-from napari_sparse_gmm.plugin.results import FitResult
+from napari_sparse_gmm.plugin.results import FitResult, Solution
 from napari_sparse_gmm.plugin.runner import weakly
 from napari_sparse_gmm.plugin.work import Progress
 
@@ -61,35 +56,49 @@ class Display:
 
     def restore(self, layer: Points, done: Fit | None) -> None:
         """Show the last fit of a layer instead of what was found so far; or nothing."""
-        if layer not in self._viewer.layers:
-            return
         if done is None:
             remove_made(self._viewer, layer)
-        else:
+        elif layer in self._viewer.layers or components_layer(self._viewer, layer) is not None:
             self.show_picture(done)
             self.show_components(done)
 
     def show_picture(self, done: Fit) -> None:
         """Show the heatmap and the contours."""
-        show_heatmap(self._viewer, done.layer, done.frame, done.heatmap)
-        show_contours(self._viewer, done.layer, done.frame, done.heatmap)
+        with keeping_place(self._viewer):
+            show_heatmap(self._viewer, done.layer, done.frame, done.heatmap)
+            show_contours(self._viewer, done.layer, done.frame, done.heatmap)
         self._carry(done)
 
     def show_components(self, done: Fit) -> None:
         """Show the ellipses."""
-        shown = drawing(done.solution, done.frame, done.coverage, preferences().most_ellipses)
-        show_components(self._viewer, done.layer, done.frame, shown)
+        self.show_ellipses(done.asked, done.solution, done.coverage)
         self._carry(done)
+
+    def show_ellipses(
+        self, asked: Asked, solution: Solution, coverage: float, most: int | None = None
+    ) -> None:
+        """Show the ellipses of a solution without a model; those of most points, at most so many.
+
+        By default as many as the preferences say.
+        """
+        most = preferences().most_ellipses if most is None else most
+        shown = drawing(solution, asked.frame, coverage, most)
+        with keeping_place(self._viewer):
+            layer = show_components(self._viewer, asked.layer, asked.frame, shown)
+        carry(layer, None)
 
     def _show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
         self._last_preview, self._next_preview = perf_counter(), np.inf
-        result = preview.result
-        most = preferences().most_ellipses if preview.settled else _PREVIEW_ELLIPSES
-        shown = drawing(result.solution, asked.frame, coverage, most)
-        show_heatmap(self._viewer, asked.layer, asked.frame, result.heatmap)
-        show_components(self._viewer, asked.layer, asked.frame, shown)
-        # Behind what this has the window draw.
+        # Behind what this has the window draw; and whatever becomes of it, another one may come.
         QTimer.singleShot(0, weakly(self._follow_preview))
+        with keeping_place(self._viewer):
+            show_heatmap(self._viewer, asked.layer, asked.frame, preview.result.heatmap)
+        self.show_ellipses(
+            asked,
+            preview.result.solution,
+            coverage,
+            None if preview.settled else _PREVIEW_ELLIPSES,
+        )
 
     def _follow_preview(self) -> None:
         """The window has drawn it; the longer that took, the later the next may come."""

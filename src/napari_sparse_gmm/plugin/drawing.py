@@ -137,6 +137,8 @@ def heatmap_keywords(name: str, frame: Frame, heatmap: Heatmap) -> dict[str, Any
         "multiscale": pyramid is not None,
         "name": f"{name} density",
         "colormap": "inferno",
+        # A density is smooth, however few pixels there are of it.
+        "interpolation2d": "linear",
         # Dark where there is nothing, so that an image below shines through.
         "blending": "additive",
         "contrast_limits": contrast_limits(heatmap),

@@ -1,20 +1,31 @@
 """What the dock widget knows of a fit: what was asked for, what came of it, what of it is shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.preferences import preferences
-from napari_sparse_gmm.plugin.results import FitRequest, Heatmap, HeatmapChoice, Solution
+from napari_sparse_gmm.plugin.results import (
+    FitRequest,
+    FitResult,
+    Heatmap,
+    HeatmapChoice,
+    Solution,
+)
 from napari_sparse_gmm.plugin.source import Cloud, Source
+from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
+
+# Parameters that say who computes.
+_MEANS = {ENGINE.name, DEVICE.name, N_THREADS.name}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,17 +38,26 @@ class Asked:
     request: FitRequest
 
     def same_as(self, other: "Asked") -> bool:
-        """Whether the same is asked for of the same points."""
-        return (
-            self.source == other.source
-            and np.array_equal(self.used, other.used)
-            and self.request.parameters == other.request.parameters
+        """Whether the same is asked for of the same points, whatever computes it."""
+        one, two = (
+            {
+                # A region is the cloud's, which is compared.
+                name: True if isinstance(value, Region) else value
+                for name, value in asked.request.parameters.items()
+                if name not in _MEANS
+            }
+            for asked in (self, other)
         )
+        return self.source == other.source and one == two and self.cloud.same_as(other.cloud)
 
     @property
     def layer(self) -> Points:
         """Whose points are fitted."""
         return self.source.layer
+
+    def for_solution(self, solution: Solution) -> "Asked":
+        """What would have been asked for to get one of the solutions along a path."""
+        return replace(self, request=replace(self.request, parameters=solution.parameters))
 
     @property
     def frame(self) -> Frame:
@@ -73,6 +93,31 @@ class Fit:
     def solution(self) -> Solution:
         """The one that the layers show."""
         return self.solutions[self.chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A fit that runs, or that begins when another one has stopped.
+
+    Parameters
+    ----------
+    asked : Asked
+    before : Fit or None
+        The last fit of the layer, which comes back where this one comes to nothing.
+    began : float
+        When it was started, in seconds of `time.monotonic`.
+    shown : FitResult or None
+        What the layers show instead of `before`: what it has found so far, or another fit that had
+        to make way for it.
+    seen : bool
+        Whether it has shown something itself.
+    """
+
+    asked: Asked
+    before: Fit | None
+    began: float
+    shown: FitResult | None = None
+    seen: bool = False
 
 
 def told(done: Fit) -> str:

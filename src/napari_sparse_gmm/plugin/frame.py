@@ -109,6 +109,21 @@ class Frame:
         """Lower and upper corner of the modelled points in u, (2, D)."""
         return self.box[:, list(self.axes)]
 
+    def same_as(self, other: "Frame") -> bool:
+        """Whether layers of both lie in the same place, and their coordinates mean the same."""
+        return self.alike(other) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("box", "translate", "rotate", "shear", "affine")
+        )
+
+    def alike(self, other: "Frame") -> bool:
+        """Whether coordinates of the one are coordinates of the other."""
+        return (self.axes, self.names, self.units) == (
+            other.axes,
+            other.names,
+            other.units,
+        ) and np.array_equal(self.scale, other.scale)
+
     def coordinates(self, world: FloatArray) -> FloatArray:
         """Where a place of the world (n,) lies in u, (n,)."""
         turned = np.linalg.solve(self.affine[:-1, :-1], world - self.affine[:-1, -1])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
-from napari_sparse_gmm.plugin.layers import METADATA_KEY
+from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.models import MODEL_KEY, LayerData, carried, layers_of
 
 SUFFIX = ".gmm.json"

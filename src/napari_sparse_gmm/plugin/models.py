@@ -22,7 +22,7 @@ from napari_sparse_gmm.plugin.drawing import (
     heatmap_keywords,
 )
 from napari_sparse_gmm.plugin.frame import Frame, Stack
-from napari_sparse_gmm.plugin.layers import METADATA_KEY, mark
+from napari_sparse_gmm.plugin.made_layers import METADATA_KEY, mark
 from napari_sparse_gmm.plugin.picturing import drawn
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.results import HeatmapChoice, Solution
@@ -92,14 +92,18 @@ def model_of(
             engine_reason=solution.engine_reason,
             deconvolved=solution.deconvolved,
             problem=solution.problem,
+            went_on_from_an_earlier_fit=bool(solution.starts),
             left_out=dict(counts),
         ),
     )
 
 
-def carry(layer: Layer, model: DensityModel) -> None:
-    """Let a components layer carry its model, for it to be saved and to score points."""
-    layer.metadata[MODEL_KEY] = model
+def carry(layer: Layer, model: DensityModel | None) -> None:
+    """Let a components layer carry its model, for it to be saved and to score points; or none."""
+    if model is None:
+        layer.metadata.pop(MODEL_KEY, None)
+    else:
+        layer.metadata[MODEL_KEY] = model
 
 
 def may_carry(layer: Layer) -> bool:
@@ -191,7 +195,7 @@ def layers_of(model: DensityModel, name: str) -> list[LayerData]:
     layers.append(("components", components_keywords(name, frame, shown), "shapes"))
     made = []
     for role, keywords, kind in layers:
-        metadata = mark(None, role)
+        metadata = mark(None, None, role)
         if role == "components":
             metadata[MODEL_KEY] = model
         made.append((keywords.pop("data"), {**keywords, "metadata": metadata}, kind))

@@ -48,9 +48,9 @@ class Previews:
         self, draw: "Callable[[FitStep, Sequence[Any], bool], FitResult]", *, settle: bool = False
     ) -> None:
         self._draw, self._settle = draw, settle
-        self._began = self._next_settled = time.monotonic()
+        self._began = time.monotonic()
         # The first one comes early: it is what a live fit is waited for.
-        self._next_preview = self._began + PREVIEW_INTERVAL / 2
+        self._next = self._next_settled = self._began + PREVIEW_INTERVAL / 2
         self._fit: tuple[int, int] | None = None
         # The lowest cost of this fit; those of what was seen, and seen complete.
         self._cost = self._seen = self._complete = np.inf
@@ -60,20 +60,21 @@ class Previews:
         """That of a step, after the fits that were found, where it is time for one."""
         self._follow(step, len(found))
         now = time.monotonic()
+        if now < self._next:
+            return None
         settled = (
             self._settle
             and self._still >= _STILL
             and self._cost < self._complete - _UNSEEN
             and now >= self._next_settled
         )
-        if not settled and (self._cost >= self._seen - _UNSEEN or now < self._next_preview):
+        if not settled and self._cost >= self._seen - _UNSEEN:
             return None
-        self._seen = self._cost
-        self._next_preview = now + PREVIEW_INTERVAL
+        self._seen, self._next = self._cost, now + PREVIEW_INTERVAL
         if settled:
             self._complete = self._cost
             # Ever more rarely: each takes time from the window, and from the fit.
-            self._next_settled = now + max(PREVIEW_INTERVAL, (now - self._began) / 2)
+            self._next_settled = now + (now - self._began) / 2
         return Preview(self._draw(step, found, settled), settled)
 
     def _follow(self, step: "FitStep", n_found: int) -> None:

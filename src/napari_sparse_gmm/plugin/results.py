@@ -109,6 +109,8 @@ class Solution:
     """What a fit found, and the parameters that it was asked for.
 
     One part for each group; None where it could not be fitted, for which `problem` has a reason.
+    `starts` has for each group the mixture that its fit went on from; None where it began as the
+    parameters say, and nothing at all where no fit went on from one.
     """
 
     parts: tuple[Part | None, ...]
@@ -117,6 +119,7 @@ class Solution:
     deconvolved: bool = False  # the precision of the points was considered
     problem: str = ""
     engine: str = ""
+    starts: tuple[GaussianMixture | None, ...] = ()
 
     @property
     def mixtures(self) -> tuple[GaussianMixture | None, ...]:

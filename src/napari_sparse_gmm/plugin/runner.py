@@ -61,6 +61,7 @@ class Runner:
         self._changed, self._failed, self._ended = changed, failed, ended
         self._job: Job | None = None
         self._worker: Any = None
+        self._steps: Work[Any] | None = None  # what the worker moves on
         self._next: Job | None = None
         self._why = ""
         self._closed = False
@@ -70,6 +71,11 @@ class Runner:
     def job(self) -> Job | None:
         """What runs."""
         return self._job
+
+    @property
+    def waiting(self) -> Job | None:
+        """What begins when the job has stopped."""
+        return self._next
 
     @property
     def cancelled(self) -> bool:
@@ -98,7 +104,8 @@ class Runner:
 
     def _launch(self, job: Job) -> None:
         # `failed` shows it; superqt would raise it in a slot, which may end the program.
-        worker = create_worker(_steps, job.work, self._drawn, _ignore_errors=True)
+        self._steps = _unhurried(job.work, self._drawn)
+        worker = create_worker(_moved_on, self._steps, _ignore_errors=True)
         worker.yielded.connect(partial(self._tell_progress, job.progress))
         worker.returned.connect(partial(self._tell, job.done))
         worker.errored.connect(partial(self._tell, self._failed))
@@ -112,10 +119,12 @@ class Runner:
         self._drawn.set()
 
     def _tell_progress(self, listener: Callable[[Progress], object], progress: Progress) -> None:
-        self._tell(listener, progress)
-        if progress.preview is not None:
-            # Behind what the listener has the window draw.
-            QTimer.singleShot(0, self._drawn.set)
+        try:
+            self._tell(listener, progress)
+        finally:
+            if progress.preview is not None:
+                # Behind what the listener has the window draw.
+                QTimer.singleShot(0, self._drawn.set)
 
     def _tell(self, listener: Callable[[Any], object], news: Any) -> None:
         # What was cancelled may have sent its news before.
@@ -124,10 +133,15 @@ class Runner:
 
     def _finish(self) -> None:
         """Whatever came of the work: it is over, and the next may start."""
-        job, cancelled = self._job, self.cancelled
+        job, cancelled, worker, steps = self._job, self.cancelled, self._worker, self._steps
         assert job is not None
-        self._job = self._worker = None
-        # Where it was cancelled it is still in the middle of a fit: let go of the memory.
+        assert steps is not None
+        self._job = self._worker = self._steps = None
+        # napari remembers its workers as long as the window lives; what they worked on it need not.
+        for signal in (worker.yielded, worker.returned, worker.errored, worker.finished):
+            signal.disconnect()
+        # Where it was cancelled it is still in the middle of a fit.
+        steps.close()
         job.work.close()
         if self._closed:
             return
@@ -150,7 +164,7 @@ def weakly(method: Callable[[], object]) -> Callable[[], None]:
     return call
 
 
-def _steps(work: Work[Any], drawn: Event) -> Work[Any]:
+def _unhurried(work: Work[Any], drawn: Event) -> Work[Any]:
     """The work; after a preview it waits until the window has drawn that.
 
     Side by side both would take longer, as only one thread at a time runs Python.
@@ -164,3 +178,8 @@ def _steps(work: Work[Any], drawn: Event) -> Work[Any]:
         yield progress
         if progress.preview is not None:
             drawn.wait(_PATIENCE)
+
+
+def _moved_on(work: Work[Any]) -> Work[Any]:
+    """What napari's worker wants: a function that makes the generator."""
+    return (yield from work)

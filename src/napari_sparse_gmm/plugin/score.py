@@ -14,16 +14,16 @@ from napari.layers import Layer, Points
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.parameters import LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.annotation import show_assignment
 from napari_sparse_gmm.plugin.fields import LabelColumn, choice, offer_layers, status_line
-from napari_sparse_gmm.plugin.layers import show_assignment
 from napari_sparse_gmm.plugin.models import carried, may_carry
 from napari_sparse_gmm.plugin.picturing import assign_points
 from napari_sparse_gmm.plugin.results import HeatmapChoice
-from napari_sparse_gmm.plugin.runner import Job, Runner
+from napari_sparse_gmm.plugin.runner import Job, Runner, weakly
 from napari_sparse_gmm.plugin.scored import ModelPoints, points_for
 from napari_sparse_gmm.plugin.source import numeric_features
 from napari_sparse_gmm.plugin.work import Refusal, Work
-from napari_sparse_gmm.plugin.work_form import WorkForm
+from napari_sparse_gmm.plugin.work_form import Leaving, WorkForm
 
 NO_MODEL = (
     "Fit a density, or open a model that was saved (*.gmm.json): its components layer carries the "
@@ -91,6 +91,7 @@ class SparseGMMScore(WorkForm):
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             event.connect(self.reset_choices)
         events.removed.connect(self._forget)
+        Leaving(self.native, weakly(self.cancel))
         self.native.destroyed.connect(self._runner.close)
         self._follow_points()
 

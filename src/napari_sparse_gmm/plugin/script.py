@@ -4,14 +4,16 @@
 """
 
 import base64
+import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm import parameters
+from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.plugin.source import Around, Cloud, Source
 from napari_sparse_gmm.regions import Hull, Region
 
@@ -19,7 +21,11 @@ _DEFAULTS = {p.name: p.default for p in vars(parameters).values() if hasattr(p, 
 
 
 def script(
-    source: Source, cloud: Cloud, settings: Mapping[str, Any], path_place: int | None = None
+    source: Source,
+    cloud: Cloud,
+    settings: Mapping[str, Any],
+    starts: Sequence[GaussianMixture | None] = (),
+    path_place: int | None = None,
 ) -> str:
     """Lines that need a `viewer` with the layer, and leave the fitted `model`.
 
@@ -30,36 +36,50 @@ def script(
         What was read of it.
     settings : mapping
         Keywords of `SparseGaussianMixture`; those that are the default are left out.
+    starts : sequence of (GaussianMixture or None), optional
+        What the fit of each group went on from, if not as the settings say.
     path_place : int, optional
         Which solution along a sparsity path it is, if it is one.
     """
     layer, axes = source.layer, list(source.axes)
-    imports = ["from napari_sparse_gmm import SparseGaussianMixture"]
+    imports = {"from napari_sparse_gmm import SparseGaussianMixture"}
     lines = [f"layer = viewer.layers[{layer.name!r}]"]
     names, unit = ", ".join(cloud.frame.names), cloud.frame.unit
     told = " ".join(f"{names} in {unit}".split() if unit else names.split())  # on one line
     lines.append(f"points = layer.data[:, {axes}] * layer.scale[{axes}]  # {told}")
-    chosen, rows = "", _rows(cloud.shown)
-    if rows:
-        imports = ["import base64", "import zlib", "", "import numpy as np", *imports]
-        lines += [f"used = {rows}", "points = points[used]"]
+    chosen = ""
+    if not cloud.shown.all():
+        imports |= {"import base64", "import zlib", "import numpy as np"}
+        lines += [f"used = {_rows(cloud.shown)}", "points = points[used]"]
         chosen = "[used]"
-    keywords = {name: value for name, value in settings.items() if value != _DEFAULTS[name]}
+    keywords = {name: repr(value) for name, value in settings.items() if value != _DEFAULTS[name]}
     keywords.pop(parameters.BACKGROUND.name, None)
     if settings[parameters.BACKGROUND.name]:
         name, text = _background(source, cloud.region)
         keywords[parameters.BACKGROUND.name] = text
         if name:
-            imports.append(f"from napari_sparse_gmm.regions import {name}")
-    given = [
-        f"{name}={value if name == parameters.BACKGROUND.name else repr(value)}"
-        for name, value in keywords.items()
-    ]
-    lines += ["model = SparseGaussianMixture(", *(f"    {text}," for text in given), ")"]
+            imports.add(f"from napari_sparse_gmm.regions import {name}")
+    if source.each is not None:
+        # Of the groups that have points.
+        starts = [starts[group] for group in np.unique(cloud.groups)] if starts else ()
+    if starts:
+        imports |= {
+            "import base64",
+            "import json",
+            "import zlib",
+            "from napari_sparse_gmm import GaussianMixture",
+        }
+        lines.append(f"starts = {_mixtures(starts)}  # an earlier fit, which this one went on from")
+        if source.each is None:
+            keywords[parameters.INIT.name] = "starts[0]"
+    given = [f"    {name}={text}," for name, text in keywords.items()]
+    lines += ["model = SparseGaussianMixture(", *given, ")"]
     extra = _of_points(source, len(axes), chosen)
     if source.each is not None:
-        imports.append("from napari_sparse_gmm.groups import fit_groups")
+        imports.add("from napari_sparse_gmm.groups import fit_groups")
         lines.append(f"groups = {_labels(source)}{chosen}")
+        if starts:
+            extra += ", starts=starts"
         lines.append(f"fits = fit_groups(model, points, groups{extra})")
         lines.append("for fit in fits:")
         lines.append("    print(fit.label, fit.model.n_components_ if fit.model else fit.problem)")
@@ -70,17 +90,37 @@ def script(
     else:
         lines.append(f"model.fit(points{extra})")
         lines.append("print(model.n_components_, model.means_)")
-    return "\n".join([*imports, "", *lines, ""])
+    return "\n".join([*_ordered(imports), "", *lines, ""])
+
+
+def _ordered(imports: set[str]) -> list[str]:
+    """Those of the standard library, of others, and of the package, each after an empty line."""
+    kinds: list[list[str]] = [[], [], []]
+    for line in sorted(imports, key=lambda line: (line.split()[1], line)):
+        package = line.split()[1].partition(".")[0]
+        kinds[2 if package == "napari_sparse_gmm" else 1 if package == "numpy" else 0].append(line)
+    return "\n\n".join("\n".join(kind) for kind in kinds if kind).split("\n")
+
+
+def _mixtures(starts: Sequence[GaussianMixture | None]) -> str:
+    """An expression of them, exact and short."""
+    values = json.dumps([None if start is None else start.to_dict() for start in starts])
+    return (
+        "[\n    start and GaussianMixture.from_dict(start)\n    for start in json.loads("
+        f'zlib.decompress(base64.b64decode(\n        "{_packed(values.encode())}"\n    )))\n]'
+    )
+
+
+def _packed(values: bytes) -> str:
+    return base64.b64encode(zlib.compress(values, 9)).decode()
 
 
 def _rows(shown: NDArray[np.bool_]) -> str:
-    """An expression of the points that are used; "" where all are."""
-    if shown.all():
-        return ""
-    packed = base64.b64encode(zlib.compress(np.packbits(shown).tobytes(), 9)).decode()
+    """An expression of the points that are used."""
     return (
-        f'np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(\n    "{packed}"\n)), '
-        f"np.uint8), count={len(shown)}).astype(bool)"
+        "np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(\n    "
+        f'"{_packed(np.packbits(shown).tobytes())}"\n)), np.uint8), '
+        f"count={len(shown)}).astype(bool)"
     )
 
 

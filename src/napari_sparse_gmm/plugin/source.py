@@ -9,15 +9,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.annotation import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.frame import Frame, modelled_points
-from napari_sparse_gmm.plugin.layers import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.outline import outlined
 from napari_sparse_gmm.regions import Hull, Region, over
 
@@ -62,6 +63,24 @@ class Cloud:
     n_hidden: int
     n_unused: int
     n_outside: int
+
+    def same_as(self, other: "Cloud") -> bool:
+        """Whether a fit of the one is a fit of the other, in the same place."""
+        if self is other:
+            return True
+        regions = [None if one.region is None else one.region.to_dict() for one in (self, other)]
+        return (
+            self.frame.same_as(other.frame)
+            and regions[0] == regions[1]
+            and all(
+                _equal(getattr(self, name), getattr(other, name))
+                for name in ("points", "groups", "weights", "noise_std")
+            )
+        )
+
+
+def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,11 @@ class Source:
             else feature_values(self.layer, self.weights, shown, "weight")
         )
         noise_std = None if self.precision is None else self._noise_std(self.precision, shown)
+        if len(points) == 1:
+            raise ValueError(
+                f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
+                "more: show or choose others."
+            )
         n_unused = len(shown) - n_hidden - len(points)
         region, inside = self._region(points)
         if not inside.any():

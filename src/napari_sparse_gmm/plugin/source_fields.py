@@ -11,7 +11,7 @@ from napari.layers import Layer, Points
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
 from napari_sparse_gmm.plugin.fields import choice, compact, offer_layers
-from napari_sparse_gmm.plugin.layers import METADATA_KEY
+from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.outline import outlines_regions
 from napari_sparse_gmm.plugin.source import Around, Source, grouping_features, numeric_features
 from napari_sparse_gmm.plugin.subset import Use

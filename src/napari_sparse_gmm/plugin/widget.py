@@ -5,6 +5,7 @@ this file says when which of them is asked. The work runs in a thread (`runner`)
 in the main thread.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,22 +17,27 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 
-from napari_sparse_gmm.parameters import BACKGROUND, RANDOM_STATE
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.annotation import clear_assignment, show_assignment
+from napari_sparse_gmm.plugin.asking import ask
 from napari_sparse_gmm.plugin.component_table import ComponentTable
 from napari_sparse_gmm.plugin.display import Display
-from napari_sparse_gmm.plugin.fits import Asked, Fit, told
+from napari_sparse_gmm.plugin.fits import Asked, Fit, Running, told
 from napari_sparse_gmm.plugin.form import DensityForm
-from napari_sparse_gmm.plugin.layers import components_layer, show_assignment
+from napari_sparse_gmm.plugin.made_layers import components_layer
+from napari_sparse_gmm.plugin.models import may_carry
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
 from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.previews import PREVIEW_INTERVAL
+from napari_sparse_gmm.plugin.reading import SourceReader
 from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Heatmap
 from napari_sparse_gmm.plugin.runner import Job, Runner, weakly
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.source import Source
 from napari_sparse_gmm.plugin.subset import Use, used
 from napari_sparse_gmm.plugin.work import Progress, Refusal, Work
-from napari_sparse_gmm.plugin.worker import Starts, fit, fit_path, refit, starts_for
+from napari_sparse_gmm.plugin.work_form import Leaving
+from napari_sparse_gmm.plugin.worker import fit, fit_path, refit, starts_for
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
@@ -39,6 +45,11 @@ if TYPE_CHECKING:
 # From the last change of a field that needs no refit until the layers are drawn anew; and from the
 # first change of one that does until a live fit begins.
 _REDRAW_DELAY, _REFIT_DELAY = 60, 30  # milliseconds
+
+# While a slider moves there is always a newer fit to begin. So that there is something to see, one
+# that runs may first show a picture; and the next one, not too soon after that.
+_PATIENCE = 1.5  # seconds, at most
+_PAUSE = int(500 * PREVIEW_INTERVAL)  # milliseconds: with that until its own, the interval of two
 
 
 class SparseGMMWidget(DensityForm):
@@ -55,11 +66,11 @@ class SparseGMMWidget(DensityForm):
         self._viewer = napari_viewer
         self._fits: dict[Any, Fit] = {}  # by the unique_id of the Points layer
         self._uses: dict[Any, Use] = {}  # the same
-        self._last_asked: Asked | None = None  # of a fit that was not cancelled
-        self._so_far: Starts | None = None  # what the running fit has found so far
+        self._running: Running | None = None
         self._runner = Runner(self._follow_work, self._show_failure, self._end)
         self._display = Display(napari_viewer)
         self._table = ComponentTable(napari_viewer)
+        self._reader = SourceReader(self._refit_soon)
         super().__init__(lambda: napari_viewer.layers, lambda: napari_viewer.theme, preferences())
 
         self._redraw_timer = self._timer(_REDRAW_DELAY, self._redraw)
@@ -68,6 +79,9 @@ class SparseGMMWidget(DensityForm):
             widget.changed.connect(self._redraw_soon)
         for widget in self.of_fit:
             widget.changed.connect(self._refit_soon)
+        # To choose another layer changes fields, but asks for nothing.
+        self.points.changed.connect(self._refit_not)
+        self.annotate.changed.connect(self._follow_annotate)
         self.path_view.slider.changed.connect(self._choose)
         self.use.changed.connect(self._remember_use)
         self.run_button.clicked.connect(self.run)
@@ -82,6 +96,7 @@ class SparseGMMWidget(DensityForm):
             event.connect(self.reset_choices)
         events.removed.connect(self._forget)
         napari_viewer.events.theme.connect(self._recolour)
+        Leaving(self.native, weakly(self.cancel))
         self.native.destroyed.connect(self._runner.close)
 
         active = napari_viewer.layers.selection.active
@@ -125,7 +140,10 @@ class SparseGMMWidget(DensityForm):
             self._say(messages.NOT_FITTED)
             return
         place = None if done.path is None else done.chosen
-        text = script(done.asked.source, done.asked.cloud, done.asked.request.parameters, place)
+        asked = done.asked
+        text = script(
+            asked.source, asked.cloud, asked.request.parameters, done.solution.starts, place
+        )
         QGuiApplication.clipboard().setText(text)
         self._say(messages.copied(text))
 
@@ -145,61 +163,61 @@ class SparseGMMWidget(DensityForm):
 
     def _refit(self) -> None:
         """Fit again what was fitted, where anything that matters has changed."""
-        done = self._chosen_fit()
+        done, running = self._chosen_fit(), self._running
         if not self.live.value or done is None or self.obstacle():
             return
-        source, before = self.source(), done.asked
+        if running is not None and not running.seen and self._runner.waiting is None:
+            patience = running.began + _PATIENCE - time.monotonic()
+            if patience > 0:
+                self._refit_timer.start(int(1000 * patience) + 1)
+                return
+        # What comes next goes on from what is shown now, or is on its way.
+        before, latest = done.asked.for_solution(done.solution), done.solution
+        if running is not None and running.asked.layer is done.layer:
+            before = running.asked
+            if running.shown is not None:
+                latest = running.shown.solution
+        source, chosen = self.source(), before.used
         try:
-            chosen = before.used
             if len(chosen) != len(source.layer.data):
                 chosen = used(self.use.value, source.layer, self._viewer)
             asked = self._asked(source, chosen, before)
         except ValueError as error:
             self._say(str(error))
             return
-        # What runs, or was refused; or what is shown.
-        last = self._last_asked
-        if asked.same_as(last if last is not None and last.layer is asked.layer else before):
+        if asked.same_as(before):
             return
-        latest: Starts = done.solution.mixtures
-        if self._so_far and self._runner.job and self._runner.job.layer is asked.layer:
-            latest = self._so_far
-        starts = starts_for(asked.request, before.request, latest)
-        work = fit(asked.request) if starts is None else refit(asked.request, starts)
-        self._start_fit(asked, work)
+        starts = None
+        if asked.frame.alike(before.frame):
+            starts = starts_for(asked.request, before.request, latest.mixtures)
+        self._start_fit(
+            asked, fit(asked.request) if starts is None else refit(asked.request, starts)
+        )
 
     def _asked(
         self, source: Source, chosen: NDArray[np.bool_], before: Asked | None = None
     ) -> Asked:
         """What the fields ask for, of the points that are chosen. ValueError where they cannot."""
-        same = before is not None and source == before.source and chosen is before.used
-        cloud = before.cloud if same and before is not None else source.read(chosen)
-        settings = self.estimator_parameters()
-        if settings[BACKGROUND.name] and cloud.region is not None:
-            settings[BACKGROUND.name] = cloud.region
-        if settings[RANDOM_STATE.name] is None:
-            # A number, so that it can be told, and the fit repeated.
-            settings[RANDOM_STATE.name] = (
-                int(np.random.default_rng().integers(2**31))
-                if before is None
-                else before.request.parameters[RANDOM_STATE.name]
-            )
-        cloud = replace(cloud, frame=cloud.frame.beside(self._viewer.layers.extent.units))
-        stack = cloud.frame.stack
-        request = FitRequest(
-            cloud.points,
-            settings,
+        return ask(
+            source,
+            chosen,
+            self._reader.read(source, chosen),
+            self.estimator_parameters(),
             self.heatmap_choice(),
-            cloud.weights,
-            cloud.noise_std,
-            cloud.groups,
-            ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels),
-            cloud.frame.layout,
+            self._viewer.layers.extent.units,
+            before,
         )
-        return Asked(source, chosen, cloud, request)
 
     def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal]) -> None:
-        self._last_asked = asked
+        before, self._running = (
+            self._running,
+            Running(asked, self._fits.get(asked.layer.unique_id), time.monotonic()),
+        )
+        if before is not None and before.shown is not None:
+            if before.asked.layer is asked.layer:
+                self._running = replace(self._running, shown=before.shown)
+            else:
+                self._display.restore(before.asked.layer, before.before)
         self.convergence_view.begin()
         self._display.begin()
         self._start(
@@ -224,7 +242,6 @@ class SparseGMMWidget(DensityForm):
     def _cancel(self, why: str) -> None:
         if self._runner.job is not None:
             self._refit_timer.stop()
-            self._last_asked = None
             self._runner.cancel(why)
             self.cancel_button.enabled = False
             self.progress.native.setFormat("Cancelling")
@@ -236,8 +253,10 @@ class SparseGMMWidget(DensityForm):
     def _show_step(self, asked: Asked, progress: Progress) -> None:
         self._show_progress(progress)
         shown = self._display.show_progress(asked, progress, self.coverage.value)
-        if shown is not None:
-            self._so_far = shown.solution.mixtures
+        if shown is not None and self._running is not None:
+            self._running = replace(self._running, shown=shown, seen=True)
+            if self._refit_timer.isActive():
+                self._refit_timer.start(_PAUSE)
         if progress.passes:
             self.plots.show()
             self.convergence_view.add(progress.passes)
@@ -251,21 +270,22 @@ class SparseGMMWidget(DensityForm):
             show(outcome)
 
     def _end(self, job: Job, why_cancelled: str | None) -> None:
+        running, self._running = self._running, None
         self._enable_buttons()
-        if self._so_far is not None:
-            self._so_far = None
-            self._display.restore(job.layer, self._fits.get(job.layer.unique_id))
+        if running is not None and running.shown is not None:
+            self._display.restore(running.asked.layer, running.before)
         if why_cancelled is not None:
             self._say(why_cancelled)
-        else:
-            # The user may have changed meanwhile what the layers are to show.
-            self._redraw_soon()
-            self._refit_soon()
+            return
+        # The user may have changed meanwhile what the layers are to show, or what is asked for.
+        self._redraw_soon()
+        if self._refit_timer.isActive():
+            self._refit_timer.start(_REFIT_DELAY)
 
     # The layers
 
     def _show_fit(self, asked: Asked, result: FitResult) -> None:
-        self._so_far = None
+        self._running = None
         done = Fit(
             asked=asked,
             solutions=result.solutions,
@@ -322,23 +342,28 @@ class SparseGMMWidget(DensityForm):
         self._redraw_soon()
 
     def _redraw_soon(self) -> None:
-        if self._chosen_fit() is not None:
+        if self._chosen_fit() is not None or self._running is not None:
             self._redraw_timer.start()
 
     def _refit_soon(self) -> None:
-        # Not from the last change on: while a slider moves there is something to see.
+        # From the first change on, not from the last: a slider that moves may do so for long.
         if self.live.value and self._chosen_fit() and not self._refit_timer.isActive():
-            self._refit_timer.start()
+            self._refit_timer.start(_REFIT_DELAY)
+
+    def _refit_not(self) -> None:
+        self._refit_timer.stop()
 
     def _redraw(self) -> None:
         """Draw from the last fit what the fields ask for and the layers do not show yet."""
-        done = self._chosen_fit()
-        if done is None or self._runner.job is not None:
-            return
-        if done.coverage != self.coverage.value:
+        done, running = self._chosen_fit(), self._running
+        if running is not None and running.shown is not None:
+            self._display.show_ellipses(running.asked, running.shown.solution, self.coverage.value)
+        elif done is not None and done.coverage != self.coverage.value:
             done = replace(done, coverage=self.coverage.value)
             self._fits[done.layer.unique_id] = done
             self._display.show_components(done)
+        if done is None or self._runner.job is not None:
+            return
         wanted = replace(done, picture=self.heatmap_choice(), drawn=done.chosen)
         if (wanted.picture, wanted.drawn) != (done.picture, done.drawn):
             frame = wanted.frame
@@ -373,6 +398,13 @@ class SparseGMMWidget(DensityForm):
         show_assignment(done.layer, shown, assignment)
         self._say(told(done))
 
+    def _follow_annotate(self, wanted: bool) -> None:
+        layer, done = self.points.value, self._chosen_fit()
+        if layer is not None and not wanted:
+            clear_assignment(layer)
+            if done is not None:
+                self._fits[layer.unique_id] = replace(done, annotated=False)
+
     # The fields
 
     def _chosen_fit(self) -> Fit | None:
@@ -380,9 +412,13 @@ class SparseGMMWidget(DensityForm):
         return None if layer is None else self._fits.get(layer.unique_id)
 
     def _components(self) -> Shapes | None:
-        """The ellipses of the chosen layer."""
-        layer = self.points.value
-        return None if layer is None else components_layer(self._viewer, layer)
+        """The ellipses that are selected; or those of the chosen layer, or else of a file."""
+        layers, points = self._viewer.layers, self.points.value
+        if layers.selection.active is not None and may_carry(layers.selection.active):
+            return layers.selection.active
+        own = None if points is None else components_layer(self._viewer, points)
+        others = [layer for layer in layers if may_carry(layer)]
+        return others[-1] if own is None and others else own
 
     def _follow_choice(self) -> None:
         layer = self.points.value
@@ -414,6 +450,8 @@ class SparseGMMWidget(DensityForm):
         """A layer was removed: so is its fit."""
         layer = event.value
         self._fits.pop(layer.unique_id, None)
+        self._uses.pop(layer.unique_id, None)
+        self._reader.forget()
         if self._runner.job is not None and self._runner.job.layer is layer:
             self._cancel(messages.layer_removed(layer.name))
 

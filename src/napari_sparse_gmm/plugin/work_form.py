@@ -1,7 +1,11 @@
 """What every form with work in a thread shows of it."""
 
+from collections.abc import Callable
+
 from magicgui.widgets import Container, Label, ProgressBar
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QWidget
 
 from napari_sparse_gmm.plugin.work import Progress
 
@@ -26,3 +30,21 @@ class WorkForm(Container):
         self._say(str(error))
         # A notification has the traceback, for a report.
         notification_manager.receive_error(type(error), error, error.__traceback__)
+
+
+class Leaving(QObject):
+    """Calls `left` when a widget has been taken out of its window.
+
+    Of a dock that is closed napari only lets go of the widget in it, which lives on.
+    """
+
+    def __init__(self, widget: QWidget, left: Callable[[], object]) -> None:
+        super().__init__(widget)
+        self._left = left
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Qt's hook: sees the events of the widget, and lets them pass."""
+        if event.type() == QEvent.Type.ParentChange and watched.parent() is None:
+            self._left()
+        return False

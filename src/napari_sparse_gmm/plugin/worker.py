@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.groups import GroupFit
+    from napari_sparse_gmm.uncertainty import StandardErrors
 
 _INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
 
@@ -109,8 +110,13 @@ def _refit(request: FitRequest, starts: Starts) -> Work[FitResult]:
     model = yield from _model(request, request.parameters[MAX_ITER.name])
     near = yield from _fitted(request, model, starts)
     anew = yield from _fitted(request, model, None, pictures=False)
-    better = [min(pair, key=_cost) for pair in zip(near, anew, strict=True)]
-    return (yield from _finished(request, better))
+    taken, better = list(starts), []
+    for one, other, group in zip(near, anew, _groups(request), strict=True):
+        gains = _cost(one) < _cost(other) - model.tol
+        better.append(one if gains else other)
+        if not gains:
+            taken[group] = None
+    return (yield from _finished(request, better, taken))
 
 
 def _cost(fitted: "GroupFit") -> float:
@@ -155,7 +161,7 @@ def _fitted(
     from napari_sparse_gmm.groups import iter_groups
 
     most = request.parameters[MAX_ITER.name]
-    labels = np.unique(request.group_of_points)  # of the groups that have points
+    labels = _groups(request)
     names = [request.names[group] for group in labels]
 
     def told(step: "FitStep", done: "list[GroupFit]") -> Progress:
@@ -186,13 +192,22 @@ def _fitted(
     )
 
 
-def _finished(request: FitRequest, fits: "Sequence[GroupFit]") -> Work[FitResult]:
+def _finished(
+    request: FitRequest, fits: "Sequence[GroupFit]", starts: Starts = ()
+) -> Work[FitResult]:
     """The solution that the fits of groups make, with its heatmap."""
     models = _of_all_groups(request, fits)
     problem = next((fitted.problem for fitted in fits if fitted.problem), "")
     solution = yield from _solution(request, models, problem)
+    if any(start is not None for start in starts):
+        solution = replace(solution, starts=tuple(starts))
     picture = yield from drawn(solution, request.box, request.heatmap, request.layout)
     return FitResult((solution,), 0, picture)
+
+
+def _groups(request: FitRequest) -> NDArray[np.intp]:
+    """The groups that have points."""
+    return np.unique(request.group_of_points)
 
 
 def _of_all_groups(
@@ -253,11 +268,19 @@ def _so_far(request: FitRequest, mixtures: Starts, complete: bool) -> FitResult:
     numbers = np.bincount(groups, minlength=n).tolist()
     totals = np.bincount(groups, request.weights, minlength=n).tolist()
     parts = tuple(
-        None if mixture is None else Part(mixture, None, number, total, np.nan, 0, False)
+        None if mixture is None else Part(mixture, _unknown(mixture), number, total)
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
     )
     solution = Solution(parts, "", request.parameters, request.noise_std is not None)
     return FitResult((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
+
+
+def _unknown(mixture: GaussianMixture) -> "StandardErrors":
+    """Errors that nobody knows yet, so that a table has the same columns throughout."""
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+    shape = mixture.means.shape
+    return StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
 
 
 def _solution(

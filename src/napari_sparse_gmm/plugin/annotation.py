@@ -1,0 +1,57 @@
+"""What a fit tells of each point of a layer: as features, and as a colour."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.plugin.drawing import component_colours
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Assignment
+
+ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
+
+# In the metadata of the points: the colours that they had before.
+_COLOURS_KEY = "napari-sparse-gmm colours"
+
+
+def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assignment") -> None:
+    """Give the points that are `shown` (N,) their component, as features and as a colour.
+
+    Other features stay. A hidden point has no component, and keeps its colour.
+    """
+
+    def of_all(values: NDArray[Any], nothing: float) -> NDArray[Any]:
+        out = np.full(len(shown), nothing, dtype=values.dtype)
+        out[shown] = values
+        return out
+
+    component = assignment.component
+    columns = (
+        of_all(component, -1),
+        of_all(assignment.probability, np.nan),
+        of_all(assignment.log_density, np.nan),
+        of_all(component < 0, False),
+    )
+    before = points.metadata.get(_COLOURS_KEY)
+    if before is None or len(before) != len(shown):
+        before = np.array(points.face_color)  # (N, 4)
+        points.metadata[_COLOURS_KEY] = before
+    colours = before.copy()
+    colours[shown] = component_colours(component)
+    features = points.features.copy()
+    for name, column in zip(ASSIGNMENT_FEATURES, columns, strict=True):
+        features[name] = column
+    points.features = features
+    points.face_color = colours
+
+
+def clear_assignment(points: Points) -> None:
+    """Take away what `show_assignment` gave: the features, and the colours."""
+    before = points.metadata.pop(_COLOURS_KEY, None)
+    if before is None:
+        return
+    points.face_color = before if len(before) == len(points.data) else points.current_face_color
+    points.features = points.features.drop(columns=[*ASSIGNMENT_FEATURES], errors="ignore")
