@@ -39,3 +39,15 @@ def picasso(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a text file and gives its path."""
+
+    def write(text: str, encoding: str = "utf-8") -> Path:
+        path = tmp_path / "points.csv"
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write

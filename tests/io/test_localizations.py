@@ -61,6 +61,15 @@ def test_columns_without_a_name_and_with_the_same(tmp_path: Path) -> None:
     assert found.features.to_dict("list") == {"column 1": [7], "n 3": [8], "n 5": [9]}
 
 
+def test_columns_of_parquet_with_the_same_name(tmp_path: Path) -> None:
+    path = tmp_path / "locs.parquet"
+    columns = [pa.array(values) for values in ([7, 7], [1.0, 2.0], [8, 8], [3.0, 4.0])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["n", "x", "n", "y"]), path)
+    found = read_localizations(path)
+    np.testing.assert_array_equal(found.points, [[3, 1], [4, 2]])
+    assert found.features.to_dict("list") == {"n 1": [7, 7], "n 3": [8, 8]}
+
+
 @pytest.mark.parametrize(
     ("header", "cell", "precision"),
     [
@@ -110,6 +119,24 @@ class TestErrors:
             read_localizations(path)
         # Nobody asks for it here.
         assert read_points(path).points.tolist() == [[3, 1], [4, 2]]
+
+    def test_parquet_without_columns(self, tmp_path: Path) -> None:
+        path = tmp_path / "locs.parquet"
+        pq.write_table(pa.table({}), path)
+        for read in (read_localizations, read_points):
+            with pytest.raises(ValueError, match=r"locs.parquet has no columns: .* x and y"):
+                read(path)
+
+    @pytest.mark.parametrize(
+        ("name", "kind"), [("a.hdf5", "HDF5"), ("A.H5", "HDF5"), ("a.parquet", "Parquet")]
+    )
+    @pytest.mark.parametrize("content", [b"hello\nworld\n", b"x,y\n1,2\n", b"", b"\0\1"], ids=repr)
+    def test_not_what_the_name_says(self, tmp_path: Path, name, kind, content: bytes) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(
+            ValueError, match=f"{name} is no {kind} file, .*let its name end in .csv"
+        ):
+            read_localizations(tmp_path / name)
 
     def test_damaged_parquet(self, cells: pd.DataFrame, tmp_path: Path) -> None:
         path = tmp_path / "locs.parquet"

@@ -86,7 +86,16 @@ def test_every_region_comes_back(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [[1, 2, 5], [0.1, 1 / 3, 2.0], ["a", "b", "µ"]], ids=["int", "float", "words"]
+    "labels",
+    [
+        [1, 2, 5],
+        [0.1, 1 / 3, 2.0],
+        [-np.inf, 1.5, np.nan],
+        ["a", "b", "µ"],
+        ["1.5", "inf", "nan"],
+        [False, False, True],
+    ],
+    ids=["int", "float", "not finite", "words", "words that look like numbers", "bool"],
 )
 def test_groups_come_back_with_their_gap(tmp_path: Path, model: DensityModel, labels: list) -> None:
     (part,) = model.parts
@@ -100,7 +109,8 @@ def test_groups_come_back_with_their_gap(tmp_path: Path, model: DensityModel, la
     save_model(tmp_path / "model.json", given)
     read = load_model(tmp_path / "model.json")
     assert [one is None for one in read.parts] == [False, True, False]
-    assert (read.groups.name, read.groups.labels.tolist()) == ("cell", labels)
+    np.testing.assert_array_equal(read.groups.labels, labels)
+    assert (read.groups.name, read.groups.labels.dtype) == ("cell", given.groups.labels.dtype)
     assert read.view == {"scale": [1 / 3, 2.0], "axes": [0, 1], "stack": {"own": True}}
     assert (len(read.fitted), read.n_points) == (2, 824.0)
     with pytest.raises(ValueError, match="a mixture for each cell"):
@@ -144,12 +154,6 @@ def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
     assert model.provenance["source"] == "points.csv"
 
 
-def test_a_file_that_breaks_off_is_damaged(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ValueError, match=r"model\.json is damaged: it is no complete JSON"):
-        load_model(path)
-
-
 def test_a_model_is_known_by_its_first_lines(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"format": "something else"}')
@@ -179,53 +183,7 @@ def test_provenance_says_how_it_was_made() -> None:
     assert timedelta(seconds=-1) < age < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1, 2]", "x,y\n1,2\n", '{"format": "other"}'])
-def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "other.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r"other\.json is not a model that napari-sparse-gmm"):
-        load_model(path)
-
-
-def test_binary_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "image.tif"
-    path.write_bytes(b"II*\0\xff\xfe")
-    with pytest.raises(ValueError, match="is not a model"):
-        load_model(path)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="There is no file"):
-        load_model(tmp_path / "nowhere.json")
-
-
-def test_later_schema_is_refused(path: Path) -> None:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "schema_version": 3}))
-    with pytest.raises(ValueError, match=r"schema version 3.*reads 2"):
-        load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("of_part", "damage"),
-    [
-        (True, {"mixture": {"weights": [1.0]}}),
-        (True, {"mixture": None}),
-        (True, {"n_points": "many"}),
-        (True, {"errors": {"weights": [1.0], "means": [], "stds": []}}),
-        (False, {"parts": []}),
-        (False, {"parts": [None]}),
-        (False, {"parts": 3}),
-        (False, {"axis_labels": ["x"]}),
-        (False, {"box": [[0.0], [1.0]]}),
-        (False, {"groups": {"name": "t", "labels": [1, 2]}}),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_damage_is_named(path: Path, of_part: bool, damage: dict) -> None:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    changed = content["parts"][0] if of_part else content
-    changed.update(damage)
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"model\.json is damaged"):
-        load_model(path)
+def test_a_mark_of_utf_8_does_not_matter(path: Path) -> None:
+    """Editors of Windows put one before what they save."""
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load_model(path).unit == "µm"

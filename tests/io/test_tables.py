@@ -5,19 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.tables import read_points, write_components
-
-
-@pytest.fixture
-def table(tmp_path: Path):
-    """Writes a text file and gives its path."""
-
-    def write(text: str, encoding: str = "utf-8") -> Path:
-        path = tmp_path / "points.csv"
-        path.write_bytes(text.encode(encoding))
-        return path
-
-    return write
 
 
 class TestColumns:
@@ -78,6 +67,28 @@ class TestColumns:
         np.testing.assert_array_equal(read.points, [[200, 100], [400, 300]])
         assert read.unit == "nm"
 
+    @pytest.mark.parametrize(
+        ("header", "columns"),
+        [
+            ("x [px],y [px],x [nm],y [nm],z [nm]", ["z [nm]", "y [nm]", "x [nm]"]),
+            ("x [px],y [px],x [nm],y [nm],z", ["z", "y [nm]", "x [nm]"]),
+            ("x [px],y [px],x [nm],y [nm],n", ["y [nm]", "x [nm]"]),
+            ("x [px],y [px],z [px],x [nm],y [nm]", ["z [px]", "y [px]", "x [px]"]),
+            ("x [nm],y [nm],z [px],z [nm],n", ["z [nm]", "y [nm]", "x [nm]"]),
+            ("x,y,x_nm,y_nm,z_nm", ["z_nm", "y_nm", "x_nm"]),
+            ("x,y,x [Pixel],y [Pixel],n", ["y", "x"]),
+        ],
+    )
+    def test_the_unit_is_that_of_most_axes(self, table, header: str, columns: list[str]) -> None:
+        read = read_points(table(f"{header}\n1,2,3,4,5\n6,7,8,9,0\n"))
+        assert list(read.columns) == columns
+        values = dict(zip(header.split(","), [1, 2, 3, 4, 5], strict=True))
+        assert read.points[0].tolist() == [values[column] for column in columns]
+
+    def test_the_axes_of_the_only_positions_may_not_differ(self, table) -> None:
+        with pytest.raises(ValueError, match=r"different units \(nm, px\)"):
+            read_points(table("x [px],y [px],z [nm]\n1,2,3\n1,2,4\n"))
+
     def test_weights(self, table) -> None:
         read = read_points(table("n,x,y\n2,1,2\n3,3,4\n"), weight="n")
         np.testing.assert_array_equal(read.weights, [2, 3])
@@ -98,66 +109,32 @@ class TestColumns:
         np.testing.assert_array_equal(alike.noise_std, [[5, 5, 5], [6, 6, 6]])
 
 
-class TestDialects:
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "x;y\n1.5;2\n3;4\n",
-            "x\ty\n1.5\t2\n3\t4\n",
-            "x;y\n1,5;2,0\n3,0;4,0\n",
-            "x\ty\n1,5\t2,0\n3,0\t4,0\n",
-            "file;y;x\nimage.tif;2;1,5\nimage.tif;4;3\n",
-            '"x","y"\r\n1.5,2\r\n3,4\r\n',
-            '"x","y","remark; see log"\n1.5,2,a\n3,4,b\n',
-            "\ufeffx,y\n1.5,2\n3,4\n",
-            "x,y\n1.5,2,\n3,4,\n",
-            '"x,""y"""\n1.5,2\n3,4\n',
-        ],
-        ids=[
-            "semicolon",
-            "tab",
-            "decimal comma",
-            "tab, decimal comma",
-            "decimal comma in one column, a point in a name",
-            "windows",
-            "other separator in quotes",
-            "byte order mark",
-            "separator at the end",
-            "header quoted as one cell",
-        ],
-    )
-    def test_same_points_however_written(self, table, text: str) -> None:
-        np.testing.assert_array_equal(read_points(table(text)).points, [[2, 1.5], [4, 3]])
-
-    def test_latin_1_micrometres(self, table) -> None:
-        assert read_points(table("x [µm],y [µm]\n1,2\n3,4\n", "latin-1")).unit == "µm"
-
-
 class TestErrors:
     """One sentence that says what came and what to do."""
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "points.csv is empty"),
             ("x,y\n", "has a header but no rows"),
             ("a,b\n1,2\n", r"no column 'y' for y in points.csv; choose one of 'a', 'b'"),
             ("x,y [nm],y [px]\n1,2,3\n", r"Several columns match 'y'.*'y \[nm\]', 'y \[px\]'"),
             ("x,y\n1,2\n3,oops\n", "Column 'y' of points.csv.*row 2 has 'oops'; 1 of 2 rows"),
-            ("x,y\n1,2\n3,\n", "row 2 has an empty cell"),
+            (
+                "x,y\n1,2\n3,\n",
+                "row 2 has an empty cell or NaN; 1 of 2 rows.*: remove them, or fill",
+            ),
+            ("x,x,y\n1,2,3\n", "Several columns are called 'x' .*; rename all but one"),
             ("x,y\n1,2\ninf,3\n", "row 2 has 'inf'"),
             ("x [nm],y [µm]\n1,2\n", r"different units \(µm, nm\)"),
-            ('x,y\n1,"2\n', "not a regular table"),
-            # As R writes row names: every cell would stand under its neighbour's name.
-            ("x,y\na,1,2\nb,3,4\n", "2 columns in its header and 3 in its first row"),
-            ("x,y\n\0\n", "not a text table"),
-            ("\x89PNG\r\n\x1a\n\x08\n", "points.csv is not a text table .* nor HDF5 or Parquet"),
-            ("x,y\r1,2\r3,4\r", "points.csv cannot be read as a table"),
         ],
     )
     def test_says_what_is_wrong(self, table, text: str, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             read_points(table(text))
+
+    def test_a_group_that_is_not_told(self, table) -> None:
+        with pytest.raises(ValueError, match=r"1 of 2 rows have an empty cell; fill these in, or"):
+            read_points(table("x,y,cell\n1,2,a\n3,4,\n"), group="cell")
 
     def test_precision_in_another_unit(self, table) -> None:
         path = table("x [nm],y [nm],lp [px]\n1,2,3\n4,5,6\n")
@@ -177,15 +154,28 @@ class TestErrors:
             read_points(table("x,y\n1,2\n"), weight="count")
 
 
-def test_too_many_rows_are_told_before_they_are_read(table, monkeypatch) -> None:
-    monkeypatch.setattr("napari_sparse_gmm.io.table.MAX_ROWS", 999)
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=repr)
+def test_a_table_too_large_is_told_before_it_is_read(table, monkeypatch, end: str) -> None:
+    monkeypatch.setattr("napari_sparse_gmm.io.table.MAX_BYTES", 1e6)
     monkeypatch.setattr(pd, "read_csv", None)
-    path = table("x,y,frame\n" + "1.5,2.5,3\n" * 100_000)
-    with pytest.raises(ValueError, match=r"about ([0-9,]+) rows, .* at most 999 rows") as raised:
+    path = table(f"x,y,frame{end}" + f"1.5,2.5,3{end}" * 100_000)
+    with pytest.raises(ValueError, match=r"about ([0-9,]+) rows, .* at most 0.001 GB") as raised:
         read_points(path)
     number = re.search("about ([0-9,]+) rows", str(raised.value))[1]
     assert int(number.replace(",", "")) == pytest.approx(100_000, rel=1e-3)
     assert "0.0 GB in memory with the 2 columns" in str(raised.value)
+
+
+@pytest.mark.parametrize(("n_columns", "fits"), [(2, True), (30, False)])
+def test_what_is_too_large_goes_by_rows_and_columns(n_columns: int, fits: bool) -> None:
+    frame = pd.DataFrame({"x": [1.0]})
+    names = tuple(f"column {at}" for at in range(n_columns))
+    table = Table("locs.csv", names, 49_000_000, lambda positions: frame, {})
+    if fits:
+        assert table.read(range(n_columns)) is frame
+        return
+    with pytest.raises(ValueError, match=r"11\.8 GB .* the 30 columns .* at most 4 GB .* divide"):
+        table.read(range(n_columns))
 
 
 def test_components_come_back(tmp_path: Path) -> None:

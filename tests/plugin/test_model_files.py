@@ -7,7 +7,8 @@ import napari_builtins
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Shapes
+from napari.errors import ReaderPluginError
+from napari.layers import Points, Shapes
 from napari.plugins._npe2 import file_extensions_string_for_layers
 from npe2 import PluginManager, PluginManifest
 from oracles import random_mixture
@@ -16,9 +17,10 @@ from plugin.fakes import solution_of as fitted
 import napari_sparse_gmm
 from napari_sparse_gmm.io.models import load_model
 from napari_sparse_gmm.plugin.drawing import drawing
-from napari_sparse_gmm.plugin.frame import modelled_points
 from napari_sparse_gmm.plugin.layers import show_components, show_heatmap
+from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.model_files import NotSaved, get_reader
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.models import MODEL_KEY, carry, model_of
 from napari_sparse_gmm.plugin.picturing import drawn
 from napari_sparse_gmm.plugin.results import HeatmapChoice
@@ -134,6 +136,15 @@ def test_other_files_are_left_to_others(tmp_path: Path) -> None:
     assert get_reader(str(tmp_path / "nowhere.json")) is None
 
 
+@pytest.mark.parametrize("name", ["cells.gmm.json", "CELLS.GMM.JSON"])
+def test_what_is_called_a_model_and_is_none_is_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"points": [1, 2]}')
+    message = "(?i)cells.gmm.json is not a model that napari-sparse-gmm has saved"
+    with pytest.raises(ReaderPluginError, match=message):
+        ViewerModel().open(str(path), plugin=None)
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cells.gmm.json"
     path.write_text('{"format": "napari-sparse-gmm model", "schema_version": 2}')
@@ -152,6 +163,41 @@ def test_shapes_without_a_model_say_so(
     with pytest.raises(NotSaved, match="Layer 'drawn' carries no model"):
         save(viewer, tmp_path / "drawn.gmm.json", _writer=chosen)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there(viewer: ViewerModel, tmp_path: Path) -> None:
+    select(viewer, "L components")
+    with pytest.raises(NotSaved, match=r"There is no folder '.*nowhere': create it, or choose"):
+        save(viewer, tmp_path / "nowhere" / "cells.gmm.json")
+
+
+def test_a_file_that_cannot_be_written(viewer: ViewerModel, tmp_path: Path) -> None:
+    select(viewer, "L components")
+    (tmp_path / "cells.gmm.json").mkdir()
+    with pytest.raises(NotSaved, match=r"cells.gmm.json cannot be written \(.*\): choose another"):
+        save(viewer, tmp_path / "cells.gmm.json")
+
+
+def test_the_density_of_other_points(viewer: ViewerModel, tmp_path: Path) -> None:
+    density = viewer.layers["L density"]
+    density.metadata[METADATA_KEY]["made_from"] = Points(ndim=viewer.dims.ndim).unique_id
+    density.name = "M density"
+    select(viewer, "L components", "M density")
+    with pytest.raises(NotSaved, match="'M density' does not belong to the model of layer 'L comp"):
+        save(viewer, tmp_path / "cells.gmm.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_layers_of_two_files(viewer: ViewerModel, tmp_path: Path) -> None:
+    select(viewer, "L components")
+    for name in ("one", "two"):
+        save(viewer, tmp_path / f"{name}.gmm.json")
+        viewer.open(tmp_path / f"{name}.gmm.json", plugin="napari-sparse-gmm")
+    select(viewer, "one density", "one components")
+    assert save(viewer, tmp_path / "same.gmm.json")
+    select(viewer, "two density", "one components")
+    with pytest.raises(NotSaved, match="'two density' does not belong to the model of layer 'one"):
+        save(viewer, tmp_path / "mixed.gmm.json")
 
 
 def test_layers_that_do_not_belong_together(viewer: ViewerModel, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def check(layer: Points, cells: pd.DataFrame) -> None:
     assert {str(unit) for unit in layer.units} == {"nanometer"}
     assert layer.axis_labels == ("y", "x")
     np.testing.assert_array_equal(layer.scale, 1)
-    np.testing.assert_allclose(layer.size, 2 * cells["uncertainty [nm]"].median(), rtol=1e-6)
+    np.testing.assert_allclose(layer.size, cells["uncertainty [nm]"].median(), rtol=1e-6)
 
 
 ENDINGS = [".csv", ".tsv", ".txt", ".parquet", ".hdf5"]

@@ -89,7 +89,8 @@ class TestGrid:
             Grid.covering([0.0, 0.0], upper)
 
     def test_absurd_images_are_refused_before_memory_is_asked_for(self) -> None:
-        with pytest.raises(ValueError, match=r"1040000 x 1040000 pixels.*larger pixel size"):
+        message = r"1,040,000 x 1,040,000 pixels, more than 268,435,456; .*larger pixel size"
+        with pytest.raises(ValueError, match=message):
             Grid.covering([0, 0], [1e3, 1e3], pixel_size=1e-3)
 
 

@@ -23,6 +23,9 @@ _UNIT = re.compile(r"\s*[\[(](?P<bracketed>[^\])]*)[\])]\s*$|(?P<appended>(?<=_)
 # "Position X [nm]", as Zeiss writes it
 _POSITION = re.compile(r"^position[ _]")
 
+# Units that are no length.
+_PIXELS = ("px", "pix", "pixel", "pixels")
+
 
 def unit_of(column: str) -> str | None:
     """The unit that the name of a column ends with."""
@@ -61,6 +64,8 @@ def find_column(header: Sequence[str], name: str, purpose: str) -> str:
     found = matching(header, name)
     if len(found) == 1:
         return found[0]
+    if len(set(found)) == 1:
+        raise ValueError(f"Several columns are called {found[0]!r} {purpose}; rename all but one.")
     problem = f"Several columns match {name!r}" if found else f"There is no column {name!r}"
     raise ValueError(f"{problem} {purpose}; choose one of {listing(found or header)}.")
 
@@ -68,21 +73,35 @@ def find_column(header: Sequence[str], name: str, purpose: str) -> str:
 def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
     """The columns of the axes, in image order: [z,] y and x.
 
-    Where positions are written twice, in nm and in pixels, those in the unit that comes first.
+    Where positions are written twice, in nm and in pixels, those in the unit that most axes are
+    found in; of such units a length goes before none, and both before pixels.
 
     Raises
     ------
     ValueError
         Where y or x is missing, or several columns could be meant.
     """
-    alike = matching(header, "x")
-    for unit in dict.fromkeys(map(unit_of, alike)) if len(alike) > 1 else ():
-        same = [column for column in header if unit_of(column) == unit]
-        if len(matching(same, "x")) == len(matching(same, "y")) == 1:
-            header = same
-            break
-    axes = "zyx" if matching(header, "z") else "yx"
-    return {axis: find_column(header, axis, f"for {axis} in {file_name}") for axis in axes}
+    meant = {axis: [column for column in header if _bare(column) == axis] for axis in "zyx"}
+    if not meant["z"]:
+        del meant["z"]
+    by_unit: dict[str | None, dict[str, list[str]]] = {}
+    for axis, columns in meant.items():
+        for column in columns:
+            by_unit.setdefault(unit_of(column), {}).setdefault(axis, []).append(column)
+    usable = {unit: axes for unit, axes in by_unit.items() if "x" in axes and "y" in axes}
+    if usable:
+        meant |= usable[max(usable, key=lambda unit: (len(usable[unit]), _rank(unit)))]
+    return {
+        axis: find_column(columns or header, axis, f"for {axis} in {file_name}")
+        for axis, columns in meant.items()
+    }
+
+
+def _rank(unit: str | None) -> int:
+    """Of units that positions are written in, how good one is for distances."""
+    if unit is None:
+        return 1
+    return 0 if unit.casefold() in _PIXELS else 2
 
 
 def without_flat_z(coordinates: dict[str, FloatArray]) -> dict[str, FloatArray]:
@@ -121,10 +140,11 @@ def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         cell = cells.iloc[bad[0]]
-        came = "an empty cell" if pd.isna(cell) else repr(str(cell))
+        came = "an empty cell or NaN" if pd.isna(cell) else repr(str(cell))
         raise ValueError(
             f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
-            f"has {came}; {len(bad)} of {len(numbers)} rows are like that."
+            f"has {came}; {len(bad)} of {len(numbers)} rows are like that: remove them, or fill in "
+            "numbers."
         )
     return numbers
 
@@ -141,7 +161,7 @@ def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
     if missing:
         raise ValueError(
             f"Column {column!r} of {file_name} must say for each point which group it is in, but "
-            f"{missing} of {len(cells)} rows have an empty cell."
+            f"{missing} of {len(cells)} rows have an empty cell; fill these in, or remove the rows."
         )
     numbers = pd.to_numeric(cells, errors="coerce")
     return np.asarray(cells.astype(str) if numbers.isna().any() else numbers)

@@ -10,6 +10,9 @@ from napari_sparse_gmm.io.table import Table
 # What a file of these formats begins with, whatever its name.
 HDF5, PARQUET = b"\x89HDF\r\n\x1a\n", b"PAR1"
 
+# Names that no text table has.
+_ENDINGS = {".hdf5": "HDF5", ".h5": "HDF5", ".parquet": "Parquet"}
+
 
 def open_table(path: str | Path) -> Table:
     """A text table, localizations of Picasso (HDF5), or a Parquet file.
@@ -33,6 +36,11 @@ def open_table(path: str | Path) -> Table:
         from napari_sparse_gmm.io.parquet import open_parquet
 
         return open_parquet(path)
+    if promised := _ENDINGS.get(path.suffix.lower()):
+        raise ValueError(
+            f"{path.name} is no {promised} file, whatever its name, or its beginning is damaged: "
+            "open another copy of it or, if it is a text table, let its name end in .csv."
+        )
     from napari_sparse_gmm.io.text import open_text
 
     return open_text(path)

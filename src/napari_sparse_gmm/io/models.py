@@ -11,13 +11,16 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.regions import Region, region_from_dict
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.uncertainty import StandardErrors
@@ -67,51 +70,63 @@ def load_model(path: str | Path) -> DensityModel:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")
+    problem = "it is no complete JSON"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:  # JSONDecodeError and UnicodeDecodeError both are
-        if is_model(path):
-            raise ValueError(f"{path.name} is damaged: it is no complete JSON.") from None
         content = None
+    except RecursionError:
+        content, problem = None, "it is nested too deeply"
+    if content is None and is_model(path):
+        raise ValueError(_damaged(path, problem))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path.name} is not a model that napari-sparse-gmm has saved.")
-    readers = {1: _read_version_1, SCHEMA_VERSION: _read}
-    read = readers.get(content.get("schema_version", 0))
-    if read is None:
-        raise ValueError(
-            f"{path.name} has schema version {content.get('schema_version')}, and this version "
-            f"of napari-sparse-gmm reads {SCHEMA_VERSION}; a newer one may read it."
-        )
     try:
-        return read(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path.name} is damaged: {error!r}.") from error
+        schema_version = whole(content, "schema_version")
+        if schema_version in _READERS:
+            return _READERS[schema_version](content)
+    except ValueError as error:
+        raise ValueError(_damaged(path, str(error).rstrip("."))) from error
+    raise ValueError(
+        f"{path.name} has schema version {schema_version}, and this version of napari-sparse-gmm "
+        f"reads {SCHEMA_VERSION}; a newer one may read it."
+    )
+
+
+def _damaged(path: Path, problem: str) -> str:
+    return f"{path.name} is damaged: {problem}. Open another copy of it, or fit again."
 
 
 def _read(content: dict[str, Any]) -> DensityModel:
-    box, groups = content["box"], content["groups"]
+    axis_labels, groups = _axis_labels(content), entry(content, "groups", dict, NoneType)
+    box = entry(content, "box")
+    if box is not None:
+        box = numbers(content, "box", (2, len(axis_labels)))
+    parts = entry(content, "parts", list)
     return DensityModel(
-        parts=tuple(None if part is None else _part_from_dict(part) for part in content["parts"]),
-        axis_labels=tuple(content["axis_labels"]),
-        unit=content["unit"],
-        box=None if box is None else _numbers(box),
-        groups=None if groups is None else Groups(groups["name"], np.asarray(groups["labels"])),
-        view=content["view"],
-        provenance=content["provenance"],
+        parts=tuple(None if part is None else _part_from_dict(part) for part in parts),
+        axis_labels=axis_labels,
+        unit=entry(content, "unit", str, NoneType),
+        box=box,
+        groups=None if groups is None else Groups(entry(groups, "name", str), _labels(groups)),
+        view=entry(content, "view", dict, NoneType),
+        provenance=entry(content, "provenance", dict),
     )
 
 
 def _read_version_1(content: dict[str, Any]) -> DensityModel:
     """A single mixture; errors and box are not told."""
-    n_points = float(content["n_points"])
+    n_points = number(content, "n_points")
     return DensityModel(
-        parts=(
-            Part(GaussianMixture.from_dict(content["mixture"]), None, round(n_points), n_points),
-        ),
-        axis_labels=tuple(content["axis_labels"]),
-        unit=content["unit"],
-        provenance=content["provenance"],
+        parts=(Part(_mixture(content), None, whole(content, "n_points"), n_points),),
+        axis_labels=_axis_labels(content),
+        unit=entry(content, "unit", str, NoneType),
+        provenance=entry(content, "provenance", dict),
     )
+
+
+# By their schema version.
+_READERS = {1: _read_version_1, SCHEMA_VERSION: _read}
 
 
 def _part_to_dict(part: Part) -> dict[str, Any]:
@@ -122,34 +137,67 @@ def _part_to_dict(part: Part) -> dict[str, Any]:
     }
 
 
-def _part_from_dict(values: dict[str, Any]) -> Part:
-    mixture, mean = GaussianMixture.from_dict(values["mixture"]), values["mean_log_density"]
+def _part_from_dict(values: Any) -> Part:
+    mixture, mean = _mixture(values), entry(values, "mean_log_density")
     return Part(
         mixture=mixture,
-        errors=None if values["errors"] is None else _errors(values["errors"], mixture),
-        n_points=int(values["n_points"]),
-        total_weight=float(values["total_weight"]),
-        cost=float(values["cost"]),
-        n_iter=int(values["n_iter"]),
-        converged=bool(values["converged"]),
-        mean_log_density=None if mean is None else float(mean),
+        errors=_errors(values, mixture),
+        n_points=whole(values, "n_points"),
+        total_weight=number(values, "total_weight"),
+        cost=number(values, "cost"),
+        n_iter=whole(values, "n_iter"),
+        converged=entry(values, "converged", bool),
+        mean_log_density=None if mean is None else number(values, "mean_log_density"),
     )
 
 
-def _errors(values: dict[str, Any], mixture: GaussianMixture) -> "StandardErrors":
+def _mixture(values: Any) -> GaussianMixture:
+    mixture = entry(values, "mixture", dict)
+    region, d = entry(mixture, "background_region"), whole(mixture, "n_dimensions")
+    if region is not None:
+        try:
+            region = region_from_dict(region)
+        except Exception as error:  # shapely, Qhull and zlib have their own
+            raise ValueError("its 'background_region' is no region") from error
+    return GaussianMixture(
+        numbers(mixture, "weights", (-1,)),
+        numbers(mixture, "means", (-1, d)),
+        numbers(mixture, "covariances", (-1, d, d)),
+        number(mixture, "background_weight"),
+        region,
+    )
+
+
+def _errors(values: Any, mixture: GaussianMixture) -> "StandardErrors | None":
+    errors = entry(values, "errors")
+    if errors is None:
+        return None
     from napari_sparse_gmm.uncertainty import StandardErrors  # imports torch
 
     shape = mixture.means.shape
     return StandardErrors(
-        _numbers(values["weights"]).reshape(shape[0]),
-        _numbers(values["means"]).reshape(shape),
-        _numbers(values["stds"]).reshape(shape),
+        numbers(errors, "weights", shape[:1]),
+        numbers(errors, "means", shape),
+        numbers(errors, "stds", shape),
     )
 
 
-def _numbers(values: Any) -> FloatArray:
-    """Lists of numbers, with words for those that JSON does not have, as an array."""
-    return np.array(values, dtype=np.float64)
+def _axis_labels(content: Any) -> tuple[str, ...]:
+    labels = entry(content, "axis_labels", list)
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError("its 'axis_labels' must be words")
+    return tuple(labels)
+
+
+def _labels(groups: Any) -> NDArray[Any]:
+    """Labels of groups (G,): words, or numbers of which some may not be finite."""
+    labels = entry(groups, "labels", list)
+    if not all(isinstance(label, str | int | float) for label in labels):
+        raise ValueError("its 'labels' must be numbers or words")
+    words = {label for label in labels if isinstance(label, str)}
+    if words and len(words) < len(set(labels)) and words <= set(NOT_FINITE):
+        return numbers(groups, "labels", (-1,))
+    return np.asarray(labels)
 
 
 def _plain(value: Any) -> Any:

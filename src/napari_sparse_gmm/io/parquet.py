@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from napari_sparse_gmm.io.table import Table, listing, one_line
+from napari_sparse_gmm.io.table import Table, one_line, refuse_nested
 
 
 def open_parquet(path: Path) -> Table:
@@ -20,25 +20,30 @@ def open_parquet(path: Path) -> Table:
     Raises
     ------
     ValueError
-        Where the file is damaged.
+        Where the file is damaged or has no columns.
     """
     with _opened(path) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
+    names = tuple(schema.names)
+    if not names:
+        raise ValueError(f"{path.name} has no columns: a table of points needs at least x and y.")
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
-        nested = [schema.names[at] for at in positions if pa.types.is_nested(schema.types[at])]
-        if nested:
-            raise ValueError(
-                f"{path.name} has lists or records in place of single values in {listing(nested)}; "
-                "write it without these columns."
-            )
+        refuse_nested(
+            path.name, [names[at] for at in positions if pa.types.is_nested(schema.types[at])]
+        )
+        wanted = [names[at] for at in positions]
         with _opened(path) as file:
-            rows = file.read([schema.names[at] for at in positions])
-        # An index of pandas is a column like any other.
-        frame = rows.to_pandas(ignore_metadata=True)
-        return frame[[schema.names[at] for at in positions]].set_axis(list(positions), axis=1)
+            # pyarrow reads columns by their names, and all of those that share one.
+            if len(set(names)) == len(names):
+                rows = file.read(wanted).select(wanted)
+            else:
+                rows = file.read().select(list(positions))
+            # An index of pandas is a column like any other.
+            frame = rows.to_pandas(ignore_metadata=True)
+        return frame.set_axis(list(positions), axis=1)
 
-    return Table(path.name, tuple(schema.names), n_rows, load, {"format": "Parquet"})
+    return Table(path.name, names, n_rows, load, {"format": "Parquet"})
 
 
 @contextmanager

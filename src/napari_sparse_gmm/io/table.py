@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-# More than that would fill the memory of most machines, with the columns that they come with.
-MAX_ROWS = 50_000_000
+# More than that would fill the memory of most machines, with the copies that are made of it.
+MAX_BYTES = 4e9
 
 # As many names are listed in a message; a file that is no table may seem to have thousands.
 _LISTED = 20
@@ -51,12 +51,12 @@ class Table:
         ValueError
             Where there are no rows, or too many, or the file is damaged.
         """
-        if self.n_rows > MAX_ROWS:
-            size = self.n_rows * len(positions) * 8 / 1e9
+        size = self.n_rows * len(positions) * 8
+        if size > MAX_BYTES:
             raise ValueError(
-                f"{self.name} has about {self.n_rows:,} rows, {size:,.1f} GB in memory with the "
-                f"{len(positions)} columns that are asked for; at most {MAX_ROWS:,} rows can be "
-                "read: divide it into smaller files."
+                f"{self.name} has about {self.n_rows:,} rows, {size / 1e9:,.1f} GB in memory with "
+                f"the {len(positions)} columns that are asked for; at most {MAX_BYTES / 1e9:g} GB "
+                "can be read: divide it into smaller files, or leave out columns."
             )
         frame = self.load(positions)
         if frame.empty:
@@ -68,6 +68,15 @@ def listing(names: Sequence[str]) -> str:
     """Names of columns for a message."""
     shown = [repr(name if len(name) <= 40 else f"{name[:40]}…") for name in names[:_LISTED]]
     return ", ".join(shown + ["…"] * (len(names) > _LISTED))
+
+
+def refuse_nested(file_name: str, columns: Sequence[str]) -> None:
+    """A ValueError where there are any: these columns hold more than one value in a row."""
+    if columns:
+        raise ValueError(
+            f"{file_name} has lists or records in place of single values in {listing(columns)}; "
+            "write it without these columns."
+        )
 
 
 def one_line(error: Exception) -> str:

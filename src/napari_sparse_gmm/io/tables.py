@@ -78,9 +78,9 @@ def read_points(
 ) -> PointTable:
     """Read points from a table: text with a header line, Picasso's HDF5, or Parquet.
 
-    In a text table, columns are separated by commas, semicolons or tabs; with the latter two,
-    numbers may be written with a decimal comma. A column is found by its name, with or without a
-    unit behind it and in either case: "x" finds "X [nm]".
+    In a text table, columns are separated by commas, semicolons, tabs or spaces; with all but the
+    first, numbers may be written with a decimal comma. A column is found by its name, with or
+    without a unit behind it and in either case: "x" finds "X [nm]".
 
     Parameters
     ----------

@@ -3,13 +3,17 @@
 >>> table = open_text(Path("localizations.csv"))
 """
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
-from napari_sparse_gmm.io.dialects import sniff
-from napari_sparse_gmm.io.table import Table, one_line
+from napari_sparse_gmm.io.dialects import SPACES, Dialect, cells, sniff
+from napari_sparse_gmm.io.table import Table, listing, one_line
 
 # The length of these first lines tells how many there are.
 _SAMPLE_BYTES = 1 << 18
@@ -21,33 +25,84 @@ def open_text(path: Path) -> Table:
     Raises
     ------
     ValueError
-        Where the file is missing, empty or no text.
+        Where the file is missing, empty or no text, or has a single column.
     """
     dialect = sniff(path)
+    if len(dialect.header) == 1:
+        raise ValueError(
+            f"{path.name} has a single column, {listing(dialect.header)}: a table of points has "
+            "more, with commas, semicolons, tabs or spaces between them."
+        )
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
         try:
-            return pd.read_csv(
-                path,
-                sep=dialect.separator,
-                decimal=dialect.decimal,
-                encoding=dialect.encoding,
-                encoding_errors="replace",
-                low_memory=False,
-                header=None,
-                skiprows=1,
-                usecols=sorted(positions),
-            )
+            with _rows(path, dialect) as file:
+                frame = pd.read_csv(
+                    file,
+                    sep=dialect.separator,
+                    decimal=dialect.decimal,
+                    low_memory=False,
+                    header=None,
+                    usecols=sorted(positions),
+                )
+            long = _long_row(path, dialect)
         except pd.errors.EmptyDataError:
             raise ValueError(f"{path.name} has a header but no rows.") from None
-        except pd.errors.ParserError as error:
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{path.name} is not a regular table: {one_line(error)}.") from None
+        if long is not None:
+            line, n_cells = long
+            raise ValueError(
+                f"Line {line} of {path.name} has {n_cells} cells, and the header "
+                f"{len(dialect.header)}; give each column a name, or remove what is too much in "
+                "that line."
+            )
+        return frame
 
     return Table(path.name, dialect.header, _count_rows(path), load, {"format": "text table"})
+
+
+@contextmanager
+def _rows(path: Path, dialect: Dialect) -> Iterator[TextIO]:
+    """The file, at its first row."""
+    with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
+        for _ in range(dialect.n_above):
+            file.readline()
+        yield file
+
+
+def _long_row(path: Path, dialect: Dialect) -> tuple[int, int] | None:
+    """The line and the length of the first row with more cells than the header, if there is one.
+
+    pandas cuts such rows. Empty cells do not count: some programs end each row with a separator.
+    """
+    n_columns = len(dialect.header)
+    # Most tables have no separator too many, which is soon found; only the others are read with
+    # an eye to quotes.
+    split = methodcaller("split", None if dialect.separator == SPACES else dialect.separator)
+    with _rows(path, dialect) as file:
+        if max(map(len, map(split, file)), default=0) <= n_columns:
+            return None
+    with _rows(path, dialect) as file:
+        for number, row in _numbered(file, dialect.separator):
+            if any(cell.strip() for cell in row[n_columns:]):
+                return dialect.n_above + number, len(row)
+    return None
+
+
+def _numbered(file: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row, and the number of the line that it ends with."""
+    if separator == SPACES:
+        for number, line in enumerate(file, start=1):
+            yield number, cells(line, separator)
+    else:
+        reader = csv.reader(file, delimiter=separator)
+        for row in reader:
+            yield reader.line_num, row
 
 
 def _count_rows(path: Path) -> int:
     """About how many rows there are; exact where the file is small."""
     with path.open("rb") as file:
         sample = file.read(_SAMPLE_BYTES)
-    return round(path.stat().st_size / len(sample) * sample.count(b"\n"))
+    return round(path.stat().st_size / len(sample) * max(map(sample.count, (b"\n", b"\r"))))

@@ -6,6 +6,7 @@ drawn anew from the model when its file is opened.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
@@ -24,8 +25,12 @@ class NotSaved(Exception):
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
-    """What reads a model; None where a file is none."""
-    return read if all(map(is_model, _each(path))) else None
+    """What reads a model; None where a file is none.
+
+    For one that is called a model there is a reader, too: it says what is wrong. Of None napari
+    would only say that the file was refused.
+    """
+    return read if all(_is_called_model(one) or is_model(one) for one in _each(path)) else None
 
 
 def read(path: Paths) -> list[LayerData]:
@@ -35,22 +40,43 @@ def read(path: Paths) -> list[LayerData]:
 
 def write(path: str, layers: list[LayerData]) -> list[str]:
     """Write the model that one of the layers carries; the others show the same."""
-    others = [data["name"] for _, data, _ in layers if METADATA_KEY not in data["metadata"]]
-    shapes = [data for _, data, _ in layers if MODEL_KEY in data["metadata"]]
-    if len(shapes) > 1 or (shapes and others):
-        names = [data["name"] for data in shapes[1:]] + others
-        raise NotSaved(
-            f"Layer {names[0]!r} does not belong to the model of layer {shapes[0]['name']!r}: "
-            "select the layers of one model, or its components layer alone."
-        )
-    chosen = shapes[0] if shapes else layers[0][1]
+    all_data = [data for _, data, _ in layers]
+    shapes = [data for data in all_data if MODEL_KEY in data["metadata"]]
+    chosen = (shapes or all_data)[0]
+    for data in all_data:
+        if shapes and data is not chosen and not _shows_model_of(data, chosen):
+            raise NotSaved(
+                f"Layer {data['name']!r} does not belong to the model of layer "
+                f"{chosen['name']!r}: select the layers of one model, or its components layer "
+                "alone."
+            )
     try:
         model = carried(chosen["name"], chosen["metadata"])
     except ValueError as error:
         raise NotSaved(str(error)) from None
     path = path if path.lower().endswith(".json") else f"{path}{SUFFIX}"
-    save_model(path, model)
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise NotSaved(f"There is no folder {str(folder)!r}: create it, or choose another.")
+    try:
+        save_model(path, model)
+    except OSError as error:
+        raise NotSaved(f"{path} cannot be written ({error.strerror}): choose another.") from error
     return [path]
+
+
+def _shows_model_of(data: dict[str, Any], carrier: dict[str, Any]) -> bool:
+    """Whether a layer was made from the same points as the one that carries the model."""
+    made, same = (one["metadata"].get(METADATA_KEY, {}) for one in (data, carrier))
+    return (
+        MODEL_KEY not in data["metadata"]
+        and "made_from" in made
+        and made["made_from"] == same.get("made_from")
+    )
+
+
+def _is_called_model(path: str) -> bool:
+    return path.lower().endswith(SUFFIX)
 
 
 def _each(path: Paths) -> Sequence[str]:

@@ -58,18 +58,19 @@ def read(path: str) -> list[LayerData]:
         "size": _diameter(found),
         "border_width": 0,
         "face_color": "white",
-        "opacity": 0.7,
+        "opacity": 0.5,
         "metadata": {"source": path, "unit": found.unit, **found.about},
     }
     return [(found.points, keywords, "points")]
 
 
 def _diameter(found: "Localizations") -> float:
-    """Of a point, in the unit of the points: the circle of one standard deviation, if known.
+    """Of a point, in the unit of the points: one standard deviation, if known.
 
-    napari draws no point smaller than two pixels of the screen.
+    Larger ones would hide what is fitted to them. napari draws none smaller than two pixels of the
+    screen.
     """
     if found.typical_precision is not None:
-        return 2.0 * found.typical_precision
+        return found.typical_precision
     sides = found.points.max(0) - found.points.min(0)
     return float(sides[-2:].max()) * _PART_OF_FIELD or 1.0

@@ -94,7 +94,7 @@ class Grid:
         if counts.prod() > MAX_PIXELS:
             raise ValueError(
                 f"A heatmap with pixels of {pixel_size:g} would have "
-                f"{' x '.join(f'{n:.0f}' for n in counts)} pixels, more than {MAX_PIXELS}; "
+                f"{' x '.join(f'{n:,.0f}' for n in counts)} pixels, more than {MAX_PIXELS:,}; "
                 f"choose a larger pixel size, or fewer pixels along the longest side."
             )
         origin = 0.5 * (low + high) - 0.5 * (counts - 1.0) * pixel_size

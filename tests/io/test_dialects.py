@@ -1,0 +1,114 @@
+"""Text tables as programs write them: the same points however written, or one sentence."""
+
+import numpy as np
+import pytest
+
+from napari_sparse_gmm.io.tables import read_points
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x;y\n1.5;2\n3;4\n",
+        "x\ty\n1.5\t2\n3\t4\n",
+        "x;y\n1,5;2,0\n3,0;4,0\n",
+        "x\ty\n1,5\t2,0\n3,0\t4,0\n",
+        "file;y;x\nimage.tif;2;1,5\nimage.tif;4;3\n",
+        '"x","y"\r\n1.5,2\r\n3,4\r\n',
+        '"x","y","remark; see log"\n1.5,2,a\n3,4,b\n',
+        "\ufeffx,y\n1.5,2\n3,4\n",
+        "x,y\n1.5,2,\n3,4,\n",
+        '"x,""y"""\n1.5,2\n3,4\n',
+        "x,y\r1.5,2\r3,4\r",
+        "x,y\n1.5,2\n3,4,,\n",
+        'x,y,remark\n1.5,2,"a,b"\n3,4,"c\nd,e"\n',
+        "\n \r\n\nx,y\n1.5,2\n3,4\n",
+        '# made by, one 5" program\n\n#\nx,y\n1.5,2\n3,4\n',
+        "# x, y\n1.5,2\n3,4\n",
+        "# made by\n#x\ty\n#\n1.5\t2\n3\t4\n",
+        "#,x,y\n1,1.5,2\n2,3,4\n",
+        "# one, two\nx,y\n1.5,2\n3,4\n",
+        "x y\n1.5 2\n3 4\n",
+        "    x    y \n  1.5  2.0 \n  3.0  4.0 \n",
+        '"x" "y" "to remark"\n1,5 2 "a b c"\n3 4 "d"\n',
+        "# x y\n1.5 2\n3 4\n",
+    ],
+    ids=[
+        "semicolon",
+        "tab",
+        "decimal comma",
+        "tab, decimal comma",
+        "decimal comma in one column, a point in a name",
+        "windows",
+        "other separator in quotes",
+        "byte order mark",
+        "separator at the end",
+        "header quoted as one cell",
+        "old Macintosh",
+        "separators at the end of one row",
+        "separators and line ends in quotes",
+        "empty lines first",
+        "comments first",
+        "header in a comment",
+        "header in one of some comments, tab",
+        "a column called #",
+        "header below a comment of as many cells",
+        "spaces",
+        "aligned by spaces",
+        "spaces, quotes, decimal comma",
+        "spaces, header in a comment",
+    ],
+)
+def test_same_points_however_written(table, text: str) -> None:
+    np.testing.assert_array_equal(read_points(table(text)).points, [[2, 1.5], [4, 3]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_known_by_its_mark(table, encoding: str) -> None:
+    """As Excel saves "Unicode text"."""
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    read = read_points(table(f"{mark}x [µm]\ty [µm]\r\n1,5\t2\r\n3\t4\r\n", encoding))
+    np.testing.assert_array_equal(read.points, [[2, 1.5], [4, 3]])
+    assert read.unit == "µm"
+
+
+def test_units_between_spaces(table) -> None:
+    read = read_points(table("x [nm] y (nm) n\n1.5 2 9\n3 4 9\n"))
+    np.testing.assert_array_equal(read.points, [[2, 1.5], [4, 3]])
+    assert read.unit == "nm"
+
+
+def test_latin_1_micrometres(table) -> None:
+    assert read_points(table("x [µm],y [µm]\n1,2\n3,4\n", "latin-1")).unit == "µm"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "points.csv is empty"),
+        ("\n \n", "points.csv has only empty lines and comments: it needs a header line"),
+        ('x,y\n1,"2\n', "not a regular table"),
+        # As R writes row names: every cell would stand under its neighbour's name.
+        ("x,y\na,1,2\nb,3,4\n", "2 columns in its header and 3 in its first row"),
+        ('"x" "y"\n"a" 1 2\n', "2 columns in its header and 3 .* a name without spaces"),
+        ("x,y\n1,2\n1,2,3,4\n1,2,3\n", "Line 3 of points.csv has 4 cells, and the header 2"),
+        ("#\nx;y\n1;2\n1;2;;3\n", "Line 4 of points.csv has 4 cells"),
+        ('x,y,n\n1,2,"a\n"\n1,2,3,4\n', "Line 4 of points.csv has 4 cells"),
+        ("x y\n1 2\n3 4\n5 6 7\n", "Line 4 of points.csv has 3 cells, and the header 2"),
+        ("1,2\n3,4\n", "no header line: its first line is numbers. Add one such as x,y"),
+        ("1,5;-2,5e3\n3;4\n", "no header line: .* such as x;y"),
+        ("# a b\n1 2 nan\n3 4 5\n", "no header line: .* such as x y"),
+        ("x|y\n1|2\n", r"a single column, 'x\|y': .* commas, semicolons, tabs or spaces"),
+        ("x,y\n\0\n", "not a text table"),
+        ("\x89PNG\r\n\x1a\n\x08\n", "points.csv is not a text table .* nor HDF5 or Parquet"),
+        (f"x,{'y' * 200_000}\n1,2\n", "points.csv cannot be read as a table"),
+    ],
+)
+def test_says_what_is_wrong(table, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_points(table(text))
+
+
+def test_utf_16_without_its_mark(table) -> None:
+    with pytest.raises(ValueError, match=r"not a text table .* If it is text, save it as UTF-8"):
+        read_points(table("x,y\n1,2\n", "utf-16-le"))
