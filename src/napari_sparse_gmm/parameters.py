@@ -23,6 +23,7 @@ class Parameter:
     choice_labels: dict[str, str] = field(default_factory=dict)
     minimum: float | None = None
     maximum: float | None = None
+    step: float | None = None  # the first one up from 0, where steps in a field matter
 
 
 N_COMPONENTS = Parameter(
@@ -31,7 +32,7 @@ N_COMPONENTS = Parameter(
     "Components",
     "How many Gaussian components the fit starts from, and the most that there may be. The "
     "prior removes those that the points do not need, so take more than you expect clusters. The "
-    "prior 'bayes' starts from what it finds; for it this is only the most.",
+    "prior Bayes starts from what it finds; for it this is only the most.",
     minimum=1,
     maximum=10_000,
 )
@@ -39,8 +40,8 @@ SPARSITY = Parameter(
     "sparsity",
     20.0,
     "Sparsity",
-    "How strongly small components are pushed out (prior 'sqrt' only). 0 pushes none; "
-    "a larger value leaves fewer and larger ones.",
+    "How strongly the prior Sparse pushes small components out; no other prior uses it. 0 pushes "
+    "none; a larger value leaves fewer and larger ones.",
     minimum=0.0,
     maximum=200.0,
 )
@@ -48,9 +49,10 @@ PRIOR = Parameter(
     "prior",
     "sqrt",
     "Prior",
-    "What decides how many components remain: a penalty that Sparsity sets; minimum message "
-    "length, without a knob; Bayes, which learns from the points how large clusters are and how "
-    "many points they have, and so finds small ones, too (use it with Background); or nothing.",
+    "What decides how many components remain. Sparse (sqrt): a penalty that Sparsity sets. Message "
+    "length (mml): what describes the points in the fewest words, without a knob. Bayes (bayes): "
+    "what is learnt from the points about how large clusters are and how many points they have, so "
+    "that small ones are found, too; use it with Background. None (none): all remain.",
     choices=("sqrt", "mml", "none", "bayes"),
     choice_labels={
         "sqrt": "Sparse (set by Sparsity)",
@@ -80,8 +82,9 @@ COVARIANCE_FLOOR = Parameter(
     "covariance_floor",
     None,
     "Smallest size",
-    "Smallest standard deviation that a component may have, in data units. None: half the "
-    "median distance between neighbouring points, or a tenth of their median precision.",
+    "Smallest standard deviation that a component may have, in the unit of the points. Automatic: "
+    "half the median distance between neighbouring points; where their precision is given, a tenth "
+    "of its median.",
     minimum=0.0,
 )
 COVARIANCE_PRIOR = Parameter(
@@ -90,16 +93,18 @@ COVARIANCE_PRIOR = Parameter(
     "Prior on sizes",
     "How many points a prior on the size of each component is worth: with 5, a component of 20 "
     "points gets a fifth of its shape from the typical size, one of 500 points 1%. Takes needles "
-    "through a few points away. 0: none. The prior 'bayes' has one of its own, which it learns.",
+    "through a few points away. 0 is no such prior. Bayes learns one of its own instead.",
     minimum=0.0,
     maximum=10_000.0,
+    step=1.0,
 )
 TYPICAL_SIZE = Parameter(
     "typical_size",
     None,
     "Typical size",
-    "The standard deviation of components that the prior on sizes expects, in data units. None: "
-    "such that as many balls as there are Components would together fill the field.",
+    "The standard deviation of components that the prior on sizes expects, in the unit of the "
+    "points. Automatic: such that as many balls as there are Components would together fill the "
+    "field.",
     minimum=0.0,
 )
 INIT = Parameter(
@@ -108,7 +113,7 @@ INIT = Parameter(
     "Start",
     "Where the components start: spread over the points (k-means++), wherever the points are "
     "densest, at every scale, for thousands of clusters (density), or at random in the "
-    "bounding box. The prior 'bayes' starts in its own way.",
+    "bounding box (random). The prior Bayes starts in its own way.",
     choices=("kmeans++", "density", "random"),
     choice_labels={"kmeans++": "k-means++", "density": "Density", "random": "Random"},
 )
@@ -155,8 +160,8 @@ N_THREADS = Parameter(
     "n_threads",
     None,
     "Threads",
-    "How many processor threads a fit may use. None: all cores but one, because threads that "
-    "wait for a core that a window has taken slow the whole fit down.",
+    "How many processor threads a fit may use. Where no number is given, all cores but one: "
+    "threads that wait for a core that a window has taken slow the whole fit down.",
     minimum=1,
     maximum=1_024,
 )
@@ -164,7 +169,8 @@ RANDOM_STATE = Parameter(
     "random_state",
     None,
     "Random seed",
-    "The same seed gives the same start and so the same solution.",
+    "The same seed gives the same start and so the same solution. Where none is given, each fit "
+    "starts in another way.",
     minimum=0,
     maximum=2**31 - 1,
 )
@@ -185,7 +191,8 @@ LONGEST_SIDE = Parameter(
     "longest_side",
     512,
     "Pixels (longest side)",
-    "Size of the heatmap: pixels along its longest side. Used where no pixel size is given.",
+    "Size of the heatmap: pixels along its longest side. It counts while the pixel size is "
+    "automatic.",
     minimum=16,
     maximum=8_192,
 )
@@ -193,7 +200,8 @@ PIXEL_SIZE = Parameter(
     "pixel_size",
     None,
     "Pixel size",
-    "Size of a heatmap pixel in data units. None or 0: chosen by the number of pixels.",
+    "Size of a heatmap pixel, in the unit of the points. Automatic: such that the longest side has "
+    f"{LONGEST_SIDE.default} pixels, fewer in 3D, or as many as are chosen.",
     minimum=0.0,
 )
 COVERAGE = Parameter(

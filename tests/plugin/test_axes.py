@@ -15,15 +15,19 @@ def layer(ndim: int, labels: tuple[str, ...] | None = None, **keywords: object) 
         pytest.param(layer(2), (0, 1), id="2D"),
         pytest.param(layer(3), (0, 1, 2), id="3D"),
         pytest.param(layer(3, ("z", "y", "x")), (0, 1, 2), id="3D named"),
+        pytest.param(layer(3, ("t", "y", "x")), (1, 2), id="t"),
+        pytest.param(layer(3, ("Time", "y", "x")), (1, 2), id="Time"),
+        pytest.param(layer(3, ("y", "frame", "x")), (0, 2), id="frame in between"),
+        pytest.param(layer(3, units=("ms", "nm", "nm")), (1, 2), id="milliseconds"),
+        pytest.param(layer(4, ("t", "z", "y", "x")), (1, 2, 3), id="4D with t"),
         pytest.param(layer(4), None, id="4D"),
-        pytest.param(layer(3, ("t", "y", "x")), None, id="t"),
-        pytest.param(layer(3, ("Time", "y", "x")), None, id="Time"),
-        pytest.param(layer(3, ("frame", "y", "x")), None, id="frame"),
-        pytest.param(layer(3, units=("ms", "nm", "nm")), None, id="milliseconds"),
+        pytest.param(layer(4, ("c", "z", "y", "x")), None, id="4D with channels"),
+        pytest.param(layer(5, ("t", "c", "z", "y", "x")), None, id="5D"),
+        pytest.param(layer(4, ("t", "frame", "y", "x")), None, id="two that may be time"),
         pytest.param(layer(2, ("t", "x")), None, id="kymograph"),
     ],
 )
-def test_asks_which_axes_rather_than_guess(points: Points, expected: object) -> None:
+def test_asks_which_axes_where_time_does_not_tell(points: Points, expected: object) -> None:
     assert default_axes(points) == expected
 
 
@@ -50,3 +54,9 @@ def test_possible_axes_are_all_pairs_and_triples_last_axes_first() -> None:
     assert possible_axes(3) == [(0, 1, 2), (1, 2), (0, 2), (0, 1)]
     assert len(possible_axes(5)) == 10 + 10
     assert possible_axes(5)[0] == (2, 3, 4)
+
+
+def test_axes_with_time_come_last() -> None:
+    assert possible_axes(3, (0,)) == [(1, 2), (0, 1, 2), (0, 2), (0, 1)]
+    assert possible_axes(4, (0,))[:4] == [(1, 2, 3), (2, 3), (1, 3), (1, 2)]
+    assert possible_axes(4, (1,))[0] == (0, 2, 3)

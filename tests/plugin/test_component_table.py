@@ -13,9 +13,9 @@ from qtpy.QtWidgets import QTableView
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.component_table import ComponentTable
 from napari_sparse_gmm.plugin.drawing import drawing
-from napari_sparse_gmm.plugin.frame import modelled_points
 from napari_sparse_gmm.plugin.layers import show_components
 from napari_sparse_gmm.plugin.made_layers import components_layer
+from napari_sparse_gmm.plugin.modelled import modelled_points
 
 WEIGHTS = np.array([0.2, 0.4, 0.1, 0.3])
 BY_POINTS = [1, 3, 0, 2]

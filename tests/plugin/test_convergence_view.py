@@ -6,7 +6,9 @@ from matplotlib.colors import to_hex
 from napari.utils.theme import get_theme
 from pytestqt.qtbot import QtBot
 
+from napari_sparse_gmm.plugin import convergence_view
 from napari_sparse_gmm.plugin.convergence_view import ConvergenceView
+from napari_sparse_gmm.plugin.plot import line_colours
 from napari_sparse_gmm.plugin.work import Pass
 
 
@@ -76,6 +78,30 @@ def test_another_fit_begins_anew(view: ConvergenceView, qtbot: QtBot) -> None:
     assert len(lines(view)) == 2
 
 
+def test_the_curves_of_the_fit_before_are_gone_soon(view: ConvergenceView, qtbot: QtBot) -> None:
+    view.show()
+    view.add(passes(0))
+    view.finish()
+    view.begin()
+    qtbot.waitUntil(lambda: lines(view) == [], timeout=convergence_view._INTERVAL // 2)
+
+
+def test_all_of_a_fit_that_is_done_is_shown_at_once(view: ConvergenceView, qtbot: QtBot) -> None:
+    view.show()
+    view.begin()
+    view.add(passes(0)[:3])
+    view.finish()
+    assert [len(line) for line in lines(view)] == [3, 3]
+    view.add(passes(0)[3:])
+    view.finish()
+    assert [len(line) for line in lines(view)] == [5, 5]
+    assert not view._timer.isActive()
+
+
+def test_what_is_faint_is_told(view: ConvergenceView) -> None:
+    assert "faint are those before it" in view.toolTip()
+
+
 def test_what_came_while_nobody_looked_is_drawn_when_it_is_shown(
     view: ConvergenceView, qtbot: QtBot
 ) -> None:
@@ -90,6 +116,8 @@ def test_nothing_is_drawn_of_nothing(view: ConvergenceView) -> None:
     view.add([])
     view.recolour()
     view.show()
+    view.begin()
+    view.finish()
     assert view._canvas is None
 
 
@@ -105,9 +133,37 @@ def test_it_follows_the_theme(qtbot: QtBot) -> None:
         back = to_hex(colours.background.as_hex())
         text = to_hex(colours.text.as_hex())
         assert to_hex(view.figure.get_facecolor()) == back
-        left, right = view.figure.axes
+        left, _ = view.figure.axes
         assert to_hex(left.get_facecolor()) == back
         assert to_hex(left.xaxis.label.get_color()) == text
-        names = [to_hex(axes.yaxis.label.get_color()) for axes in (left, right)]
-        assert names == [to_hex(f"C{i}") for i in range(2)]
+        drawn = pixels(view)
+        for colour in line_colours(theme)[:2]:
+            # The line, and the letters beside it.
+            assert (drawn == rgb(colour)).all(axis=1).sum() > 50
     assert np.isfinite(view.figure.axes[0].get_ylim()).all()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_lines_can_be_read_on_the_theme(theme: str) -> None:
+    back = rgb(to_hex(get_theme(theme).background.as_hex()))
+    for colour in line_colours(theme):
+        one, two = sorted([luminance(rgb(colour)), luminance(back)])
+        assert (two + 0.05) / (one + 0.05) > 4.5  # contrast, WCAG 2.1, 1.4.3
+
+
+def luminance(colour: np.ndarray) -> float:
+    """Relative luminance of an sRGB colour, WCAG 2.1."""
+    share = colour / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def rgb(colour: str) -> np.ndarray:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+
+
+def pixels(view: ConvergenceView) -> np.ndarray:
+    """What is on the canvas, (n, 3)."""
+    canvas = view.figure.canvas
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].reshape(-1, 3)

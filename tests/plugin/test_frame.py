@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Points, Shapes
 
-from napari_sparse_gmm.plugin.frame import modelled_points
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.shapes.grid import Grid
 
 PIXELS = [(0, 0), (3, 1), (7, 11), (2.5, 4.5)]

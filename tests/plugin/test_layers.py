@@ -11,9 +11,10 @@ from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.drawing import component_colours, contrast_limits, drawing
-from napari_sparse_gmm.plugin.frame import Frame, modelled_points
+from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import show_components, show_contours, show_heatmap
-from napari_sparse_gmm.plugin.made_layers import components_layer, keeping_place, remove_made
+from napari_sparse_gmm.plugin.made_layers import components_layer, remove_made
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.picturing import drawn as drawn_by_worker
 from napari_sparse_gmm.plugin.results import Heatmap, HeatmapChoice
 from napari_sparse_gmm.plugin.work import at_once
@@ -530,20 +531,6 @@ def test_flat_layers_change_while_napari_shows_them_in_space(viewer: ViewerModel
     viewer.dims.ndisplay = 2
     assert show(viewer, random_mixture(2, 2))[1] is shown
     assert shown.nshapes == 2
-
-
-def test_a_slice_stays_the_same_place(viewer: ViewerModel) -> None:
-    """napari keeps its number, which is another place when there are more slices."""
-    viewer = ViewerModel()
-    viewer.add_points(DATA_3D, name="L")
-    viewer.dims.set_point(0, 9.0)
-    before = viewer.dims.point
-    with keeping_place(viewer):
-        viewer.add_image(np.zeros((100, 4, 4)), translate=(-40.0, 0.0, 0.0), name="larger")
-    assert viewer.dims.point[0] == pytest.approx(before[0], abs=0.5)
-    with keeping_place(viewer):
-        viewer.layers.remove("larger")
-    assert viewer.dims.point[0] == pytest.approx(before[0], abs=0.5)
 
 
 def lines_of(*groups: int) -> tuple[tuple[int, float, np.ndarray], ...]:

@@ -10,7 +10,7 @@ from napari.layers import Layer, Shapes
 from plugin.fakes import DATA, FakeFit, HandWorker, fit
 
 from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.plugin import messages, previews, worker
+from napari_sparse_gmm.plugin import following, messages, previews
 from napari_sparse_gmm.plugin.display import Display
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.models import carried, layers_of
@@ -21,7 +21,7 @@ from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 @pytest.fixture
 def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits tell of every step, and show it."""
-    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
     monkeypatch.setattr(previews, "PREVIEW_INTERVAL", 0.0)
     # Whenever the last one came.
     never = property(lambda _: 0.0, lambda *_: None)
@@ -163,7 +163,7 @@ def test_what_runs_shows_a_picture_before_the_next_one_begins(
 def test_what_shows_nothing_has_to_make_way(
     live: SparseGMMWidget, workers: list[HandWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_sparse_gmm.plugin.widget._PATIENCE", 0.0)
+    monkeypatch.setattr("napari_sparse_gmm.plugin.fitting_form._PATIENCE", 0.0)
     live.sparsity.value = 11.0
     pass_delay(live)
     workers[-1].step(1)
@@ -204,16 +204,28 @@ def test_a_live_fit_is_of_the_points_as_they_are_now(
     np.testing.assert_allclose(done.frame.translate, layer.translate)
 
 
-def test_points_that_are_moved_are_fitted_again(
+@pytest.mark.parametrize("edit", [edit_points, scale_points, move_layer])
+def test_points_that_are_edited_are_fitted_again(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, edit: Any
+) -> None:
+    layer = viewer.layers["L"]
+    edit(layer)
+    pass_delay(live)
+    assert live._runner.job is not None
+    workers[-1].finish()
+    np.testing.assert_allclose(live._chosen_fit().frame.translate, layer.translate)
+
+
+def test_what_is_no_business_of_a_fit_starts_none(
     live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
 ) -> None:
-    edit_points(viewer.layers["L"])
-    pass_delay(live)
-    workers[-1].finish()
-    assert live._chosen_fit().asked.cloud.points.min() > 400
-    # Colours and the like are none of a fit's business.
-    viewer.layers["L"].size = 3
+    layer = viewer.layers["L"]
+    layer.size, layer.opacity = 3, 0.5
     assert not live._refit_timer.isActive()
+    layer.features = {"new": np.arange(len(DATA))}  # it might be one of those that are used
+    live.n_threads.value, live.engine.value = 1, "torch"
+    pass_delay(live)
+    assert live._runner.job is None
 
 
 def test_a_region_that_is_changed_is_followed(
@@ -414,6 +426,10 @@ def test_changing_to_another_layer_starts_nothing(
     live._refit_timer.stop()
     live._refit()
     assert len(workers) == 1
+    # One with other axes, and so other fields.
+    live.points.value = viewer.add_points(np.hstack([DATA, DATA]), name="more axes")
+    live.points.value = other
+    assert not live._refit_timer.isActive()
 
 
 def test_a_preview_shows_what_is_found_so_far(
@@ -444,7 +460,7 @@ def test_previews_leave_the_window_time(
     viewer: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
     monkeypatch.setattr(previews, "PREVIEW_INTERVAL", 0.0)
     now = 10.0
     monkeypatch.setattr("napari_sparse_gmm.plugin.display.perf_counter", lambda: now)

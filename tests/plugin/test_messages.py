@@ -7,14 +7,15 @@ from oracles import random_mixture
 from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.plugin.frame import Frame, modelled_points
-from napari_sparse_gmm.plugin.messages import heatmap_unit, summary
+from napari_sparse_gmm.plugin.frame import Frame
+from napari_sparse_gmm.plugin.messages import heatmap_unit, path_sentence, summary
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.results import Solution
 from napari_sparse_gmm.plugin.source import Cloud
 
 
 def frame(ndim: int = 2, unit: str = "nm") -> Frame:
-    points = Points(np.array([[0.0] * ndim, [1.0] * ndim]), units=unit)
+    points = Points(np.array([[0.0] * ndim, [100.0] * ndim]), units=unit)
     return modelled_points(points, tuple(range(ndim)))[1]
 
 
@@ -47,6 +48,15 @@ def told(fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0) 
 
 
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])
+
+
+def wide(std: float) -> GaussianMixture:
+    """One long component, which is not along an axis, in the box of `frame`."""
+    along = np.array([0.6, 0.8])
+    covariance = np.eye(2) + (std**2 - 1) * np.outer(along, along)
+    return GaussianMixture([1.0], [[50.0, 50.0]], [covariance])
+
+
 NONE_LEFT = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, BOX)
 
 
@@ -92,6 +102,37 @@ def test_plain_summary() -> None:
             id="as many as allowed",
         ),
         pytest.param(
+            result(random_mixture(2, 2, background_weight=0.006), background=True),
+            0,
+            "less than 1% background. 1 iteration, cost 3.2500. Hardly any background is left",
+            id="hardly any background",
+        ),
+        pytest.param(
+            result(random_mixture(4, 2), most=4),
+            0,
+            "All 4 components are kept: raise Components, in case more are needed, or Sparsity",
+            id="all are kept",
+        ),
+        pytest.param(
+            result(random_mixture(4, 2), most=4, prior="mml"),
+            0,
+            "All 4 components are kept: raise Components, in case more are needed.",
+            id="all are worth it",
+        ),
+        pytest.param(
+            result(wide(26.0)),
+            0,
+            "as wide as the field: tick Background, so that scattered points need no component of "
+            "their own, and lower Sparsity, or choose the prior Bayes.",
+            id="wide",
+        ),
+        pytest.param(
+            result(wide(26.0), prior="none"),
+            0,
+            "tick Background, so that scattered points need no component of their own.",
+            id="wide without a prior",
+        ),
+        pytest.param(
             result(random_mixture(2001, 2)), 0, "Of 2,001 ellipses the 2,000", id="too many"
         ),
         pytest.param(result(random_mixture(2, 2)), 7, "7 hidden points left out", id="hidden"),
@@ -103,6 +144,73 @@ def test_plain_summary() -> None:
 def test_summary_tells_what_is_special(fitted: Solution, n_hidden: int, words: str) -> None:
     assert words in told(fitted, frame(), n_hidden, 0)
     assert words not in told(result(random_mixture(2, 2)), frame(), 0, 0)
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        pytest.param(result(random_mixture(4, 2), most=4, prior="none"), id="none removes none"),
+        pytest.param(result(random_mixture(1, 2), most=1), id="one was asked for"),
+        pytest.param(result(random_mixture(4, 2), most=5), id="one is gone"),
+        pytest.param(result(wide(24.0)), id="not as wide as the field"),
+        pytest.param(result(wide(26.0), background=True), id="there is a background"),
+    ],
+)
+def test_no_advice_where_there_is_none_to_give(fitted: Solution) -> None:
+    words = told(fitted, frame())
+    assert "are kept" not in words
+    assert "as wide as the field" not in words
+
+
+def test_no_more_than_two_things_are_advised() -> None:
+    words = told(result(wide(26.0), wide(26.0), converged=False, most=2), frame())
+    assert "has not converged" in words
+    assert "tick Background" in words
+    both = GaussianMixture([0.5, 0.5], np.zeros((2, 2)), np.tile(900.0 * np.eye(2), (2, 1, 1)))
+    words = told(result(both, converged=False, most=2), frame())
+    assert "are kept" not in words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.006, "less than 1% background"),
+        (0.01, "1% background"),
+        (0.996, "more than 99% background"),
+        (1.0, "100% background"),
+    ],
+)
+def test_a_background_is_not_rounded_away(share: float, words: str) -> None:
+    mixture = NONE_LEFT if share == 1 else random_mixture(2, 2, background_weight=share)
+    assert f", {words}." in told(result(mixture, background=True), frame())
+
+
+def test_a_volume_is_told_where_its_ellipses_are() -> None:
+    fitted = result(random_mixture(1, 3))
+    assert "switch to the 3D view to see them." in told(fitted, frame(3))
+
+
+def test_a_single_group_is_no_plural() -> None:
+    points = Points(np.eye(3)[:2], axis_labels=("date", *"yx"))
+    points.data[:, 0] = 7.0
+    _, alone, _ = modelled_points(points, (1, 2), 0)
+    assert "for 1 value of date from" in told(result(random_mixture(2, 2)), alone)
+
+
+def test_all_are_kept_for_some_groups() -> None:
+    points = Points(np.eye(3)[:2], axis_labels=("t", *"yx"))
+    _, two, _ = modelled_points(points, (1, 2), 0)
+    words = told(result(random_mixture(2, 2), random_mixture(4, 2), most=4), two)
+    assert words.count("All 4 components are kept for some values of t:") == 1
+
+
+def test_why_a_solution_is_suggested_is_told_of_that_one() -> None:
+    suggested, other = object(), object()
+    of_path = {"suggested": suggested, "why": "Because of BIC."}
+    path = type("Path", (list,), of_path)([other, suggested])
+    assert path_sentence(path, 1) == "Because of BIC."
+    assert path_sentence(path, 0) == ""
+    assert path_sentence(None, 0) == ""
 
 
 @pytest.mark.parametrize(

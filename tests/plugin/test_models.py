@@ -15,9 +15,10 @@ from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.plugin.drawing import drawing
-from napari_sparse_gmm.plugin.frame import Frame, modelled_points
+from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import show_components, show_heatmap
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.models import (
     MODEL_KEY,
     carried,

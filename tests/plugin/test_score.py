@@ -16,8 +16,8 @@ from pytestqt.qtbot import QtBot
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.drawing import drawing
-from napari_sparse_gmm.plugin.frame import modelled_points
 from napari_sparse_gmm.plugin.layers import show_components
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.models import MODEL_KEY, carry, layers_of, model_of
 from napari_sparse_gmm.plugin.results import HeatmapChoice
 from napari_sparse_gmm.plugin.score import NO_MODEL, NO_POINTS, SparseGMMScore

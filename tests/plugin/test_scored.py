@@ -9,7 +9,7 @@ from oracles import random_mixture
 from plugin.fakes import solution_of as fitted
 
 from napari_sparse_gmm.density_model import DensityModel, Part
-from napari_sparse_gmm.plugin.frame import modelled_points
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.models import model_of
 from napari_sparse_gmm.plugin.results import HeatmapChoice
 from napari_sparse_gmm.plugin.scored import points_for

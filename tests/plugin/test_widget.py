@@ -12,8 +12,7 @@ from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps, fit
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.parameters import Parameter
-from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin import widget as widget_module
+from napari_sparse_gmm.plugin import fitting_form, messages
 from napari_sparse_gmm.plugin.source import Around
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
@@ -244,26 +243,60 @@ def test_opens_on_the_selected_layer(viewer: Any, workers: list[HandWorker]) -> 
     assert SparseGMMWidget(viewer).points.value.name == "second"
 
 
-def test_time_axis_asks(widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any) -> None:
+def test_time_is_no_axis_of_space(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
     data = np.random.default_rng(0).uniform(0, 9, (50, 3))
     viewer.add_points(data, name="movie", axis_labels=("t", "y", "x"))
     widget.points.value = viewer.layers["movie"]
-    assert not widget.run_button.enabled
-    assert widget.axes.value is None
-    assert "has the axes t, y, x: choose which" in widget.status.value
-    widget.axes.value = "y, x"
     assert widget.run_button.enabled
+    assert widget.axes.value == "y, x"
+    assert widget.axes.choices == ("y, x", "t, y, x", "t, x", "t, y")
     fit(widget, workers)
     assert viewer.layers["movie density"].ndim == 2
     assert "Points of all t are taken together." in widget.status.value
 
 
-def test_labels_given_later_are_followed(widget: SparseGMMWidget, viewer: Any) -> None:
-    layer = viewer.add_points(np.zeros((5, 3)), name="3D")
-    widget.points.value = layer
-    assert widget.run_button.enabled
-    layer.axis_labels = ("t", "y", "x")
+def test_axes_that_leave_a_choice_are_asked_for(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    data = np.random.default_rng(0).uniform(0, 9, (50, 4))
+    viewer.add_points(data, name="movie", axis_labels=("c", "z", "y", "x"))
+    widget.points.value = viewer.layers["movie"]
     assert not widget.run_button.enabled
+    assert widget.axes.value is None
+    assert "has the axes c, z, y, x: choose which" in widget.status.value
+    widget.axes.value = "y, x"
+    assert widget.run_button.enabled
+    fit(widget, workers)
+    assert viewer.layers["movie density"].ndim == 2
+
+
+def test_each_layer_keeps_its_axes(widget: SparseGMMWidget, viewer: Any) -> None:
+    volume = viewer.add_points(np.zeros((5, 3)), name="3D")
+    movie = viewer.add_points(np.zeros((5, 3)), name="movie", axis_labels=("t", "y", "x"))
+    widget.points.value = volume
+    widget.axes.value = "z, x"
+    widget.points.value = movie
+    assert widget.axes.value == "y, x"
+    assert widget.axes.choices[0] == "y, x"
+    widget.points.value = viewer.layers["L"]
+    widget.points.value = volume
+    assert widget.axes.value == "z, x"
+    assert widget.axes.choices == ("z, y, x", "y, x", "z, x", "z, y")
+    # What is usual is not remembered: it changes with the labels.
+    widget.axes.value = "z, y, x"
+    volume.axis_labels = ("t", "y", "x")
+    assert widget.axes.value == "y, x"
+
+
+def test_labels_given_later_are_followed(widget: SparseGMMWidget, viewer: Any) -> None:
+    layer = viewer.add_points(np.zeros((5, 4)), name="4D")
+    widget.points.value = layer
+    assert not widget.run_button.enabled
+    layer.axis_labels = ("t", "z", "y", "x")
+    assert widget.run_button.enabled
+    assert widget.axes.value == "z, y, x"
 
 
 # napari's thumbnail of such points
@@ -399,8 +432,8 @@ def test_points_are_coloured_as_they_were_fitted(
         asked.append(arguments)
         return real(*arguments)
 
-    real = widget_module.assign_points
-    monkeypatch.setattr(widget_module, "assign_points", assign_points)
+    real = fitting_form.assign_points
+    monkeypatch.setattr(fitting_form, "assign_points", assign_points)
     layer = viewer.layers["L"]
     layer.features = {"uncertainty": np.full(60, 30.0), "cell": ["A", "B", "C"] * 20}
     widget.precision.value, widget.each.value = "uncertainty", "cell"
@@ -491,6 +524,53 @@ def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any
     assert widget.pixel_size.native.suffix() == " m"
     widget.pixel_size.value = 2e-9
     assert widget.pixel_size.value == 2e-9
+    widget.points.value = viewer.layers["L"]
+    assert widget.pixel_size.native.text() == "2.000 nm"
+
+
+def test_to_choose_another_layer_draws_nothing(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.add_points(DATA[:, [0, 1, 1]], name="um", units="um")
+    widget.covariance_floor.value = widget.pixel_size.value = 2.0
+    fit(widget, workers)
+    widget._redraw_timer.stop()
+    widget.points.value = viewer.layers["um"]
+    assert widget.covariance_floor.value == widget.pixel_size.value == 0.002
+    widget.points.value = viewer.layers["L"]
+    assert not widget._redraw_timer.isActive()
+
+
+def test_names_of_layers_are_on_one_line(widget: SparseGMMWidget, viewer: Any) -> None:
+    layer = viewer.add_points(DATA, name="control\ncell " + "x" * 60)
+    widget.points.value = layer
+    assert widget.points.current_choice.startswith("control cell xxx")
+    assert len(widget.points.current_choice) < 40
+
+
+def test_the_dock_is_low_with_plots_and_lower_without(
+    widget: SparseGMMWidget, workers: list[HandWorker]
+) -> None:
+    fit(widget, workers)
+    widget.plots.setTabVisible(1, True)
+    widget.plots.show()
+    # More than a fit has to say: the rest is scrolled to.
+    widget.status.value = "A sentence of some words. " * 30
+    widget.advanced_button.native.click()
+    assert widget.plots_button.text == "▾ Plots"
+    assert widget.native.minimumSizeHint().height() <= 420
+    widget.plots_button.native.click()
+    assert widget.native.minimumSizeHint().height() <= 330
+
+
+def test_what_is_folded_away_says_so(widget: SparseGMMWidget) -> None:
+    assert "what rarely needs a change" in widget.advanced_button.tooltip
+    assert widget.advanced_button.text == "▸ Advanced"
+    row = widget.max_iter.native.parentWidget()
+    assert row.isHidden()
+    widget.advanced_button.native.click()
+    assert widget.advanced_button.text == "▾ Advanced"
+    assert not row.isHidden()
 
 
 def test_fields_of_the_picture_need_no_new_fit(

@@ -11,7 +11,7 @@ from oracles import random_mixture
 from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
-from napari_sparse_gmm.plugin import picturing, previews, worker
+from napari_sparse_gmm.plugin import following, picturing, previews
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
 from napari_sparse_gmm.plugin.results import FitRequest, FitResult, HeatmapChoice
@@ -67,7 +67,7 @@ def test_parameters_reach_the_estimator(request_: FitRequest, fake_fit: FakeFit)
 def test_progress_shows_iteration_cost_and_components(
     request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
     yielded, _ = run(fit(request_))
     step = next(p for p in yielded if p.text.startswith("Iteration 3"))
     assert step == Progress(
@@ -85,7 +85,7 @@ def test_yields_are_throttled(
         now += 0.01  # seconds a step
 
     fake_fit.n_steps, fake_fit.on_step = 100, tick
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    monkeypatch.setattr(following.time, "monotonic", lambda: now)
     yielded, _ = run(fit(request_))
     steps = [p.value for p in yielded if p.text.startswith("Iteration")]
     assert len(steps) in (10, 11, 9)  # a second, one each 100 ms, or 110 by round-off
@@ -248,7 +248,7 @@ def in_groups(request_: FitRequest) -> FitRequest:
 
 
 def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
     yielded, result = run(fit(in_groups))
     first, none, last = result.solution.parts
     assert none is None
@@ -299,7 +299,7 @@ def test_too_many_pixels_in_all_are_refused_before_the_fit(
 def test_a_path_has_a_solution_for_each_sparsity(
     request_: FitRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_INTERVAL", 0.0)
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
     yielded, result = run(fit_path(request_))
     assert len(result.solutions) == len(result.path) > 3
     assert result.path[result.chosen] is result.path.suggested
@@ -420,7 +420,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit, seconds: float) ->
         now += seconds
 
     fake_fit.on_step = tick
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    monkeypatch.setattr(following.time, "monotonic", lambda: now)
 
 
 def test_previews_come_five_times_a_second(

@@ -2,8 +2,8 @@
 
 >>> axis_names(points)
 ('t', 'y', 'x')
->>> default_axes(points) is None  # time is no direction in space: ask
-True
+>>> default_axes(points)  # time is no direction in space
+(1, 2)
 """
 
 from itertools import combinations
@@ -43,15 +43,22 @@ def time_axes(layer: Points) -> Axes:
     )
 
 
-def possible_axes(n_dimensions: int) -> list[Axes]:
-    """All sets of three or two axes, those at the end first: (1, 2, 3), (0, 2, 3), ..."""
-    return [
+def possible_axes(n_dimensions: int, time: Axes = ()) -> list[Axes]:
+    """All sets of three or two axes, those at the end first: (1, 2, 3), (0, 2, 3), ...
+
+    Those with an axis of `time` come last.
+    """
+    all_axes = [
         axes for size in (3, 2) for axes in reversed(list(combinations(range(n_dimensions), size)))
     ]
+    return sorted(all_axes, key=lambda axes: not set(axes).isdisjoint(time))
 
 
 def default_axes(layer: Points) -> Axes | None:
-    """The axes to model where that needs no question: two or three, none of them time."""
-    if layer.ndim in (2, 3) and not time_axes(layer):
-        return tuple(range(layer.ndim))
-    return None
+    """The axes to model where that needs no question: two or three, all but time.
+
+    None where more are left, or more than one seems to be time.
+    """
+    time = time_axes(layer)
+    space = tuple(axis for axis in range(layer.ndim) if axis not in time)
+    return space if len(time) <= 1 and len(space) in (2, 3) else None

@@ -16,13 +16,16 @@ from magicgui.widgets import (
     FloatSlider,
     FloatSpinBox,
     Label,
+    PushButton,
     SpinBox,
     Widget,
 )
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy
 
 from napari_sparse_gmm.parameters import Parameter
+from napari_sparse_gmm.plugin.docking import Docking
+from napari_sparse_gmm.plugin.steps import Steps
 
 # What stands for None in a spin box of real numbers; among integers it is the one just below
 # the smallest that means something.
@@ -30,8 +33,8 @@ _NONE_FLOAT = 0.0
 
 _LARGEST = 1e9
 
-# Pixels of the fields that are seen at least; one scrolls to the others.
-_LEAST_HEIGHT = 150
+# Of a choice so many letters are shown: its first ones, and its last ones.
+_FIRST, _LAST = 22, 9
 
 
 def field(parameter: Parameter, *, slider: bool = False, none_text: str = "automatic") -> Widget:
@@ -50,7 +53,12 @@ def field(parameter: Parameter, *, slider: bool = False, none_text: str = "autom
     integer = isinstance(parameter.minimum, int)
     box = FloatSlider if slider else SpinBox if integer else FloatSpinBox
     if parameter.default is not None:
-        return box(value=parameter.default, min=parameter.minimum, max=parameter.maximum, **options)
+        widget = box(
+            value=parameter.default, min=parameter.minimum, max=parameter.maximum, **options
+        )
+        if parameter.step is not None:
+            Steps(widget.native, parameter.step)
+        return widget
     lowest = parameter.minimum - 1 if isinstance(parameter.minimum, int) else _NONE_FLOAT
     # For integers as well: superqt's box for those knows no special text.
     widget = FloatSpinBox(value=lowest, min=lowest, max=parameter.maximum or _LARGEST, **options)
@@ -78,11 +86,47 @@ def compact(combo_box: ComboBox, letters: int = 14) -> ComboBox:
     return combo_box
 
 
+class _Choice(ComboBox):
+    """Says in full, where the mouse rests on it, what it shows shortened."""
+
+    def __init__(self, choices: Callable[[Any], Sequence[Any]], **options: Any) -> None:
+        self._choices = choices
+        self._full: dict[str, str] = {}  # the name of a choice by what is shown of it
+        super().__init__(choices=self._shown, **options)
+
+    def reset_choices(self, *_: Any) -> None:
+        super().reset_choices()
+        for place in range(self.native.count()):
+            name = self._full.get(self.native.itemText(place), "")
+            self.native.setItemData(place, name, Qt.ItemDataRole.ToolTipRole)
+
+    def _shown(self, widget: Any) -> list[tuple[str, Any]]:
+        named = [
+            one if isinstance(one, tuple) else (str(one), one) for one in self._choices(widget)
+        ]
+        shown = one_line([name for name, _ in named])
+        self._full = {short: name for short, (name, _) in zip(shown, named, strict=True)}
+        return [(short, value) for short, (_, value) in zip(shown, named, strict=True)]
+
+
+def one_line(names: Sequence[str]) -> list[str]:
+    """Names without line breaks, none of them long, and still all different."""
+    lines = [" ".join(name.split()) for name in names]
+    short = [
+        line if len(line) <= _FIRST + _LAST else f"{line[:_FIRST]}…{line[-_LAST:]}"
+        for line in lines
+    ]
+    return [
+        name if short.count(name) == 1 else f"{name} ({place})"
+        for place, name in enumerate(short, start=1)
+    ]
+
+
 def choice(
     name: str, label: str, tooltip: str, choices: Callable[[Any], Sequence[Any]]
 ) -> ComboBox:
     """A field whose choices depend on the layers."""
-    return compact(ComboBox(name=name, label=label, tooltip=tooltip, choices=choices))
+    return compact(_Choice(choices, name=name, label=label, tooltip=tooltip))
 
 
 def offer_layers(field: ComboBox) -> bool:
@@ -113,6 +157,27 @@ def status_line() -> Label:
     return status
 
 
+def folding_button(
+    name: str, text: str, tooltip: str, unfolded: bool, show: Callable[[bool], object]
+) -> PushButton:
+    """A flat button that shows what belongs to it, or hides it: ▾ Advanced, ▸ Advanced.
+
+    `show` is called at each click, not at first.
+    """
+    button = PushButton(name=name, tooltip=tooltip)
+    button.native.setCheckable(True)
+    button.native.setStyleSheet("text-align: left; padding-left: 4px; background: transparent;")
+
+    def turn(shown: bool) -> None:
+        button.text = f"{'▾' if shown else '▸'} {text}"
+
+    button.value = unfolded
+    turn(unfolded)
+    button.changed.connect(turn)
+    button.changed.connect(show)
+    return button
+
+
 class LabelColumn(QObject):
     """Keeps the labels of a form as wide as the widest of them.
 
@@ -124,48 +189,26 @@ class LabelColumn(QObject):
         super().__init__(form.native)
         rows = [widget.native.parentWidget() for widget in form]
         self._labels = [row.findChild(QLabel) for row in rows if row is not form.native]
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._align)
+        self._docking = Docking(form.native)
         form.native.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Qt's hook: sees the events of the form, and lets them pass."""
-        if event.type() in (QEvent.Type.Show, QEvent.Type.FontChange, QEvent.Type.StyleChange):
-            widest = max(label.sizeHint().width() for label in self._labels)
-            for label in self._labels:
-                label.setMinimumWidth(widest)
+        if event.type() == QEvent.Type.Show:
+            self._align()
+        elif event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            # The labels are still to hear of it, and then do not ask for less than they are given.
+            self._give(0)
+            self._soon.start(0)
         return False
 
+    def _align(self) -> None:
+        self._give(max(label.sizeHint().width() for label in self._labels))
+        self._docking.follow()
 
-class VerticalScroll(QScrollArea):
-    """Shows a widget on a screen of any height, never narrower than the widget needs."""
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__()
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(_LEAST_HEIGHT)
-        self.setWidget(widget)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Qt's hook: sees the events of the widget."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            bar = self.verticalScrollBar().sizeHint().width()
-            self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
-        return super().eventFilter(watched, event)
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """As high as the widget, where there is room."""
-        return self.widget().sizeHint()
-
-
-def set_length_unit(widget: FloatSpinBox, unit: str, smallest: float) -> None:
-    """Make a field for a length show `unit`, and digits down to `smallest`, a positive length."""
-    decimals = min(max(0, -_exponent(smallest)), 15)
-    widget.native.setDecimals(decimals)
-    widget.native.setSingleStep(max(smallest, 10.0**-decimals))
-    widget.native.setSuffix(f" {unit}" if unit else "")
-
-
-def _exponent(number: float) -> int:
-    """The power of ten of a positive number: -3 for 0.0042."""
-    return int(f"{number:e}".partition("e")[2])
+    def _give(self, width: int) -> None:
+        for label in self._labels:
+            label.setMinimumWidth(width)

@@ -122,5 +122,9 @@ class Running:
 
 def told(done: Fit) -> str:
     """What came of a fit, for the status line."""
-    summary = messages.summary(done.solution, done.asked.cloud, preferences().most_ellipses)
-    return f"{summary} {messages.heatmap_unit(done.picture.quantity, done.frame)}"
+    sentences = (
+        messages.summary(done.solution, done.asked.cloud, preferences().most_ellipses),
+        messages.path_sentence(done.path, done.chosen),
+        messages.heatmap_unit(done.picture.quantity, done.frame),
+    )
+    return " ".join(sentence for sentence in sentences if sentence)

@@ -8,6 +8,7 @@ is called by then, and updates it in place.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from napari.components import ViewerModel
@@ -34,12 +35,13 @@ _OF_EACH_SHAPE = (
 _LARGE = ("data", "vertex_colors")
 
 
-def mark(layer: Layer | None, points: Points | None, role: str) -> dict[str, Any]:
-    """The metadata of a layer that was made from `points`, or from a file.
+def mark(made_from: UUID, role: str, layer: Layer | None = None) -> dict[str, Any]:
+    """The metadata of a layer that was made from points, or from a file.
 
-    It names the layer, too: a copy that the user makes of it is the user's.
+    It names the layer, too, where that is to be found again: a copy that the user makes of it is
+    the user's.
     """
-    made_from, own = (None if one is None else one.unique_id for one in (points, layer))
+    own = None if layer is None else layer.unique_id
     return {METADATA_KEY: {"role": role, "made_from": made_from, "layer": own}}
 
 
@@ -71,7 +73,7 @@ def made_from(
 
 def add(viewer: ViewerModel, points: Points, role: str, index: int, layer: Layer) -> None:
     """Add a layer that is made from `points`."""
-    layer.metadata.update(mark(layer, points, role))
+    layer.metadata.update(mark(points.unique_id, role, layer))
     _insert(viewer, index, layer)
 
 

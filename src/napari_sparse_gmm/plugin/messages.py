@@ -1,14 +1,28 @@
 """What the dock widget tells the user, in whole sentences."""
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.results import Solution
 from napari_sparse_gmm.plugin.source import Cloud
 
+if TYPE_CHECKING:
+    from napari_sparse_gmm.path import SparsityPath
+
 CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
 
-# Where a background was asked for, less of it is none.
+# Where a background was asked for, less of it is hardly any.
 _NO_BACKGROUND = 0.01
+
+# A component of a larger standard deviation, as a share of the longest side of the points' box,
+# is as wide as scattered points are: those of a uniform density have 12 ** -0.5 = 0.29.
+_WIDE = 0.25
+
+# Of all that could be changed, so much is told.
+_MOST_ADVICE = 2
 
 RUN = "Fit the points, and show the heatmap and the ellipses."
 CANCEL = "Stop; the layers stay as they were."
@@ -20,6 +34,10 @@ CENTRE = "Go to the selected component, or the next one."
 PYTHON = (
     "Copy the lines of Python that repeat this fit, from the start, in napari's console or a "
     "notebook."
+)
+ADVANCED = (
+    "Show or hide what rarely needs a change: how the fit starts and when it stops, how small and "
+    "how alike components may be, and what computes."
 )
 NOT_FITTED = "Press Run first."
 PATH = (
@@ -38,30 +56,25 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
     n_points = sum(part.n_points for part in parts)
     background = sum(part.mixture.background_weight * part.total_weight for part in parts)
     background /= sum(part.total_weight for part in parts)
-    groups = "" if frame.stack is None else f" for {len(parts):,} values of {frame.stack.name}"
+    groups = (
+        "" if frame.stack is None else f" for {_count(len(parts), 'value')} of {frame.stack.name}"
+    )
     done = _count(max(part.n_iter for part in parts), "iteration")
     sentences = [
         f"{_count(k, 'component')}{groups} from {_count(n_points, 'point')}"
-        + (f", {background:.0%} background" if background > 0 else "")
+        + (f", {_share(background)} background" if background > 0 else "")
         + (f". {done}, cost {parts[0].cost:.4f}." if len(parts) == 1 else f". At most {done}.")
     ]
     if solution.problem:
         missing = _count(len(solution.parts) - len(parts), "group")
         sentences.append(f"{missing} could not be fitted: {solution.problem}")
-    if not all(part.converged for part in parts):
-        sentences.append(
-            "It has not converged: raise “Iterations at most” (Advanced) and run again."
-        )
-    sentences.extend(_advice(solution, background))
+    sentences.extend(_advice(solution, frame, background)[:_MOST_ADVICE])
     if solution.deconvolved and k:
         sentences.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
         sentences.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
     if len(frame.axes) == 3:
-        sentences.append(
-            "A slice shows where it cuts the ellipsoids; the ellipses lie in space: switch to the "
-            "3D view to see them."
-        )
+        sentences.append("The ellipses lie in space: switch to the 3D view to see them.")
     if frame.pooled:
         sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
     if cloud.n_hidden:
@@ -74,32 +87,68 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
     return " ".join(sentences)
 
 
-def _advice(solution: Solution, background: float) -> list[str]:
-    """What to change where the number of components may not be what was wanted."""
-    numbers = [part.mixture.n_components for part in solution.fitted]
-    prior, most = solution.parameters["prior"], solution.parameters["n_components"]
-    lower = "lower Sparsity" if prior == "sqrt" else "try another Prior"
+def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
+    """What to change where the solution may not be what was wanted, the most useful first."""
+    parts, asked = solution.fitted, solution.parameters
+    numbers = [part.mixture.n_components for part in parts]
+    prior, most = asked["prior"], asked["n_components"]
+    sparse, bayes = prior == "sqrt", prior == "bayes"
+    advice = []
+    if not all(part.converged for part in parts):
+        advice.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
     if sum(numbers) == 0:
-        if prior == "bayes":
-            return ["No cluster: the points are as even as scattered ones."]
-        return [f"No component is left: {lower} to keep some."]
+        if bayes:
+            advice.append("No cluster: the points are as even as scattered ones.")
+        else:
+            lower = "lower Sparsity" if sparse else "try another Prior"
+            advice.append(f"No component is left: {lower} to keep some.")
+        return advice
+    if asked["background"] is False and _widest(solution) > _WIDE * _longest_side(frame):
+        instead = ", and lower Sparsity, or choose the prior Bayes" if sparse else ""
+        advice.append(
+            "A component is as wide as the field: tick Background, so that scattered points need "
+            f"no component of their own{instead}."
+        )
     # Of a region that somebody has drawn nothing better is known.
-    if solution.parameters["background"] is True and background < _NO_BACKGROUND:
-        more = "Raise Sparsity; or, where" if prior == "sqrt" else "Where"
-        return [
-            f"No background is left. {more} the field is no rectangle, so that components take "
+    if asked["background"] is True and background < _NO_BACKGROUND:
+        left = "Hardly any" if background > 0 else "No"
+        more = "Raise Sparsity; or, where" if sparse else "Where"
+        advice.append(
+            f"{left} background is left. {more} the field is no rectangle, so that components take "
             "its place, choose another Region, the convex hull or one that you draw."
-        ]
-    if prior == "bayes":
-        if max(numbers) >= most:
-            return [f"That is as many as Components allows: raise it above {most:,} for more."]
-    elif background > 0.9:
-        lower = "lower Sparsity, or " if prior == "sqrt" else ""
-        return [
+        )
+    if not bayes and background > 0.9:
+        lower = "lower Sparsity, or " if sparse else ""
+        advice.append(
             f"Nearly all points went to the background: {lower}start from more Components, to "
             "keep smaller clusters."
-        ]
-    return []
+        )
+    # Without a prior all are kept, whatever the points need; and so is a single one.
+    if max(numbers) >= most > 1 and prior != "none":
+        groups = f" for some values of {frame.stack.name}" if frame.stack is not None else ""
+        fewer = ", or Sparsity to keep fewer" if sparse else ""
+        advice.append(
+            f"That is as many as Components allows{groups}: raise it above {most:,} for more."
+            if bayes
+            else f"All {most:,} components are kept{groups}: raise Components, in case more are "
+            f"needed{fewer}."
+        )
+    return advice
+
+
+def _widest(solution: Solution) -> float:
+    """The largest standard deviation of any component, in any direction."""
+    found = [part.mixture.covariances for part in solution.fitted if part.mixture.n_components]
+    return float(np.sqrt(max(np.linalg.eigvalsh(covariances).max() for covariances in found)))
+
+
+def _longest_side(frame: Frame) -> float:
+    return float(np.ptp(frame.modelled_box, axis=0).max())
+
+
+def path_sentence(path: "SparsityPath | None", chosen: int) -> str:
+    """Why the chosen solution of a path is the suggested one; "" where it is not, or no path."""
+    return path.why if path is not None and path[chosen] is path.suggested else ""
 
 
 def heatmap_unit(quantity: str, frame: Frame) -> str:
@@ -136,6 +185,13 @@ def region_gone(name: str) -> str:
 
 def layer_removed(name: str) -> str:
     return f"Layer {name!r} was removed, so its fit was cancelled."
+
+
+def _share(part: float) -> str:
+    """A share in percent: never 0% of something, nor all of it where something else is left."""
+    if 0 < part < 0.01:
+        return "less than 1%"
+    return "more than 99%" if 0.99 < part < 1 else f"{part:.0%}"
 
 
 def _count(n: int, noun: str) -> str:

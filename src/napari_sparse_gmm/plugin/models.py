@@ -7,6 +7,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from napari.layers import Layer, Points
@@ -193,9 +194,9 @@ def layers_of(model: DensityModel, name: str) -> list[LayerData]:
     if shown.surface is not None:
         layers.append(("ellipsoids", ellipsoids_keywords(name, shown.surface), "surface"))
     layers.append(("components", components_keywords(name, frame, shown), "shapes"))
-    made = []
+    made, made_from = [], uuid4()
     for role, keywords, kind in layers:
-        metadata = mark(None, None, role)
+        metadata = mark(made_from, role)
         if role == "components":
             metadata[MODEL_KEY] = model
         made.append((keywords.pop("data"), {**keywords, "metadata": metadata}, kind))

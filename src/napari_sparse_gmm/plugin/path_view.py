@@ -45,6 +45,8 @@ class PathView(Container):
             self.slider.enabled = len(path) > 1
             self.plot.clear()
             self._marker = path.plot(self.plot.figure.add_subplot()).axvline(0.0, color="0.5")
+            _, criteria = self.plot.figure.axes
+            criteria.set_ylabel("lower is better")  # there is no room for more
         self._mark(chosen)
 
     def _mark(self, chosen: int) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.annotation import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.axes import Axes
-from napari_sparse_gmm.plugin.frame import Frame, modelled_points
+from napari_sparse_gmm.plugin.frame import Frame
+from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.outline import outlined
 from napari_sparse_gmm.regions import Hull, Region, over
 

@@ -9,7 +9,8 @@ from napari.components import LayerList
 from napari.layers import Layer, Points
 
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.axes import Axes, axis_names, default_axes, possible_axes
+from napari_sparse_gmm.plugin.axes import Axes, axis_names
+from napari_sparse_gmm.plugin.axes_field import AxesField
 from napari_sparse_gmm.plugin.fields import choice, compact, offer_layers
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.outline import outlines_regions
@@ -29,7 +30,6 @@ class SourceFields:
     def __init__(self, layers: Callable[[], LayerList]) -> None:
         self._layers = layers
         self._followed: Points | None = None  # the layer whose axes are offered
-        self._axes_by_label: dict[str, Axes] = {}
         self._follow: Callable[[], object] = lambda: None
         self._tell: Callable[[str], object] = lambda sentence: None
 
@@ -48,12 +48,8 @@ class SourceFields:
                 choices=[(use.value, use) for use in Use],
             )
         )
-        self.axes = choice(
-            "axes",
-            "Axes",
-            "The axes of space to model. Points are taken together along the others.",
-            self._axes_choices,
-        )
+        self._axes_field = AxesField()
+        self.axes = self._axes_field.widget
         self.each = choice(
             "each",
             "Fit each",
@@ -117,7 +113,7 @@ class SourceFields:
     @property
     def chosen_axes(self) -> Axes | None:
         """The axes to model; None where that is still to be chosen."""
-        return self._axes_by_label.get(self.axes.value)
+        return self._axes_field.chosen
 
     def source(self) -> Source:
         """What is to be modelled, where there is no `obstacle`."""
@@ -147,13 +143,6 @@ class SourceFields:
 
     def _points_choices(self, _: Any = None) -> list[Points]:
         return [layer for layer in self._layers() if isinstance(layer, Points)]
-
-    def _axes_choices(self, _: Any = None) -> list[tuple[str, str | None]]:
-        labels: list[tuple[str, str | None]] = [(label, label) for label in self._axes_by_label]
-        layer = self.points.value
-        if layer is None or default_axes(layer) is None:
-            return [("Choose…", None), *labels]
-        return labels
 
     def _features_choices(self, without: str, _: Any = None) -> list[tuple[str, str | None]]:
         """The features of the layer; `without` is what it is to have none."""
@@ -210,18 +199,8 @@ class SourceFields:
             self.axial_precision.visible = False
 
     def _offer_axes(self, _: Any = None) -> None:
-        layer = self.points.value
-        names = () if layer is None else axis_names(layer)
-        self._axes_by_label = {
-            ", ".join(names[axis] for axis in axes): axes for axes in possible_axes(len(names))
-        }
-        self.axes.reset_choices()
-        default = None if layer is None else default_axes(layer)
-        label = next((k for k, axes in self._axes_by_label.items() if axes == default), None)
-        self.axes.value = label
-        # Two axes leave no choice, unless one of them is time.
-        self.axes.visible = len(names) > 2 or (len(names) == 2 and default is None)
-        self._follow_axes()
+        if not self._axes_field.offer(self.points.value):
+            self._follow_axes()
 
     def _follow_axes(self, _: Any = None) -> None:
         self.each.reset_choices()

@@ -1,8 +1,6 @@
 """Fits, as work for a thread."""
 
-import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +20,15 @@ from napari_sparse_gmm.parameters import (
     SOLVER,
     SPARSITY,
 )
+from napari_sparse_gmm.plugin.following import followed, so_far, step_text
 from napari_sparse_gmm.plugin.picturing import drawn
 from napari_sparse_gmm.plugin.previews import Previews
 from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Solution
 from napari_sparse_gmm.plugin.work import (
-    Pass,
     Progress,
     Refusal,
     Work,
-    at_once,
     guarded,
-    no_fallback_warning,
     prepare,
 )
 
@@ -40,9 +36,6 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.groups import GroupFit
-    from napari_sparse_gmm.uncertainty import StandardErrors
-
-_INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
 
 # What a fit starts from in each group; None as its parameters say.
 Starts = Sequence[GaussianMixture | None]
@@ -129,15 +122,15 @@ def _path(request: FitRequest) -> Work[FitResult]:
     from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
 
     def told(step: "FitStep", done: list[Any]) -> Progress:
-        text = f"Sparsity {SPARSITIES[len(done)]:g}: {_step_text(step)}"
+        text = f"Sparsity {SPARSITIES[len(done)]:g}: {step_text(step)}"
         return Progress(len(done), len(SPARSITIES), text)
 
-    found = yield from _followed(
+    found = yield from followed(
         iter_path(
             model, request.points, sample_weight=request.weights, noise_std=request.noise_std
         ),
         told,
-        Previews(lambda step, _, complete: _so_far(request, (step.mixture,), complete)),
+        Previews(lambda step, _, complete: so_far(request, (step.mixture,), complete)),
     )
     path = SparsityPath(tuple(found))
     solutions = []
@@ -167,17 +160,17 @@ def _fitted(
     def told(step: "FitStep", done: "list[GroupFit]") -> Progress:
         name = f"{names[len(done)]}: " if names[len(done)] else ""
         value = len(done) * most + step.iteration
-        return Progress(value, most * len(names), f"{name}{_step_text(step)}")
+        return Progress(value, most * len(names), f"{name}{step_text(step)}")
 
     def pictured(step: "FitStep", done: "Sequence[GroupFit]", complete: bool) -> FitResult:
         mixtures = _mixtures(request, done)
         for group in labels[len(done) :]:
             mixtures[group] = None if starts is None else starts[group]
         mixtures[labels[len(done)]] = step.mixture
-        return _so_far(request, mixtures, complete)
+        return so_far(request, mixtures, complete)
 
     return (
-        yield from _followed(
+        yield from followed(
             iter_groups(
                 model,
                 request.points,
@@ -226,63 +219,6 @@ def _mixtures(request: FitRequest, fits: "Sequence[GroupFit]") -> list[GaussianM
     return [None if model is None else model.mixture_ for model in models]
 
 
-def _followed(
-    events: Generator[Any, None, None],
-    told: "Callable[[FitStep, list[Any]], Progress]",
-    previews: Previews | None = None,
-) -> Work[list[Any]]:
-    """Yield what is told of some of the steps, and how they look; returns all other events.
-
-    `told` gets a step, and the other events that came before.
-    """
-    from napari_sparse_gmm.fitting import FitStep
-
-    found: list[Any] = []
-    passes: list[Pass] = []
-    last = -np.inf
-    with no_fallback_warning(), closing(events):
-        for event in events:
-            if not isinstance(event, FitStep):
-                found.append(event)
-                continue
-            passes.append(Pass(event.iteration, event.cost, event.n_components))
-            preview = None if previews is None else previews.of(event, found)
-            if preview is None and time.monotonic() - last < _INTERVAL:
-                continue
-            yield replace(told(event, found), passes=tuple(passes), preview=preview)
-            passes.clear()
-            last = time.monotonic()
-    if passes:
-        yield Progress(1, 1, "Finishing", passes=tuple(passes))
-    return found
-
-
-def _so_far(request: FitRequest, mixtures: Starts, complete: bool) -> FitResult:
-    """What a fit has found so far, in a small picture or a complete one, but for contours."""
-    choice = (
-        replace(request.heatmap, contours=False)
-        if complete
-        else request.heatmap.small(request.points.shape[1])
-    )
-    groups, n = request.group_of_points, len(mixtures)
-    numbers = np.bincount(groups, minlength=n).tolist()
-    totals = np.bincount(groups, request.weights, minlength=n).tolist()
-    parts = tuple(
-        None if mixture is None else Part(mixture, _unknown(mixture), number, total)
-        for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
-    )
-    solution = Solution(parts, "", request.parameters, request.noise_std is not None)
-    return FitResult((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
-
-
-def _unknown(mixture: GaussianMixture) -> "StandardErrors":
-    """Errors that nobody knows yet, so that a table has the same columns throughout."""
-    from napari_sparse_gmm.uncertainty import StandardErrors
-
-    shape = mixture.means.shape
-    return StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
-
-
 def _solution(
     request: FitRequest, models: "Sequence[SparseGaussianMixture | None]", problem: str = ""
 ) -> Work[Solution]:
@@ -323,8 +259,3 @@ def _part(model: "SparseGaussianMixture", request: FitRequest, rows: NDArray[np.
         None if values is None else values[rows] for values in (request.weights, request.noise_std)
     )
     return part_of(model, request.points[rows], weights, noise_std)
-
-
-def _step_text(step: "FitStep") -> str:
-    left = f"{step.n_components} component{'' if step.n_components == 1 else 's'} left"
-    return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"

@@ -1,0 +1,352 @@
+"""The dock widget's fits: begun, superseded, cancelled, and shown as layers.
+
+What runs is in `worker` and `picturing`, and runs in a thread (`runner`); everything here in the
+main thread.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
+
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.annotation import clear_assignment, show_assignment
+from napari_sparse_gmm.plugin.asking import ask
+from napari_sparse_gmm.plugin.display import Display
+from napari_sparse_gmm.plugin.fits import Asked, Fit, Running, told
+from napari_sparse_gmm.plugin.form import DensityForm
+from napari_sparse_gmm.plugin.picturing import assign_points, draw
+from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.previews import PREVIEW_INTERVAL
+from napari_sparse_gmm.plugin.reading import SourceReader
+from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Heatmap
+from napari_sparse_gmm.plugin.runner import Job, Runner, weakly
+from napari_sparse_gmm.plugin.source import Source
+from napari_sparse_gmm.plugin.subset import used
+from napari_sparse_gmm.plugin.work import Progress, Refusal, Work
+from napari_sparse_gmm.plugin.worker import fit, refit, starts_for
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Assignment
+
+# From the last change of a field that needs no refit until the layers are drawn anew; and from the
+# first change of one that does until a live fit begins.
+_REDRAW_DELAY, _REFIT_DELAY = 60, 30  # milliseconds
+
+# While a slider moves there is always a newer fit to begin. So that there is something to see, one
+# that runs may first show a picture; and the next one, not too soon after that.
+_PATIENCE = 1.5  # seconds, at most
+_PAUSE = int(500 * PREVIEW_INTERVAL)  # milliseconds: with that until its own, the interval of two
+
+
+class FittingForm(DensityForm):
+    """A form whose fits are shown in a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._fits: dict[Any, Fit] = {}  # by the unique_id of the Points layer
+        self._running: Running | None = None
+        self._runner = Runner(self._follow_work, self._show_failure, self._end)
+        self._display = Display(viewer)
+        self._reader = SourceReader(self._refit_soon)
+        super().__init__(lambda: viewer.layers, lambda: viewer.theme, preferences())
+
+        self._redraw_timer = self._timer(_REDRAW_DELAY, self._redraw)
+        self._refit_timer = self._timer(_REFIT_DELAY, self._refit)
+        for widget in self.of_picture:
+            widget.changed.connect(self._redraw_soon)
+        for widget in self.of_fit:
+            widget.changed.connect(self._refit_soon)
+        # To choose another layer changes fields, but asks for nothing.
+        self.points.changed.connect(self._refit_not)
+        self.annotate.changed.connect(self._follow_annotate)
+        self.path_view.slider.changed.connect(self._choose)
+
+    # The work
+
+    def _run(self, how: Callable[[FitRequest], Work[FitResult | Refusal]]) -> None:
+        if self._runner.job is not None or self.obstacle():
+            return
+        source = self.source()
+        try:
+            asked = self._asked(source, used(self.use.value, source.layer, self._viewer))
+        except ValueError as error:
+            self._say(str(error))
+            return
+        self._say("")
+        self._start_fit(asked, how(asked.request))
+
+    def _refit(self) -> None:
+        """Fit again what was fitted, where anything that matters has changed."""
+        done, running = self._chosen_fit(), self._running
+        if not self.live.value or done is None or self.obstacle():
+            return
+        if running is not None and not running.seen and self._runner.waiting is None:
+            patience = running.began + _PATIENCE - time.monotonic()
+            if patience > 0:
+                self._refit_timer.start(int(1000 * patience) + 1)
+                return
+        # What comes next goes on from what is shown now, or is on its way.
+        before, latest = done.asked.for_solution(done.solution), done.solution
+        if running is not None and running.asked.layer is done.layer:
+            before = running.asked
+            if running.shown is not None:
+                latest = running.shown.solution
+        source, chosen = self.source(), before.used
+        try:
+            if len(chosen) != len(source.layer.data):
+                chosen = used(self.use.value, source.layer, self._viewer)
+            asked = self._asked(source, chosen, before)
+        except ValueError as error:
+            self._say(str(error))
+            return
+        if asked.same_as(before):
+            return
+        starts = None
+        if asked.frame.alike(before.frame):
+            starts = starts_for(asked.request, before.request, latest.mixtures)
+        self._start_fit(
+            asked, fit(asked.request) if starts is None else refit(asked.request, starts)
+        )
+
+    def _asked(
+        self, source: Source, chosen: NDArray[np.bool_], before: Asked | None = None
+    ) -> Asked:
+        """What the fields ask for, of the points that are chosen. ValueError where they cannot."""
+        return ask(
+            source,
+            chosen,
+            self._reader.read(source, chosen),
+            self.estimator_parameters(),
+            self.heatmap_choice(),
+            self._viewer.layers.extent.units,
+            before,
+        )
+
+    def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal]) -> None:
+        before, self._running = (
+            self._running,
+            Running(asked, self._fits.get(asked.layer.unique_id), time.monotonic()),
+        )
+        if before is not None and before.shown is not None:
+            if before.asked.layer is asked.layer:
+                self._running = replace(self._running, shown=before.shown)
+            else:
+                self._display.restore(before.asked.layer, before.before)
+        self.convergence_view.begin()
+        self._display.begin()
+        self._start(
+            asked.layer,
+            work,
+            partial(self._show_fit, asked),
+            progress=partial(self._show_step, asked),
+        )
+
+    def _start(
+        self,
+        layer: Points,
+        work: Work[Any],
+        show: Callable[[Any], None],
+        *,
+        settles: Fit | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        done = partial(self._show_outcome, show, settles)
+        self._runner.start(Job(layer, work, done, progress or self._show_progress))
+
+    def _cancel(self, why: str) -> None:
+        if self._runner.job is not None:
+            self._refit_timer.stop()
+            self._runner.cancel(why)
+            self.cancel_button.enabled = False
+            self.progress.native.setFormat("Cancelling")
+
+    def _follow_work(self) -> None:
+        self._show_progress(Progress(0, 1, ""))
+        self._enable_buttons()
+
+    def _show_step(self, asked: Asked, progress: Progress) -> None:
+        self._show_progress(progress)
+        shown = self._display.show_progress(asked, progress, self.coverage.value)
+        if shown is not None and self._running is not None:
+            self._running = replace(self._running, shown=shown, seen=True)
+            if self._refit_timer.isActive():
+                self._refit_timer.start(_PAUSE)
+        if progress.passes:
+            self.plots.show()
+            self.convergence_view.add(progress.passes)
+
+    def _show_outcome(self, show: Callable[[Any], None], settles: Fit | None, outcome: Any) -> None:
+        if settles is not None:
+            self._settle(settles)
+        if isinstance(outcome, Refusal):
+            self._say(outcome.sentence)
+        else:
+            show(outcome)
+
+    def _end(self, job: Job, why_cancelled: str | None) -> None:
+        running, self._running = self._running, None
+        self.convergence_view.finish()
+        self._enable_buttons()
+        if running is not None and running.shown is not None:
+            self._display.restore(running.asked.layer, running.before)
+        if why_cancelled is not None:
+            self._say(why_cancelled)
+            return
+        # The user may have changed meanwhile what the layers are to show, or what is asked for.
+        self._redraw_soon()
+        if self._refit_timer.isActive():
+            self._refit_timer.start(_REFIT_DELAY)
+
+    # The layers
+
+    def _show_fit(self, asked: Asked, result: FitResult) -> None:
+        self._running = None
+        done = Fit(
+            asked=asked,
+            solutions=result.solutions,
+            chosen=result.chosen,
+            path=result.path,
+            heatmap=result.heatmap,
+            picture=result.heatmap.choice,
+            drawn=result.chosen,
+            coverage=self.coverage.value,
+        )
+        self._fits[done.layer.unique_id] = done
+        self._show_sparsity(done)
+        self._show_path()
+        self._display.show_picture(done)
+        self._display.show_components(done)
+        self._say(told(done))
+
+    def _show_heatmap(self, wanted: Fit, heatmap: Heatmap) -> None:
+        """A new picture of a fit, if it still is the last one."""
+        done = self._fits.get(wanted.layer.unique_id)
+        if done is not None and done.solutions is wanted.solutions:
+            done = replace(done, heatmap=heatmap)
+            self._fits[done.layer.unique_id] = done
+            self._display.show_picture(done)
+            self._say(told(done))
+
+    def _show_sparsity(self, done: Fit) -> None:
+        """Along a path, that of the solution which is shown: the next Run is one for it."""
+        if done.path is not None:
+            with self.sparsity.changed.blocked():
+                self.sparsity.value = done.path[done.chosen].sparsity
+
+    def _show_path(self) -> None:
+        """The path of the chosen layer, where there is one."""
+        done = self._chosen_fit()
+        path = None if done is None else done.path
+        place = self.plots.indexOf(self.path_view.native)
+        self.plots.setTabVisible(place, path is not None)
+        if done is not None and path is not None:
+            self.path_view.show_path(path, done.chosen)
+            self.plots.show()
+            self.plots.setCurrentIndex(place)
+
+    def _choose(self, place: int) -> None:
+        """Show another solution along the path: its ellipses at once, its heatmap when drawn."""
+        done = self._chosen_fit()
+        if done is None or done.path is None or place == done.chosen:
+            return
+        chosen = replace(done, chosen=place, annotated=False)
+        self._fits[done.layer.unique_id] = chosen
+        self._show_sparsity(chosen)
+        self._display.show_components(chosen)
+        self._say(told(chosen))
+        self._redraw_soon()
+
+    def _redraw_soon(self) -> None:
+        if self._chosen_fit() is not None or self._running is not None:
+            self._redraw_timer.start()
+
+    def _refit_soon(self) -> None:
+        # From the first change on, not from the last: a slider that moves may do so for long.
+        if self.live.value and self._chosen_fit() and not self._refit_timer.isActive():
+            self._refit_timer.start(_REFIT_DELAY)
+
+    def _refit_not(self) -> None:
+        self._refit_timer.stop()
+
+    def _redraw(self) -> None:
+        """Draw from the last fit what the fields ask for and the layers do not show yet."""
+        done, running = self._chosen_fit(), self._running
+        if running is not None and running.shown is not None:
+            self._display.show_ellipses(running.asked, running.shown.solution, self.coverage.value)
+        elif done is not None and done.coverage != self.coverage.value:
+            done = replace(done, coverage=self.coverage.value)
+            self._fits[done.layer.unique_id] = done
+            self._display.show_components(done)
+        if done is None or self._runner.job is not None:
+            return
+        wanted = replace(done, picture=self.heatmap_choice(), drawn=done.chosen)
+        if (wanted.picture, wanted.drawn) != (done.picture, done.drawn):
+            frame = wanted.frame
+            work = draw(wanted.solution, frame.modelled_box, wanted.picture, frame.layout)
+            self._start(wanted.layer, work, partial(self._show_heatmap, wanted), settles=wanted)
+        elif self.annotate.value and not done.annotated:
+            wanted, cloud = replace(done, annotated=True), done.asked.cloud
+            assign = assign_points(
+                done.solution.parts, cloud.points, cloud.groups, cloud.noise_std, done.picture
+            )
+            self._start(
+                wanted.layer, assign, partial(self._show_assignment, wanted), settles=wanted
+            )
+
+    def _settle(self, wanted: Fit) -> None:
+        """What was asked for is shown, or refused: it is not asked for again."""
+        done = self._fits.get(wanted.layer.unique_id)
+        if done is None or done.solutions is not wanted.solutions:
+            return
+        self._fits[done.layer.unique_id] = replace(
+            done,
+            picture=wanted.picture,
+            drawn=wanted.drawn,
+            annotated=wanted.annotated and done.chosen == wanted.chosen,
+        )
+
+    def _show_assignment(self, done: Fit, assignment: "Assignment") -> None:
+        shown = done.asked.cloud.shown
+        if len(done.layer.data) != len(shown):
+            self._say(messages.points_changed(done.layer.name))
+            return
+        show_assignment(done.layer, shown, assignment)
+        self._say(told(done))
+
+    def _follow_annotate(self, wanted: bool) -> None:
+        layer, done = self.points.value, self._chosen_fit()
+        if layer is not None and not wanted:
+            clear_assignment(layer)
+            if done is not None:
+                self._fits[layer.unique_id] = replace(done, annotated=False)
+
+    def _chosen_fit(self) -> Fit | None:
+        layer = self.points.value
+        return None if layer is None else self._fits.get(layer.unique_id)
+
+    def _enable_buttons(self) -> None:
+        busy = self._runner.job is not None
+        self.run_button.enabled = not busy and not self.obstacle()
+        self.path_button.enabled = self.run_button.enabled and not self.path_obstacle()
+        self.cancel_button.enabled = busy
+        self.progress.visible = busy
+
+    def _timer(self, interval: int, method: Callable[[], None]) -> QTimer:
+        timer = QTimer(self.native)
+        timer.setSingleShot(True)
+        timer.setInterval(interval)
+        timer.timeout.connect(weakly(method))
+        return timer

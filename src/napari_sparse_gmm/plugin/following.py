@@ -1,0 +1,87 @@
+"""Follow a fit: what is told of its steps, and what is shown of them."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin.picturing import drawn
+from napari_sparse_gmm.plugin.previews import Previews
+from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Solution
+from napari_sparse_gmm.plugin.work import Pass, Progress, Work, at_once, no_fallback_warning
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+_INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
+
+
+def followed(
+    events: Generator[Any, None, None],
+    told: "Callable[[FitStep, list[Any]], Progress]",
+    previews: Previews | None = None,
+) -> Work[list[Any]]:
+    """Yield what is told of some of the steps, and how they look; returns all other events.
+
+    `told` gets a step, and the other events that came before.
+    """
+    from napari_sparse_gmm.fitting import FitStep
+
+    found: list[Any] = []
+    passes: list[Pass] = []
+    last = -np.inf
+    with no_fallback_warning(), closing(events):
+        for event in events:
+            if not isinstance(event, FitStep):
+                found.append(event)
+                continue
+            passes.append(Pass(event.iteration, event.cost, event.n_components))
+            preview = None if previews is None else previews.of(event, found)
+            if preview is None and time.monotonic() - last < _INTERVAL:
+                continue
+            yield replace(told(event, found), passes=tuple(passes), preview=preview)
+            passes.clear()
+            last = time.monotonic()
+    if passes:
+        yield Progress(1, 1, "Finishing", passes=tuple(passes))
+    return found
+
+
+def so_far(
+    request: FitRequest, mixtures: Sequence[GaussianMixture | None], complete: bool
+) -> FitResult:
+    """What a fit has found so far, in a small picture or a complete one, but for contours."""
+    choice = (
+        replace(request.heatmap, contours=False)
+        if complete
+        else request.heatmap.small(request.points.shape[1])
+    )
+    groups, n = request.group_of_points, len(mixtures)
+    numbers = np.bincount(groups, minlength=n).tolist()
+    totals = np.bincount(groups, request.weights, minlength=n).tolist()
+    parts = tuple(
+        None if mixture is None else Part(mixture, _unknown(mixture), number, total)
+        for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
+    )
+    solution = Solution(parts, "", request.parameters, request.noise_std is not None)
+    return FitResult((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
+
+
+def _unknown(mixture: GaussianMixture) -> "StandardErrors":
+    """Errors that nobody knows yet, so that a table has the same columns throughout."""
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+    shape = mixture.means.shape
+    return StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
+
+
+def step_text(step: "FitStep") -> str:
+    """A step in a few words."""
+    left = f"{step.n_components} component{'' if step.n_components == 1 else 's'} left"
+    return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"

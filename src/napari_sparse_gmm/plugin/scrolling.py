@@ -1,0 +1,103 @@
+"""What scrolls in the dock: the fields on a screen that is too low, and a status line too long."""
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSlider,
+    QWidget,
+)
+
+# Pixels of the fields that are seen at least.
+_LEAST_HEIGHT = 88
+
+_CHANGED_BY_WHEEL = QAbstractSpinBox, QComboBox, QSlider
+
+# Lines of a status line: room for as many at least and at most.
+_LEAST_LINES, _MOST_LINES = 2, 4
+
+_WIDE = 100_000  # pixels, in which any text is in one line
+
+
+class VerticalScroll(QScrollArea):
+    """Shows a widget on a screen of any height, never narrower than the widget needs.
+
+    The mouse wheel scrolls, wherever the mouse is, and changes only a field that has the focus.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumHeight(_LEAST_HEIGHT)
+        self.setWidget(widget)
+        passing = _WheelPassing(self)
+        for kind in _CHANGED_BY_WHEEL:
+            # A slider with a number beside it has one of each.
+            for field in widget.findChildren(kind):
+                field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # which the wheel does not give
+                field.installEventFilter(passing)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Qt's hook: sees the events of the widget."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            bar = self.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
+        return super().eventFilter(watched, event)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As high as the widget, where there is room."""
+        return self.widget().sizeHint()
+
+
+class _WheelPassing(QObject):
+    """Takes the wheel from fields without focus; Qt then offers it to what they are in."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Qt's hook: sees the events of a field."""
+        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+
+class StatusScroll(QScrollArea):
+    """Shows a wrapped text as high as it is, up to some lines; then it scrolls."""
+
+    def __init__(self, text: QLabel) -> None:
+        super().__init__()
+        self._text = text
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setWidget(text)
+        self._fit()
+
+    def event(self, event: QEvent) -> bool:
+        """Qt's hook: another text, or another font."""
+        done = bool(super().event(event))
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize, QEvent.Type.Show):
+            self._fit()
+        return done
+
+    def _fit(self) -> None:
+        text, metrics = self._text, self._text.fontMetrics()
+        around = text.heightForWidth(_WIDE) - metrics.size(0, text.text()).height()
+        least, most = (
+            around + metrics.size(0, "\n".join("x" * lines)).height()
+            for lines in (_LEAST_LINES, _MOST_LINES)
+        )
+        wanted = max(text.heightForWidth(self.width()), least)
+        # A bar that there was would make the text longer, and so stay.
+        bars = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(
+            bars.ScrollBarAlwaysOff if wanted <= most else bars.ScrollBarAsNeeded
+        )
+        if min(wanted, most) != self.height():
+            self.setFixedHeight(min(wanted, most))
