@@ -20,7 +20,7 @@ from tutorial import TUTORIAL, run, steps, wait
 SIZE = 1280, 800
 
 # What a reader would drag to see some rows of the table.
-TABLE, TABLE_SIZE, TABLE_HEIGHT = "tutorial-table.png", (1280, 960), 330
+TABLE, TABLE_HEIGHT = "tutorial-table.png", 330
 
 LIVE, ANIMATION = "tutorial-live.png", "live.gif"
 SPARSITIES = (4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 14.0, 12.0, 10.0, 8.0, 6.0, 5.0)
@@ -62,15 +62,12 @@ def picture_table(viewer: napari.Viewer, namespace: Namespace, path: Path) -> No
     """The table needs room; afterwards it is closed, as the tutorial says."""
     (table,) = (dock for name, dock in viewer.window.dock_widgets.items() if "Features" in name)
     dock, main_window = table.parent(), table.window()
-    viewer.window.resize(*TABLE_SIZE)
-    settle()
     main_window.resizeDocks([dock], [TABLE_HEIGHT], Qt.Orientation.Vertical)
     settle()
     namespace["widget"].centre()
     save([window(viewer)], path)
     dock.close()
     settle()
-    viewer.window.resize(*SIZE)
 
 
 def live(viewer: napari.Viewer, namespace: Namespace) -> Iterator[Image.Image]:
