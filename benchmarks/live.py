@@ -65,7 +65,10 @@ class _Painted(QObject):
     def _drawn(self, _: object) -> None:
         if self.expected:
             running = self._widget._running
-            result = (running and running.shown) or self._widget._chosen_fit()
+            if running is not None and running.shown is not None:
+                result = running.shown.result
+            else:
+                result = self._widget._chosen_fit()
             (mixture,) = result.solution.mixtures
             self.at.append((time.perf_counter(), mixture))
             self.expected = False

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracles import random_mixture
 from scipy.optimize import minimize, minimize_scalar
@@ -198,6 +198,7 @@ def test_bold_steps_are_fewer_and_lead_to_the_same(monkeypatch):
 @given(seed=st.integers(0, 10**6), d=st.integers(1, 4))
 def test_quadratic_root(seed, d):
     a, c = random_mixture(10, d, seed=seed).covariances, random_mixture(10, d, seed=seed + 1)
+    assume(np.linalg.cond(a).max() < 1e9)  # one in many is flat as a sheet, to the last digits
     x = _quadratic_root(a, c.covariances)
     np.testing.assert_allclose(x @ a @ x, c.covariances, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(x, x.swapaxes(1, 2))

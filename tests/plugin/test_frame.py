@@ -1,9 +1,12 @@
 """napari's own transforms are the oracle: a place must be the same world point in all layers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Image, Points, Shapes
 
+from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -136,3 +139,18 @@ def test_rotation_out_of_the_modelled_axes_is_refused() -> None:
     with pytest.raises(ValueError, match=r"rotated or sheared.*choose all of the axes"):
         modelled_points(points, (1, 2))
     modelled_points(points, (0, 1, 2))
+
+
+def test_groups_of_other_values_are_others() -> None:
+    rng = np.random.default_rng(0)
+
+    def cloud(values: list[float]) -> Frame:
+        data = np.column_stack([np.repeat(values, 20), rng.uniform(0, 9, (60, 2))])
+        return modelled_points(Points(data), (1, 2), each=0)[1]
+
+    first = cloud([0.0, 1.0, 3.0])
+    same = replace(first, stack=replace(first.stack))
+    assert first.same_as(same)
+    assert not first.same_as(replace(first, stack=cloud([0.0, 2.0, 3.0]).stack))
+    assert not first.same_as(replace(first, stack=None))
+    assert not first.same_as(replace(first, translate=first.translate + 1.0))

@@ -497,6 +497,24 @@ def test_limits_that_the_user_has_set_stay(viewer: ViewerModel) -> None:
     assert image.contrast_limits[1] > high / 20
 
 
+def test_limits_of_a_log_density_follow_its_differences(viewer: ViewerModel) -> None:
+    """They have either sign, so that a ratio says nothing."""
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1))
+    heatmap_ = drawn(frame, random_mixture(2, 2))
+    log = replace(heatmap_, choice=replace(heatmap_.choice, quantity="log_density"))
+    image = show_heatmap(viewer, points, frame, replace(log, values=log.values * 0.0 + 2.5))
+    brighter = replace(
+        log, values=np.linspace(2.8, 12.0, log.values.size).reshape(log.values.shape)
+    )
+    show_heatmap(viewer, points, frame, brighter)
+    np.testing.assert_allclose(image.contrast_limits, (2.8, 12.0), rtol=1e-5)
+    show_heatmap(viewer, points, frame, replace(brighter, values=brighter.values - 7.9))
+    np.testing.assert_allclose(image.contrast_limits, (-5.1, 4.1), rtol=1e-5)
+    show_heatmap(viewer, points, frame, replace(brighter, values=brighter.values - 8.1))
+    np.testing.assert_allclose(image.contrast_limits, (-5.1, 4.1), rtol=1e-5)
+
+
 def test_a_copy_of_what_was_made_is_the_users(viewer: ViewerModel) -> None:
     points = viewer.layers["L"]
     _, shapes = show(viewer, random_mixture(3, 2))

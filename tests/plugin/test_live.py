@@ -117,7 +117,7 @@ def test_the_newest_change_wins(
     pass_delay(live)
     assert first.abort_requested
     assert len(workers) == 2  # the next waits until this one has stopped
-    (so_far,) = live._running.shown.solution.mixtures
+    (so_far,) = live._running.shown.result.solution.mixtures
     fake_fit.starts.clear()
     first.finish()
     assert len(workers) == 3
@@ -305,6 +305,142 @@ def test_what_shows_something_else_of_a_fit_starts_none(
     n_fits = len(fake_fit.parameters)
     look_otherwise("log_density")
     assert len(fake_fit.parameters) == n_fits
+
+
+def test_edits_are_followed_whatever_layers_come_and_go(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.add_image(np.zeros((4, 4)), name="image")
+    viewer.layers.remove("image")
+    edit_points(viewer.layers["L"])
+    pass_delay(live)
+    workers[-1].finish()
+    # Another layer that has been fitted, too, as soon as it is chosen.
+    other = viewer.add_points(DATA + 5000.0, name="other", units="nm")
+    live.points.value = other
+    fit(live, workers)
+    live.points.value = viewer.layers["L"]
+    assert not live._refit_timer.isActive()
+    edit_points(other)
+    assert not live._refit_timer.isActive()
+    edit_points(viewer.layers["L"])
+    assert live._refit_timer.isActive()
+
+
+def test_a_run_of_another_layer_is_waited_for(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    other = viewer.add_points(DATA + 5000.0, name="other", units="nm")
+    live.points.value = other
+    live.run_button.native.click()
+    live.points.value = viewer.layers["L"]
+    live.sparsity.value = 11.0
+    pass_delay(live)
+    assert not workers[-1].abort_requested
+    assert live._refit_timer.isActive()
+    workers[-1].finish()
+    pass_delay(live)
+    assert live._running.asked.layer.name == "L"
+
+
+def test_no_component_is_no_start(
+    live: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+) -> None:
+    fake_fit.components = 0
+    live.background.value = True
+    pass_delay(live)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GaussianMixture, "_check", lambda self: None)
+        workers[-1].finish()
+    fake_fit.components = 3
+    fake_fit.starts.clear()
+    live.background.value = False
+    pass_delay(live)
+    workers[-1].finish()
+    assert fake_fit.starts == ["kmeans++"]
+
+
+def test_a_start_in_other_axes_is_none(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    fake_fit: FakeFit,
+    at_every_step: None,
+) -> None:
+    """Nor is what a fit of other axes showed that had to make way."""
+    data = np.random.default_rng(0).uniform(0, 100, (60, 3))
+    widget.points.value = viewer.add_points(data, name="volume")
+    fit(widget, workers)
+    widget.live.value = True
+    widget._refit_timer.stop()
+    widget.axes.value = "y, x"
+    pass_delay(widget)
+    workers[-1].step(4)
+    assert widget._running.seen
+    widget.axes.value = "z, y, x"
+    fake_fit.starts.clear()
+    pass_delay(widget)
+    workers[-1].finish()
+    widget.coverage.value = 50.0
+    widget._redraw_timer.stop()
+    widget._redraw()  # what is on the screen is still of two axes
+    workers[-1].finish()
+    assert not any(isinstance(start, GaussianMixture) for start in fake_fit.starts)
+    assert viewer.layers["volume components"].ndim == 3
+
+
+def test_layers_of_a_widget_that_is_gone_are_not_lost(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
+) -> None:
+    """A new one does not know their fit, and could not bring them back."""
+    fit(widget, workers)
+    names = [layer.name for layer in viewer.layers]
+    again = SparseGMMWidget(viewer)
+    again.run_button.native.click()
+    workers[-1].step(4)
+    again.cancel_button.native.click()
+    workers[-1].finish()
+    assert [layer.name for layer in viewer.layers] == names
+    assert carried("L components", viewer.layers["L components"].metadata)
+
+
+@pytest.mark.filterwarnings("ignore:.*heatmap failed.*")
+def test_what_fails_to_be_drawn_is_not_drawn_again(
+    live: SparseGMMWidget, workers: list[HandWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Exception] = []
+    monkeypatch.setattr(
+        "napari_sparse_gmm.plugin.work_form.notification_manager.receive_error",
+        lambda kind, error, trace: told.append(error),
+    )
+    monkeypatch.setattr(
+        "napari_sparse_gmm.plugin.picturing.heatmap",
+        lambda *_, **__: (_ for _ in ()).throw(KeyError("broken")),
+    )
+    live.longest_side.value = 100
+    live._redraw_timer.stop()
+    live._redraw()
+    workers[-1].finish()
+    n_workers = len(workers)
+    live._redraw_timer.stop()
+    live._redraw()
+    assert len(workers) == n_workers
+    assert len(told) == 1
+
+
+def test_colours_go_even_when_points_have_come(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    layer = viewer.layers["L"]
+    live.annotate.value = True
+    for _ in range(2):
+        live._redraw_timer.stop()
+        live._redraw()
+        workers[-1].finish()
+        layer.add([[50.0, 50.0]])
+        fit(live, workers)
+    live.annotate.value = False
+    assert len(np.unique(layer.face_color, axis=0)) == 1
 
 
 def test_a_solution_along_a_path_is_not_fitted_again(live: SparseGMMWidget) -> None:

@@ -36,7 +36,10 @@ def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assig
         of_all(component < 0, False),
     )
     before = points.metadata.get(_COLOURS_KEY)
-    if before is None or len(before) != len(shown):
+    if before is not None and len(before) != len(shown):
+        clear_assignment(points)
+        before = None
+    if before is None:
         before = np.array(points.face_color)  # (N, 4)
         points.metadata[_COLOURS_KEY] = before
     colours = before.copy()

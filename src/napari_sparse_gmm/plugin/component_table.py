@@ -9,6 +9,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QAbstractProxyModel, QModelIndex, Qt
 from qtpy.QtWidgets import QTableView
 
+from napari_sparse_gmm.plugin.models import may_carry
 from napari_sparse_gmm.plugin.places import to_world
 
 # A component that one goes to takes this share of the view.
@@ -98,8 +99,10 @@ class ComponentTable:
         model = place.model()
         if isinstance(model, QAbstractProxyModel):
             place = model.mapToSource(place)
-        if self._layer is not None and self._shows(self._layer):
-            self.go_to(self._layer, place.row())
+        layer = self._viewer.layers.selection.active
+        # The table may show other layers by now.
+        if layer is not None and may_carry(layer) and self._shows(layer):
+            self.go_to(layer, place.row())
 
     def _shows(self, layer: Shapes) -> bool:
         """Whether the table is there, and of this layer: it may show others by now."""

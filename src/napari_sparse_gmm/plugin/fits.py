@@ -104,9 +104,13 @@ class Running:
     asked : Asked
     before : Fit or None
         The last fit of the layer, which comes back where this one comes to nothing.
+    live : bool
+        Whether nobody has pressed Run for it.
+    shows : bool
+        Whether it shows what it has found so far: not in layers that could not come back.
     began : float
         When it was started, in seconds of `time.monotonic`.
-    shown : FitResult or None
+    shown : Shown or None
         What the layers show instead of `before`: what it has found so far, or another fit that had
         to make way for it.
     seen : bool
@@ -115,9 +119,19 @@ class Running:
 
     asked: Asked
     before: Fit | None
+    live: bool
+    shows: bool
     began: float
-    shown: FitResult | None = None
+    shown: "Shown | None" = None
     seen: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a fit has found so far, and what it was asked for."""
+
+    asked: Asked
+    result: FitResult
 
 
 def told(done: Fit) -> str:

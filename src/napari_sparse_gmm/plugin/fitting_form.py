@@ -20,8 +20,9 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.annotation import clear_assignment, show_assignment
 from napari_sparse_gmm.plugin.asking import ask
 from napari_sparse_gmm.plugin.display import Display
-from napari_sparse_gmm.plugin.fits import Asked, Fit, Running, told
+from napari_sparse_gmm.plugin.fits import Asked, Fit, Running, Shown, told
 from napari_sparse_gmm.plugin.form import DensityForm
+from napari_sparse_gmm.plugin.made_layers import has_made
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.previews import PREVIEW_INTERVAL
@@ -58,6 +59,7 @@ class FittingForm(DensityForm):
         self._viewer = viewer
         self._fits: dict[Any, Fit] = {}  # by the unique_id of the Points layer
         self._running: Running | None = None
+        self._settling: Fit | None = None  # what is being drawn of it
         self._runner = Runner(self._follow_work, self._show_failure, self._end)
         self._display = Display(viewer)
         self._reader = SourceReader(self._refit_soon)
@@ -86,12 +88,16 @@ class FittingForm(DensityForm):
             self._say(str(error))
             return
         self._say("")
-        self._start_fit(asked, how(asked.request))
+        self._start_fit(asked, how(asked.request), live=False)
 
     def _refit(self) -> None:
         """Fit again what was fitted, where anything that matters has changed."""
         done, running = self._chosen_fit(), self._running
         if not self.live.value or done is None or self.obstacle():
+            return
+        of_other = running is not None and running.asked.layer is not done.layer
+        if running is not None and of_other and not running.live:  # which somebody waits for
+            self._refit_timer.start(int(1000 * _PATIENCE))
             return
         if running is not None and not running.seen and self._runner.waiting is None:
             patience = running.began + _PATIENCE - time.monotonic()
@@ -99,11 +105,12 @@ class FittingForm(DensityForm):
                 self._refit_timer.start(int(1000 * patience) + 1)
                 return
         # What comes next goes on from what is shown now, or is on its way.
-        before, latest = done.asked.for_solution(done.solution), done.solution
-        if running is not None and running.asked.layer is done.layer:
+        before = done.asked.for_solution(done.solution)
+        latest, solution = before, done.solution
+        if running is not None and not of_other:
             before = running.asked
             if running.shown is not None:
-                latest = running.shown.solution
+                latest, solution = running.shown.asked, running.shown.result.solution
         source, chosen = self.source(), before.used
         try:
             if len(chosen) != len(source.layer.data):
@@ -113,13 +120,14 @@ class FittingForm(DensityForm):
             self._say(str(error))
             return
         if asked.same_as(before):
+            if self._runner.job is None:
+                self._say(told(done))  # not what was wrong meanwhile
             return
         starts = None
-        if asked.frame.alike(before.frame):
-            starts = starts_for(asked.request, before.request, latest.mixtures)
-        self._start_fit(
-            asked, fit(asked.request) if starts is None else refit(asked.request, starts)
-        )
+        if asked.frame.alike(latest.frame):
+            starts = starts_for(asked.request, latest.request, solution.mixtures)
+        work = fit(asked.request) if starts is None else refit(asked.request, starts)
+        self._start_fit(asked, work, live=True)
 
     def _asked(
         self, source: Source, chosen: NDArray[np.bool_], before: Asked | None = None
@@ -135,16 +143,14 @@ class FittingForm(DensityForm):
             before,
         )
 
-    def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal]) -> None:
-        before, self._running = (
-            self._running,
-            Running(asked, self._fits.get(asked.layer.unique_id), time.monotonic()),
-        )
-        if before is not None and before.shown is not None:
-            if before.asked.layer is asked.layer:
-                self._running = replace(self._running, shown=before.shown)
-            else:
-                self._display.restore(before.asked.layer, before.before)
+    def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal], *, live: bool) -> None:
+        old, done = self._running, self._fits.get(asked.layer.unique_id)
+        shows = done is not None or not has_made(self._viewer, asked.layer)
+        self._running = Running(asked, done, live, shows, time.monotonic())
+        if old is not None and old.asked.layer is asked.layer:
+            self._running = replace(self._running, shown=old.shown, shows=old.shows)
+        elif old is not None:
+            self._restore(old)
         self.convergence_view.begin()
         self._display.begin()
         self._start(
@@ -163,7 +169,8 @@ class FittingForm(DensityForm):
         settles: Fit | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        done = partial(self._show_outcome, show, settles)
+        done = partial(self._show_outcome, show)
+        self._settling = settles
         self._runner.start(Job(layer, work, done, progress or self._show_progress))
 
     def _cancel(self, why: str) -> None:
@@ -179,18 +186,23 @@ class FittingForm(DensityForm):
 
     def _show_step(self, asked: Asked, progress: Progress) -> None:
         self._show_progress(progress)
-        shown = self._display.show_progress(asked, progress, self.coverage.value)
-        if shown is not None and self._running is not None:
-            self._running = replace(self._running, shown=shown, seen=True)
-            if self._refit_timer.isActive():
-                self._refit_timer.start(_PAUSE)
+        running = self._running
+        if running is not None and running.shows:
+            result = self._display.show_progress(asked, progress, self.coverage.value)
+            if result is not None:
+                self._running = replace(running, shown=Shown(asked, result), seen=True)
+                if self._refit_timer.isActive():
+                    self._refit_timer.start(_PAUSE)
         if progress.passes:
             self.plots.show()
             self.convergence_view.add(progress.passes)
 
-    def _show_outcome(self, show: Callable[[Any], None], settles: Fit | None, outcome: Any) -> None:
-        if settles is not None:
-            self._settle(settles)
+    def _show_failure(self, error: Exception) -> None:
+        self._settle()
+        super()._show_failure(error)
+
+    def _show_outcome(self, show: Callable[[Any], None], outcome: Any) -> None:
+        self._settle()
         if isinstance(outcome, Refusal):
             self._say(outcome.sentence)
         else:
@@ -200,15 +212,23 @@ class FittingForm(DensityForm):
         running, self._running = self._running, None
         self.convergence_view.finish()
         self._enable_buttons()
-        if running is not None and running.shown is not None:
-            self._display.restore(running.asked.layer, running.before)
+        if running is not None:
+            self._restore(running)
         if why_cancelled is not None:
             self._say(why_cancelled)
-            return
-        # The user may have changed meanwhile what the layers are to show, or what is asked for.
-        self._redraw_soon()
+        # The user may have changed meanwhile what the layers are to show, or what is asked for; a
+        # drawing that was cancelled is not wanted.
+        if why_cancelled is None or running is not None:
+            self._redraw_soon()
         if self._refit_timer.isActive():
             self._refit_timer.start(_REFIT_DELAY)
+
+    def _restore(self, running: Running) -> None:
+        """Show the last fit again, where something else was shown meanwhile."""
+        layer = running.asked.layer
+        if running.shown is not None:
+            # That it was before is what is left of it when its points are gone.
+            self._display.restore(layer, self._fits.get(layer.unique_id, running.before))
 
     # The layers
 
@@ -285,7 +305,8 @@ class FittingForm(DensityForm):
         """Draw from the last fit what the fields ask for and the layers do not show yet."""
         done, running = self._chosen_fit(), self._running
         if running is not None and running.shown is not None:
-            self._display.show_ellipses(running.asked, running.shown.solution, self.coverage.value)
+            shown = running.shown
+            self._display.show_ellipses(shown.asked, shown.result.solution, self.coverage.value)
         elif done is not None and done.coverage != self.coverage.value:
             done = replace(done, coverage=self.coverage.value)
             self._fits[done.layer.unique_id] = done
@@ -306,10 +327,11 @@ class FittingForm(DensityForm):
                 wanted.layer, assign, partial(self._show_assignment, wanted), settles=wanted
             )
 
-    def _settle(self, wanted: Fit) -> None:
-        """What was asked for is shown, or refused: it is not asked for again."""
-        done = self._fits.get(wanted.layer.unique_id)
-        if done is None or done.solutions is not wanted.solutions:
+    def _settle(self) -> None:
+        """What was to be drawn is shown, refused or failed: it is not asked for again."""
+        wanted, self._settling = self._settling, None
+        done = None if wanted is None else self._fits.get(wanted.layer.unique_id)
+        if wanted is None or done is None or done.solutions is not wanted.solutions:
             return
         self._fits[done.layer.unique_id] = replace(
             done,

@@ -15,7 +15,7 @@ layer that says which group a point is in, or along an axis of their own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,13 @@ class Stack:
     spacing: float = 1.0
     axis: int = 0
     own: bool = False
+
+    def same_as(self, other: "Stack") -> bool:
+        """Whether all groups are the same, and in the same slices."""
+        return all(
+            np.array_equal(getattr(self, one.name), getattr(other, one.name))
+            for one in fields(self)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +113,17 @@ class Frame:
 
     def same_as(self, other: "Frame") -> bool:
         """Whether layers of both lie in the same place, and their coordinates mean the same."""
-        return self.alike(other) and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("box", "translate", "rotate", "shear", "affine")
+        if self.stack is None or other.stack is None:
+            same_groups = self.stack is other.stack
+        else:
+            same_groups = self.stack.same_as(other.stack)
+        return (
+            same_groups
+            and self.alike(other)
+            and all(
+                np.array_equal(getattr(self, name), getattr(other, name))
+                for name in ("box", "translate", "rotate", "shear", "affine")
+            )
         )
 
     def alike(self, other: "Frame") -> bool:

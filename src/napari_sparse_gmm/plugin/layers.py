@@ -44,7 +44,7 @@ def show_heatmap(
     layer = made_from(viewer, points, "density", Image, len(frame.scale))
     if layer is None:
         layer = Image(**keywords)
-        add(viewer, points, "density", viewer.layers.index(points), layer)
+        add(viewer, points, "density", _index(viewer, points), layer)
     else:
         if keywords["multiscale"] and not layer.multiscale:
             layer = exchanged(viewer, layer, data)
@@ -55,12 +55,17 @@ def show_heatmap(
     return layer
 
 
+def _index(viewer: ViewerModel, points: Points) -> int:
+    """Where they are among the layers, or the lowest place if they are gone by now."""
+    return viewer.layers.index(points) if points in viewer.layers else 0
+
+
 def _limit(layer: Image, heatmap: Heatmap, limits: tuple[float, float]) -> None:
     """Set the contrast limits, unless they are the user's or do for this image as well."""
     values, pyramid, quantity = heatmap.values, heatmap.pyramid, heatmap.choice.quantity
     present = tuple(layer.contrast_limits)
     before, given = layer.metadata.get(_LIMITS_KEY, (quantity, present))
-    keeps = quantity == before and (present != given or _alike(present, limits))
+    keeps = quantity == before and (present != given or _alike(present, limits, quantity))
     if keeps:
         limits = present
     reach = limits[1] - limits[0]  # below the limits, for the user to move them
@@ -71,11 +76,11 @@ def _limit(layer: Image, heatmap: Heatmap, limits: tuple[float, float]) -> None:
     layer.metadata[_LIMITS_KEY] = (quantity, given if keeps else tuple(layer.contrast_limits))
 
 
-def _alike(old: tuple[float, float], new: tuple[float, float]) -> bool:
+def _alike(old: tuple[float, float], new: tuple[float, float], quantity: str) -> bool:
     """Whether old limits do for an image that has new ones, so that it need not flicker."""
-    if min(old[1], new[1]) > 0:
-        return 1 / _ALIKE < old[1] / new[1] < _ALIKE
-    return bool(np.abs(np.subtract(old, new)).max() < np.log(_ALIKE))
+    if quantity == "log_density":
+        return bool(np.abs(np.subtract(old, new)).max() < np.log(_ALIKE))
+    return 1 / _ALIKE < old[1] / new[1] < _ALIKE
 
 
 def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Drawing) -> Shapes:
@@ -130,7 +135,7 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
             **shown,
             **frame.shape_placement(),
         )
-        add(viewer, points, "contours", viewer.layers.index(points) + 1, layer)
+        add(viewer, points, "contours", _index(viewer, points) + 1, layer)
     elif _flat_in_space(viewer, layer):
         layer = exchanged(
             viewer, layer, data, shape_type="path", **shown, **frame.shape_placement()

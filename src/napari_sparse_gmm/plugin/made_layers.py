@@ -96,6 +96,11 @@ def components_layer(viewer: ViewerModel, points: Points) -> Shapes | None:
     )
 
 
+def has_made(viewer: ViewerModel, points: Points) -> bool:
+    """Whether there are layers that were made from `points`."""
+    return any(_is_made_from(layer, points) for layer in viewer.layers)
+
+
 def remove_made(viewer: ViewerModel, points: Points) -> None:
     """Remove all layers that were made from `points`."""
     for layer in list(viewer.layers):

@@ -64,7 +64,7 @@ def modelled_points(
         # Not at the top: with pyarrow pandas takes longer to import than the widget to open.
         from pandas import factorize
 
-        groups, labels = factorize(layer.features[each][shown], sort=True)
+        groups, labels = factorize(layer.features[each][shown].to_numpy(), sort=True)
         _check_number_of_groups(each, len(labels))
         if (groups < 0).any():
             raise ValueError(

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.plugin.source import Cloud, Source
 
-# The events of a layer after which it may say something else. A Labels layer has one of its own
-# for what is painted. Points have none for which of them are shown.
+# The events of a layer after which it may say something else. A Labels layer has some of its own
+# for what is painted, and none but "set_data" where that is undone. Points have none for which of
+# them are shown.
 _CHANGES = {
     "data",
+    "axis_labels",
     "labels_update",
     "paint",
     "features",
@@ -57,8 +59,8 @@ class SourceReader:
             and np.array_equal(shown, self._shown)
         )
         if not fresh:
-            self.forget()
-            self._follow(source)
+            self._cloud = None
+            self.follow(source)
             self._cloud = source.read(used)
             self._source, self._used, self._shown = source, used, shown.copy()
         assert self._cloud is not None
@@ -71,13 +73,23 @@ class SourceReader:
         self._layers = ()
         self._source = self._used = self._shown = self._cloud = None
 
-    def _follow(self, source: Source) -> None:
+    def forget_layer(self, layer: Layer) -> None:
+        """Let go of all, where it is of that layer."""
+        if layer in self._layers:
+            self.forget()
+
+    def follow(self, source: Source) -> None:
+        """Listen to the layers of a source from now on, and to no others."""
         region = [source.region] if isinstance(source.region, Layer) else []
-        self._layers = (source.layer, *region)
-        for layer in self._layers:
-            layer.events.connect(self._hear)
+        layers = (source.layer, *region)
+        if layers != self._layers:
+            self.forget()
+            self._layers = layers
+            for layer in layers:
+                layer.events.connect(self._hear)
 
     def _hear(self, event: Any) -> None:
-        if event.type in _CHANGES:
+        undone = event.type == "set_data" and isinstance(event.source, Labels)
+        if event.type in _CHANGES or undone:
             self._cloud = None
             self._changed()

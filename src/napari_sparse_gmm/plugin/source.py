@@ -69,15 +69,20 @@ class Cloud:
         """Whether a fit of the one is a fit of the other, in the same place."""
         if self is other:
             return True
-        regions = [None if one.region is None else one.region.to_dict() for one in (self, other)]
         return (
             self.frame.same_as(other.frame)
-            and regions[0] == regions[1]
             and all(
                 _equal(getattr(self, name), getattr(other, name))
                 for name in ("points", "groups", "weights", "noise_std")
             )
+            and _same_region(self.region, other.region)
         )
+
+
+def _same_region(one: Region | None, other: Region | None) -> bool:
+    if one is None or other is None or one is other:
+        return one is other
+    return one.to_dict() == other.to_dict()
 
 
 def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:

@@ -50,7 +50,7 @@ class SparseGMMWidget(FittingForm):
             event.connect(self.reset_choices)
         events.removed.connect(self._forget)
         napari_viewer.events.theme.connect(self._recolour)
-        Leaving(self.native, weakly(self.cancel))
+        Leaving(self.native, weakly(self._leave))
         self.native.destroyed.connect(self._runner.close)
 
         active = napari_viewer.layers.selection.active
@@ -119,6 +119,8 @@ class SparseGMMWidget(FittingForm):
                 self.use.value = self._uses.get(layer.unique_id, Use.ALL)
         self._enable_buttons()
         self._show_path()
+        if not self.obstacle():
+            self._reader.follow(self.source())
         if self._runner.job is None:
             done = self._chosen_fit()
             self._say(self.obstacle() or (told(done) if done else ""))
@@ -126,6 +128,13 @@ class SparseGMMWidget(FittingForm):
     def _remember_use(self, use: Use) -> None:
         if self.points.value is not None:
             self._uses[self.points.value.unique_id] = use
+
+    def _leave(self) -> None:
+        """The dock was closed: nobody sees what this widget does any more."""
+        self.live.value = False
+        self.cancel()
+        self._redraw_timer.stop()
+        self._reader.forget()
 
     def _recolour(self) -> None:
         for plot in (self.convergence_view, self.path_view.plot):
@@ -136,6 +145,7 @@ class SparseGMMWidget(FittingForm):
         layer = event.value
         self._fits.pop(layer.unique_id, None)
         self._uses.pop(layer.unique_id, None)
-        self._reader.forget()
-        if self._runner.job is not None and self._runner.job.layer is layer:
+        self._reader.forget_layer(layer)
+        job = self._running.asked if self._running is not None else self._runner.job
+        if job is not None and job.layer is layer:
             self._cancel(messages.layer_removed(layer.name))

@@ -78,7 +78,7 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
     """The mixtures, where a fit can start from those of an earlier request; else None.
 
     Not where a start of its own is asked for, in other dimensions or groups, or where there are
-    more components than may be, or too few that nothing would add to.
+    more components than may be, none, or too few that nothing would add to.
     """
     old, new = before.parameters, request.parameters
     if any(old[name] != new[name] for name in (INIT.name, RANDOM_STATE.name)):
@@ -87,7 +87,7 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
         return None
     numbers = [mixture.n_components for mixture in mixtures if mixture is not None]
     most = new[N_COMPONENTS.name]
-    if max(numbers, default=0) > most:
+    if max(numbers, default=0) > most or min(numbers, default=0) == 0:
         return None
     grows = new[PRIOR.name] != "none" and new[SOLVER.name] == "mm"
     return mixtures if grows or min(numbers, default=0) == most else None
