@@ -12,6 +12,7 @@ from npe2 import PluginManifest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
@@ -330,3 +331,11 @@ def test_the_preferences_say_what_no_threads_are() -> None:
     pages = PluginManifest.from_file(manifest).contributions.configurations.values()
     (threads,) = [page.properties["n_threads"] for page in pages if "n_threads" in page.properties]
     assert "0: all cores but one" in threads.title
+
+
+def test_a_slider_moves_by_pages(qtbot: QtBot) -> None:
+    sparsity = field(parameters.SPARSITY, slider=True)
+    qtbot.addWidget(sparsity.native)
+    sparsity.value = 10.0
+    QTest.keyClick(sparsity.native.findChild(QSlider), Qt.Key.Key_PageUp)
+    assert sparsity.value == pytest.approx(20.0)

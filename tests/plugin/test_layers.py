@@ -480,6 +480,16 @@ def test_an_image_gets_finer_levels_and_does_without_them(viewer: ViewerModel) -
     assert [layer.name for layer in viewer.layers] == ["microscope", "L", "above"]
 
 
+def test_a_background_alone_is_dark(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1))
+    heatmap_ = drawn(frame, random_mixture(2, 2))
+    flat = np.full_like(heatmap_.values, 0.01)
+    flat[:, 0] = 0.0  # beside the box
+    image = show_heatmap(viewer, points, frame, replace(heatmap_, values=flat))
+    assert image.contrast_limits[1] >= 0.03
+
+
 def test_limits_that_the_user_has_set_stay(viewer: ViewerModel) -> None:
     points = viewer.layers["L"]
     _, frame, _ = modelled_points(points, (0, 1))

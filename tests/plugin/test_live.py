@@ -728,6 +728,20 @@ def test_only_the_selected_points_are_fitted(
     assert widget.status.value.startswith("3 components from 6 points")
 
 
+def test_a_live_fit_uses_other_points_when_that_is_chosen(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.layers["L"].selected_data = {1, 5, 6, 7, 20, 41}
+    live.use.value = Use.SELECTED
+    pass_delay(live)
+    workers[-1].finish()
+    assert live.status.value.startswith("3 components from 6 points")
+    live.use.value = Use.ALL
+    pass_delay(live)
+    workers[-1].finish()
+    assert live.status.value.startswith("3 components from 60 points")
+
+
 def test_each_layer_keeps_its_use(widget: SparseGMMWidget, viewer: Any) -> None:
     widget.use.value = Use.VIEW
     widget.points.value = viewer.add_points(DATA, name="other")

@@ -126,6 +126,8 @@ def _limits(values: NDArray[Any], quantity: str) -> tuple[float, float]:
     # pixels of a large image tell as much, and do not stop the window.
     some = values.reshape(-1)[:: max(1, values.size // 1_000_000)]
     bright = float(np.quantile(some, 0.998))
+    if float(np.median(some)) > 0.999 * highest:  # a background alone, which is nothing bright
+        return 0.0, 4.0 * highest or 1.0
     return 0.0, (bright if bright > 0.02 * highest else highest) or 1.0
 
 

@@ -21,7 +21,7 @@ from magicgui.widgets import (
     Widget,
 )
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSlider
 
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin.docking import Docking
@@ -58,6 +58,10 @@ def field(parameter: Parameter, *, slider: bool = False, none_text: str = "autom
         )
         if parameter.step is not None:
             Steps(widget.native, parameter.step)
+        if slider:
+            # magicgui counts in millionths, but for the steps of a page.
+            inner = widget.native.findChild(QSlider)
+            inner.setPageStep(10 * inner.singleStep())
         return widget
     lowest = parameter.minimum - 1 if isinstance(parameter.minimum, int) else _NONE_FLOAT
     # For integers as well: superqt's box for those knows no special text.

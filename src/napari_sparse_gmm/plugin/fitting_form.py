@@ -60,6 +60,7 @@ class FittingForm(DensityForm):
         self._fits: dict[Any, Fit] = {}  # by the unique_id of the Points layer
         self._running: Running | None = None
         self._settling: Fit | None = None  # what is being drawn of it
+        self._uses_others = False  # whether other points are to be used than those of the last fit
         self._runner = Runner(self._follow_work, self._show_failure, self._end)
         self._display = Display(viewer)
         self._reader = SourceReader(self._refit_soon)
@@ -73,6 +74,7 @@ class FittingForm(DensityForm):
             widget.changed.connect(self._refit_soon)
         # To choose another layer changes fields, but asks for nothing.
         self.points.changed.connect(self._refit_not)
+        self.use.changed.connect(self._follow_use)
         self.annotate.changed.connect(self._follow_annotate)
         self.path_view.slider.changed.connect(self._choose)
 
@@ -113,7 +115,7 @@ class FittingForm(DensityForm):
                 latest, solution = running.shown.asked, running.shown.result.solution
         source, chosen = self.source(), before.used
         try:
-            if len(chosen) != len(source.layer.data):
+            if self._uses_others or len(chosen) != len(source.layer.data):
                 chosen = used(self.use.value, source.layer, self._viewer)
             asked = self._asked(source, chosen, before)
         except ValueError as error:
@@ -144,6 +146,7 @@ class FittingForm(DensityForm):
         )
 
     def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal], *, live: bool) -> None:
+        self._uses_others = False
         old, done = self._running, self._fits.get(asked.layer.unique_id)
         shows = done is not None or not has_made(self._viewer, asked.layer)
         self._running = Running(asked, done, live, shows, time.monotonic())
@@ -300,6 +303,11 @@ class FittingForm(DensityForm):
 
     def _refit_not(self) -> None:
         self._refit_timer.stop()
+        self._uses_others = False
+
+    def _follow_use(self) -> None:
+        self._uses_others = True
+        self._refit_soon()
 
     def _redraw(self) -> None:
         """Draw from the last fit what the fields ask for and the layers do not show yet."""

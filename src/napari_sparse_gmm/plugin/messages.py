@@ -73,7 +73,7 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
         sentences.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
         sentences.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
-    if len(frame.axes) == 3:
+    if len(frame.axes) == 3 and k:
         sentences.append("The ellipses lie in space: switch to the 3D view to see them.")
     if frame.pooled:
         sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")

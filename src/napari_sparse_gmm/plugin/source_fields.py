@@ -44,7 +44,7 @@ class SourceFields:
                 name="use",
                 label="Use",
                 tooltip="Which of the points that the layer shows are fitted. Along sliders, those "
-                "in the view are all. A live fit keeps the points of the last Run.",
+                "in the view are all. A live fit keeps those of the last fit until this changes.",
                 choices=[(use.value, use) for use in Use],
             )
         )
