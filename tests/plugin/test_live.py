@@ -328,11 +328,13 @@ def test_edits_are_followed_whatever_layers_come_and_go(
 
 
 def test_a_run_of_another_layer_is_waited_for(
-    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
 ) -> None:
     other = viewer.add_points(DATA + 5000.0, name="other", units="nm")
     live.points.value = other
     live.run_button.native.click()
+    workers[-1].step(4)
+    assert live._running.seen
     live.points.value = viewer.layers["L"]
     live.sparsity.value = 11.0
     pass_delay(live)
@@ -563,8 +565,10 @@ def test_changing_to_another_layer_starts_nothing(
     live._refit()
     assert len(workers) == 1
     # One with other axes, and so other fields.
-    live.points.value = viewer.add_points(np.hstack([DATA, DATA]), name="more axes")
-    live.points.value = other
+    live.points.value = viewer.add_points(np.hstack([DATA, DATA[:, :1]]), name="more axes")
+    fit(live, workers)
+    live._refit_timer.stop()
+    live.points.value = viewer.layers["L"]
     assert not live._refit_timer.isActive()
 
 
