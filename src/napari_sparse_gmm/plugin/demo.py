@@ -30,8 +30,13 @@ def show_demo(screenshot: Path | None = None) -> None:
     # The canvas got its final size, beside the dock, only after the points were opened.
     viewer.layers.events.inserted.connect(lambda: viewer.reset_view())
 
+    over = False
+
     def take() -> None:
-        if not widget.run_button.enabled:  # the fit is not over
+        nonlocal over
+        # The fit may have ended just before this tick: the next one is surely late enough.
+        before, over = over, widget.run_button.enabled
+        if not (before and over):
             return
         timer.stop()
         viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
