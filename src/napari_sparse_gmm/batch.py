@@ -81,16 +81,13 @@ def fit_to_folder(
     estimator = SparseGaussianMixture(**settings)
     engine, device = estimator.engine, estimator.device
     told = False
-    noise = table.noise_std is not None
+    noise = table.observations.noise is not None
     for waiting in preparation(engine, device, n_dimensions=points.shape[1], noise=noise):
         if waiting.sentence and not told:
             tell(waiting.sentence)
             told = True
     fits, tables = [], []
-    events = iter_groups(
-        estimator, points, groups, sample_weight=table.weights, noise_std=table.noise_std
-    )
-    for event in events:
+    for event in iter_groups(estimator, table.observations, groups):
         if not isinstance(event, GroupFit):
             on_step(event)
             continue
@@ -99,7 +96,7 @@ def fit_to_folder(
             name = names[labels.index(event.label)]
             own = folder if table.groups is None else folder / name
             own.mkdir(exist_ok=True)
-            components = _write(event.model, table, event.rows, grid, own, source)
+            components = _write(event, table, grid, own, source)
             tables.append({"group": event.label, **components})
     if table.groups is not None:
         write_components(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
@@ -107,19 +104,17 @@ def fit_to_folder(
 
 
 def _write(
-    model: SparseGaussianMixture,
+    fit: GroupFit,
     table: PointTable,
-    rows: NDArray[np.intp],
     grid: Grid,
     folder: Path,
     source: str,
 ) -> dict[str, NDArray[Any]]:
     """Write what was found in some rows of a table; returns the table of the components."""
-    points = table.points[rows]
-    weights, noise_std = (
-        None if values is None else values[rows] for values in (table.weights, table.noise_std)
-    )
-    part = part_of(model, points, weights, noise_std)
+    model, points = fit.model, table.points[fit.rows]
+    assert model is not None
+    assert fit.engine is not None
+    part = part_of(model, fit.engine)
     found = DensityModel(
         (part,),
         table.axis_labels,
@@ -185,9 +180,7 @@ def score_to_file(
             )
         groups = pd.Index(model.groups.labels).get_indexer(table.groups)
     with limited_threads(n_threads):
-        found = assign_points(
-            model.parts, points, groups, noise_std=table.noise_std, engine=engine, device=device
-        )
+        found = assign_points(model.parts, table.observations, groups, engine=engine, device=device)
     columns = dict(zip(table.columns, points.T, strict=True))
     if table.groups is not None:
         columns["group"] = table.groups

@@ -227,12 +227,14 @@ def _score(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.io.tables import PointTable
+    from napari_sparse_gmm.observations import Observations
     from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT, smlm_clusters
 
     sample = smlm_clusters()
     precision = sample.features["precision"][:, None].repeat(2, axis=1)
     labels = sample.axis_labels
-    table = PointTable(sample.points, labels, labels, sample.unit, noise_std=precision)
+    seen = Observations.of(sample.points, noise_std=precision)
+    table = PointTable(seen, labels, labels, sample.unit)
     folder = Path(options.out)
     _run(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
     if obstacle := _viewer_obstacle():

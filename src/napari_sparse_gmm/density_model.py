@@ -1,6 +1,6 @@
 """What a fit found, as a value: mixtures of all points or of each group, and where they come from.
 
->>> model = DensityModel((part_of(estimator, points, None, None),), ("y", "x"), "nm")
+>>> model = DensityModel((part_of(estimator, estimator.open(points)),), ("y", "x"), "nm")
 >>> model.mixture.log_density(points)
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Engine
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.uncertainty import StandardErrors
 
@@ -40,23 +41,18 @@ class Part:
     mean_log_density: float | None = None
 
 
-def part_of(
-    model: "SparseGaussianMixture",
-    points: FloatArray,
-    sample_weight: FloatArray | None,
-    noise_std: FloatArray | None,
-) -> Part:
-    """What an estimator has found in the points (n, D) that it was fitted to."""
-    log_density = model.score_samples(points, noise_std=noise_std)
+def part_of(model: "SparseGaussianMixture", engine: "Engine") -> Part:
+    """What an estimator has found in the points that it was fitted to, as an engine holds them."""
+    summary = engine.summary
     return Part(
         mixture=model.mixture_,
-        errors=model.standard_errors(points, sample_weight=sample_weight, noise_std=noise_std),
-        n_points=len(points),
-        total_weight=len(points) if sample_weight is None else float(sample_weight.sum()),
+        errors=model.standard_errors(engine),
+        n_points=summary.n_points,
+        total_weight=summary.total_weight,
         cost=model.cost_,
         n_iter=model.n_iter_,
         converged=model.converged_,
-        mean_log_density=float(np.average(log_density, weights=sample_weight)),
+        mean_log_density=model.score(engine),
     )
 
 

@@ -6,19 +6,18 @@
 """
 
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from napari_sparse_gmm.engines import assign, choose_engine, log_density
+from napari_sparse_gmm.engines import Engine, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
@@ -27,8 +26,10 @@ from napari_sparse_gmm.fitting import (
     FitSettings,
     FitStep,
     fit_steps,
+    open_engine,
 )
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations, noise_variances
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
@@ -51,8 +52,6 @@ from napari_sparse_gmm.parameters import (
 from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
 from napari_sparse_gmm.regions import Region, as_background
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
-
-_Answer = TypeVar("_Answer")
 
 
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
@@ -106,7 +105,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     tol : float
         Converged when a step lowers the cost by less than this (nats per point), and the moves of
         each kind by less than ten times this.
-    engine : {"auto", "keops", "torch"}
+    engine : {"auto", "fused", "keops", "torch"}
         What computes the sums over points; see `engine_reason_`.
     device : {"auto", "cpu", "cuda"}
     n_threads : int, optional
@@ -138,7 +137,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     n_iter_ : int
     converged_ : bool
     engine_ : str
-        "keops" or "torch".
+        "fused", "keops" or "torch".
     engine_reason_ : str
         Why that engine.
 
@@ -256,18 +255,42 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Yields each `FitStep`. When the generator is exhausted the estimator is fitted; closing
         it before leaves the estimator as it was. Arguments and errors are those of `fit`.
         """
-        points: FloatArray = check_array(
-            X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
-        )
-        weight, noise = None, noise_variances(noise_std, points.shape)
-        if sample_weight is not None:
-            weight = self._check_weight(sample_weight, points)
-            points, noise = points[weight > 0], None if noise is None else noise[weight > 0]
-            weight = weight[weight > 0]
-        steps = fit_steps(points, self._settings(points.shape[1]), weight, noise)
+        engine = self.open(X, sample_weight=sample_weight, noise_std=noise_std)
+        n_dimensions = len(engine.summary.mean)
+        steps = fit_steps(engine, self._settings(n_dimensions))
         result = yield from step_by_step(steps, self.n_threads)
-        validate_data(self, X, skip_check_array=True)
+        if isinstance(X, Engine | Observations):
+            self.n_features_in_ = n_dimensions
+        else:
+            validate_data(self, X, skip_check_array=True)
         self._set_result(result)
+        self.engine_, self.engine_reason_ = engine.name, engine.reason
+
+    def open(
+        self,
+        X: "ArrayLike | Observations | Engine",
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Engine:
+        """The engine that holds the points that are to be fitted.
+
+        To fit them more than once, or to ask for the errors and the score of a fit, without
+        ordering them each time: wherever X is asked for, an engine may be given. Points of weight 0
+        are left out. Arguments and errors are those of `fit`.
+        """
+        if isinstance(X, Engine):
+            return X
+        if isinstance(X, Observations):
+            seen = Observations.of(X, sample_weight, noise_std)
+        else:
+            points: FloatArray = check_array(
+                X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
+            )
+            weight = None if sample_weight is None else self._check_weight(sample_weight, points)
+            seen = Observations(points, weight, noise_variances(noise_std, points.shape))
+        with limited_threads(self.n_threads):
+            return open_engine(seen.counted, self._settings(seen.n_dimensions))
 
     def fit_predict(
         self,
@@ -286,20 +309,21 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
         `noise_std` is what `fit` takes, here and in what follows: the noise of these points.
         """
-        return self._asked(assign, X, noise_std).component
+        return self._opened(X, noise_std).assign(self.mixture_).component
 
     def predict_proba(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""
-        points = self._check_points(X)
-        return self.mixture_.responsibilities(points, noise_std=noise_std)
+        seen = self._observations(X, noise_std=noise_std)
+        return self.mixture_.responsibilities(seen.points, noise_std=seen.noise_std)
 
     def score_samples(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of the density at each point, per data unit^D, (N,)."""
-        return self._asked(log_density, X, noise_std)
+        return self._opened(X, noise_std).log_density(self.mixture_)
 
     def score(self, X: ArrayLike, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
         """Mean of `score_samples`."""
-        return float(self.score_samples(X, noise_std=noise_std).mean())
+        engine = self._opened(X, noise_std)
+        return engine.scores(self.mixture_).log_likelihood / engine.summary.total_weight
 
     def sample(self, n: int = 1) -> tuple[FloatArray, NDArray[np.intp]]:
         """Draw points (n, D) and the component of each, (n,); -1 is the background."""
@@ -341,13 +365,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         noise_std: ArrayLike | None = None,
     ) -> tuple[float, float]:
         """BIC and ICL on X; see `napari_sparse_gmm.path.PathPoint`."""
-        assigned = self._asked(assign, X, noise_std)
-        weight = np.ones(len(assigned.component))
-        if sample_weight is not None:
-            weight = self._check_weight(sample_weight, self._check_points(X))
-        price = self._n_free() * np.log(weight.sum())
-        bic = -2 * float(weight @ assigned.log_density) + price
-        return bic, bic - 2 * float(weight @ np.log(assigned.probability))
+        engine = self._opened(X, noise_std, sample_weight)
+        scores = engine.scores(self.mixture_)
+        bic = -2 * scores.log_likelihood + self._n_free() * np.log(engine.summary.total_weight)
+        return bic, bic - 2 * scores.log_certainty
 
     def bic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; the lower the better."""
@@ -355,7 +376,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def aic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""
-        return float(-2 * self.score_samples(X, noise_std=noise_std).sum() + 2 * self._n_free())
+        scores = self._opened(X, noise_std).scores(self.mixture_)
+        return -2 * scores.log_likelihood + 2 * self._n_free()
 
     def standard_errors(
         self,
@@ -369,17 +391,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Of `weights_`, `means_` and the standard deviations along the axes of each component. Takes
         what `fit` took; see `napari_sparse_gmm.uncertainty`.
         """
-        points = self._check_points(X)
-        weight = None if sample_weight is None else self._check_weight(sample_weight, points)
-        place = choose_engine("torch", self.device, n_dimensions=points.shape[1]).device
+        engine = self._opened(X, noise_std, sample_weight)
         with limited_threads(self.n_threads):
             return standard_errors(
-                self.mixture_,
-                points,
-                sample_weight=weight,
-                noise_std=noise_std,
-                pseudo_points=self.prior_.pseudo_points[0],
-                device=place,
+                self.mixture_, engine, pseudo_points=self.prior_.pseudo_points[0]
             )
 
     def _n_free(self) -> int:
@@ -387,24 +402,39 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         k, d = self.means_.shape
         return k * (d + d * (d + 1) // 2) + k - 1 + (self.background_weight_ > 0)
 
-    def _asked(
-        self, question: Callable[..., _Answer], X: ArrayLike, noise_std: ArrayLike | None
-    ) -> _Answer:
-        """What the engine of the fit says of points, in double precision."""
-        points = self._check_points(X)
-        with limited_threads(self.n_threads):
-            return question(
-                self.mixture_,
-                points,
-                noise_std=noise_std,
-                engine=self.engine_,
-                device=self.device,
-                dtype=torch.float64,
-            )
-
-    def _check_points(self, X: ArrayLike) -> FloatArray:
+    def _opened(
+        self,
+        X: "ArrayLike | Observations | Engine",
+        noise_std: ArrayLike | None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Engine:
+        """What answers questions about points: an engine as in the fit, in double precision."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        if isinstance(X, Engine):
+            return X
+        seen = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
+        choice = choose_engine(
+            self.engine_,
+            self.device,
+            n_dimensions=seen.n_dimensions,
+            noise=seen.noise is not None,
+        )
+        with limited_threads(self.n_threads):
+            return choice.open(seen, n_components=self.n_components_, exact=True)
+
+    def _observations(
+        self,
+        X: "ArrayLike | Observations",
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Observations:
+        check_is_fitted(self)
+        if isinstance(X, Observations):
+            return Observations.of(X, sample_weight, noise_std)
+        points = validate_data(self, X, dtype=np.float64, reset=False)
+        weight = None if sample_weight is None else self._check_weight(sample_weight, points)
+        return Observations(points, weight, noise_variances(noise_std, points.shape))
 
     def _check_weight(self, sample_weight: ArrayLike, X: FloatArray) -> FloatArray:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -457,8 +487,6 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.cost_history_ = result.cost_history
         self.n_iter_ = result.n_iter
         self.converged_ = result.converged
-        self.engine_ = result.engine
-        self.engine_reason_ = result.engine_reason
 
 
 def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) -> None:

@@ -14,10 +14,12 @@ from sklearn.base import clone
 
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
-from napari_sparse_gmm.mixture import GaussianMixture, noise_variances
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import as_background
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Engine
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
 
@@ -33,6 +35,8 @@ class GroupFit:
         Its points.
     model : SparseGaussianMixture or None
         Fitted to them; None where that could not be.
+    engine : Engine or None
+        Holds them, those of weight 0 left out, for questions about the fit.
     problem : str
         Why not, in a sentence; "" where it could.
     """
@@ -40,6 +44,7 @@ class GroupFit:
     label: Any
     rows: NDArray[np.intp]
     model: "SparseGaussianMixture | None"
+    engine: "Engine | None" = None
     problem: str = ""
 
 
@@ -89,18 +94,16 @@ def iter_groups(
     ValueError
         Where values are of no use, or no group could be fitted.
     """
-    points = np.asarray(X, dtype=np.float64)
+    seen = Observations.of(X, sample_weight, noise_std)
     of_points = np.asarray(labels)
-    if of_points.shape != points.shape[:1]:
-        raise ValueError(f"labels must have shape ({len(points)},), not {of_points.shape}.")
+    if of_points.shape != seen.points.shape[:1]:
+        raise ValueError(f"labels must have shape ({len(seen)},), not {of_points.shape}.")
     values, groups = np.unique(of_points, return_inverse=True)
-    weight = None if sample_weight is None else np.asarray(sample_weight)
-    noise = noise_variances(noise_std, points.shape)
-    std = None if noise is None else np.sqrt(noise)
     background = as_background(model.background)
     if background is True and len(values) > 1:
-        counted = points if weight is None else points[weight > 0]
-        background = bounding_box(counted, LEAST_FLOOR * float(np.ptp(counted, axis=0).max()))
+        counted = seen.counted.points
+        box = np.stack([counted.min(0), counted.max(0)])
+        background = bounding_box(box, LEAST_FLOOR * float((box[1] - box[0]).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
     problems = []
     for label, rows, start in zip(
@@ -108,17 +111,14 @@ def iter_groups(
     ):
         fitted = clone(model).set_params(background=background, init=start or model.init)
         try:
-            yield from fitted.iter_fit(
-                points[rows],
-                sample_weight=None if weight is None else weight[rows],
-                noise_std=None if std is None else std[rows],
-            )
+            engine = fitted.open(seen if len(values) == 1 else seen.subset(rows))
+            yield from fitted.iter_fit(engine)
         except np.linalg.LinAlgError:  # a ValueError, but not one that was written for the user
             raise
         except ValueError as error:
             problems.append(str(error))
-            yield GroupFit(label, rows, None, problems[-1])
+            yield GroupFit(label, rows, None, problem=problems[-1])
         else:
-            yield GroupFit(label, rows, fitted)
+            yield GroupFit(label, rows, fitted, engine)
     if len(problems) == len(values):
         raise ValueError(problems[0])

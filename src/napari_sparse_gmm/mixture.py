@@ -27,10 +27,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.factored import Factored
+from napari_sparse_gmm.observations import FloatArray, noise_variances
 from napari_sparse_gmm.regions import Box, Region, region_from_dict
 from napari_sparse_gmm.regions.region import frozen
-
-FloatArray = NDArray[np.float64]
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -340,37 +339,6 @@ class GaussianMixture:
                 y += d[column] * whitening[:, row, column, None]
             distances += np.square(y, out=y)
         return distances
-
-
-def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, int]) -> FloatArray | None:
-    """The variances (N, D) of the noise of points of that shape, from its standard deviations.
-
-    Parameters
-    ----------
-    noise_std : float, (N,) or (N, D) array, optional
-        Standard deviation of the noise, for all points, for each point, or for each along each
-        axis, in the units of the points. 0 is none.
-
-    Raises
-    ------
-    ValueError
-        Where there is another shape, or a value that is negative or not finite.
-    """
-    if noise_std is None:
-        return None
-    std = np.asarray(noise_std, dtype=np.float64)
-    if std.shape not in ((), shape[:1], shape):
-        raise ValueError(
-            f"noise_std must be a number or have shape ({shape[0]},) or {shape}, not {std.shape}."
-        )
-    bad = ~(np.isfinite(std) & (std >= 0))
-    if bad.any():
-        raise ValueError(
-            f"noise_std must be finite and not negative; {int(bad.sum())} of {std.size} values "
-            "are not."
-        )
-    squares = np.square(std)
-    return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)
 
 
 def _log_sum_exp(values: FloatArray) -> FloatArray:

@@ -145,8 +145,13 @@ ENGINE = Parameter(
     "auto",
     "Engine",
     "What computes the sums over points. Automatic takes the fastest that works here.",
-    choices=("auto", "keops", "torch"),
-    choice_labels={"auto": "Automatic", "keops": "KeOps", "torch": "PyTorch"},
+    choices=("auto", "fused", "keops", "torch"),
+    choice_labels={
+        "auto": "Automatic",
+        "fused": "Compiled",
+        "keops": "KeOps",
+        "torch": "PyTorch",
+    },
 )
 DEVICE = Parameter(
     "device",

@@ -206,17 +206,18 @@ def iter_path(
         raise ValueError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
     if not len(sparsities):
         raise ValueError("A path needs one sparsity at least.")
+    engine = model.open(X, sample_weight=sample_weight, noise_std=noise_std)
     start: str | ArrayLike | GaussianMixture = model.init
     for sparsity in sorted(sparsities):
         # `clone` copies a region, and what is known of its points is known of that object.
         fitted = clone(model).set_params(
             sparsity=float(sparsity), init=start, background=model.background
         )
-        yield from fitted.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std)
+        yield from fitted.iter_fit(engine)
         held_out = np.nan
         if X_held_out is not None:
             held_out = fitted.score(X_held_out, noise_std=noise_std_held_out)
-        bic, icl = fitted.criteria(X, sample_weight=sample_weight, noise_std=noise_std)
+        bic, icl = fitted.criteria(engine)
         yield PathPoint(fitted, bic, icl, held_out)
         if fitted.n_components_ <= 1:
             return

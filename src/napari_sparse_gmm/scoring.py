@@ -1,6 +1,6 @@
 """Points that a model was not fitted to: their components, and how well it tells them.
 
->>> assignment = assign_points(model.parts, points, np.zeros(len(points), dtype=int))
+>>> assignment = assign_points(model.parts, observations, np.zeros(len(points), dtype=int))
 >>> summary(model, points, np.zeros(len(points), dtype=int), assignment)
 'Mean log density -16.42 per nm²; 412 of 600 points in 14 components, 31% background.'
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 
@@ -27,10 +28,9 @@ _POWERS = {1: "", 2: "²", 3: "³"}
 
 def assign_points(
     parts: Sequence[Part | None],
-    points: FloatArray,
+    observations: Observations,
     groups: NDArray[np.intp],
     *,
-    noise_std: FloatArray | None = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> "Assignment":
@@ -43,25 +43,24 @@ def assign_points(
     ----------
     parts : sequence of (Part or None)
         Of a model, one for each group.
-    points : (N, D) array
+    observations : Observations
+        N points.
     groups : (N,) array of int
         Of which part each is; -1 of none, which gives component -1 and NaN.
-    noise_std : (N, D) array, optional
-        Standard deviation of the place of each.
     engine, device : str
         What computes.
     """
     from napari_sparse_gmm.engines import Assignment, assign
 
-    n = len(points)
+    n = len(observations)
     whole = Assignment(np.full(n, -1), np.full(n, np.nan), np.full(n, np.nan))
     for group, part in enumerate(parts):
         rows = np.flatnonzero(groups == group)
         if part is None or not len(rows):
             continue
-        noise = None if noise_std is None else noise_std[rows]
-        found = assign(part.mixture, points[rows], noise_std=noise, engine=engine, device=device)
-        beyond = _beyond(part.mixture, points[rows], noise, found.component)
+        own = observations.subset(rows)
+        found = assign(part.mixture, own, engine=engine, device=device)
+        beyond = _beyond(part.mixture, own, found.component)
         whole.component[rows] = np.where(beyond, -1, found.component)
         whole.probability[rows] = np.where(beyond, np.nan, found.probability)
         whole.log_density[rows] = found.log_density
@@ -70,19 +69,19 @@ def assign_points(
 
 def _beyond(
     mixture: GaussianMixture,
-    points: FloatArray,
-    noise_std: FloatArray | None,
+    observations: Observations,
     component: NDArray[np.intp],
 ) -> NDArray[np.bool_]:
     """Which points (n, D) the model says nothing about: far from all that it was fitted to."""
+    points, noise = observations.points, observations.noise
     beyond = np.zeros(len(points), dtype=bool)
     if mixture.background_weight == 0 or mixture.background_region is None:
         return beyond
     outside = np.flatnonzero(~mixture.background_region.contains(points) & (component >= 0))
     own = component[outside]
     covariances = mixture.covariances[own]  # (m, D, D)
-    if noise_std is not None:
-        covariances = covariances + noise_std[outside, :, None] ** 2 * np.eye(points.shape[1])
+    if noise is not None:
+        covariances = covariances + noise[outside, :, None] * np.eye(points.shape[1])
     difference = points[outside] - mixture.means[own]
     squares = (difference * np.linalg.solve(covariances, difference[:, :, None])[:, :, 0]).sum(1)
     beyond[outside] = squares > coverage_to_radius(_EDGE, points.shape[1]) ** 2

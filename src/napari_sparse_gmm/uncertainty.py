@@ -1,20 +1,19 @@
 """How well the points determine each component: standard errors.
 
->>> errors = standard_errors(mixture, points)
+>>> errors = standard_errors(mixture, engine)
 >>> mixture.means, errors.means  # (K, D) each
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.engines.engine import block_size
-from napari_sparse_gmm.engines.information import Information, information, look_up
-from napari_sparse_gmm.engines.torch_tiles import TorchTiles
+from napari_sparse_gmm.engines import Engine
+from napari_sparse_gmm.engines.information import Information, look_up
 from napari_sparse_gmm.fitting.proposals import squared_distances
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.shapes.ellipses import principal_axes
 
 # Components that are looked at together with one: its nearest, up to a Mahalanobis distance.
@@ -41,13 +40,7 @@ class StandardErrors:
 
 
 def standard_errors(
-    mixture: GaussianMixture,
-    points: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    noise_std: ArrayLike | None = None,
-    pseudo_points: float = 0.0,
-    device: str = "cpu",
+    mixture: GaussianMixture, engine: Engine, *, pseudo_points: float = 0.0
 ) -> StandardErrors:
     """Standard errors from the information of the points; see `engines.information`.
 
@@ -58,26 +51,17 @@ def standard_errors(
     Parameters
     ----------
     mixture : GaussianMixture
-    points : (N, D) array
-    sample_weight : (N,) array, optional
-        How often each point counts.
-    noise_std : float, (N,) or (N, D) array, optional
-        Standard deviation of the noise of the points; see `noise_variances`.
+    engine : Engine
+        Holds the points.
     pseudo_points : float
         How many more points the prior is worth for each covariance (`ComponentPrior`).
-    device : str
-        Where to compute.
     """
-    x = np.asarray(points, dtype=np.float64)
-    noise = noise_variances(0.0 if noise_std is None else noise_std, x.shape)
-    assert noise is not None
-    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     k, d = mixture.means.shape
-    engine = TorchTiles(x, weight, noise=noise, device=device, block_size=block_size(len(x), k))
-    near = _neighbours(mixture, engine.typical_noise)
+    noise = engine.typical_noise
+    near = _neighbours(mixture, np.zeros(d) if noise is None else noise)
     pairs = np.stack([np.repeat(np.arange(k), near.shape[1]), near.ravel()], axis=1)
     pairs = np.unique(np.sort(pairs[pairs[:, 1] >= 0], axis=1), axis=0)
-    of_points = information(engine, mixture, pairs)
+    of_points = engine.information(mixture, pairs)
     of_points.own[:, 1 + d :, 1 + d :] += pseudo_points * _of_covariances(mixture)
     covariances = _covariances(of_points, near, pairs)
     variances = np.diagonal(covariances, axis1=1, axis2=2)

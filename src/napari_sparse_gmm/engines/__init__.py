@@ -1,20 +1,19 @@
-"""Engines: the heavy sums over points, in PyTorch tiles or KeOps reductions.
+"""Engines: the heavy sums over points, compiled for the processor, in KeOps or in PyTorch.
 
-    >>> engine = choose_engine("auto", n_dimensions=2).open(points)
+    >>> engine = choose_engine("auto", n_dimensions=2).open(Observations.of(points), n_components=9)
     >>> engine.expectation(mixture).log_likelihood
 
 Importing this imports torch; pykeops only when a KeOps kernel is first needed.
 """
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike
 
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
-from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
+from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, Summary
 from napari_sparse_gmm.engines.statistics import Assignment, Statistics
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 __all__ = [
@@ -24,6 +23,7 @@ __all__ = [
     "EngineFallbackWarning",
     "EngineUnavailable",
     "Statistics",
+    "Summary",
     "TorchTiles",
     "assign",
     "choose_engine",
@@ -33,58 +33,43 @@ __all__ = [
 
 def log_density(
     mixture: GaussianMixture,
-    points: ArrayLike,
+    observations: Observations,
     *,
-    noise_std: ArrayLike | None = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
-    dtype: torch.dtype = torch.float32,
+    exact: bool = False,
 ) -> FloatArray:
-    """Natural log of the density of `mixture` at `points` (N, D), per unit^D. Returns (N,).
+    """Natural log of the density of `mixture` at N points, per unit^D, with their noise, (N,).
 
-    `noise_std` is what `noise_variances` takes: the density is that of points with such noise.
-
-    With the default `dtype`, within 1e-4 of the direct float64 sum
-    (`GaussianMixture.log_density`) wherever a component contributes.
+    Within 1e-4 of the direct float64 sum (`GaussianMixture.log_density`) wherever a component
+    contributes; where it is to be `exact`, to nearly all digits.
     """
-    held = _held(mixture, points, noise_std, engine, device, dtype)
-    return np.empty(0) if held is None else held.log_density(mixture)
+    if not len(observations):
+        return np.empty(0)
+    return _opened(mixture, observations, engine, device, exact).log_density(mixture)
 
 
 def assign(
     mixture: GaussianMixture,
-    points: ArrayLike,
+    observations: Observations,
     *,
-    noise_std: ArrayLike | None = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
-    dtype: torch.dtype = torch.float32,
+    exact: bool = False,
 ) -> Assignment:
-    """The most probable component of `mixture` for each of `points` (N, D), seen with noise."""
-    held = _held(mixture, points, noise_std, engine, device, dtype)
-    if held is None:
+    """The most probable component of `mixture` for each of N points, with their noise."""
+    if not len(observations):
         return Assignment(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0))
-    return held.assign(mixture)
+    return _opened(mixture, observations, engine, device, exact).assign(mixture)
 
 
-def _held(
-    mixture: GaussianMixture,
-    points: ArrayLike,
-    noise_std: ArrayLike | None,
-    engine: str,
-    device: str,
-    dtype: torch.dtype,
-) -> Engine | None:
-    """An engine that holds the points; None where there is none."""
-    x = np.asarray(points, dtype=np.float64)
-    if len(x) == 0:
-        return None
-    noise = noise_variances(noise_std, x.shape)
-    choice = choose_engine(engine, device, n_dimensions=x.shape[1], noise=noise is not None)
-    return choice.engine(
-        x,
-        noise=noise,
-        device=choice.device,
-        dtype=dtype,
-        block_size=block_size(len(x), mixture.n_components),
+def _opened(
+    mixture: GaussianMixture, observations: Observations, engine: str, device: str, exact: bool
+) -> Engine:
+    choice = choose_engine(
+        engine,
+        device,
+        n_dimensions=observations.n_dimensions,
+        noise=observations.noise is not None,
     )
+    return choice.open(observations, n_components=mixture.n_components, exact=exact)

@@ -7,18 +7,21 @@ point at most, and every node above them is a run of consecutive blocks: a tree 
 pointers. (Where many coordinates are equal, on a lattice say, some blocks reach over a cut
 of the tree: wider than they need be, and no less right.)
 
-    >>> blocks = Blocks.of(points, size=64)
-    >>> points[blocks.order[blocks.starts[3] : blocks.starts[4]]]  # the points of block 3
+    >>> blocks, placed = ordered(points, size=64)
+    >>> placed[blocks.starts[3] : blocks.starts[4]]  # the points of block 3
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from numpy.typing import DTypeLike, NDArray
 
+from napari_sparse_gmm.engines.threads import in_threads
+from napari_sparse_gmm.engines.tree import fill, halve
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.regions import Region
 
@@ -27,6 +30,11 @@ _BITS = 2
 
 # Points in the smallest boxes of the tree, below the blocks.
 FEWEST = 8
+
+# Levels of the tree below which the nodes are ordered apart from each other.
+_TOP = 4
+# Nanoseconds that a point takes at a level.
+_WORK = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +88,16 @@ class Boxes:
         noise = None if self.noise is None else self.noise[rows]
         return Boxes(self.lower[rows], self.upper[rows], noise)
 
+    @classmethod
+    def joining(cls, parts: "Sequence[Boxes]") -> "Boxes":
+        """All boxes of some sets of them, one set after the other."""
+        noise = [part.noise for part in parts if part.noise is not None]
+        return cls(
+            np.concatenate([part.lower for part in parts]),
+            np.concatenate([part.upper for part in parts]),
+            cls.joining(noise) if noise else None,
+        )
+
     def joined(self, n: int) -> "Boxes":
         """The boxes around n runs of as many of them each."""
         shape = (n, -1, self.lower.shape[1])
@@ -105,19 +123,6 @@ class Blocks:
     starts: NDArray[np.intp]
     boxes: Boxes
 
-    @classmethod
-    def of(cls, points: FloatArray, size: int, noise: FloatArray | None = None) -> "Blocks":
-        """Blocks of about `size` points (N, D), N >= 1: 0.7 to 1.4 times as many, or all in one.
-
-        `noise` (N, D) is the variances of their noise.
-        """
-        n = len(points)
-        depth = max(0, round(float(np.log2(n / size))))
-        order = kd_order(points)
-        starts = halves(n, depth)
-        noise = None if noise is None else noise[order]
-        return cls(order, starts, Boxes.of(points[order], starts[:-1], noise))
-
     def __len__(self) -> int:
         return len(self.starts) - 1
 
@@ -126,22 +131,64 @@ class Blocks:
         """The most points in a block."""
         return int(np.diff(self.starts).max())
 
+    def with_noise(self, noise: FloatArray | None) -> "Blocks":
+        """The same blocks, of points with noise of these variances (N, D), or none."""
+        boxes = None if noise is None else Boxes.of(noise[self.order], self.starts[:-1])
+        return replace(self, boxes=replace(self.boxes, noise=boxes))
+
     @cached_property
-    def levels(self) -> tuple[Boxes, ...]:
-        """The boxes of the tree from its root to the blocks.
+    def tree(self) -> "tuple[NDArray[np.intp], Boxes]":
+        """The nodes of the tree from its root to the blocks: where each level starts, and the end,
+        (L + 1,); and their boxes.
 
         A node of a level has the next 1, 2 or 4 nodes of the level below as children.
         """
         levels = [self.boxes]
         while (n := len(levels[0])) > 1:
             levels.insert(0, levels[0].joined(max(1, n >> _BITS)))
-        return tuple(levels)
+        ends = np.append(0, np.cumsum([len(level) for level in levels])).astype(np.intp)
+        return ends, Boxes.joining(levels)
 
 
-def kd_order(points: FloatArray) -> NDArray[np.intp]:
-    """Points (N, D) in the order of a balanced kd-tree with FEWEST points in a leaf, (N,)."""
-    tree = cKDTree(points, leafsize=FEWEST, compact_nodes=False)
-    return np.asarray(tree.indices, dtype=np.intp)
+def ordered(
+    points: FloatArray, size: int, noise: FloatArray | None = None
+) -> tuple[Blocks, FloatArray]:
+    """Blocks of about `size` points (N, D), N >= 1: 0.7 to 1.4 times as many, or all in one; and
+    the points in their order.
+
+    `noise` (N, D) is the variances of their noise.
+    """
+    n = len(points)
+    depth = max(0, round(float(np.log2(n / size))))
+    order, placed = kd_order(points)
+    starts = halves(n, depth)
+    noise = None if noise is None else noise[order]
+    return Blocks(order, starts, Boxes.of(placed, starts[:-1], noise)), placed
+
+
+def kd_order(points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
+    """The order (N,) of points (N, D) in a balanced kd-tree with FEWEST points in a leaf, and the
+    points in that order.
+    """
+    n = len(points)
+    order, placed = np.arange(n, dtype=np.intp), np.array(points, dtype=np.float64, order="C")
+    depth = max(0, int(np.ceil(np.log2(max(1.0, n / FEWEST)))))
+    top = min(depth, _TOP)
+    for level in range(top):
+        in_threads(
+            lambda k, edges=halves(n, level): halve(
+                placed, order, edges[k], edges[k + 1], 1, FEWEST
+            ),
+            1 << level,
+            work=n * _WORK,
+        )
+    edges = halves(n, top)
+    in_threads(
+        lambda k: halve(placed, order, edges[k], edges[k + 1], depth - top, FEWEST),
+        1 << top,
+        work=n * (depth - top) * _WORK,
+    )
+    return order, placed
 
 
 def halves(n: int, depth: int) -> NDArray[np.intp]:
@@ -150,3 +197,26 @@ def halves(n: int, depth: int) -> NDArray[np.intp]:
     for _ in range(depth):
         sizes = np.stack([sizes // 2, sizes - sizes // 2], axis=1).ravel()
     return np.append(0, np.cumsum(sizes)).astype(np.intp)
+
+
+def fill_blocks(
+    placed: FloatArray,
+    blocks: Blocks,
+    rows: NDArray[np.intp],
+    origins: FloatArray,
+    unit: float,
+    dtype: DTypeLike,
+) -> NDArray[Any]:
+    """Values of points (N, D), in the order of the blocks, as those of the blocks `rows`,
+    (n, D, B): less those of their origins (n_blocks, D), in units.
+    """
+    out = np.empty((len(rows), placed.shape[1], blocks.size), dtype=dtype)
+    edges = np.linspace(0, len(rows), 1 + min(16, len(rows))).astype(np.intp)
+    in_threads(
+        lambda k: fill(
+            placed, blocks.starts, rows, edges[k], edges[k + 1], origins, float(unit), out
+        ),
+        len(edges) - 1,
+        work=2 * out.size,
+    )
+    return out

@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.engines.blocks import Blocks, Boxes
 from napari_sparse_gmm.engines.choice import EngineChoice, choose_engine
-from napari_sparse_gmm.engines.engine import TOLERANCES, block_size
+from napari_sparse_gmm.engines.in_memory import TOLERANCES, block_size
 from napari_sparse_gmm.engines.pattern import Pattern, find_pattern
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 # Pixels evaluated at a time, about: some 100 bytes are needed for each.
@@ -138,7 +138,7 @@ def _slab(
     boxes = Bricks(first + bricks.first, first + bricks.end).boxes(origin, spacing)
     n = len(bricks.first)
     whole = Blocks(np.arange(n), np.arange(n + 1), boxes)
-    pattern = find_pattern(whole, mixture, TOLERANCES[torch.float32], negligible=negligible)
+    pattern = find_pattern(whole, mixture, TOLERANCES[np.dtype(np.float32)], negligible=negligible)
     strides = np.array(values.strides) // values.itemsize
     for brick_shape, chosen in bricks.by_shape():
         some = pattern.among(chosen & (pattern.counts > 0))
@@ -152,8 +152,9 @@ def _slab(
             points[k] = axis[corners[:, k, None] + indices[k]]
         places = (corners @ strides)[:, None] + np.tensordot(strides, indices, 1)  # (n, b)
         blocks = Blocks(np.arange(n * b), np.arange(n + 1) * b, boxes[some.rows])
-        held = choice.engine(points.reshape(-1, n * b).T, device=choice.device, blocks=blocks)
-        own = Pattern(np.arange(n), some.counts, some.components)
+        pixels = Observations(points.reshape(-1, n * b).T)
+        held = choice.engine(pixels, device=choice.device, blocks=blocks)
+        own = Pattern(np.arange(n), some.counts, some.components, some.double)
         values.reshape(-1)[places.ravel()] = held.log_density(mixture, own)
     return values
 

@@ -4,12 +4,14 @@ import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
-from napari_sparse_gmm.engines.keops_ready import Waiting, get_ready
+from napari_sparse_gmm.engines.engine import EngineUnavailable
+from napari_sparse_gmm.engines.in_memory import InMemory, block_size
+from napari_sparse_gmm.engines.ready import Waiting, get_ready
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 
@@ -21,34 +23,33 @@ class EngineFallbackWarning(UserWarning):
 class EngineChoice:
     """An engine, a device, and the reason."""
 
-    engine: type[Engine]
+    engine: type[InMemory]
     device: str
     reason: str
 
     def open(
         self,
-        points: FloatArray,
-        sample_weight: FloatArray | None = None,
+        observations: Observations,
         *,
-        noise: FloatArray | None = None,
         n_components: int,
         tolerance: float | None = None,
-    ) -> Engine:
-        """The engine, holding these points for mixtures of up to `n_components`.
+        exact: bool = False,
+    ) -> InMemory:
+        """The engine, holding these observations for mixtures of up to `n_components`.
 
-        See `Engine` for the parameters. The kernels are single precision, but for problems so
-        small that double precision takes no longer.
+        The kernels are single precision where that is enough; but for problems so small that
+        double precision takes no longer, and where they are to be `exact`.
         """
-        small = len(points) * n_components <= self.engine.small
-        return self.engine(
-            points,
-            sample_weight,
-            noise=noise,
+        small = len(observations) * n_components <= self.engine.small
+        engine = self.engine(
+            observations,
             device=self.device,
-            dtype=torch.float64 if small else torch.float32,
-            block_size=block_size(len(points), n_components),
+            dtype=np.float64 if small or exact else np.float32,
+            block_size=block_size(len(observations), n_components),
             tolerance=tolerance,
         )
+        engine.reason = self.reason
+        return engine
 
 
 def choose_engine(
@@ -60,12 +61,13 @@ def choose_engine(
 ) -> EngineChoice:
     """Resolve "auto", check that what was asked for works, fall back where it does not.
 
-    `engine="keops"` waits for its kernels to be compiled, the first time; `preparation` does
-    so under the eyes of the user. "auto" waits for no compiler: PyTorch takes over meanwhile.
+    The first time on a machine kernels have to be compiled, and this waits; `preparation` does so
+    with progress reporting. On a graphics card "auto" waits for no compiler: PyTorch takes over
+    meanwhile.
 
     Parameters
     ----------
-    engine : {"auto", "keops", "torch"}
+    engine : {"auto", "fused", "keops", "torch"}
     device : {"auto", "cpu", "cuda"}
     n_dimensions : int
         Dimensions of the points: a KeOps kernel is compiled for each.
@@ -75,37 +77,35 @@ def choose_engine(
     Raises
     ------
     ValueError
-        Where a name is not known, or CUDA is asked for and there is none.
+        Where a name is not known, or CUDA is asked for and there is none, or for an engine of
+        processors.
 
     Warns
     -----
     EngineFallbackWarning
-        Where `engine="keops"` cannot run here; PyTorch then does the work.
+        Where the engine that is asked for cannot run here; PyTorch then does the work.
     """
-    place = _place(engine, device)
-    if engine == "torch":
-        return EngineChoice(TorchTiles, place, "PyTorch, as asked for.")
-    if not _tries_keops(engine, place):
-        # benchmarks/peers.py and large.py: where all overlap KeOps takes 2.4 to 4.7 times as long,
-        # for whole fits 1.2 to 1.9 times.
-        return EngineChoice(TorchTiles, place, "PyTorch: on a processor it is faster than KeOps.")
-    keops = get_ready(n_dimensions, place, noise=noise)
-    if engine == "auto" and any(waiting.sentence for waiting in keops.waiting()):
+    kind = _device(engine, device)
+    name = _resolved(engine, kind)
+    if name == "torch":
+        return EngineChoice(TorchTiles, kind, "PyTorch, as asked for.")
+    preparation = get_ready(name, n_dimensions, kind, noise=noise)
+    if (engine, kind) == ("auto", "cuda") and any(w.sentence for w in preparation.waiting()):
         return EngineChoice(
             TorchTiles,
-            place,
+            kind,
             f"PyTorch, while KeOps compiles its kernels for {n_dimensions}D points, this first "
             "time; a later fit takes KeOps.",
         )
     try:
-        found = keops.outcome.result()
+        found = preparation.outcome.result()
     except EngineUnavailable as error:
-        reason = f"PyTorch instead of KeOps. {error}"
-        if engine == "keops":
+        reason = f"PyTorch instead of {ENGINE.choice_labels[name]}. {error}"
+        if engine != "auto":
             warnings.warn(reason, EngineFallbackWarning, stacklevel=2)
-        return EngineChoice(TorchTiles, place, reason)
-    why = "as asked for" if engine == "keops" else "on a graphics card"
-    return EngineChoice(found, place, f"KeOps, {why}.")
+        return EngineChoice(TorchTiles, kind, reason)
+    why = "as asked for" if engine != "auto" else f"the fastest on {_WHERE[kind]}"
+    return EngineChoice(found, kind, f"{ENGINE.choice_labels[name]}, {why}.")
 
 
 def preparation(
@@ -115,24 +115,36 @@ def preparation(
     n_dimensions: int,
     noise: bool = False,
 ) -> Generator[Waiting, None, None]:
-    """Yield a few times a second as long as `choose_engine` would have to wait for KeOps.
+    """Yield a few times a second as long as `choose_engine` would have to wait for compilers.
 
     Closing it stops the waiting; what compiles goes on behind the scenes, for the next time.
-    What cannot be compiled is for `choose_engine` to say. Takes and raises what that does.
+    Compile errors are raised by `choose_engine`. Takes and raises what that does.
     """
-    place = _place(engine, device)
-    if _tries_keops(engine, place):
-        for waiting in get_ready(n_dimensions, place, noise=noise).waiting():
-            if engine == "auto" and waiting.sentence:
-                return
-            yield waiting
+    kind = _device(engine, device)
+    name = _resolved(engine, kind)
+    if name == "torch":
+        return
+    for waiting in get_ready(name, n_dimensions, kind, noise=noise).waiting():
+        if (engine, kind) == ("auto", "cuda") and waiting.sentence:
+            return
+        yield waiting
 
 
-def _place(engine: str, device: str) -> str:
-    """ "cpu" or "cuda"; ValueError where a name is not known or there is no such place."""
+_WHERE = {"cpu": "a processor", "cuda": "a graphics card"}
+
+
+def _device(engine: str, device: str) -> str:
+    """ "cpu" or "cuda"; ValueError where a name is not known or there is no such device."""
     for parameter, value in ((ENGINE, engine), (DEVICE, device)):
         if value not in (parameter.choices or ()):
             raise ValueError(f"{parameter.name} must be one of {parameter.choices}, not {value!r}.")
+    if engine == "fused":
+        if device == "cuda":
+            raise ValueError(
+                "engine='fused' computes on the processor; for device='cuda' use 'auto', 'keops' "
+                "or 'torch'."
+            )
+        return "cpu"
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise ValueError(
@@ -141,5 +153,7 @@ def _place(engine: str, device: str) -> str:
     return "cuda" if cuda and device != "cpu" else "cpu"
 
 
-def _tries_keops(engine: str, place: str) -> bool:
-    return engine == "keops" or (engine == "auto" and place == "cuda")
+def _resolved(engine: str, device: str) -> str:
+    if engine == "auto":
+        return "keops" if device == "cuda" else "fused"
+    return engine

@@ -11,17 +11,23 @@ where `complete_j` is what the points would tell if it were known which are j's 
 the rest is missing because it is not. The background has log n_0 alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.engines.pairs import Form, n_moments
-from napari_sparse_gmm.engines.precision import exact_products
+from napari_sparse_gmm.engines.pattern import find_pattern
 from napari_sparse_gmm.engines.threads import limited_threads
-from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sparse_gmm.engines.in_memory import InMemory
+    from napari_sparse_gmm.engines.torch_tiles import Tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,43 +51,107 @@ class Information:
     with_background: FloatArray
     background: float
 
+    @classmethod
+    def joining(cls, parts: Sequence["Information"]) -> "Information":
+        """That of all points of several sets."""
+        return cls(
+            np.sum([part.own for part in parts], axis=0),
+            np.sum([part.common for part in parts], axis=0),
+            np.sum([part.with_background for part in parts], axis=0),
+            sum(part.background for part in parts),
+        )
+
 
 def information(
-    engine: TorchTiles, mixture: GaussianMixture, pairs: NDArray[np.intp]
+    engine: "InMemory", mixture: GaussianMixture, pairs: NDArray[np.intp]
 ) -> Information:
-    """The information of the points of an engine, which have noise, be it 0.
+    """The information of the points of an engine, by PyTorch in double precision.
 
     `pairs` (P, 2), j < k, in lexical order, are those components whose common information is
     wanted.
     """
-    k, d = mixture.means.shape
-    q = n_moments(Form.EXPANDED, d)
-    own, common = np.zeros((k, q, q)), np.zeros((len(pairs), q, q))
-    with_background, background = np.zeros((k, q)), 0.0
-    keys = pairs[:, 0] * k + pairs[:, 1]
-    with torch.no_grad(), limited_threads(), exact_products():
-        for tile, components, r, r_background in engine.noisy_tiles(mixture):
-            slopes = tile.slopes()
-            omega_r = tile.weight[:, None] * r
-            missing = (omega_r * (1.0 - r))[:, :, None] * slopes
-            of_pairs = tile.complete_information(omega_r) - missing @ slopes.mT
-            real = components >= 0
-            np.add.at(own, components[real], of_pairs.cpu().numpy()[real])
-            beside = ((omega_r * r_background[:, None])[:, :, None] * slopes).sum(3)
-            np.add.at(with_background, components[real], beside.cpu().numpy()[real])
-            background += float((tile.weight * r_background**2).sum())
-            row, a, b, pair = _slots(components, k, keys)
-            left = omega_r[row, a][:, None] * slopes[row, a]
-            right = r[row, b][:, None] * slopes[row, b]
-            np.add.at(common, pair, (left @ right.mT).cpu().numpy())
-    units = np.repeat([1.0, engine.unit, engine.unit**2], [1, d, q - 1 - d])
-    scale = engine.weight_unit / (units[:, None] * units)
-    return Information(
-        own * scale,
-        common * scale,
-        with_background * engine.weight_unit / units,
-        background * engine.weight_unit,
+    import torch
+
+    from napari_sparse_gmm.engines.torch_tiles import TorchTiles
+
+    seen, double = engine.observations, np.dtype(np.float64)
+    noise = np.zeros(seen.points.shape) if seen.noise is None else seen.noise
+    tiles = TorchTiles(
+        Observations(seen.points, seen.weights, noise),
+        device=engine.device,
+        dtype=double,
+        tolerance=engine.tolerance,
+        blocks=engine.blocks.with_noise(noise),
     )
+    k, d = mixture.means.shape
+    q = 1 + d + d * (d + 1) // 2
+    own, common = np.zeros((k + 1, q, q)), np.zeros((len(pairs), q, q))
+    with_background, background = np.zeros((k + 1, q)), 0.0  # the last is of padding
+    keys = pairs[:, 0] * k + pairs[:, 1]
+    with torch.no_grad(), limited_threads():
+        pattern = find_pattern(tiles.blocks, mixture, tiles.tolerance)
+        for tile in tiles.tiles(mixture, pattern, double):
+            slopes, j = _slopes(tile), tile.components
+            omega_r = tile.weight[:, None] * tile.r
+            missing = (omega_r * (1.0 - tile.r))[:, :, None] * slopes
+            of_pairs = _complete(tile, omega_r) - missing @ slopes.mT
+            np.add.at(own, j, of_pairs.cpu().numpy())
+            beside = ((omega_r * tile.r_background[:, None])[:, :, None] * slopes).sum(3)
+            np.add.at(with_background, j, beside.cpu().numpy())
+            background += float((tile.weight * tile.r_background**2).sum())
+            row, a, b, pair = _slots(j, k, keys)
+            left = omega_r[row, a][:, None] * slopes[row, a]
+            right = tile.r[row, b][:, None] * slopes[row, b]
+            np.add.at(common, pair, (left @ right.mT).cpu().numpy())
+    units = np.repeat([1.0, tiles.unit, tiles.unit**2], [1, d, q - 1 - d])
+    scale = tiles.weight_unit / (units[:, None] * units)
+    return Information(
+        own[:k] * scale,
+        common * scale,
+        with_background[:k] * tiles.weight_unit / units,
+        background * tiles.weight_unit,
+    )
+
+
+def _slopes(tile: "Tile") -> "Tensor":
+    """The derivatives of log n N(x; mean, T) by log n, the mean and the lower triangle of
+    Sigma, of each component at each point, (b, K, Q, B).
+    """
+    import torch
+
+    assert tile.seen is not None
+    u, inverse = tile.seen.backward(tile.seen.forward(tile.differences)), tile.seen.inverse()
+    of_covariance = [
+        (0.5 if k == row else 1.0) * (u[row] * u[k] - inverse[row][k])
+        for row in range(len(u))
+        for k in range(row + 1)
+    ]
+    return torch.stack([torch.ones_like(u[0]), *u, *of_covariance], dim=2)
+
+
+def _complete(tile: "Tile", shares: "Tensor") -> "Tensor":
+    """What the points would tell of those parameters if it were known which are a component's
+    own, (b, K, Q, Q), expected, from omega r, (b, K, B).
+    """
+    import torch
+
+    assert tile.seen is not None
+    rows = tile.seen.inverse()
+    d = len(rows)
+    inverse = torch.stack(
+        [rows[max(i, j)][min(i, j)] for i in range(d) for j in range(d)], dim=2
+    ).unflatten(2, (d, d))  # (b, K, D, D, B)
+    i, j = torch.tril_indices(d, d, device=shares.device)
+    times = torch.where(i == j, 1.0, 2.0)  # an entry beside the diagonal is there twice
+    products = inverse[:, :, i[:, None], i] * inverse[:, :, j[:, None], j]
+    products += inverse[:, :, i[:, None], j] * inverse[:, :, j[:, None], i]
+    products *= (0.25 * times[:, None] * times)[:, :, None]
+    q = 1 + d + len(i)
+    out = shares.new_zeros(*shares.shape[:2], q, q)
+    out[:, :, 0, 0] = shares.sum(2)
+    out[:, :, 1 : 1 + d, 1 : 1 + d] = (inverse * shares[:, :, None, None]).sum(4)
+    out[:, :, 1 + d :, 1 + d :] = (products * shares[:, :, None, None]).sum(4)
+    return out
 
 
 def _slots(

@@ -1,38 +1,48 @@
 """The KeOps engine: symbolic log-sum-exp reductions, on the processor and on CUDA.
 
 KeOps (Charlier, Feydy, Glaunès, Collin & Durif, JMLR 22, 2021) compiles a formula in
-x_i and (offset_j, affine_j) into one loop that never stores the N x M matrix. Here i is a point
-and j a *pair* of a block and a component, so that the block-sparse pattern is as simple as it
-can be: the points of a block meet its own run of pairs, and each pair meets one block. Two
+x_i and (offset_j, mean_j, triangle_j) into one loop that never stores the N x M matrix. Here i is
+a point and j a *pair* of a block and a component, so that the block-sparse pattern is as simple
+as it can be: the points of a block meet its own run of pairs, and each pair meets one block. Two
 reductions make an expectation:
 
 - log density:  logsumexp_j  z_ij,   z_ij = offset_j - |y_ij|^2
-- moments:      sum_i  omega_i exp(z_ij - log p_i) (1, x_i, x_i x_i^T)
+- moments:      sum_i  omega_i exp(z_ij - log p_i) (1, d_ij, d_ij d_ij^T),   d_ij = x_i - mean_j
 
 The quadratic form is written out coordinate by coordinate from the triangular factor:
 half the operations of KeOps's general `WeightedSqDist`, and no cancellation. What needs double
 precision is left to PyTorch tiles. Points with noise have a covariance of their own for every j:
-it is factored in the formula, entry by entry, and never stored either; with u and T of `pairs`,
+it is factored in the formula, entry by entry, and never stored either; with u and T as in
+`kernels`,
 
 - moments:      sum_i  omega_i exp(z_ij - log p_i) (1, u_ij, u_ij u_ij^T, T_ij^-1)
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from itertools import pairwise
+from operator import add
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sparse_gmm.engines.engine import LEAST_LOG_SHARE
+from napari_sparse_gmm.engines.in_memory import (
+    LEAST_LOG_SHARE,
+    InMemory,
+    component_table,
+    n_moments,
+)
 from napari_sparse_gmm.engines.keops_build import first_use, load_pykeops
-from napari_sparse_gmm.engines.pairs import Form, Pairs, PairSums, n_moments
+from napari_sparse_gmm.engines.pattern import Pattern
+from napari_sparse_gmm.engines.statistics import Sums
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.factored import Factored
+from napari_sparse_gmm.mixture import GaussianMixture
 
 Kernel = Callable[..., Tensor]
 
@@ -43,8 +53,8 @@ _PAIRS_OF_A_THREAD = 512
 _MOST_DIMENSIONS = 3
 
 
-class KeOps(TorchTiles):
-    """KeOps reductions; see `Engine` for the parameters.
+class KeOps(InMemory):
+    """KeOps reductions; see `InMemory` for the parameters.
 
     Raises
     ------
@@ -53,79 +63,106 @@ class KeOps(TorchTiles):
     """
 
     name = "keops"
-    small = 0
-    # The exponentials take nearly all of its time.
-    expands = False
 
-    def _has_kernels_for(self, pairs: Pairs) -> bool:
-        if pairs.form is Form.NOISY:
+    @cached_property
+    def _fallback(self) -> TorchTiles:
+        """What computes in double precision, or many dimensions: PyTorch, on the same blocks."""
+        return TorchTiles(
+            self.observations,
+            device=self.device,
+            dtype=self.dtype,
+            tolerance=self.tolerance,
+            blocks=self.blocks,
+        )
+
+    def _has_kernels_for(self, dtype: np.dtype[Any]) -> bool:
+        if self.noisy:
             return self.n_dimensions <= _MOST_DIMENSIONS
-        return pairs.table.dtype == torch.float32
+        return dtype == np.float32
+
+    def _sums(
+        self, mixture: GaussianMixture, pattern: Pattern, dtype: np.dtype[Any], removal: bool
+    ) -> Sums:
+        if not self._has_kernels_for(dtype):
+            return self._fallback._sums(mixture, pattern, dtype, removal)
+        pairs = _Pairs(self, mixture, pattern, dtype)
+        weight = self._tensor(self.weight[pattern.rows], dtype)  # (n, B)
+        log_p, behind = self._log_densities(pairs)
+        share = (behind - log_p).exp().masked_fill_(log_p == -torch.inf, 0.0)
+        k = mixture.n_components
+        # In the kernel a weight of zero becomes the least share that counts as nothing.
+        of_pairs = self._reduce("moments", pairs, log_p - weight.log()).double().cpu().numpy()
+        moments = np.stack(
+            [np.bincount(pattern.components, column, minlength=k) for column in of_pairs.T], axis=1
+        )
+        removals = None
+        if removal:
+            lost = self._reduce("removal", pairs, log_p, weight)[:, 0].double().cpu().numpy()
+            removals = np.bincount(pattern.components, lost, minlength=k)
+        likelihoods = (log_p * weight).masked_fill_(weight == 0, 0.0)
+        return Sums(
+            moments,
+            float((share * weight).sum(dtype=torch.float64)),
+            likelihoods.sum(1, dtype=torch.float64).cpu().numpy(),
+            removals,
+        )
+
+    def _log_density(
+        self, mixture: GaussianMixture, pattern: Pattern, dtype: np.dtype[Any]
+    ) -> NDArray[Any]:
+        if not self._has_kernels_for(dtype):
+            return self._fallback._log_density(mixture, pattern, dtype)
+        return self._log_densities(_Pairs(self, mixture, pattern, dtype))[0].cpu().numpy()
+
+    def _best(
+        self, mixture: GaussianMixture, pattern: Pattern, dtype: np.dtype[Any]
+    ) -> tuple[NDArray[np.intp], NDArray[Any], NDArray[Any]]:
+        return self._fallback._best(mixture, pattern, dtype)
+
+    def _log_densities(self, pairs: "_Pairs") -> tuple[Tensor, Tensor]:
+        """Log density of the mixture and of its background at the points of blocks, (n, B)."""
+        rows = pairs.pattern.rows
+        behind = self._fallback._background(pairs.mixture, rows, pairs.dtype)
+        if not len(pairs.pattern):
+            return behind, behind
+        log_p = self._reduce("log_density", pairs).view(behind.shape)
+        # KeOps may make NaN of the sum over no pair at all.
+        occupied = self._tensor(pairs.pattern.counts > 0)
+        return torch.logaddexp(torch.where(occupied[:, None], log_p, -torch.inf), behind), behind
+
+    def _tensor(self, values: NDArray[Any], dtype: np.dtype[Any] | None = None) -> Tensor:
+        return self._fallback._tensor(values, dtype)
 
     @cached_property
     def _points_first(self) -> list[Tensor]:
         """Coordinates of all points, and the variances of their noise, (n_blocks, B, D) each."""
-        values = [self._local_coordinates(None, self.dtype)]
-        if self.noise is not None:
-            values.append(self._local_noise)
-        return [of_points.transpose(1, 2).contiguous() for of_points in values]
+        values = [self.local, self.local_noise] if self.noisy else [self.local]
+        return [self._tensor(np.ascontiguousarray(value.swapaxes(1, 2))) for value in values]
 
-    def _pair_sums(self, pairs: Pairs, removal: bool) -> PairSums:
-        if not self._has_kernels_for(pairs):
-            return super()._pair_sums(pairs, removal)
-        weight = self._weight[torch.from_numpy(pairs.pattern.rows).to(self.device)]  # (n, B)
-        log_p = self._log_density(pairs)
-        background = 0.0
-        if pairs.background is not None:
-            share = (pairs.background - log_p).exp_().masked_fill_(log_p == -torch.inf, 0.0)
-            background = float((share * weight).sum(dtype=torch.float64))
-        removals = None
-        if removal:
-            removals = self._reduce("removal", pairs, log_p, weight)[:, 0].double()
-        return PairSums(
-            # In the kernel a weight of zero becomes the least share that counts as nothing.
-            self._reduce("moments", pairs, log_p - weight.log()).double(),
-            background,
-            (log_p * weight).masked_fill_(weight == 0, 0.0).sum(1, dtype=torch.float64),
-            removals,
-        )
-
-    def _log_density(self, pairs: Pairs) -> Tensor:
-        if not self._has_kernels_for(pairs):
-            return super()._log_density(pairs)
-        shape, background = (len(pairs.pattern.rows), self.blocks.size), pairs.background
-        if not len(pairs.pattern):
-            assert background is not None
-            return background.expand(shape)
-        log_p = self._reduce("log_density", pairs).view(shape)
-        # KeOps may make NaN of the sum over no pair at all.
-        occupied = torch.from_numpy(pairs.pattern.counts > 0).to(self.device)
-        log_p = torch.where(occupied[:, None], log_p, -torch.inf)
-        return log_p if background is None else torch.logaddexp(log_p, background)
-
-    def _reduce(self, kind: str, pairs: Pairs, *per_point: Tensor) -> Tensor:
+    def _reduce(self, kind: str, pairs: "_Pairs", *per_point: Tensor) -> Tensor:
         """Run a kernel: (n B, 1) for the log density, (P, ...) for sums over points.
 
         On the processor KeOps opens a parallel region for each block, a few microseconds of
         work: so it gets one thread, and our threads take parts of the blocks.
         """
-        d, pattern = self.n_dimensions, pairs.pattern
+        d, pattern, noisy = self.n_dimensions, pairs.pattern, self.noisy
         if not len(pattern):
-            return pairs.table.new_zeros(0, n_moments(pairs.form, d))
-        kernel = _kernel(kind, pairs.form, d)
+            return torch.zeros(0, n_moments(d, noise=noisy), device=self.device)
+        kernel = _kernel(kind, noisy, d)
         points = self._points_first
         if len(pattern.rows) < len(self.blocks):
-            rows = torch.from_numpy(pattern.rows).to(self.device)
+            rows = self._tensor(pattern.rows)
             points = [of_points[rows] for of_points in points]
+        points = [of_points.to(getattr(torch, pairs.dtype.name)) for of_points in points]
         starts = pattern.starts
 
         def part(first: int, last: int) -> Tensor:
             """The reduction over some blocks and their pairs."""
-            some = pairs.table[starts[first] : starts[last]]
+            some = slice(starts[first], starts[last])
             with limited_threads(1):
                 return kernel(
                     *(of_points[first:last].reshape(-1, d) for of_points in points),
-                    *(values.contiguous() for values in (some[:, 1:], some[:, :1])),
+                    *(values[some] for values in pairs.of_pairs),
                     *(values[first:last].reshape(-1, 1) for values in per_point),
                     ranges=_ranges(pattern.counts[first:last], self.blocks.size, self.device),
                 )
@@ -133,7 +170,7 @@ class KeOps(TorchTiles):
         # The first time on a few blocks: the file lock should not be held for long.
         occupied = int(np.flatnonzero(pattern.counts)[0])
         first_use(
-            (kind, pairs.form, d, self.dtype, self.device), lambda: part(occupied, occupied + 1)
+            (kind, noisy, d, pairs.dtype.name, self.device), lambda: part(occupied, occupied + 1)
         )
         n_parts = 1
         if torch.device(self.device).type == "cpu":
@@ -151,6 +188,29 @@ class KeOps(TorchTiles):
             return torch.cat(list(threads.map(part, *zip(*parts, strict=True))))
 
 
+class _Pairs:
+    """Pairs of blocks and components as the kernels read them.
+
+    Attributes
+    ----------
+    of_pairs : list of 3 tensors
+        Mean relative to the centre of the block (P, D), triangle (P, D (D + 1) / 2) and offset
+        (P, 1) of each; see `component_table`.
+    """
+
+    def __init__(
+        self, engine: KeOps, mixture: GaussianMixture, pattern: Pattern, dtype: np.dtype[Any]
+    ) -> None:
+        self.mixture, self.pattern, self.dtype = mixture, pattern, dtype
+        d = engine.n_dimensions
+        table = component_table(mixture, engine.unit, noise=engine.noisy)[pattern.components]
+        means = (table[:, 1 : 1 + d] - engine.centres[pattern.blocks]) / engine.unit
+        self.of_pairs = [
+            engine._tensor(np.ascontiguousarray(values), dtype)
+            for values in (means, table[:, 1 + d :], table[:, :1])
+        ]
+
+
 def _ranges(counts: NDArray[np.intp], block_size: int, device: str) -> tuple[Tensor, ...]:
     """Which points meet which pairs, as KeOps wants it: each block its own run of pairs."""
     occupied = np.flatnonzero(counts)
@@ -165,15 +225,17 @@ def _ranges(counts: NDArray[np.intp], block_size: int, device: str) -> tuple[Ten
 
 
 @cache
-def _kernel(kind: str, form: Form, d: int) -> Kernel:
+def _kernel(kind: str, noisy: bool, d: int) -> Kernel:
     """The compiled reduction `kind` in D dimensions; KeOps finds the type and device itself."""
     load_pykeops()
     from pykeops.torch import Genred
 
-    (z, terms), aliases = _FORMULAS[form](d)
+    z, terms = _noisy_formulas(d) if noisy else _whitened_formulas(d)
+    aliases = [f"x=Vi({d})", *([f"noise=Vi({d})"] if noisy else [])]
+    aliases += [f"mean=Vj({d})", f"triangle=Vj({d * (d + 1) // 2})", "offset=Vj(1)"]
     if kind == "log_density":
         return Genred(f"{z}", aliases, reduction_op="LogSumExp", axis=1)
-    r = f"Exp(ClampInt({z} - log_share, {LEAST_LOG_SHARE}, {-LEAST_LOG_SHARE}))"
+    r = f"Exp(ClampInt({z} - log_share, {LEAST_LOG_SHARE:.0f}, {-LEAST_LOG_SHARE:.0f}))"
     aliases = [*aliases, "log_share=Vi(1)"]
     if kind == "moments":
         return Genred(f"({r} * {_concatenated(terms)})", aliases, reduction_op="Sum", axis=0)
@@ -212,46 +274,32 @@ def _elements(name: str, first: int, n: int) -> list[_Formula]:
     return [_Formula(f"Elem({name},{first + k})") for k in range(n)]
 
 
-Formulas = tuple[tuple[_Formula, list[_Formula]], list[str]]
+Formulas = tuple[_Formula, list[_Formula]]
 
 
 def _whitened_formulas(d: int) -> Formulas:
-    """Log joint density z, the terms of the moments, and the variables, for points without noise.
-
-    `affine` holds the rows of y = f (x - mean), each as its value at 0 and its slopes.
-    """
-    x = _elements("x", 0, d)
+    """Log joint density z and the terms of the moments, for points without noise."""
+    x, mean = _elements("x", 0, d), _elements("mean", 0, d)
+    factor = iter(_elements("triangle", 0, d * (d + 1) // 2))
+    differences = [entry - of_mean for entry, of_mean in zip(x, mean, strict=True)]
     z = _Formula("offset")
     for row in range(d):
-        y, *slopes = _elements("affine", row * (1 + d), 2 + row)
-        for slope, entry in zip(slopes, x, strict=False):
-            y = y + slope * entry
+        y = reduce(add, [next(factor) * differences[k] for k in range(row + 1)])
         z = z - f"Square({y})"
-    products = [x[row] * x[column] for row in range(d) for column in range(row + 1)]
-    aliases = [f"x=Vi({d})", f"affine=Vj({d * (1 + d)})", "offset=Vj(1)"]
-    return (z, [_Formula("IntCst(1)"), *x, *products]), aliases
+    products = [differences[row] * differences[k] for row in range(d) for k in range(row + 1)]
+    return z, [_Formula("IntCst(1)"), *differences, *products]
 
 
 def _noisy_formulas(d: int) -> Formulas:
-    """The same for points with noise: `shape` holds mean and covariance, `noise` the variances."""
-    x, noise = _elements("x", 0, d), _elements("noise", 0, d)
-    means, entries = _elements("shape", 0, d), _elements("shape", d, d * (d + 1) // 2)
-    seen = Factored.of_sum(entries, noise)
-    whitened = seen.forward([entry - mean for entry, mean in zip(x, means, strict=True)])
+    """The same for points with noise."""
+    x, noise, mean = (_elements(name, 0, d) for name in ("x", "noise", "mean"))
+    seen = Factored.of_sum(_elements("triangle", 0, d * (d + 1) // 2), noise)
+    whitened = seen.forward([entry - of_mean for entry, of_mean in zip(x, mean, strict=True)])
     z = _Formula("offset") - f"IntInv(2) * ({seen.form(whitened)} + Log({seen.determinant}))"
     u = seen.backward(whitened)
     squares = [u[row] * u[k] for row in range(d) for k in range(row + 1)]
     inverse = [entry for entries in seen.inverse() for entry in entries]
-    aliases = [
-        f"x=Vi({d})",
-        f"noise=Vi({d})",
-        f"shape=Vj({d + d * (d + 1) // 2})",
-        "offset=Vj(1)",
-    ]
-    return (z, [_Formula("IntCst(1)"), *u, *squares, *inverse]), aliases
-
-
-_FORMULAS = {Form.WHITENED: _whitened_formulas, Form.NOISY: _noisy_formulas}
+    return z, [_Formula("IntCst(1)"), *u, *squares, *inverse]
 
 
 def _concatenated(terms: Sequence[str]) -> str:

@@ -1,23 +1,62 @@
-"""What an engine answers. A fit asks for sums over points, additive over any partition of them.
+"""What an engine answers to `expectation` and `assign`.
 
-In memory, in blocks from disk or on the machines of a cluster it is the same sum::
+Statistics are sums over points, additive over any partition of them::
 
-    total = left.expectation(mixture) + right.expectation(mixture)
+    total = Statistics.joining([engine.expectation(mixture) for engine in parts])
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What kernels sum over the points of some cells, in the engine's unit of length.
+
+    Parameters
+    ----------
+    moments : (K, F) array
+        Of each component. Without noise the sums of omega r (1, d, lower triangle of d d^T), with
+        d = x - mean; with noise those of omega r (1, u, lower triangles of u u^T and T^-1), with
+        u = T^-1 d and T = Sigma + S: the derivative of the log density by the mean, and what that
+        by Sigma is made from.
+    background_count : float
+    log_likelihoods : (n,) array
+        Of each of the cells.
+    removal : (K,) array or None
+    """
+
+    moments: FloatArray
+    background_count: float
+    log_likelihoods: FloatArray
+    removal: FloatArray | None
+
+    @classmethod
+    def joining(cls, parts: Sequence["Sums"]) -> "Sums":
+        """Those of all cells of several parts, one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        removals = [part.removal for part in parts if part.removal is not None]
+        return cls(
+            np.sum([part.moments for part in parts], axis=0),
+            sum(part.background_count for part in parts),
+            np.concatenate([part.log_likelihoods for part in parts]),
+            np.sum(removals, axis=0) if removals else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Expected sufficient statistics of a mixture on weighted points.
 
-    With omega_i the weight of point i, z_i its place and r_ij its responsibility for component j.
+    With omega_i the weight of point i, z_i its position and r_ij its responsibility for
+    component j.
 
     Parameters
     ----------
@@ -30,8 +69,8 @@ class Statistics:
         sum_i omega_i r_ij (z_i - mu_j)(z_i - mu_j)^T.
     background_count : float
         Expected number of background points.
-    block_log_likelihoods : (n,) array
-        sum_i omega_i log p(x_i) over each block of points; 0 for one that was not looked at.
+    cell_log_likelihoods : (C,) array
+        sum_i omega_i log p(x_i) over each cell of points; 0 for one that was not looked at.
     total_weight : float
         sum_i omega_i over all points of the engine, looked at or not.
     removal : (K,) array, optional
@@ -41,14 +80,14 @@ class Statistics:
         sum_i omega_i r_ij (Sigma_j + S_i)^-1, Fisher's information on each mean, of points with
         noise. Without noise it is counts Sigma_j^-1.
 
-    Of a point with noise the place z_i is the true one, and the sums are expected ones.
+    Of a point with noise the position z_i is the true one, and the sums are expected ones.
     """
 
     counts: FloatArray
     shifts: FloatArray
     scatters: FloatArray
     background_count: float
-    block_log_likelihoods: FloatArray
+    cell_log_likelihoods: FloatArray
     total_weight: float
     removal: FloatArray | None = None
     informations: FloatArray | None = None
@@ -56,24 +95,73 @@ class Statistics:
     @property
     def log_likelihood(self) -> float:
         """sum_i omega_i log p(x_i) over the points that were looked at."""
-        return float(self.block_log_likelihoods.sum())
+        return float(self.cell_log_likelihoods.sum())
 
-    def __add__(self, other: "Statistics") -> "Statistics":
-        return Statistics(
-            self.counts + other.counts,
-            self.shifts + other.shifts,
-            self.scatters + other.scatters,
-            self.background_count + other.background_count,
-            np.concatenate([self.block_log_likelihoods, other.block_log_likelihoods]),
-            self.total_weight + other.total_weight,
-            _sum(self.removal, other.removal),
-            _sum(self.informations, other.informations),
+    @classmethod
+    def joining(cls, parts: Sequence["Statistics"]) -> "Statistics":
+        """Those of all points of several sets, their cells one set after the other."""
+        removals = [part.removal for part in parts if part.removal is not None]
+        informations = [part.informations for part in parts if part.informations is not None]
+        return cls(
+            np.sum([part.counts for part in parts], axis=0),
+            np.sum([part.shifts for part in parts], axis=0),
+            np.sum([part.scatters for part in parts], axis=0),
+            sum(part.background_count for part in parts),
+            np.concatenate([part.cell_log_likelihoods for part in parts]),
+            sum(part.total_weight for part in parts),
+            np.sum(removals, axis=0) if len(removals) == len(parts) else None,
+            np.sum(informations, axis=0) if len(informations) == len(parts) else None,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        sums: Sums,
+        mixture: GaussianMixture,
+        *,
+        noise: bool,
+        unit: float,
+        weight_unit: float,
+        cell_log_likelihoods: FloatArray,
+        total_weight: float,
+    ) -> Self:
+        """From sums of kernels, with lengths in `unit` and weights in `weight_unit`.
+
+        With `noise` positions are the true ones: a point of component j that is seen at x has the
+        mean mu + Sigma u and the covariance Sigma - Sigma T^-1 Sigma (Bovy, Hogg & Roweis, 2011,
+        eq. 16).
+        """
+        d, sigma = mixture.n_dimensions, mixture.covariances
+        moments = sums.moments * weight_unit
+        counts, first, second = moments[:, 0], moments[:, 1 : 1 + d], moments[:, 1 + d :]
+        informations = None
+        if noise:
+            products, entries = np.split(second / unit**2, 2, axis=1)
+            informations = _symmetric(entries, d)
+            shifts = np.einsum("jkl,jl->jk", sigma, first / unit)
+            scatters = sigma @ (_symmetric(products, d) - informations) @ sigma
+            scatters += counts[:, None, None] * sigma
+        else:
+            shifts, scatters = first * unit, _symmetric(second * unit**2, d)
+        return cls(
+            counts,
+            shifts,
+            scatters,
+            background_count=sums.background_count * weight_unit,
+            cell_log_likelihoods=cell_log_likelihoods * weight_unit,
+            total_weight=total_weight,
+            removal=None if sums.removal is None else sums.removal * weight_unit,
+            informations=informations,
         )
 
 
-def _sum(left: FloatArray | None, right: FloatArray | None) -> FloatArray | None:
-    """What only one of them has is not known of both."""
-    return None if left is None or right is None else left + right
+def _symmetric(triangles: FloatArray, d: int) -> FloatArray:
+    """Matrices (K, D, D) from the rows of their lower triangles, (K, D (D + 1) / 2)."""
+    matrices = np.empty((len(triangles), d, d))
+    rows, columns = np.tril_indices(d)
+    matrices[:, rows, columns] = triangles
+    matrices[:, columns, rows] = triangles
+    return matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +181,26 @@ class Assignment:
     component: NDArray[np.intp]
     probability: FloatArray
     log_density: FloatArray
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums over all points, with their weights.
+
+    Parameters
+    ----------
+    log_likelihood : float
+        Of the log density.
+    log_certainty : float
+        Of the log probability of the most probable component, or the background.
+    """
+
+    log_likelihood: float
+    log_certainty: float
+
+    @classmethod
+    def joining(cls, parts: Sequence["Scores"]) -> "Scores":
+        """Those of all points of several sets."""
+        return cls(
+            sum(part.log_likelihood for part in parts), sum(part.log_certainty for part in parts)
+        )

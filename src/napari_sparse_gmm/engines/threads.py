@@ -22,16 +22,21 @@ What torch and OpenMP leave to their user:
 
 import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cache
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
 
 _Step = TypeVar("_Step")
 _Result = TypeVar("_Result")
+
+# Nanoseconds of work; to wake a thread takes some 20,000.
+_WORTH_A_THREAD = 100_000
 
 
 def n_cores() -> int:
@@ -82,6 +87,45 @@ def step_by_step(
             except StopIteration as stop:
                 return stop.value
             yield step
+
+
+def in_threads(call: Callable[[int], _Result], n: int, *, work: float) -> list[_Result]:
+    """call(0), ... call(n - 1), shared by as many threads as `limited_threads` allows here.
+
+    For calls that release Python's lock and take about `work` nanoseconds together: of too few no
+    thread is woken. They must not call this in turn.
+    """
+    number = _here.number or n_cores()
+    if number == 1 or n == 1 or not worth_threads(work):
+        return [call(k) for k in range(n)]
+    next_ = count()
+    results: list[Any] = [None] * n
+
+    def take() -> None:
+        while (k := next(next_)) < n:
+            results[k] = call(k)
+
+    others = [_pool().submit(take) for _ in range(min(number, n) - 1)]
+    take()
+    for other in others:
+        other.result()
+    return results
+
+
+def worth_threads(work: float) -> bool:
+    """Whether so many nanoseconds of work are shared by threads."""
+    return work >= _WORTH_A_THREAD
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that wait without spinning."""
+    return ThreadPoolExecutor(n_cores(), thread_name_prefix="sparse-gmm")
+
+
+# In the child of a fork the threads of the pool are gone.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def look_for_runtimes() -> None:

@@ -9,7 +9,14 @@ from napari_sparse_gmm.fitting.priors import (
     Prior,
     SqrtPrior,
 )
-from napari_sparse_gmm.fitting.steps import SOLVERS, FitResult, FitSettings, FitStep, fit_steps
+from napari_sparse_gmm.fitting.steps import (
+    SOLVERS,
+    FitResult,
+    FitSettings,
+    FitStep,
+    fit_steps,
+    open_engine,
+)
 
 __all__ = [
     "SOLVERS",
@@ -24,4 +31,5 @@ __all__ = [
     "Prior",
     "SqrtPrior",
     "fit_steps",
+    "open_engine",
 ]

@@ -55,12 +55,12 @@ class _Parameters:
     """(A, mu, w) of a mixture, as float64 tensors in coordinates scaled to the unit box."""
 
     def __init__(self, problem: Problem, start: GaussianMixture) -> None:
-        engine = problem.engine
+        box = problem.engine.summary.box
         self.problem, self.region = problem, start.background_region
         assert isinstance(problem.prior, Prior)  # `fit_steps` refuses others
         self.prior = problem.prior
-        self.centre = engine.box.mean(0)
-        self.unit = box_side(engine.box)
+        self.centre = box.mean(0)
+        self.unit = box_side(box)
         with_background = start.background_weight > 0
         shares = np.append(start.weights, [start.background_weight] * with_background)
         self.w = self._leaf(np.log(shares))  # (K [+ 1],), the background last

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.engines.pattern import find_pattern
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Proposal, squared_distances
 from napari_sparse_gmm.mixture import GaussianMixture
@@ -40,7 +39,7 @@ def disjoint(
     touched = _Touched(problem, mixture)
     overlapping = overlaps(problem, mixture, proposals)
     claimed = np.zeros(mixture.n_components, dtype=bool)
-    taken = np.zeros(len(problem.engine.blocks), dtype=bool)
+    taken = np.zeros(len(problem.engine.cell_weights), dtype=bool)
     chosen, waiting, lost = [], [], 0.0
     for proposal, around in zip(proposals, overlapping, strict=True):
         blocks = touched.by(proposal)
@@ -65,12 +64,11 @@ class _Touched:
     """The blocks of points that components touch."""
 
     def __init__(self, problem: Problem, mixture: GaussianMixture) -> None:
-        pattern = find_pattern(problem.engine.blocks, mixture, problem.engine.tolerance)
+        pattern = problem.engine.touched(mixture)
         order = np.argsort(pattern.components, kind="stable")
         self.problem, self.blocks = problem, pattern.blocks[order]
         ends = np.cumsum(np.bincount(pattern.components, minlength=mixture.n_components))
         self.starts = np.append(0, ends)
-        self.centres = cKDTree(problem.engine.blocks.boxes.centre)
 
     def by(self, proposal: Proposal) -> NDArray[np.intp]:
         """Those of the removed components; without any, those near the means of the new ones."""
@@ -80,9 +78,7 @@ class _Touched:
             )
         seen = self.problem.as_seen(proposal.covariances)
         widths = 2.0 * np.sqrt(np.trace(seen, axis1=1, axis2=2))
-        near = self.centres.query_ball_point(proposal.means, widths)
-        nearest = self.centres.query(proposal.means)[1]
-        return np.concatenate([np.asarray(rows, dtype=np.intp) for rows in near] + [nearest])
+        return np.concatenate(self.problem.engine.near(proposal.means, widths))
 
 
 def overlaps(

@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.engines import Engine, Summary
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import INIT
 from napari_sparse_gmm.regions import Box, Region
 
-# What looks at neighbours and places looks at no more points than this, drawn at random: enough
+# What looks at neighbours looks at no more points than this, drawn at random: enough
 # to place thousands of components, in a time that does not grow with the points.
 _SAMPLE = 50_000
 
-# K-means++ takes time for each mean and each place: so many places in all, or for each mean.
-_FEW_PLACES, _PLACES_EACH = 10_000, 5
+# K-means++ takes time for each mean and each position: so many in all, or for each mean.
+_FEW_POSITIONS, _POSITIONS_EACH = 10_000, 5
 _MANY = 200
 
 # The default floor, in standard deviations of the noise.
@@ -40,30 +40,33 @@ def box_side(box: FloatArray) -> float:
     return float(2.0 ** np.ceil(np.log2(longest))) if longest > 0 else 1.0
 
 
-def default_floor(points: FloatArray, noise: FloatArray | None, rng: np.random.Generator) -> float:
+def default_floor(engine: Engine, rng: np.random.Generator) -> float:
     """The smallest standard deviation that tells anything.
 
-    Half the median distance between neighbouring places; 0 where there is one place only. Far
+    Half the median distance between neighbouring positions; 0 where there is one only. Far
     below the size of any cluster of more than a few points, and wide enough that no component
     pays off on a single point: the likelihood of a mixture is unbounded without.
 
-    Of points with noise, variances (N, D), a tenth of its median standard deviation s: n of them
-    tell a size from zero to about s (2 / n)^(1/4), which is more for any n that there will be.
+    Of points with noise a tenth of its median standard deviation s: n of them tell a size from
+    zero to about s (2 / n)^(1/4), which is more for any n that there will be.
     """
-    if noise is not None and (typical := _OF_NOISE * float(np.sqrt(np.median(noise)))) > 0:
-        return typical
-    places = np.unique(points[_sample_rows(len(points), rng)], axis=0)
-    if len(places) < 2:
+    sample = engine.sample(_SAMPLE, rng)
+    if sample.noise is not None:
+        typical = _OF_NOISE * float(np.sqrt(np.median(sample.noise)))
+        if typical > 0:
+            return typical
+    positions = np.unique(sample.points, axis=0)
+    if len(positions) < 2:
         return 0.0
-    distances = cKDTree(places).query(places, k=2)[0][:, 1]
+    distances = cKDTree(positions).query(positions, k=2)[0][:, 1]
     # Of n points, a sample of m has neighbours (n / m)^(1/D) times as far.
-    thinned = min(1.0, _SAMPLE / len(points))
-    return 0.5 * float(np.median(distances)) * thinned ** (1.0 / points.shape[1])
+    thinned = len(sample) / engine.summary.n_points
+    return 0.5 * float(np.median(distances)) * thinned ** (1.0 / sample.n_dimensions)
 
 
-def bounding_box(points: FloatArray, floor: float) -> Box:
-    """The box of the points; a side without extent is given one of a few `floor`."""
-    lower, upper = points.min(0), points.max(0)
+def bounding_box(box: FloatArray, floor: float) -> Box:
+    """The bounding box (2, D) of points; a side without extent is given one of a few `floor`."""
+    lower, upper = box
     # Never thinner than the rounding of the coordinates themselves.
     least = np.maximum(10 * floor, 1e-12 * np.maximum(np.abs(lower), np.abs(upper)))
     pad = 0.5 * np.maximum(least - (upper - lower), 0.0)
@@ -71,12 +74,10 @@ def bounding_box(points: FloatArray, floor: float) -> Box:
 
 
 def start_mixture(
-    points: FloatArray,
+    engine: Engine,
     init: str | FloatArray | GaussianMixture,
     n_components: int,
     *,
-    sample_weight: FloatArray | None,
-    noise: FloatArray | None,
     floor: float,
     region: Region | None,
     rng: np.random.Generator,
@@ -85,7 +86,8 @@ def start_mixture(
 
     Parameters
     ----------
-    points : (N, D) array
+    engine : Engine
+        Holds the points.
     init : "kmeans++", "density", "random", an array of means (M, D), or a mixture
         "density" starts from the background alone, or from one component without it: births
         (`births`) find the others where the points are denser. For "random" and for given
@@ -94,34 +96,31 @@ def start_mixture(
         given, taken away or laid over these points as `region` says, and for the floor.
     n_components : int
         M; not used where `init` gives the components.
-    sample_weight : (N,) array, optional
-    noise : (N, D) array, optional
-        Variances of the noise of each point, which components do not have.
     floor : float
         Smallest standard deviation.
     region : Region, optional
         That of the uniform background, where there is one.
     rng : numpy.random.Generator
     """
+    box = engine.summary.box
+    d = box.shape[1]
     if isinstance(init, GaussianMixture):
-        return _fitted_out(init, points.shape[1], floor, region)
+        return _fitted_out(init, d, floor, region)
     if isinstance(init, str):
         if init == "kmeans++":
-            means, covariances = _kmeans_plus_plus(
-                points, n_components, sample_weight, noise, floor, rng
-            )
+            means, covariances = _kmeans_plus_plus(engine, n_components, floor, rng)
             return _equal_weights(means, covariances, region)
         if init == "density":
-            return _one_place(points, sample_weight, noise, floor, region)
+            return _one_component(engine.summary, floor, region)
         if init != "random":
             raise ValueError(
                 f"init must be one of {INIT.choices} or an array of means, not {init!r}."
             )
-        means = rng.uniform(points.min(0), points.max(0), (n_components, points.shape[1]))
+        means = rng.uniform(box[0], box[1], (n_components, d))
     else:
         means = init
-    sigma = max(box_side(np.stack([points.min(0), points.max(0)])) / 15.0, floor)
-    ball = sigma**2 * np.eye(points.shape[1])
+    sigma = max(box_side(box) / 15.0, floor)
+    ball = sigma**2 * np.eye(d)
     return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), region)
 
 
@@ -153,22 +152,15 @@ def _fitted_out(
     return GaussianMixture(weights, mixture.means[kept], covariances, share, region)
 
 
-def _one_place(
-    points: FloatArray,
-    sample_weight: FloatArray | None,
-    noise: FloatArray | None,
-    floor: float,
-    region: Region | None,
-) -> GaussianMixture:
+def _one_component(summary: Summary, floor: float, region: Region | None) -> GaussianMixture:
     """The background alone; without one, a component with the moments of the points."""
-    d = points.shape[1]
+    d = len(summary.mean)
     if region is not None:
         return GaussianMixture(np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, region)
-    mean = np.average(points, axis=0, weights=sample_weight)
-    covariance = np.cov(points.T, bias=True, aweights=sample_weight).reshape(d, d)
-    if noise is not None:
-        covariance -= np.diag(np.average(noise, axis=0, weights=sample_weight))
-    return GaussianMixture(np.ones(1), mean[None], raise_eigenvalues(covariance[None], floor**2))
+    covariance = summary.covariance - np.diag(summary.noise)
+    return GaussianMixture(
+        np.ones(1), summary.mean[None], raise_eigenvalues(covariance[None], floor**2)
+    )
 
 
 def _equal_weights(
@@ -182,51 +174,35 @@ def _equal_weights(
 
 
 def _kmeans_plus_plus(
-    points: FloatArray,
-    n_components: int,
-    sample_weight: FloatArray | None,
-    noise: FloatArray | None,
-    floor: float,
-    rng: np.random.Generator,
+    engine: Engine, n_components: int, floor: float, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Means by k-means++ (Arthur & Vassilvitskii, SODA 2007), and the scatter around each."""
     from sklearn.cluster import kmeans_plusplus
 
-    weight = np.ones(len(points)) if sample_weight is None else sample_weight
-    rows = _sample_rows(len(points), rng, max(_FEW_PLACES, _PLACES_EACH * n_components))
-    sample, weight = points[rows], weight[rows]
-    # Each place once, with its weight: a weight of 2 then is the point twice, to the letter.
-    sample, place = np.unique(sample, axis=0, return_inverse=True)
-    weight = np.bincount(place.ravel(), weight).astype(np.float64)
-    centre = 0.5 * (sample.min(0) + sample.max(0))
-    sample = sample - centre
-    m = min(n_components, len(sample))
+    sample = engine.sample(max(_FEW_POSITIONS, _POSITIONS_EACH * n_components), rng)
+    weight = np.ones(len(sample)) if sample.weights is None else sample.weights
+    # Each position once, with its weight: a weight of 2 then is the point twice, to the letter.
+    points, index = np.unique(sample.points, axis=0, return_inverse=True)
+    weight = np.bincount(index.ravel(), weight).astype(np.float64)
+    centre = 0.5 * (points.min(0) + points.max(0))
+    points = points - centre
+    m = min(n_components, len(points))
     seed = int(rng.integers(2**31))
     means, _ = kmeans_plusplus(
-        sample,
+        points,
         m,
         sample_weight=weight,
         random_state=seed,
         # The best of several draws for each mean, as scikit-learn has it; of thousands, the first.
         n_local_trials=None if m <= _MANY else 1,
     )
-    nearest = cKDTree(means).query(sample)[1]
-    d = sample.shape[1]
-    difference = sample - means[nearest]
+    nearest = cKDTree(means).query(points)[1]
+    d = points.shape[1]
+    difference = points - means[nearest]
     squares = np.bincount(nearest, weight * (difference**2).sum(1), minlength=m)
     variances = squares / np.bincount(nearest, weight, minlength=m) / d
-    if noise is not None:
-        variances -= noise.mean()
+    variances -= engine.summary.noise.mean()
     # A mean that is alone has no scatter; it starts as wide as the typical component.
     typical = np.median(variances[variances > 0]) if (variances > 0).any() else floor**2
     variances = np.maximum(np.where(variances > 0, variances, typical), floor**2)
     return means + centre, variances[:, None, None] * np.eye(d)
-
-
-def _sample_rows(
-    n_points: int, rng: np.random.Generator, n: int = _SAMPLE
-) -> slice | NDArray[np.intp]:
-    """Which of the points to look at: no more than `n`."""
-    if n_points <= n:
-        return slice(None)
-    return rng.choice(n_points, n, replace=False)

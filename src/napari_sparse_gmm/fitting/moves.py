@@ -13,8 +13,7 @@ from itertools import compress
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_sparse_gmm.fitting.balls import BallBirths
-from napari_sparse_gmm.fitting.births import Births
+from napari_sparse_gmm.fitting.births import BallBirths, Births
 from napari_sparse_gmm.fitting.claims import disjoint
 from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem

@@ -42,9 +42,15 @@ class Problem:
     most: int
 
     @property
+    def total_weight(self) -> float:
+        """That of all points: their number where each counts once."""
+        return self.engine.summary.total_weight
+
+    @property
     def gone(self) -> float:
         """A component of fewer expected points is taken out."""
-        return _GONE * self.engine.total_weight / self.engine.n_points
+        summary = self.engine.summary
+        return _GONE * summary.total_weight / summary.n_points
 
     def evaluate(
         self,
@@ -59,7 +65,7 @@ class Problem:
         """
         prior = self.prior if prior is None else prior
         statistics = self.expectation(mixture, prior, removal=removal)
-        total = self.engine.total_weight
+        total = self.total_weight
         cost = prior.costs(mixture.weights, mixture.covariances, total).sum()
         cost += prior.constant(total) - statistics.log_likelihood / total
         return Evaluated(mixture, float(cost), prior, statistics)
@@ -70,7 +76,7 @@ class Problem:
 
     def learnt(self, weights: FloatArray, covariances: FloatArray) -> ComponentPrior:
         """The prior with what such components teach it."""
-        return self.prior.learnt(weights * self.engine.total_weight, covariances)
+        return self.prior.learnt(weights * self.total_weight, covariances)
 
     def expectation(
         self,
@@ -79,20 +85,21 @@ class Problem:
         *,
         scale: float = 1.0,
         removal: bool = False,
-        rows: NDArray[np.intp] | None = None,
+        cells: NDArray[np.intp] | None = None,
     ) -> Statistics:
         """The statistics of `scale` times the mixture; see `Engine.expectation`."""
-        total = self.engine.total_weight
+        total = self.total_weight
         seen, mass = prior.expected(mixture, scale * total)
-        statistics = self.engine.expectation(seen, removal=removal, rows=rows)
-        looked_at = slice(None) if rows is None else rows
-        log_likelihoods = statistics.block_log_likelihoods.copy()
-        log_likelihoods[looked_at] += np.log(mass / total) * self.engine.block_weights[looked_at]
-        return replace(statistics, block_log_likelihoods=log_likelihoods)
+        statistics = self.engine.expectation(seen, removal=removal, cells=cells)
+        looked_at = slice(None) if cells is None else cells
+        log_likelihoods = statistics.cell_log_likelihoods.copy()
+        log_likelihoods[looked_at] += np.log(mass / total) * self.engine.cell_weights[looked_at]
+        return replace(statistics, cell_log_likelihoods=log_likelihoods)
 
     def as_seen(self, covariances: FloatArray) -> FloatArray:
         """Covariances (..., D, D) as points with typical noise see them."""
-        return np.asarray(covariances + np.diag(self.engine.typical_noise))
+        noise = self.engine.typical_noise
+        return covariances if noise is None else np.asarray(covariances + np.diag(noise))
 
     def step(
         self,
@@ -123,7 +130,7 @@ class Problem:
 
         Gradient descent only comes near to a weight of zero.
         """
-        kept = state.mixture.weights * self.engine.total_weight >= 0.1
+        kept = state.mixture.weights * self.total_weight >= 0.1
         if kept.all() or not kept.any():
             return state
         pruned = self.evaluate(state.mixture.subset(kept), state.prior)

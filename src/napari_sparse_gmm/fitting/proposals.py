@@ -68,7 +68,7 @@ def splits(problem: Problem, state: Evaluated) -> list[Proposal]:
     covariances = mixture.covariances - v[:, :, None] * v[:, None, :]
     # A half would be narrower than the floor, or hold less than a point.
     wide = (1 - _APART**2) * values[:, -1] >= problem.covariance_floor**2
-    heavy = mixture.weights * problem.engine.n_points >= 4
+    heavy = mixture.weights * problem.engine.summary.n_points >= 4
     heaviest_first = np.argsort(-mixture.weights, kind="stable")
     weights = np.repeat(0.5 * mixture.weights[:, None], 2, axis=1)  # (K, 2)
     means = mixture.means[:, None] + np.stack([-v, v], axis=1)  # (K, 2, D)

@@ -3,7 +3,7 @@
 Progress is what it yields, cancelling is closing it; the dock widget, the command line
 and the tests consume the same generator::
 
-    for step in fit_steps(points, settings):
+    for step in fit_steps(open_engine(observations, settings), settings):
         print(step.iteration, step.cost, step.n_components)
 """
 
@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from napari_sparse_gmm.engines import choose_engine
+from napari_sparse_gmm.engines import Engine, choose_engine
 from napari_sparse_gmm.fitting.adam import adam
-from napari_sparse_gmm.fitting.balls import BallBirths
-from napari_sparse_gmm.fitting.births import Births
+from napari_sparse_gmm.fitting.births import BallBirths, Births
 from napari_sparse_gmm.fitting.initial import (
     LEAST_FLOOR,
     bounding_box,
@@ -36,6 +35,7 @@ from napari_sparse_gmm.fitting.priors import (
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.fitting.proposals import Propose
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
@@ -118,8 +118,6 @@ class FitResult:
     cost_history: FloatArray
     n_iter: int
     converged: bool
-    engine: str
-    engine_reason: str
 
 
 def _is_density(init: str | FloatArray | GaussianMixture) -> bool:
@@ -154,37 +152,38 @@ def _with_sizes(prior: ComponentPrior, points: float, size: float) -> ConjugateP
     return ConjugatePrior(prior, points, size)
 
 
-def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) -> float:
+def _floor(engine: Engine, settings: FitSettings) -> float:
     """The smallest standard deviation of a component; a ValueError where there is none."""
     floor = settings.covariance_floor
     if floor is None:
         # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
         # smaller than the distance between neighbours.
-        learns = _learns(settings.prior) and noise is None
-        floor = 0.0 if learns else default_floor(points, noise, settings.rng)
-    floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
+        learns = _learns(settings.prior) and engine.typical_noise is None
+        floor = 0.0 if learns else default_floor(engine, settings.rng)
+    summary = engine.summary
+    floor = max(floor, LEAST_FLOOR * float((summary.box[1] - summary.box[0]).max()))
     if not floor > 0:
         raise ValueError(
-            f"All {len(points)} points lie in one place, so there is no spread to model. Give "
+            f"All {summary.n_points} points lie in one place, so there is no spread to model. Give "
             "covariance_floor, the smallest standard deviation in data units, to fit them still."
         )
     return floor
 
 
-def _region(points: FloatArray, background: bool | Region, floor: float) -> Region:
+def _region(engine: Engine, background: bool | Region, floor: float) -> Region:
     """Where points can lie; a ValueError where some lie outside, and so have no density."""
+    summary = engine.summary
     if not isinstance(background, Region):
-        return bounding_box(points, floor)
-    if background.n_dimensions != points.shape[1]:
+        return bounding_box(summary.box, floor)
+    if background.n_dimensions != len(summary.mean):
         raise ValueError(
             f"The region of the background has {background.n_dimensions} dimensions, the points "
-            f"have {points.shape[1]}."
+            f"have {len(summary.mean)}."
         )
-    outside = int(np.count_nonzero(~background.contains(points)))
-    if outside:
+    if outside := engine.n_outside(background):
         raise ValueError(
-            f"{outside} of the {len(points)} points lie outside of the region of the background: "
-            "leave them out, or give a larger one."
+            f"{outside} of the {summary.n_points} points lie outside of the region of the "
+            "background: leave them out, or give a larger one."
         )
     return background
 
@@ -200,16 +199,26 @@ def _starts(
     return [(settings.init, ())] * (settings.n_init if isinstance(settings.init, str) else 1)
 
 
-def fit_steps(
-    points: FloatArray,
-    settings: FitSettings,
-    sample_weight: FloatArray | None = None,
-    noise: FloatArray | None = None,
-) -> Generator[FitStep, None, FitResult]:
-    """Fit a mixture to points (N, D), finite and not all in one place.
+def open_engine(observations: Observations, settings: FitSettings) -> Engine:
+    """The engine that holds the points of a fit, ordered once for all that is asked of them."""
+    choice = choose_engine(
+        settings.engine,
+        settings.device,
+        n_dimensions=observations.n_dimensions,
+        noise=observations.noise is not None,
+    )
+    return choice.open(
+        observations,
+        n_components=settings.n_components,
+        # Adam divides each gradient by its size: none is so small that it may be left out.
+        tolerance=0.0 if settings.solver == "adam" else None,
+    )
 
-    `sample_weight` (N,) is positive; `noise` (N, D) holds the variances of the noise of each
-    point. Yields every step of every start; returns the solution of lowest cost.
+
+def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None, FitResult]:
+    """Fit a mixture to the points of an engine, of positive weight and not all in one place.
+
+    Yields every step of every start; returns the solution of lowest cost.
 
     Raises
     ------
@@ -219,35 +228,22 @@ def fit_steps(
         of the background.
     """
     _check_solver(settings)
-    floor = _floor(points, settings, noise)
+    floor = _floor(engine, settings)
     first = 0
+    noise, summary = engine.typical_noise, engine.summary
     if noise is not None and _learns(settings.prior) and isinstance(settings.init, str):
         # Clusters teach the prior what they look like. Where noise may account for any shape they
         # are all alike to it, and stay in pieces; as they are seen, they are not.
         first = len(_starts(settings))
-        seen = yield from fit_steps(points, settings, sample_weight)
-        narrower = without_noise(seen.mixture, np.median(noise, axis=0))
-        settings = replace(settings, init=narrower)
-    choice = choose_engine(
-        settings.engine, settings.device, n_dimensions=points.shape[1], noise=noise is not None
-    )
-    engine = choice.open(
-        points,
-        sample_weight,
-        noise=noise,
-        n_components=settings.n_components,
-        # Adam divides each gradient by its size: none is so small that it may be left out.
-        tolerance=0.0 if settings.solver == "adam" else None,
-    )
-    region = _region(points, settings.background, floor)
+        convolved = yield from fit_steps(engine.without_noise(), settings)
+        settings = replace(settings, init=without_noise(convolved.mixture, noise))
+    region = _region(engine, settings.background, floor)
     best: FitResult | None = None
     for start, (init, births) in enumerate(_starts(settings), first):
         mixture = start_mixture(
-            points,
+            engine,
             init,
-            min(settings.n_components, len(points)),
-            sample_weight=sample_weight,
-            noise=noise,
+            min(settings.n_components, summary.n_points),
             floor=floor,
             region=region if settings.background else None,
             rng=settings.rng,
@@ -261,12 +257,10 @@ def fit_steps(
             if isinstance(init, GaussianMixture) or _is_density(init)
             else max(mixture.n_components, 1),
             region=region,
-            noise=None if noise is None else engine.typical_noise,
+            noise=noise,
         )
         if settings.covariance_prior > 0:
-            size = settings.typical_size or default_size(
-                points, sample_weight, settings.n_components
-            )
+            size = settings.typical_size or default_size(summary.covariance, settings.n_components)
             prior = _with_sizes(prior, settings.covariance_prior, max(size, floor))
         problem = Problem(engine, prior, floor, max(settings.n_components, mixture.n_components))
         mixture = born_at_once(problem, mixture, births)
@@ -292,8 +286,6 @@ def fit_steps(
                 np.array(history),
                 int(passes),
                 next(states, None) is None,
-                engine.name,
-                choice.reason,
             )
     assert best is not None
     return best

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Statistics
-from napari_sparse_gmm.engines.pattern import find_pattern
 from napari_sparse_gmm.fitting.claims import Claim, overlaps
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -63,7 +62,7 @@ class Trial:
         self.scale = np.ones(n)
         shares = _sums(self.old_owner, state.statistics.counts / self.total, n)
         held = _sums(self.old_owner, old.weights, n)
-        np.divide(held, shares, out=self.scale, where=shares * problem.engine.n_points > 1)
+        np.divide(held, shares, out=self.scale, where=shares * problem.engine.summary.n_points > 1)
         costs = prior.costs(old.weights, old.covariances, self.total)
         self.old_costs = _sums(self.old_owner, costs, n)
         self.old_weights = held
@@ -74,9 +73,9 @@ class Trial:
     def _find_blocks(self, removed: NDArray[np.bool_], claims: Sequence[Claim]) -> None:
         """Which blocks each neighbourhood touches, and which one each block counts for."""
         engine = self.problem.engine
-        before = find_pattern(engine.blocks, self.state.mixture, engine.tolerance)
-        after = find_pattern(engine.blocks, self._normalised()[0], engine.tolerance)
-        self.block_owner = np.full(len(engine.blocks), -1)
+        before = engine.touched(self.state.mixture)
+        after = engine.touched(self._normalised()[0])
+        self.block_owner = np.full(len(engine.cell_weights), -1)
         touched = [np.empty((0, 2), dtype=np.intp)]
         # The last to take a block has it: what changes most comes last, then what is claimed.
         for pattern, owner, chosen in (
@@ -96,15 +95,15 @@ class Trial:
     def steps(self) -> Iterator[float]:
         """Step until every neighbourhood is decided; yields the share of the points after each."""
         problem, n = self.problem, len(self.accepted)
-        before = self.state.statistics.block_log_likelihoods
+        before = self.state.statistics.cell_log_likelihoods
         open_ = np.ones(n, dtype=bool)
         last_gain, new_weight = np.full(n, np.inf), self._weight_of_new()
         for step in range(_STEPS + 1):
             rows = np.unique(self.touched[open_[self.touched[:, 1]], 0])
             mixture, scale = self._normalised()
-            statistics = problem.expectation(mixture, self.prior, scale=scale, rows=rows)
-            yield len(rows) / len(problem.engine.blocks)
-            after = statistics.block_log_likelihoods
+            statistics = problem.expectation(mixture, self.prior, scale=scale, cells=rows)
+            yield len(rows) / len(problem.engine.cell_weights)
+            after = statistics.cell_log_likelihoods
             gained = _sums(self.block_owner[rows], after[rows] - before[rows], n)
             costs = self.prior.costs(self.weights, self.covariances, self.total)
             costs = np.where(self.weights > 0, costs, 0.0)  # those that are gone cost nothing

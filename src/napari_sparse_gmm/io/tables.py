@@ -24,7 +24,7 @@ from napari_sparse_gmm.io.columns import (
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.table import Table
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import FloatArray, Observations
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,36 +33,32 @@ class PointTable:
 
     Attributes
     ----------
-    points : (N, D) array
-        In image axis order: (y, x), or (z, y, x).
+    observations : Observations
+        N points in image axis order: (y, x), or (z, y, x).
     axis_labels : tuple of D str
     columns : tuple of D str
         Header of the column of each axis.
     unit : str or None
         Unit of the coordinates where the header names it, as in "x [nm]".
-    weights : (N,) array or None
-    noise_std : (N, D) array or None
-        Standard deviation of each coordinate.
     groups : (N,) array or None
         Numbers or words; points of different ones are to be fitted apart.
     """
 
-    points: FloatArray
+    observations: Observations
     axis_labels: tuple[str, ...]
     columns: tuple[str, ...]
     unit: str | None = None
-    weights: FloatArray | None = None
-    noise_std: FloatArray | None = None
     groups: NDArray[Any] | None = None
+
+    @property
+    def points(self) -> FloatArray:
+        """Coordinates, (N, D)."""
+        return self.observations.points
 
     def subset(self, chosen: NDArray[np.bool_]) -> "PointTable":
         """The rows where `chosen` (N,) is true."""
-        weights, noise_std, groups = (
-            None if values is None else values[chosen]
-            for values in (self.weights, self.noise_std, self.groups)
-        )
-        points = self.points[chosen]
-        return replace(self, points=points, weights=weights, noise_std=noise_std, groups=groups)
+        groups = None if self.groups is None else self.groups[chosen]
+        return replace(self, observations=self.observations.subset(chosen), groups=groups)
 
 
 def read_points(
@@ -129,14 +125,14 @@ def read_points(
         coordinates = without_flat_z(coordinates)
     error = values.get("precision")
     return PointTable(
-        points=np.stack(list(coordinates.values()), axis=1),
+        Observations.of(
+            np.stack(list(coordinates.values()), axis=1),
+            values.get("weight"),
+            None if error is None else _of_axes(coordinates, error, values.get("precision of z")),
+        ),
         axis_labels=tuple(coordinates),
         columns=tuple(axes[axis] for axis in coordinates),
         unit=common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
-        weights=values.get("weight"),
-        noise_std=None
-        if error is None
-        else _of_axes(coordinates, error, values.get("precision of z")),
         groups=values.get("group"),
     )
 

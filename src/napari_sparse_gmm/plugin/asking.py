@@ -53,11 +53,9 @@ def ask(
     stack = cloud.frame.stack
     names = ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels)
     request = FitRequest(
-        cloud.points,
+        cloud.observations,
         settings,
         heatmap,
-        cloud.weights,
-        cloud.noise_std,
         cloud.groups,
         names,
         cloud.frame.layout,

@@ -329,7 +329,7 @@ class FittingForm(DensityForm):
         elif self.annotate.value and not done.annotated:
             wanted, cloud = replace(done, annotated=True), done.asked.cloud
             assign = assign_points(
-                done.solution.parts, cloud.points, cloud.groups, cloud.noise_std, done.picture
+                done.solution.parts, cloud.observations, cloud.groups, done.picture
             )
             self._start(
                 wanted.layer, assign, partial(self._show_assignment, wanted), settles=wanted

@@ -64,12 +64,12 @@ def so_far(
     )
     groups, n = request.group_of_points, len(mixtures)
     numbers = np.bincount(groups, minlength=n).tolist()
-    totals = np.bincount(groups, request.weights, minlength=n).tolist()
+    totals = np.bincount(groups, request.observations.weights, minlength=n).tolist()
     parts = tuple(
         None if mixture is None else Part(mixture, _unknown(mixture), number, total)
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
     )
-    solution = Solution(parts, "", request.parameters, request.noise_std is not None)
+    solution = Solution(parts, "", request.parameters, request.noisy)
     return FitResult((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
 
 

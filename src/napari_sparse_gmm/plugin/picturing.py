@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.results import Heatmap, HeatmapChoice, Solution
 from napari_sparse_gmm.plugin.work import (
@@ -46,16 +47,15 @@ def draw(
 
 def assign_points(
     parts: Sequence[Part | None],
-    points: FloatArray,
+    observations: Observations,
     groups: NDArray[np.intp],
-    noise_std: FloatArray | None,
     choice: HeatmapChoice,
 ) -> "Work[Assignment | Refusal]":
     """Find the component of each point (N, D), in model coordinates, among those of its group.
 
     Raises like `fit`; what computes it is in `choice`.
     """
-    return guarded("assignment of points", _assign(parts, points, groups, noise_std, choice))
+    return guarded("assignment of points", _assign(parts, observations, groups, choice))
 
 
 def drawn(
@@ -139,19 +139,17 @@ def _contours(
 
 def _assign(
     parts: Sequence[Part | None],
-    points: FloatArray,
+    observations: Observations,
     groups: NDArray[np.intp],
-    noise_std: FloatArray | None,
     choice: HeatmapChoice,
 ) -> "Work[Assignment]":
     engine, device = choice.engine, choice.device
-    yield from prepare(engine, device, points.shape[1], 1, noise=noise_std is not None)
+    noise = observations.noise is not None
+    yield from prepare(engine, device, observations.n_dimensions, 1, noise=noise)
     yield Progress(0, 1, "Assigning the points")
 
     from napari_sparse_gmm import scoring
     from napari_sparse_gmm.engines.threads import limited_threads
 
     with no_fallback_warning(), limited_threads(choice.n_threads):
-        return scoring.assign_points(
-            parts, points, groups, noise_std=noise_std, engine=engine, device=device
-        )
+        return scoring.assign_points(parts, observations, groups, engine=engine, device=device)

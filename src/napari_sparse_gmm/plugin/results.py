@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.shapes.grid import MAX_PIXELS, Grid
@@ -84,14 +85,22 @@ class Heatmap:
 class FitRequest:
     """All that a fit needs to know; `parameters` are keywords of `SparseGaussianMixture`."""
 
-    points: FloatArray  # (N, D), model coordinates
+    observations: Observations  # N points, in model coordinates
     parameters: Mapping[str, Any]
     heatmap: HeatmapChoice
-    weights: FloatArray | None = None  # (N,), how often each point counts
-    noise_std: FloatArray | None = None  # (N, D), how precise its place is
     groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
     names: tuple[str, ...] = ("",)  # of the groups
     layout: Layout = _ALONE  # of the images of the groups
+
+    @property
+    def points(self) -> FloatArray:
+        """Model coordinates, (N, D)."""
+        return self.observations.points
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the precision of the points is considered."""
+        return self.observations.noise is not None
 
     @property
     def group_of_points(self) -> NDArray[np.intp]:

@@ -139,7 +139,7 @@ class SparseGMMScore(WorkForm):
             show_assignment(layer, read.shown, assignment)
             if read.pooled:
                 sentence += f" Points of all {' and '.join(read.pooled)} are taken together."
-            n_hidden = len(read.shown) - len(read.points)
+            n_hidden = len(read.shown) - len(read.observations)
             if n_hidden:
                 sentence += f" {n_hidden:,} hidden points left out."
             self._say(sentence)
@@ -201,10 +201,10 @@ def _score(model: DensityModel, read: ModelPoints) -> Work[Any]:
     """The components of the points, and what there is to say about them."""
     # What computes is chosen by itself; the rest of a heatmap's choice is of no account.
     choice = HeatmapChoice(QUANTITY.default, LONGEST_SIDE.default, None)
-    found = yield from assign_points(model.parts, read.points, read.groups, read.noise_std, choice)
+    found = yield from assign_points(model.parts, read.observations, read.groups, choice)
     if isinstance(found, Refusal):
         return found
 
     from napari_sparse_gmm.scoring import summary
 
-    return found, summary(model, read.points, read.groups, found)
+    return found, summary(model, read.observations.points, read.groups, found)

@@ -1,7 +1,7 @@
 """Points of a layer as a model sees them that was fitted to others.
 
 >>> read = points_for(model, points_layer, "uncertainty", in_units=True)
->>> read.points, read.groups, read.noise_std
+>>> read.observations, read.groups
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas import Index
 
 from napari_sparse_gmm.density_model import DensityModel
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.axes import axis_names
 from napari_sparse_gmm.plugin.frame import Frame, Stack
 from napari_sparse_gmm.plugin.models import frame_of
@@ -26,19 +26,18 @@ class ModelPoints:
 
     Parameters
     ----------
-    points : (N, D) array
+    observations : Observations
+        N points, with their precision where that is known.
     groups : (N,) array of int
         Of which part of the model each is; -1 of none.
-    noise_std : (N, D) array or None
     shown : (all points of the layer,) array of bool
         Which of them these are.
     pooled : tuple of str
         Axes of the layer along which points are taken together.
     """
 
-    points: FloatArray
+    observations: Observations
     groups: NDArray[np.intp]
-    noise_std: FloatArray | None
     shown: NDArray[np.bool_]
     pooled: tuple[str, ...]
 
@@ -104,7 +103,8 @@ def points_for(
     pooled = tuple(
         name for axis, name in enumerate(names) if axis - layer.ndim + n_axes not in used
     )
-    return ModelPoints(u[:, modelled], groups, noise_std, shown, pooled)
+    seen = Observations.of(u[:, modelled], noise_std=noise_std)
+    return ModelPoints(seen, groups, shown, pooled)
 
 
 def _groups(

@@ -2,20 +2,19 @@
 
 >>> source = Source(layer, axes=(0, 1), precision="uncertainty")
 >>> cloud = source.read()
->>> cloud.points.shape, cloud.noise_std.shape
+>>> cloud.points.shape, cloud.observations.noise_std.shape
 ((40000, 2), (40000, 2))
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.annotation import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.frame import Frame
@@ -37,16 +36,13 @@ class Cloud:
 
     Parameters
     ----------
-    points : (N, D) array
+    observations : Observations
+        N points in model coordinates, with weights and precision.
     frame : Frame
     shown : (all points of the layer,) array of bool
         Which of them these are.
     groups : (N,) array of int
         Which of the groups that are fitted apart each is in.
-    weights : (N,) array or None
-        How often each counts.
-    noise_std : (N, D) array or None
-        Standard deviation of its place along each axis.
     region : Region or None
         Where they could have been, if it is not their bounding box.
     n_hidden, n_unused, n_outside : int
@@ -54,16 +50,19 @@ class Cloud:
         lie outside of the region.
     """
 
-    points: FloatArray
+    observations: Observations
     frame: Frame
     shown: NDArray[np.bool_]
     groups: NDArray[np.intp]
-    weights: FloatArray | None
-    noise_std: FloatArray | None
     region: Region | None
     n_hidden: int
     n_unused: int
     n_outside: int
+
+    @property
+    def points(self) -> FloatArray:
+        """Model coordinates, (N, D)."""
+        return self.observations.points
 
     def same_as(self, other: "Cloud") -> bool:
         """Whether a fit of the one is a fit of the other, in the same place."""
@@ -71,10 +70,8 @@ class Cloud:
             return True
         return (
             self.frame.same_as(other.frame)
-            and all(
-                _equal(getattr(self, name), getattr(other, name))
-                for name in ("points", "groups", "weights", "noise_std")
-            )
+            and np.array_equal(self.groups, other.groups)
+            and self.observations.same_as(other.observations)
             and _same_region(self.region, other.region)
         )
 
@@ -83,10 +80,6 @@ def _same_region(one: Region | None, other: Region | None) -> bool:
     if one is None or other is None or one is other:
         return one is other
     return one.to_dict() == other.to_dict()
-
-
-def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
-    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 @dataclass(frozen=True)
@@ -147,6 +140,7 @@ class Source:
                 "more: show or choose others."
             )
         n_unused = len(shown) - n_hidden - len(points)
+        seen = Observations.of(points, weights, noise_std)
         region, inside = self._region(points)
         if not inside.any():
             raise ValueError(
@@ -163,12 +157,10 @@ class Source:
                 f"{self.layer.name!r} with a weight: choose another one."
             )
         return Cloud(
-            points,
+            seen.subset(inside),
             replace(frame, box=box),
             shown,
             groups,
-            None if weights is None else weights[inside],
-            None if noise_std is None else noise_std[inside],
             region,
             n_hidden,
             n_unused,

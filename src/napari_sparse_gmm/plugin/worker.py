@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.density_model import Part, part_of
+from napari_sparse_gmm.density_model import part_of
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.parameters import (
     DEVICE,
@@ -33,12 +33,16 @@ from napari_sparse_gmm.plugin.work import (
 )
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Engine
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.groups import GroupFit
 
 # What a fit starts from in each group; None as its parameters say.
 Starts = Sequence[GaussianMixture | None]
+
+# A fit, and what holds its points.
+Fitted = tuple["SparseGaussianMixture", "Engine"]
 
 
 def fit(request: FitRequest) -> Work[FitResult | Refusal]:
@@ -121,14 +125,14 @@ def _path(request: FitRequest) -> Work[FitResult]:
 
     from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
 
+    engine = model.open(request.observations)
+
     def told(step: "FitStep", done: list[Any]) -> Progress:
         text = f"Sparsity {SPARSITIES[len(done)]:g}: {step_text(step)}"
         return Progress(len(done), len(SPARSITIES), text)
 
     found = yield from followed(
-        iter_path(
-            model, request.points, sample_weight=request.weights, noise_std=request.noise_std
-        ),
+        iter_path(model, engine),
         told,
         Previews(lambda step, _, complete: so_far(request, (step.mixture,), complete)),
     )
@@ -137,7 +141,7 @@ def _path(request: FitRequest) -> Work[FitResult]:
     for point in path:
         parameters = {**request.parameters, SPARSITY.name: point.sparsity}
         of_point = replace(request, parameters=parameters)
-        solutions.append((yield from _solution(of_point, [point.model])))
+        solutions.append((yield from _solution(of_point, [(point.model, engine)])))
     chosen = found.index(path.suggested)
     picture = yield from drawn(solutions[chosen], request.box, request.heatmap, request.layout)
     return FitResult(tuple(solutions), chosen, picture, path)
@@ -173,10 +177,8 @@ def _fitted(
         yield from followed(
             iter_groups(
                 model,
-                request.points,
+                request.observations,
                 request.group_of_points,
-                sample_weight=request.weights,
-                noise_std=request.noise_std,
                 starts=None if starts is None else [starts[group] for group in labels],
             ),
             told,
@@ -189,9 +191,8 @@ def _finished(
     request: FitRequest, fits: "Sequence[GroupFit]", starts: Starts = ()
 ) -> Work[FitResult]:
     """The solution that the fits of groups make, with its heatmap."""
-    models = _of_all_groups(request, fits)
     problem = next((fitted.problem for fitted in fits if fitted.problem), "")
-    solution = yield from _solution(request, models, problem)
+    solution = yield from _solution(request, _of_all_groups(request, fits), problem)
     if any(start is not None for start in starts):
         solution = replace(solution, starts=tuple(starts))
     picture = yield from drawn(solution, request.box, request.heatmap, request.layout)
@@ -203,39 +204,37 @@ def _groups(request: FitRequest) -> NDArray[np.intp]:
     return np.unique(request.group_of_points)
 
 
-def _of_all_groups(
-    request: FitRequest, fits: "Sequence[GroupFit]"
-) -> "list[SparseGaussianMixture | None]":
+def _of_all_groups(request: FitRequest, fits: "Sequence[GroupFit]") -> "list[Fitted | None]":
     """The fit of each group, None where it has no points or could not be fitted."""
-    models: list[SparseGaussianMixture | None] = [None] * len(request.names)
+    of_groups: list[Fitted | None] = [None] * len(request.names)
     for fitted in fits:
-        models[fitted.label] = fitted.model
-    return models
+        if fitted.model is not None and fitted.engine is not None:
+            of_groups[fitted.label] = fitted.model, fitted.engine
+    return of_groups
 
 
 def _mixtures(request: FitRequest, fits: "Sequence[GroupFit]") -> list[GaussianMixture | None]:
     """What each group was fitted to, None as above."""
-    models = _of_all_groups(request, fits)
-    return [None if model is None else model.mixture_ for model in models]
+    of_groups = _of_all_groups(request, fits)
+    return [None if fitted is None else fitted[0].mixture_ for fitted in of_groups]
 
 
 def _solution(
-    request: FitRequest, models: "Sequence[SparseGaussianMixture | None]", problem: str = ""
+    request: FitRequest, fits: "Sequence[Fitted | None]", problem: str = ""
 ) -> Work[Solution]:
     """The solution that fitted estimators hold, one for each group, with its standard errors."""
-    groups = request.group_of_points if len(models) > 1 else np.zeros(len(request.points))
     parts = []
-    for group, model in enumerate(models):
-        yield Progress(group, len(models), "Estimating the errors")
-        rows = np.flatnonzero(groups == group)
-        parts.append(None if model is None else _part(model, request, rows))
+    for group, fitted in enumerate(fits):
+        yield Progress(group, len(fits), "Estimating the errors")
+        parts.append(None if fitted is None else part_of(*fitted))
+    engine = next(fitted[1] for fitted in fits if fitted is not None)
     return Solution(
         tuple(parts),
-        next(model.engine_reason_ for model in models if model is not None),
+        engine.reason,
         request.parameters,
-        request.noise_std is not None,
+        request.noisy,
         problem,
-        engine=next(model.engine_ for model in models if model is not None),
+        engine=engine.name,
     )
 
 
@@ -248,14 +247,5 @@ def _model(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
     engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
-    noise = request.noise_std is not None
-    yield from prepare(engine, device, request.points.shape[1], total, noise=noise)
+    yield from prepare(engine, device, request.points.shape[1], total, noise=request.noisy)
     return SparseGaussianMixture(**request.parameters)
-
-
-def _part(model: "SparseGaussianMixture", request: FitRequest, rows: NDArray[np.intp]) -> Part:
-    """What was found in some of the points, with standard errors."""
-    weights, noise_std = (
-        None if values is None else values[rows] for values in (request.weights, request.noise_std)
-    )
-    return part_of(model, request.points[rows], weights, noise_std)

@@ -68,11 +68,11 @@ class ConjugatePrior(Prior):
         return self.of_weights.proportions(shares, weights, multiplier, total)
 
 
-def default_size(points: FloatArray, weight: FloatArray | None, n_components: int) -> float:
+def default_size(covariance: FloatArray, n_components: int) -> float:
     """The size of n equal balls that together have the volume of the points (Fraley & Raftery).
 
-    The root of the mean variance of the points along the axes, over n^(1/D).
+    The root of the mean variance of the points along the axes, over n^(1/D); `covariance` (D, D) is
+    theirs.
     """
-    mean = np.average(points, axis=0, weights=weight)
-    variance = np.average(np.square(points - mean), axis=0, weights=weight).mean()
-    return float(np.sqrt(variance)) / n_components ** (1.0 / points.shape[1])
+    variance = float(np.diagonal(covariance).mean())
+    return float(np.sqrt(variance)) / n_components ** (1.0 / len(covariance))

@@ -1,0 +1,422 @@
+"""Where points are denser than a mixture says: what births of components are made from.
+
+If the points come from the mixture, 1 / p(x) summed over those in some volume is n times that
+volume; if it is rho times that, the n_b points there are rho times as many as expected. The
+evidence is the log of the ratio of Poisson likelihoods, n_b log rho - (n_b - n_b / rho).
+
+Two searches look for such places: `Boxes` tests the boxes of the points' tree, of all sizes;
+`Balls` the balls around each point, for clusters too small for boxes. Nothing is assumed of the
+share of the background or the size of clusters.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.special import gammaln
+
+from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines.engine import Summary
+    from napari_sparse_gmm.engines.in_memory import InMemory
+
+# How many times denser a box must be: in a large one, a hundredth more is evidence enough,
+# but not of a cluster.
+_DENSER = 2.0
+# A box is taken only where it has so much of the evidence of what is taken within its halves. The
+# halves of a Gaussian cluster have about as much together as the whole, two clusters more.
+_HALVES = 0.7
+# And where its thinner half has so much of its density: no cluster in a corner of the box.
+_EVEN = 0.5
+# One suppresses the others whose centres are nearer than so many of its radii.
+_SUPPRESSION = 1.5
+
+# Neighbours of a position, at most and at least, and of all together: larger clusters fill boxes.
+_MOST, _LEAST, _ALL = 64, 16, 4_000_000
+# A ball has its centre and so many other positions.
+_FEWEST = 2
+# The evidence, in nats, that a ball must have: so much less than the log of the number of
+# positions, among which many have some by chance; and at least.
+_CHANCE, _EVIDENCE = 3.4, 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Overdensities:
+    """Some of them, the most evidence first.
+
+    Parameters
+    ----------
+    evidence : (E,) array
+        In nats.
+    excess : (E,) array
+        Weight of the points there, less what is expected.
+    counts : (E,) array
+        Weight of the points there.
+    means, covariances : (E, D) and (E, D, D) arrays
+        Of the points there. What their noise is expected to have added is taken off; that may
+        leave a covariance without a root.
+    radii : (E,) array
+        Others are suppressed that are nearer than 1.5 of them.
+    """
+
+    evidence: FloatArray
+    excess: FloatArray
+    counts: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+    radii: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.evidence)
+
+    @classmethod
+    def none(cls, d: int) -> Self:
+        """None, in D dimensions."""
+        nothing = np.empty(0)
+        return cls(nothing, nothing, nothing, np.empty((0, d)), np.empty((0, d, d)), nothing)
+
+    def subset(self, rows: NDArray[np.intp]) -> "Overdensities":
+        """Some of them."""
+        return Overdensities(
+            self.evidence[rows],
+            self.excess[rows],
+            self.counts[rows],
+            self.means[rows],
+            self.covariances[rows],
+            self.radii[rows],
+        )
+
+    @classmethod
+    def joining(cls, parts: Sequence["Overdensities"]) -> "Overdensities":
+        """Those of several sets of points that no other one suppresses."""
+        together = cls(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("evidence", "excess", "counts", "means", "covariances", "radii")
+            )
+        )
+        return together.subset(
+            unsuppressed(together.evidence, together.means, _SUPPRESSION * together.radii)
+        )
+
+
+def unsuppressed(evidence: FloatArray, centres: FloatArray, radii: FloatArray) -> NDArray[np.intp]:
+    """The rows, most evidence first, that lie within the radius of no other that is kept."""
+    order = np.argsort(-evidence, kind="stable")
+    if not len(order):
+        return order
+    near = cKDTree(centres).query_ball_point(centres, radii)
+    suppressed = np.zeros(len(order), dtype=bool)
+    kept = []
+    for row in order:
+        if not suppressed[row]:
+            suppressed[near[row]] = True
+            kept.append(row)
+    return np.array(kept, dtype=np.intp)
+
+
+class Search(ABC):
+    """A way to look for overdensities."""
+
+    @abstractmethod
+    def found(
+        self, engine: "InMemory", mixture: GaussianMixture, whole: "Summary"
+    ) -> Overdensities:
+        """Those among the points of an engine, which may be a part of the `whole`."""
+
+
+@dataclass(frozen=True)
+class Boxes(Search):
+    """Boxes of a balanced tree of the points.
+
+    One is taken where its halves are about as dense and have not much more evidence, so the points
+    themselves choose the scale; and where none with more evidence is near.
+
+    Parameters
+    ----------
+    evidence : float
+        The evidence that a box must have, in nats.
+    narrowest : float
+        No side counts as shorter.
+    turn : int
+        Boxes that cut through a small cluster miss it; the tree of each turn but 0 has axes of
+        another direction.
+    """
+
+    evidence: float
+    narrowest: float
+    turn: int = 0
+
+    def found(
+        self, engine: "InMemory", mixture: GaussianMixture, whole: "Summary"
+    ) -> Overdensities:
+        order, points = self._tree(engine)
+        weight, inverse = _weights(engine, mixture, whole)
+        weight, inverse = weight[order], inverse[order]
+        boxes = _dense_boxes(points, weight, inverse, whole.n_points, self.narrowest, self.evidence)
+        if not len(boxes.first):
+            return Overdensities.none(engine.n_dimensions)
+        means, covariances = _moments(engine, order, weight, boxes.first, boxes.last)
+        unit = whole.total_weight / whole.n_points
+        counts = np.add.reduceat(
+            np.append(weight, 0.0), np.column_stack([boxes.first, boxes.last]).ravel()
+        )[::2]
+        return Overdensities(
+            boxes.evidence, boxes.excess * unit, counts * unit, means, covariances, boxes.radii
+        )
+
+    def _tree(self, engine: "InMemory") -> tuple[NDArray[np.intp], FloatArray]:
+        """The order of the points and, in it, the points along the axes of the tree.
+
+        The engine keeps the last one.
+        """
+        if self.turn == 0:
+            return engine.blocks.order, engine.placed
+        key, (turn, tree) = type(self), engine.prepared.get(type(self), (0, None))
+        if turn != self.turn:
+            d = engine.n_dimensions
+            axes = np.linalg.qr(np.random.default_rng(self.turn).standard_normal((d, d)))[0]
+            tree = kd_order(engine.observations.points @ axes)
+            engine.prepared[key] = self.turn, tree
+        assert tree is not None
+        return tree
+
+
+def _weights(
+    engine: "InMemory", mixture: GaussianMixture, whole: "Summary"
+) -> tuple[FloatArray, FloatArray]:
+    """Weight of each point, 1 on average of the whole, and weight / p(x), (N,) each."""
+    weight = np.ones(engine.n_points)
+    if engine.observations.weights is not None:  # as many as there are points: evidence is theirs
+        weight = engine.observations.weights * (whole.n_points / whole.total_weight)
+    # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
+    return weight, weight * np.exp(np.minimum(-engine.log_density(mixture), 600.0))
+
+
+def _moments(
+    engine: "InMemory",
+    order: NDArray[np.intp],
+    weight: FloatArray,
+    first: NDArray[np.intp],
+    last: NDArray[np.intp],
+) -> tuple[FloatArray, FloatArray]:
+    """Means (E, D) and covariances (E, D, D) of runs of points; `weight` is in their order."""
+    means, covariances = [], []
+    for a, b in zip(first, last, strict=True):
+        noise = engine.observations.noise
+        mean, covariance = moments(
+            engine.observations.points[order[a:b]],
+            weight[a:b],
+            None if noise is None else noise[order[a:b]],
+        )
+        means.append(mean)
+        covariances.append(covariance)
+    return np.array(means), np.array(covariances)
+
+
+def moments(
+    points: FloatArray, weight: FloatArray, noise: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (D,) and covariance (D, D) of the true positions of weighted points (N, D)."""
+    share = weight / weight.sum()
+    mean = share @ points
+    difference = points - mean
+    covariance = (difference.T * share) @ difference
+    if noise is not None:
+        covariance -= np.diag(share @ noise)
+    return mean, covariance
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Boxes as runs of points in the order of the tree, the most evidence first."""
+
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    evidence: FloatArray
+    excess: FloatArray
+    radii: FloatArray
+
+
+def _dense_boxes(
+    points: FloatArray,
+    weight: FloatArray,
+    inverse: FloatArray,
+    total: float,
+    narrowest: float,
+    least: float,
+) -> _Runs:
+    """Boxes with too many points; all arrays are in the order of the tree."""
+    n = len(points)
+    depth = max(0, int(np.log2(max(1, n // FEWEST))))
+    starts = halves(n, depth)[:-1]
+    lower = np.minimum.reduceat(points, starts, axis=0)
+    upper = np.maximum.reduceat(points, starts, axis=0)
+    sums = np.stack([np.add.reduceat(column, starts) for column in (weight, inverse)], axis=1)
+    counts = np.diff(np.append(starts, n))
+    best, thinner = np.zeros(len(starts)), np.full(len(starts), np.inf)
+    tests = []  # from the smallest boxes up
+    for level in range(depth, -1, -1):
+        # Points span (n - 1) / (n + 1) of each side of the box that they fill evenly.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sides = (upper - lower) * ((counts + 1) / (counts - 1))[:, None]
+        sides = np.fmax(sides, narrowest)
+        rho = np.maximum(sums[:, 1] / (total * sides.prod(1)), 1.0)
+        evidence = sums[:, 0] * (np.log(rho) - 1 + 1 / rho)
+        taken = (evidence > least) & (evidence >= _HALVES * best)
+        taken &= (rho > _DENSER) & (_EVEN * rho <= thinner)
+        best = np.where(taken, evidence, best)
+        excess = sums[:, 0] * (1 - 1 / rho)
+        tests.append((level, taken, evidence, excess, 0.5 * (lower + upper), sides))
+        if level > 0:
+            lower = np.minimum(lower[::2], lower[1::2])
+            upper = np.maximum(upper[::2], upper[1::2])
+            sums, counts = sums[::2] + sums[1::2], counts[::2] + counts[1::2]
+            best = best[::2] + best[1::2]
+            thinner = np.minimum(rho[::2], rho[1::2])
+    found = []  # from the largest down: a box that is taken hides those inside
+    hidden = np.zeros(1, dtype=bool)
+    for level, taken, evidence, excess, centre, sides in reversed(tests):
+        free = np.flatnonzero(taken & ~hidden)
+        edges = halves(n, level)
+        radius = 0.5 * np.sqrt(np.square(sides[free]).sum(1))
+        found.append(
+            (edges[free], edges[free + 1], evidence[free], excess[free], radius, centre[free])
+        )
+        hidden = np.repeat(hidden | taken, 2)
+    *runs, centres = (np.concatenate(column) for column in zip(*found, strict=True))
+    kept = unsuppressed(runs[2], centres, _SUPPRESSION * runs[4])
+    return _Runs(*(column[kept] for column in runs))
+
+
+@dataclass(frozen=True)
+class Balls(Search):
+    """Balls around each position that has a point, up to its nearest neighbours.
+
+    The position itself, about which the ball was drawn, does not count: nor do the points that
+    repeat it, of which rounded coordinates have many.
+
+    Parameters
+    ----------
+    narrowest : float
+        No radius counts as shorter.
+    """
+
+    narrowest: float
+
+    def found(
+        self, engine: "InMemory", mixture: GaussianMixture, whole: "Summary"
+    ) -> Overdensities:
+        if type(self) not in engine.prepared:
+            engine.prepared[type(self)] = _Positions.of(engine)
+        positions: _Positions = engine.prepared[type(self)]
+        if positions.nearest.shape[1] <= _FEWEST:
+            return Overdensities.none(engine.n_dimensions)
+        inverse = positions.sums(_weights(engine, mixture, whole)[1])
+        balls = _dense_balls(positions, inverse, whole.n_points, self.narrowest)
+        if not balls:
+            return Overdensities.none(engine.n_dimensions)
+        of = [
+            moments(
+                positions.points[inside],
+                positions.weight[inside],
+                None if positions.noise is None else positions.noise[inside],
+            )
+            for inside, *_ in balls
+        ]
+        evidence, excess, radii = (
+            np.array(column) for column in list(zip(*balls, strict=True))[1:]
+        )
+        return Overdensities(
+            evidence,
+            excess,
+            np.array([positions.weight[inside].sum() for inside, *_ in balls]),
+            np.array([mean for mean, _ in of]),
+            np.array([covariance for _, covariance in of]),
+            radii,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Positions:
+    """Where there are points.
+
+    Parameters
+    ----------
+    points : (P, D) array
+    index : (N,) array of int
+        The position of each point.
+    weight : (P,) array
+        Of all points there.
+    noise : (P, D) array or None
+        Mean variances of the noise of the points there.
+    distances : (P, k) array
+        Of the nearest positions, the position itself first.
+    nearest : (P, k) array of int
+        Which they are.
+    """
+
+    points: FloatArray
+    index: NDArray[np.intp]
+    weight: FloatArray
+    noise: FloatArray | None
+    distances: FloatArray
+    nearest: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, engine: "InMemory") -> Self:
+        seen = engine.observations
+        points, index = np.unique(seen.points, axis=0, return_inverse=True)
+        index = index.reshape(-1)
+        k = min(int(np.clip(_ALL // len(points), _LEAST, _MOST)), len(points))
+        distances, nearest = cKDTree(points).query(points, np.arange(1, k + 1))
+        own = np.ones(len(index)) if seen.weights is None else seen.weights
+        weight = np.bincount(index, own).astype(np.float64)
+        noise = None
+        if seen.noise is not None:
+            sums = [np.bincount(index, own * variances) for variances in seen.noise.T]
+            noise = np.stack(sums, axis=1) / weight[:, None]
+        return cls(points, index, weight, noise, distances, nearest)
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Values of points (N,) summed in each position, (P,)."""
+        return np.bincount(self.index, values).astype(np.float64)
+
+
+def _dense_balls(
+    positions: _Positions, inverse: FloatArray, total: float, narrowest: float
+) -> list[tuple[NDArray[np.intp], float, float, float]]:
+    """The positions of balls with too many points, the evidence, by how many, and the radius;
+    most evidence first.
+
+    `inverse` is weight / p(x), summed over the points of each position.
+    """
+    d = positions.points.shape[1]
+    log_ball = 0.5 * d * np.log(np.pi) - gammaln(0.5 * d + 1)
+    volumes = np.exp(log_ball + d * np.log(np.maximum(positions.distances[:, 1:], narrowest)))
+    others = positions.nearest[:, 1:]
+    n = np.cumsum(positions.weight[others], axis=1)
+    rho = np.cumsum(inverse[others], axis=1) / (total * volumes)
+    rho = np.maximum(rho, 1.0)
+    evidence = n * (np.log(rho) - 1 + 1 / rho)
+    evidence[:, : _FEWEST - 1] = 0.0
+    rows, last = np.arange(len(evidence)), evidence.argmax(1)
+    best, excess = evidence[rows, last], (n * (1 - 1 / rho))[rows, last]
+    enough = max(np.log(len(rows)) - _CHANCE, _EVIDENCE)
+    used = np.zeros(len(rows), dtype=bool)
+    balls = []
+    for row in np.argsort(-best, kind="stable"):
+        if best[row] < enough:
+            break
+        if not used[row]:
+            inside = positions.nearest[row, : last[row] + 2]
+            used[inside] = True
+            # Those that share no point are kept, however near.
+            balls.append((inside, float(best[row]), float(excess[row]), 0.0))
+    return balls

@@ -1,0 +1,152 @@
+"""Points with what is known of each: how often it counts, and how precise it is.
+
+>>> seen = Observations.of([[0.0, 0.0], [3.0, 4.0]], noise_std=2.0)
+>>> len(seen), seen.n_dimensions, seen.noise[0].tolist()
+(2, 2, [4.0, 4.0])
+>>> len(seen.subset([True, False]))
+1
+
+Wherever points are taken with their weights and noise, an `Observations` may be given instead.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Points as one value; see `of` for one that is checked.
+
+    Parameters
+    ----------
+    points : (N, D) array
+        Coordinates, in any units.
+    weights : (N,) array, optional
+        How often each point counts; once where it is not given.
+    noise : (N, D) array, optional
+        Variances of the noise of each point along each axis: the squares of the localization
+        precision.
+    """
+
+    points: FloatArray
+    weights: FloatArray | None = None
+    noise: FloatArray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        points: "ArrayLike | Observations",
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> "Observations":
+        """Points (N, D), finite, with weights (N,) and standard deviations of their noise.
+
+        `noise_std` is what `noise_variances` takes. An `Observations` is returned as it is.
+
+        Raises
+        ------
+        ValueError
+            Where shapes disagree, a value is not finite, or a weight or noise negative; or
+            observations come with weights or noise beside them.
+        """
+        if isinstance(points, cls):
+            if sample_weight is not None or noise_std is not None:
+                raise ValueError(
+                    "Observations have their weights and noise; give neither sample_weight nor "
+                    "noise_std beside them."
+                )
+            return points
+        x = np.asarray(points, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] < 1:
+            raise ValueError(f"points must have shape (N, D), not {x.shape}.")
+        if not np.isfinite(x).all():
+            raise ValueError("points must be finite numbers.")
+        weights = None
+        if sample_weight is not None:
+            weights = np.asarray(sample_weight, dtype=np.float64)
+            if weights.shape != x.shape[:1]:
+                raise ValueError(f"sample_weight must have shape ({len(x)},), not {weights.shape}.")
+            bad = ~(np.isfinite(weights) & (weights >= 0))
+            if bad.any():
+                raise ValueError(
+                    f"sample_weight must be finite and not negative; {int(bad.sum())} of "
+                    f"{len(x)} weights are."
+                )
+        return cls(x, weights, noise_variances(noise_std, x.shape))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def n_dimensions(self) -> int:
+        """Number of dimensions, D."""
+        return self.points.shape[1]
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights; N where all points count once."""
+        return float(len(self.points) if self.weights is None else self.weights.sum())
+
+    @property
+    def noise_std(self) -> FloatArray | None:
+        """Standard deviations of the noise, (N, D)."""
+        return None if self.noise is None else np.sqrt(self.noise)
+
+    def subset(self, rows: ArrayLike | slice) -> "Observations":
+        """Some of the points: by a mask (N,), their places, or a slice."""
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        return Observations(
+            self.points[chosen],
+            None if self.weights is None else self.weights[chosen],
+            None if self.noise is None else self.noise[chosen],
+        )
+
+    def same_as(self, other: "Observations") -> bool:
+        """Whether all values are the same."""
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return all(
+            one is two or (one is not None and two is not None and np.array_equal(one, two))
+            for one, two in pairs
+        )
+
+    @property
+    def counted(self) -> "Observations":
+        """Those of positive weight."""
+        if self.weights is None or (self.weights > 0).all():
+            return self
+        return self.subset(self.weights > 0)
+
+
+def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None:
+    """The variances (N, D) of the noise of points of that shape, from its standard deviations.
+
+    Parameters
+    ----------
+    noise_std : float, (N,) or (N, D) array, optional
+        Standard deviation of the noise, for all points, for each point, or for each along each
+        axis, in the units of the points. 0 is none.
+
+    Raises
+    ------
+    ValueError
+        Where there is another shape, or a value that is negative or not finite.
+    """
+    if noise_std is None:
+        return None
+    std = np.asarray(noise_std, dtype=np.float64)
+    if std.shape not in ((), shape[:1], shape):
+        raise ValueError(
+            f"noise_std must be a number or have shape ({shape[0]},) or {shape}, not {std.shape}."
+        )
+    bad = ~(np.isfinite(std) & (std >= 0))
+    if bad.any():
+        raise ValueError(
+            f"noise_std must be finite and not negative; {int(bad.sum())} of {std.size} values "
+            "are not."
+        )
+    squares = np.square(std)
+    return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)
