@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from napari_sparse_gmm.engines import Engine, choose_engine
+from napari_sparse_gmm.engines import Data, Engine, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
@@ -193,7 +193,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def fit(
         self,
-        X: ArrayLike,
+        X: Data,
         y: None = None,
         *,
         sample_weight: ArrayLike | None = None,
@@ -244,7 +244,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def iter_fit(
         self,
-        X: ArrayLike,
+        X: Data,
         y: None = None,
         *,
         sample_weight: ArrayLike | None = None,
@@ -268,7 +268,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def open(
         self,
-        X: "ArrayLike | Observations | Engine",
+        X: Data,
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
@@ -294,7 +294,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def fit_predict(
         self,
-        X: ArrayLike,
+        X: Data,
         y: None = None,
         *,
         sample_weight: ArrayLike | None = None,
@@ -304,23 +304,25 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         fitted = self.fit(X, sample_weight=sample_weight, noise_std=noise_std)
         return fitted.predict(X, noise_std=noise_std)
 
-    def predict(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> NDArray[np.intp]:
+    def predict(self, X: Data, *, noise_std: ArrayLike | None = None) -> NDArray[np.intp]:
         """Index of the most probable component of each point, (N,); -1 is the background.
 
         `noise_std` is what `fit` takes, here and in what follows: the noise of these points.
         """
         return self._opened(X, noise_std).assign(self.mixture_).component
 
-    def predict_proba(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
+    def predict_proba(
+        self, X: "ArrayLike | Observations", *, noise_std: ArrayLike | None = None
+    ) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""
         seen = self._observations(X, noise_std=noise_std)
         return self.mixture_.responsibilities(seen.points, noise_std=seen.noise_std)
 
-    def score_samples(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
+    def score_samples(self, X: Data, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of the density at each point, per data unit^D, (N,)."""
         return self._opened(X, noise_std).log_density(self.mixture_)
 
-    def score(self, X: ArrayLike, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
+    def score(self, X: Data, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
         """Mean of `score_samples`."""
         engine = self._opened(X, noise_std)
         return engine.scores(self.mixture_).log_likelihood / engine.summary.total_weight
@@ -333,12 +335,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def sparsity_path(
         self,
-        X: ArrayLike,
+        X: Data,
         sparsities: Sequence[float] = SPARSITIES,
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
-        X_held_out: ArrayLike | None = None,
+        X_held_out: Data | None = None,
         noise_std_held_out: ArrayLike | None = None,
     ) -> SparsityPath:
         """The solutions of the prior "sqrt" for rising s, each started from the one before.
@@ -359,7 +361,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def criteria(
         self,
-        X: ArrayLike,
+        X: Data,
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
@@ -370,18 +372,18 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         bic = -2 * scores.log_likelihood + self._n_free() * np.log(engine.summary.total_weight)
         return bic, bic - 2 * scores.log_certainty
 
-    def bic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
+    def bic(self, X: Data, *, noise_std: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; the lower the better."""
         return self.criteria(X, noise_std=noise_std)[0]
 
-    def aic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
+    def aic(self, X: Data, *, noise_std: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""
         scores = self._opened(X, noise_std).scores(self.mixture_)
         return -2 * scores.log_likelihood + 2 * self._n_free()
 
     def standard_errors(
         self,
-        X: ArrayLike,
+        X: Data,
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
@@ -404,7 +406,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def _opened(
         self,
-        X: "ArrayLike | Observations | Engine",
+        X: Data,
         noise_std: ArrayLike | None,
         sample_weight: ArrayLike | None = None,
     ) -> Engine:

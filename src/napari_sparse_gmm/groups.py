@@ -50,7 +50,7 @@ class GroupFit:
 
 def fit_groups(
     model: "SparseGaussianMixture",
-    X: ArrayLike,
+    X: ArrayLike | Observations,
     labels: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
@@ -66,7 +66,7 @@ def fit_groups(
 
 def iter_groups(
     model: "SparseGaussianMixture",
-    X: ArrayLike,
+    X: ArrayLike | Observations,
     labels: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,

@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.factored import Factored
-from napari_sparse_gmm.observations import FloatArray, noise_variances
+from napari_sparse_gmm.observations import FloatArray as FloatArray
+from napari_sparse_gmm.observations import noise_variances
 from napari_sparse_gmm.regions import Box, Region, region_from_dict
 from napari_sparse_gmm.regions.region import frozen
 

@@ -19,6 +19,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from napari_sparse_gmm.engines import Data
     from napari_sparse_gmm.estimator import SparseGaussianMixture
 
 # From where the penalty is hardly felt to where it leaves a few components.
@@ -171,12 +172,12 @@ class SparsityPath:
 
 def iter_path(
     model: "SparseGaussianMixture",
-    X: ArrayLike,
+    X: "Data",
     sparsities: Sequence[float] = SPARSITIES,
     *,
     sample_weight: ArrayLike | None = None,
     noise_std: ArrayLike | None = None,
-    X_held_out: ArrayLike | None = None,
+    X_held_out: "Data | None" = None,
     noise_std_held_out: ArrayLike | None = None,
 ) -> Generator[FitStep | PathPoint, None, None]:
     """The solutions of the prior "sqrt" for rising s: the steps to each, and then itself.

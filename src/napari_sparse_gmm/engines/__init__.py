@@ -7,6 +7,7 @@ Importing this imports torch; pykeops only when a KeOps kernel is first needed.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
 from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, Summary
@@ -16,8 +17,12 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
+# What methods take as X.
+Data = ArrayLike | Observations | Engine
+
 __all__ = [
     "Assignment",
+    "Data",
     "Engine",
     "EngineChoice",
     "EngineFallbackWarning",

@@ -175,20 +175,19 @@ def kd_order(points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
     depth = max(0, int(np.ceil(np.log2(max(1.0, n / FEWEST)))))
     top = min(depth, _TOP)
     for level in range(top):
-        in_threads(
-            lambda k, edges=halves(n, level): halve(
-                placed, order, edges[k], edges[k + 1], 1, FEWEST
-            ),
-            1 << level,
-            work=n * _WORK,
-        )
-    edges = halves(n, top)
-    in_threads(
-        lambda k: halve(placed, order, edges[k], edges[k + 1], depth - top, FEWEST),
-        1 << top,
-        work=n * (depth - top) * _WORK,
-    )
+        _halve_nodes(placed, order, level, 1)
+    _halve_nodes(placed, order, top, depth - top)
     return order, placed
+
+
+def _halve_nodes(placed: FloatArray, order: NDArray[np.intp], level: int, depth: int) -> None:
+    """Order the nodes of a level, each as a tree with `depth` levels below it."""
+    edges = halves(len(placed), level)
+    in_threads(
+        lambda k: halve(placed, order, edges[k], edges[k + 1], depth, FEWEST),
+        1 << level,
+        work=len(placed) * depth * _WORK,
+    )
 
 
 def halves(n: int, depth: int) -> NDArray[np.intp]:

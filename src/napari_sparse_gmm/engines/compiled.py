@@ -14,13 +14,11 @@ both by their Taylor series, to the last digits of single or double precision.
 
 from collections.abc import Callable
 from math import factorial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # As a whole, `fastmath` would promise that nothing is infinite; log densities may be.
 _FLAGS = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -28,9 +26,12 @@ _FLAGS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _OPTIONS: dict[str, Any] = {"fastmath": _FLAGS, "error_model": "numpy"}
 
 
-def compiled(function: _Function) -> _Function:
+def compiled(function: Callable[..., Any]) -> Any:
     """A function compiled for the processor, kept in a folder, and run without Python's lock."""
-    return njit(nogil=True, cache=True, **_OPTIONS)(function)
+    try:
+        return njit(nogil=True, cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no folder can be written: it is compiled once for each process
+        return njit(nogil=True, **_OPTIONS)(function)
 
 
 def exp(x: Any) -> Any:

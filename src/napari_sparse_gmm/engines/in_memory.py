@@ -198,7 +198,11 @@ class InMemory(Engine):
                 best, share, log_p = self._best(mixture, part, dtype)
                 component[part.rows] = np.append(part.components, -1)[best]
                 probability[part.rows], log_density[part.rows] = share, log_p
-        return Assignment(*map(self.in_given_order, (component, probability, log_density)))
+        return Assignment(
+            self.in_given_order(component),
+            self.in_given_order(probability),
+            self.in_given_order(log_density),
+        )
 
     def scores(self, mixture: GaussianMixture) -> Scores:
         found, weights = self.assign(mixture), self.observations.weights

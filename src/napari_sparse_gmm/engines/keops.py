@@ -42,7 +42,7 @@ from napari_sparse_gmm.engines.statistics import Sums
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.factored import Factored
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 Kernel = Callable[..., Tensor]
 
@@ -92,13 +92,11 @@ class KeOps(InMemory):
         k = mixture.n_components
         # In the kernel a weight of zero becomes the least share that counts as nothing.
         of_pairs = self._reduce("moments", pairs, log_p - weight.log()).double().cpu().numpy()
-        moments = np.stack(
-            [np.bincount(pattern.components, column, minlength=k) for column in of_pairs.T], axis=1
-        )
+        moments = _of_components(pattern, of_pairs, k)
         removals = None
         if removal:
-            lost = self._reduce("removal", pairs, log_p, weight)[:, 0].double().cpu().numpy()
-            removals = np.bincount(pattern.components, lost, minlength=k)
+            lost = self._reduce("removal", pairs, log_p, weight).double().cpu().numpy()
+            removals = _of_components(pattern, lost, k)[:, 0]
         likelihoods = (log_p * weight).masked_fill_(weight == 0, 0.0)
         return Sums(
             moments,
@@ -186,6 +184,14 @@ class KeOps(InMemory):
             return part(0, len(pattern.rows))
         with ThreadPoolExecutor(len(parts)) as threads:
             return torch.cat(list(threads.map(part, *zip(*parts, strict=True))))
+
+
+def _of_components(pattern: Pattern, of_pairs: FloatArray, k: int) -> FloatArray:
+    """Values of pairs (P, F) summed up for each of k components, (k, F)."""
+    sums = np.zeros((k, of_pairs.shape[1]))
+    for total, values in zip(sums.T, of_pairs.T, strict=True):
+        total += np.bincount(pattern.components, values, minlength=k)
+    return sums
 
 
 class _Pairs:
