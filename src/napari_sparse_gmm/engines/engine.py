@@ -94,6 +94,21 @@ class Summary:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Some cells for each of P things, one thing after the other.
+
+    Parameters
+    ----------
+    starts : (P + 1,) array of int
+        Where those of each start, and the end.
+    cells : (C,) array of int
+    """
+
+    starts: NDArray[np.intp]
+    cells: NDArray[np.intp]
+
+
 class Engine(ABC):
     """The questions. Points are (N, D), of positive weight; components are K."""
 
@@ -141,8 +156,8 @@ class Engine(ABC):
         """Which components matter in which cells."""
 
     @abstractmethod
-    def near(self, places: FloatArray, radii: FloatArray) -> list[NDArray[np.intp]]:
-        """The cells around each of some places (P, D): those with their centre within a radius
+    def near(self, positions: FloatArray, radii: FloatArray) -> Cells:
+        """The cells around each of some positions (P, D): those with their centre within a radius
         (P,), and the nearest.
         """
 

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines.blocks import Blocks, fill_blocks, ordered
-from napari_sparse_gmm.engines.engine import Engine, Summary
+from napari_sparse_gmm.engines.engine import Cells, Engine, Summary
 from napari_sparse_gmm.engines.information import Information, information
 from napari_sparse_gmm.engines.overdensity import Overdensities, Search
 from napari_sparse_gmm.engines.pattern import Pattern, find_pattern
@@ -154,13 +154,16 @@ class InMemory(Engine):
     def touched(self, mixture: GaussianMixture) -> Pattern:
         return find_pattern(self.blocks, mixture, self.tolerance)
 
-    def near(self, places: FloatArray, radii: FloatArray) -> list[NDArray[np.intp]]:
-        nearest = self._centre_tree.query(places)[1]
-        within = self._centre_tree.query_ball_point(places, radii)
-        return [
-            np.append(np.asarray(some, dtype=np.intp), own)
-            for some, own in zip(within, nearest, strict=True)
-        ]
+    def near(self, positions: FloatArray, radii: FloatArray) -> Cells:
+        nearest = self._centre_tree.query(positions)[1]
+        within = self._centre_tree.query_ball_point(positions, radii)
+        counts = np.fromiter(map(len, within), dtype=np.intp, count=len(within)) + 1
+        ends = np.cumsum(counts)
+        cells = np.empty(counts.sum(), dtype=np.intp)
+        own = np.zeros(len(cells), dtype=bool)
+        own[ends - 1] = True
+        cells[own], cells[~own] = nearest, np.concatenate([[], *within]).astype(np.intp)
+        return Cells(np.append(0, ends), cells)
 
     def overdensities(
         self, mixture: GaussianMixture, search: Search, whole: Summary | None = None
@@ -172,6 +175,10 @@ class InMemory(Engine):
 
     def log_density(self, mixture: GaussianMixture, pattern: Pattern | None = None) -> FloatArray:
         return self.in_given_order(self.block_log_density(mixture, pattern))
+
+    def placed_log_density(self, mixture: GaussianMixture) -> FloatArray:
+        """`log_density` in the order of the blocks, (N,)."""
+        return self.block_log_density(mixture)[self._real]
 
     def block_log_density(
         self, mixture: GaussianMixture, pattern: Pattern | None = None

@@ -20,6 +20,13 @@ from scipy.spatial import cKDTree
 from scipy.special import gammaln
 
 from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
+from napari_sparse_gmm.engines.tree import (
+    LARGEST_EXPONENT,
+    dense_nodes,
+    extremes,
+    moments_of_runs,
+    sums_of_inverse,
+)
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 if TYPE_CHECKING:
@@ -156,143 +163,141 @@ class Boxes(Search):
     def found(
         self, engine: "InMemory", mixture: GaussianMixture, whole: "Summary"
     ) -> Overdensities:
-        order, points = self._tree(engine)
-        weight, inverse = _weights(engine, mixture, whole)
-        weight, inverse = weight[order], inverse[order]
-        boxes = _dense_boxes(points, weight, inverse, whole.n_points, self.narrowest, self.evidence)
-        if not len(boxes.first):
-            return Overdensities.none(engine.n_dimensions)
-        means, covariances = _moments(engine, order, weight, boxes.first, boxes.last)
+        tree = self._tree(engine)
+        # As many as there are points: evidence is theirs.
         unit = whole.total_weight / whole.n_points
-        counts = np.add.reduceat(
-            np.append(weight, 0.0), np.column_stack([boxes.first, boxes.last]).ravel()
-        )[::2]
+        log_density = engine.placed_log_density(mixture)
+        inverse = tree.sums_of_inverse(log_density)
+        rows, evidence, excess = dense_nodes(
+            tree.volumes,
+            tree.weights / unit,
+            inverse / (unit * whole.n_points),
+            self.evidence,
+            _DENSER,
+            _HALVES,
+            _EVEN,
+        )
+        kept = unsuppressed(evidence, tree.centres[rows], _SUPPRESSION * tree.radii[rows])
+        rows = rows[kept]
+        means, covariances = tree.moments(rows)
         return Overdensities(
-            boxes.evidence, boxes.excess * unit, counts * unit, means, covariances, boxes.radii
+            evidence[kept],
+            excess[kept] * unit,
+            tree.weights[rows],
+            means,
+            covariances,
+            tree.radii[rows],
         )
 
-    def _tree(self, engine: "InMemory") -> tuple[NDArray[np.intp], FloatArray]:
-        """The order of the points and, in it, the points along the axes of the tree.
-
-        The engine keeps the last one.
-        """
-        if self.turn == 0:
-            return engine.blocks.order, engine.placed
-        key, (turn, tree) = type(self), engine.prepared.get(type(self), (0, None))
-        if turn != self.turn:
-            d = engine.n_dimensions
-            axes = np.linalg.qr(np.random.default_rng(self.turn).standard_normal((d, d)))[0]
-            tree = kd_order(engine.observations.points @ axes)
+    def _tree(self, engine: "InMemory") -> "_Tree":
+        """The engine keeps that of the blocks, and the last one of another direction."""
+        key = type(self), self.turn > 0
+        turn, tree = engine.prepared.get(key, (-1, None))
+        if tree is None or (turn, tree.narrowest) != (self.turn, self.narrowest):
+            tree = _Tree.of(engine, self.turn, self.narrowest)
             engine.prepared[key] = self.turn, tree
-        assert tree is not None
         return tree
 
 
-def _weights(
-    engine: "InMemory", mixture: GaussianMixture, whole: "Summary"
-) -> tuple[FloatArray, FloatArray]:
-    """Weight of each point, 1 on average of the whole, and weight / p(x), (N,) each."""
-    weight = np.ones(engine.n_points)
-    if engine.observations.weights is not None:  # as many as there are points: evidence is theirs
-        weight = engine.observations.weights * (whole.n_points / whole.total_weight)
-    # Of a point far from everything it is no matter how far: 600 is next to what a float64 holds.
-    return weight, weight * np.exp(np.minimum(-engine.log_density(mixture), 600.0))
-
-
-def _moments(
-    engine: "InMemory",
-    order: NDArray[np.intp],
-    weight: FloatArray,
-    first: NDArray[np.intp],
-    last: NDArray[np.intp],
-) -> tuple[FloatArray, FloatArray]:
-    """Means (E, D) and covariances (E, D, D) of runs of points; `weight` is in their order."""
-    means, covariances = [], []
-    for a, b in zip(first, last, strict=True):
-        noise = engine.observations.noise
-        mean, covariance = moments(
-            engine.observations.points[order[a:b]],
-            weight[a:b],
-            None if noise is None else noise[order[a:b]],
-        )
-        means.append(mean)
-        covariances.append(covariance)
-    return np.array(means), np.array(covariances)
-
-
-def moments(
-    points: FloatArray, weight: FloatArray, noise: FloatArray | None
-) -> tuple[FloatArray, FloatArray]:
-    """Mean (D,) and covariance (D, D) of the true positions of weighted points (N, D)."""
-    share = weight / weight.sum()
-    mean = share @ points
-    difference = points - mean
-    covariance = (difference.T * share) @ difference
-    if noise is not None:
-        covariance -= np.diag(share @ noise)
-    return mean, covariance
-
-
 @dataclass(frozen=True, eq=False)
-class _Runs:
-    """Boxes as runs of points in the order of the tree, the most evidence first."""
+class _Tree:
+    """A balanced tree of the points of an engine, down to boxes of a few; T = 2^(depth + 1) - 1
+    boxes in all, level by level from the root.
 
+    Parameters
+    ----------
+    points : (N, D) array
+        In the order of the tree, along its axes.
+    axes : (D, D) array
+        Its axes, as columns.
+    rank : (N,) array of int or None
+        Where in the order of the blocks each of them is; None where the orders are the same.
+    weight, noise : (N,) array, (N, D, D) array, or None
+        Of these points.
+    first, last : (T,) arrays of int
+        The points of each box.
+    volumes, weights, radii : (T,) arrays
+    centres : (T, D) array
+        Along the axes.
+    narrowest : float
+    """
+
+    points: FloatArray
+    axes: FloatArray
+    rank: NDArray[np.intp] | None
+    weight: FloatArray
+    noise: FloatArray | None
     first: NDArray[np.intp]
     last: NDArray[np.intp]
-    evidence: FloatArray
-    excess: FloatArray
+    volumes: FloatArray
+    weights: FloatArray
     radii: FloatArray
+    centres: FloatArray
+    narrowest: float
 
-
-def _dense_boxes(
-    points: FloatArray,
-    weight: FloatArray,
-    inverse: FloatArray,
-    total: float,
-    narrowest: float,
-    least: float,
-) -> _Runs:
-    """Boxes with too many points; all arrays are in the order of the tree."""
-    n = len(points)
-    depth = max(0, int(np.log2(max(1, n // FEWEST))))
-    starts = halves(n, depth)[:-1]
-    lower = np.minimum.reduceat(points, starts, axis=0)
-    upper = np.maximum.reduceat(points, starts, axis=0)
-    sums = np.stack([np.add.reduceat(column, starts) for column in (weight, inverse)], axis=1)
-    counts = np.diff(np.append(starts, n))
-    best, thinner = np.zeros(len(starts)), np.full(len(starts), np.inf)
-    tests = []  # from the smallest boxes up
-    for level in range(depth, -1, -1):
+    @classmethod
+    def of(cls, engine: "InMemory", turn: int, narrowest: float) -> "_Tree":
+        d, seen = engine.n_dimensions, engine.observations
+        axes, rank, points = np.eye(d), None, engine.placed
+        if turn:
+            axes = np.linalg.qr(np.random.default_rng(turn).standard_normal((d, d)))[0]
+            rank, points = kd_order(engine.placed @ axes)
+        order = engine.blocks.order if rank is None else engine.blocks.order[rank]
+        weight = np.ones(len(order)) if seen.weights is None else seen.weights[order]
+        n = len(points)
+        depth = max(0, int(np.log2(max(1, n // FEWEST))))
+        edges = [halves(n, level) for level in range(depth + 1)]
+        starts = edges[-1][:-1]
+        lower, upper = [extremes(points, edges[-1], True)], [extremes(points, edges[-1], False)]
+        weights = [np.add.reduceat(weight, starts)]
+        for _ in range(depth):
+            lower.append(np.minimum(lower[-1][::2], lower[-1][1::2]))
+            upper.append(np.maximum(upper[-1][::2], upper[-1][1::2]))
+            weights.append(weights[-1][::2] + weights[-1][1::2])
+        first = np.concatenate([level[:-1] for level in edges])
+        last = np.concatenate([level[1:] for level in edges])
+        low, high = np.concatenate(lower[::-1]), np.concatenate(upper[::-1])
         # Points span (n - 1) / (n + 1) of each side of the box that they fill evenly.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            sides = (upper - lower) * ((counts + 1) / (counts - 1))[:, None]
-        sides = np.fmax(sides, narrowest)
-        rho = np.maximum(sums[:, 1] / (total * sides.prod(1)), 1.0)
-        evidence = sums[:, 0] * (np.log(rho) - 1 + 1 / rho)
-        taken = (evidence > least) & (evidence >= _HALVES * best)
-        taken &= (rho > _DENSER) & (_EVEN * rho <= thinner)
-        best = np.where(taken, evidence, best)
-        excess = sums[:, 0] * (1 - 1 / rho)
-        tests.append((level, taken, evidence, excess, 0.5 * (lower + upper), sides))
-        if level > 0:
-            lower = np.minimum(lower[::2], lower[1::2])
-            upper = np.maximum(upper[::2], upper[1::2])
-            sums, counts = sums[::2] + sums[1::2], counts[::2] + counts[1::2]
-            best = best[::2] + best[1::2]
-            thinner = np.minimum(rho[::2], rho[1::2])
-    found = []  # from the largest down: a box that is taken hides those inside
-    hidden = np.zeros(1, dtype=bool)
-    for level, taken, evidence, excess, centre, sides in reversed(tests):
-        free = np.flatnonzero(taken & ~hidden)
-        edges = halves(n, level)
-        radius = 0.5 * np.sqrt(np.square(sides[free]).sum(1))
-        found.append(
-            (edges[free], edges[free + 1], evidence[free], excess[free], radius, centre[free])
+        counts = last - first
+        sides = (high - low) * ((counts + 1) / np.maximum(counts - 1, 1))[:, None]
+        sides = np.maximum(sides, narrowest)
+        return cls(
+            points,
+            axes,
+            rank,
+            weight,
+            None if seen.noise is None else seen.noise[order],
+            first,
+            last,
+            sides.prod(1),
+            np.concatenate(weights[::-1]),
+            0.5 * np.sqrt(np.square(sides).sum(1)),
+            0.5 * (low + high),
+            narrowest,
         )
-        hidden = np.repeat(hidden | taken, 2)
-    *runs, centres = (np.concatenate(column) for column in zip(*found, strict=True))
-    kept = unsuppressed(runs[2], centres, _SUPPRESSION * runs[4])
-    return _Runs(*(column[kept] for column in runs))
+
+    def sums_of_inverse(self, log_density: FloatArray) -> FloatArray:
+        """weight / p(x), summed over the points of each box of the last level.
+
+        `log_density` (N,) is in the order of the blocks.
+        """
+        values = log_density if self.rank is None else log_density[self.rank]
+        n_boxes = (len(self.first) + 1) // 2
+        starts = np.append(self.first[-n_boxes:], self.last[-1])
+        return sums_of_inverse(values, self.weight, starts)
+
+    def moments(self, rows: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+        """Means (E, D) and covariances (E, D, D) of the points in some boxes."""
+        means, covariances = moments_of_runs(
+            self.points, self.weight, self.first[rows], self.last[rows]
+        )
+        means, covariances = means @ self.axes.T, self.axes @ covariances @ self.axes.T
+        if self.noise is not None:
+            for k, (first, last) in enumerate(zip(self.first[rows], self.last[rows], strict=True)):
+                inside = slice(first, last)
+                noise = np.average(self.noise[inside], axis=0, weights=self.weight[inside])
+                covariances[k] -= np.diag(noise)
+        return means, covariances
 
 
 @dataclass(frozen=True)
@@ -318,12 +323,16 @@ class Balls(Search):
         positions: _Positions = engine.prepared[type(self)]
         if positions.nearest.shape[1] <= _FEWEST:
             return Overdensities.none(engine.n_dimensions)
-        inverse = positions.sums(_weights(engine, mixture, whole)[1])
+        unit = whole.total_weight / whole.n_points
+        weights, log_density = engine.observations.weights, engine.log_density(mixture)
+        # Of a point far from everything it is no matter how far.
+        inverse = np.exp(np.minimum(-log_density, LARGEST_EXPONENT))
+        inverse = positions.sums(inverse if weights is None else inverse * weights / unit)
         balls = _dense_balls(positions, inverse, whole.n_points, self.narrowest)
         if not balls:
             return Overdensities.none(engine.n_dimensions)
         of = [
-            moments(
+            _moments(
                 positions.points[inside],
                 positions.weight[inside],
                 None if positions.noise is None else positions.noise[inside],
@@ -420,3 +429,16 @@ def _dense_balls(
             # Those that share no point are kept, however near.
             balls.append((inside, float(best[row]), float(excess[row]), 0.0))
     return balls
+
+
+def _moments(
+    points: FloatArray, weight: FloatArray, noise: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (D,) and covariance (D, D) of the true positions of weighted points (N, D)."""
+    share = weight / weight.sum()
+    mean = share @ points
+    difference = points - mean
+    covariance = (difference.T * share) @ difference
+    if noise is not None:
+        covariance -= np.diag(share @ noise)
+    return mean, covariance

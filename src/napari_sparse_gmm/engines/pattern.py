@@ -149,3 +149,10 @@ def find_pattern(
     if len(parts) == 1:
         return Pattern(*parts[0])
     return Pattern(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def ragged(starts: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """starts[0], starts[0] + 1, ... counts[0] of them; then the same for the next."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(starts - ends + counts, counts)

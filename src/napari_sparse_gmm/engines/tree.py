@@ -6,7 +6,7 @@ with apart from each other, a range of them is a call, so that threads can share
 
 import numpy as np
 
-from napari_sparse_gmm.engines.compiled import compiled
+from napari_sparse_gmm.engines.compiled import compiled, exp
 
 
 @compiled
@@ -271,3 +271,117 @@ def fill(placed, starts, rows, first, last, centres, unit, out):
             for i in range(out.shape[2]):
                 place = min(starts[b] + i, starts[b + 1] - 1)
                 out[n, k, i] = (placed[place, k] - centres[b, k]) / unit
+
+
+# Of a point far from everything it is no matter how far: this is next to what a float64 holds.
+LARGEST_EXPONENT = 600.0
+
+
+@compiled
+def extremes(points, starts, least):
+    """The lower corners of the boxes of runs of points (N, D), or the upper ones, (n, D)."""
+    out = np.empty((len(starts) - 1, points.shape[1]))
+    for n in range(len(out)):
+        for k in range(points.shape[1]):
+            value = points[starts[n], k]
+            for i in range(starts[n] + 1, starts[n + 1]):
+                value = min(value, points[i, k]) if least else max(value, points[i, k])
+            out[n, k] = value
+    return out
+
+
+@compiled
+def sums_of_inverse(log_density, weight, starts):
+    """weight / p(x), summed over runs of points, (n,)."""
+    out = np.empty(len(starts) - 1)
+    for n in range(len(out)):
+        value = 0.0
+        for i in range(starts[n], starts[n + 1]):
+            value += weight[i] * exp(min(-log_density[i], LARGEST_EXPONENT))
+        out[n] = value
+    return out
+
+
+@compiled
+def moments_of_runs(points, weight, first, last):
+    """Means (E, D) and covariances (E, D, D) of runs of weighted points (N, D)."""
+    d = points.shape[1]
+    means, covariances = np.zeros((len(first), d)), np.zeros((len(first), d, d))
+    for e in range(len(first)):
+        total = 0.0
+        for i in range(first[e], last[e]):
+            total += weight[i]
+            for k in range(d):
+                means[e, k] += weight[i] * points[i, k]
+        for k in range(d):
+            means[e, k] /= total
+        for i in range(first[e], last[e]):
+            for row in range(d):
+                share = weight[i] / total * (points[i, row] - means[e, row])
+                for column in range(row + 1):
+                    covariances[e, row, column] += share * (points[i, column] - means[e, column])
+        for row in range(d):
+            for column in range(row):
+                covariances[e, column, row] = covariances[e, row, column]
+    return means, covariances
+
+
+@compiled
+def dense_nodes(volumes, weights, inverse, least, denser, halves, even):
+    """The nodes of a binary tree with too many points, that no such node above them hides.
+
+    Parameters
+    ----------
+    volumes, weights : (T,) arrays
+        Of all nodes, level by level from the root.
+    inverse : array
+        What the volume of each node of the last level is by the mixture, 1 / p summed over its
+        points, over their number.
+    least : float
+        The evidence that a node must have.
+    denser : float
+        How many times too many points.
+    halves, even : float
+        The share that it must have of the evidence in its halves; and of its density, the thinner
+        half.
+
+    Returns
+    -------
+    rows, evidence, excess : which nodes, (E,), from the root down
+    """
+    n_nodes, n_leaves = len(volumes), len(inverse)
+    evidence, excess = np.empty(n_nodes), np.empty(n_nodes)
+    expected, rho, best = np.empty(n_nodes), np.empty(n_nodes), np.empty(n_nodes)
+    taken = np.zeros(n_nodes, np.bool_)
+    for node in range(n_nodes - 1, -1, -1):
+        child = 2 * node + 1
+        if child < n_nodes:
+            expected[node] = expected[child] + expected[child + 1]
+            of_halves = best[child] + best[child + 1]
+            thinner = min(rho[child], rho[child + 1])
+        else:
+            expected[node] = inverse[node - (n_nodes - n_leaves)]
+            of_halves, thinner = 0.0, np.inf
+        ratio = max(expected[node] / volumes[node], 1.0)
+        rho[node] = ratio
+        evidence[node] = weights[node] * (np.log(ratio) - 1.0 + 1.0 / ratio)
+        excess[node] = weights[node] * (1.0 - 1.0 / ratio)
+        taken[node] = (
+            evidence[node] > least
+            and evidence[node] >= halves * of_halves
+            and ratio > denser
+            and even * ratio <= thinner
+        )
+        best[node] = evidence[node] if taken[node] else of_halves
+    hidden = np.zeros(n_nodes, np.bool_)
+    rows = np.empty(n_nodes, np.int64)
+    n = 0
+    for node in range(n_nodes):
+        if taken[node] and not hidden[node]:
+            rows[n] = node
+            n += 1
+        child = 2 * node + 1
+        if child < n_nodes:
+            hidden[child] = hidden[child + 1] = hidden[node] or taken[node]
+    rows = rows[:n].copy()
+    return rows, evidence[rows], excess[rows]

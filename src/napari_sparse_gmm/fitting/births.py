@@ -3,13 +3,13 @@
 Where that is the engine finds out (`engines.overdensity`); here it becomes proposals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_sparse_gmm.engines.overdensity import Balls, Boxes, Overdensities
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.fitting.proposals import Proposal
+from napari_sparse_gmm.fitting.proposals import Proposals
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 
 # Nats by which more points in a box than the mixture expects there must be worth a component.
@@ -35,7 +35,7 @@ class Births:
     _turn: int = -1
     _n_components: int = -1
 
-    def __call__(self, problem: Problem, state: Evaluated) -> list[Proposal]:
+    def __call__(self, problem: Problem, state: Evaluated) -> Proposals:
         n = state.mixture.n_components
         if self._turn < 0 or (self.faint and n > self._n_components):
             self._turn += 1
@@ -43,31 +43,31 @@ class Births:
         search = Boxes(
             _FAINT if self.faint else _EVIDENCE, problem.covariance_floor, turn=self._turn
         )
-        room = problem.most - n
-        if room <= 0:
-            return []
+        if n >= problem.most:
+            return _proposals(problem, Overdensities.none(state.mixture.n_dimensions))
         found = problem.engine.overdensities(state.mixture, search)
-        covariances = raise_eigenvalues(found.covariances, problem.covariance_floor**2)
-        return _proposals(problem, found, covariances)[:room]
+        return _proposals(problem, found).subset(slice(problem.most - n))
 
 
 class BallBirths:
     """Proposals from balls around single positions, the most evidence first."""
 
-    def __call__(self, problem: Problem, state: Evaluated) -> list[Proposal]:
-        room = problem.most - state.mixture.n_components
-        if room <= 0:
-            return []
+    def __call__(self, problem: Problem, state: Evaluated) -> Proposals:
+        n = state.mixture.n_components
+        if n >= problem.most:
+            return _proposals(problem, Overdensities.none(state.mixture.n_dimensions))
         found = problem.engine.overdensities(state.mixture, Balls(problem.covariance_floor))
         scatters = found.counts[:, None, None] * raise_eigenvalues(found.covariances, 0.0)
         shrunk = state.prior.updated_covariances(found.counts, scatters)
-        covariances = raise_eigenvalues(shrunk, problem.covariance_floor**2)
-        return _proposals(problem, found, covariances)[:room]
+        found = replace(found, covariances=shrunk)
+        return _proposals(problem, found).subset(slice(problem.most - n))
 
 
-def _proposals(problem: Problem, found: Overdensities, covariances: np.ndarray) -> list[Proposal]:
-    nothing, shares = np.empty(0, dtype=np.intp), found.excess / problem.engine.summary.total_weight
-    return [
-        Proposal(nothing, shares[[i]], found.means[[i]], covariances[[i]])
-        for i in range(len(found))
-    ]
+def _proposals(problem: Problem, found: Overdensities) -> Proposals:
+    covariances = raise_eigenvalues(found.covariances, problem.covariance_floor**2)
+    return Proposals.of(
+        np.empty((len(found), 0), dtype=np.intp),
+        found.excess[:, None] / problem.total_weight,
+        found.means[:, None],
+        covariances[:, None],
+    )

@@ -1,18 +1,19 @@
 """Which moves can be tried together: those that lay claim to different points.
 
-A proposal claims the blocks of points of the components that it removes, or, where it removes
+A proposal claims the cells of points of the components that it removes, or, where it removes
 none, those near its new components; and the components that overlap with them, which step along.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.engines.compiled import compiled
+from napari_sparse_gmm.engines.pattern import Pattern, ragged
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.fitting.proposals import Proposal, squared_distances
+from napari_sparse_gmm.fitting.proposals import Index, Proposals, squared_distances
 from napari_sparse_gmm.mixture import GaussianMixture
 
 # Components that step together with a new one: its nearest, up to a Mahalanobis distance.
@@ -24,82 +25,144 @@ _LARGEST_LOSS = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
-    """A proposal and the blocks of points that count for it alone."""
+class Claims:
+    """P proposals, and what each has for itself.
 
-    proposal: Proposal
-    blocks: NDArray[np.intp]
+    Parameters
+    ----------
+    proposals : Proposals
+    starts, cells : (P + 1,) and (C,) arrays of int
+        The cells of points that count for each, one after the other.
+    overlapping : (P, n) array of int
+        The components that overlap with its own; -1 where there are fewer.
+    """
 
+    proposals: Proposals
+    starts: Index
+    cells: Index
+    overlapping: Index
 
-def disjoint(
-    problem: Problem, state: Evaluated, proposals: Sequence[Proposal]
-) -> tuple[list[Claim], list[Proposal]]:
-    """Claims to different points, the first first; and proposals left for another turn."""
-    mixture, room = state.mixture, problem.most - state.mixture.n_components
-    touched = _Touched(problem, mixture)
-    overlapping = overlaps(problem, mixture, proposals)
-    claimed = np.zeros(mixture.n_components, dtype=bool)
-    taken = np.zeros(len(problem.engine.cell_weights), dtype=bool)
-    chosen, waiting, lost = [], [], 0.0
-    for proposal, around in zip(proposals, overlapping, strict=True):
-        blocks = touched.by(proposal)
-        loss = mixture.weights[proposal.removed].sum() - proposal.weights.sum()
-        if (
-            proposal.growth > room
-            or lost + loss > _LARGEST_LOSS
-            or claimed[proposal.removed].any()
-            or taken[blocks].any()
-        ):
-            waiting.append(proposal)
-            continue
-        lost += max(loss, 0.0)
-        chosen.append(Claim(proposal, blocks))
-        room -= proposal.growth
-        claimed[proposal.removed] = claimed[around] = True
-        taken[blocks] = True
-    return chosen, waiting
+    def __len__(self) -> int:
+        return len(self.proposals)
 
+    def subset(self, chosen: NDArray[np.bool_]) -> "Claims":
+        """Those where `chosen` (P,) is true."""
+        rows = np.flatnonzero(chosen)
+        counts = self.starts[rows + 1] - self.starts[rows]
+        return Claims(
+            self.proposals.subset(rows),
+            np.append(0, np.cumsum(counts)),
+            self.cells[ragged(self.starts[rows], counts)],
+            self.overlapping[rows],
+        )
 
-class _Touched:
-    """The blocks of points that components touch."""
-
-    def __init__(self, problem: Problem, mixture: GaussianMixture) -> None:
-        pattern = problem.engine.touched(mixture)
-        order = np.argsort(pattern.components, kind="stable")
-        self.problem, self.blocks = problem, pattern.blocks[order]
-        ends = np.cumsum(np.bincount(pattern.components, minlength=mixture.n_components))
-        self.starts = np.append(0, ends)
-
-    def by(self, proposal: Proposal) -> NDArray[np.intp]:
-        """Those of the removed components; without any, those near the means of the new ones."""
-        if len(proposal.removed):
-            return np.concatenate(
-                [self.blocks[self.starts[j] : self.starts[j + 1]] for j in proposal.removed]
-            )
-        seen = self.problem.as_seen(proposal.covariances)
-        widths = 2.0 * np.sqrt(np.trace(seen, axis1=1, axis2=2))
-        return np.concatenate(self.problem.engine.near(proposal.means, widths))
+    @property
+    def owners(self) -> Index:
+        """Which proposal each of the cells counts for, (C,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
 
-def overlaps(
-    problem: Problem, mixture: GaussianMixture, proposals: Sequence[Proposal]
-) -> list[NDArray[np.intp]]:
-    """The components that overlap with the removed ones of each proposal, or else the new ones."""
+def claims_of(
+    problem: Problem, mixture: GaussianMixture, touched: Pattern, proposals: Proposals
+) -> Claims:
+    """What each proposal claims; `touched` says which cells the components of the mixture touch."""
+    order = np.argsort(touched.components, kind="stable")
+    counts = np.bincount(touched.components, minlength=mixture.n_components)
+    starts, cells = np.append(0, np.cumsum(counts)), touched.blocks[order]
+    removed = np.maximum(proposals.removed, 0)  # (P, 2)
+    n_cells = np.where(proposals.removed >= 0, counts[removed] if len(counts) else 0, 0)
+    parts = [cells[ragged(starts[removed].ravel(), n_cells.ravel())]]
+    owners = [np.repeat(np.arange(len(proposals)), n_cells.sum(1))]
+    births = np.flatnonzero(proposals.n_removed == 0)
+    if len(births):
+        rows, slots = np.nonzero(proposals.added[births])
+        rows = births[rows]
+        covariances = problem.convolved(proposals.covariances[rows, slots])
+        widths = 2.0 * np.sqrt(np.trace(covariances, axis1=1, axis2=2))
+        near = problem.engine.near(proposals.means[rows, slots], widths)
+        parts.append(near.cells)
+        owners.append(np.repeat(rows, np.diff(near.starts)))
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    return Claims(
+        proposals,
+        np.append(0, np.cumsum(np.bincount(owner, minlength=len(proposals)))),
+        np.concatenate(parts)[order],
+        overlaps(problem, mixture, proposals),
+    )
+
+
+def overlaps(problem: Problem, mixture: GaussianMixture, proposals: Proposals) -> Index:
+    """The components that overlap with the removed ones of each proposal, or else the new ones,
+    (P, n); -1 where there are fewer.
+    """
     n = min(_NEIGHBOURS + 2, mixture.n_components)
-    if not proposals or n == 0:
-        return [np.empty(0, dtype=np.intp)] * len(proposals)
-    of = [mixture if len(p.removed) else p for p in proposals]
-    rows = [p.removed if len(p.removed) else slice(None) for p in proposals]
-    means = np.concatenate([o.means[row] for o, row in zip(of, rows, strict=True)])  # (A, D)
-    covariances = np.concatenate([o.covariances[row] for o, row in zip(of, rows, strict=True)])
+    if not len(proposals) or n == 0:
+        return np.empty((len(proposals), 0), dtype=np.intp)
+    takes_out = (proposals.n_removed > 0)[:, None]
+    own = np.where(takes_out, proposals.removed >= 0, proposals.added)  # (P, 2)
+    j = np.maximum(proposals.removed, 0)
+    means = np.where(takes_out[..., None], mixture.means[j], proposals.means)[own]
+    covariances = np.where(
+        takes_out[..., None, None], mixture.covariances[j], proposals.covariances
+    )[own]
     near = cKDTree(mixture.means).query(means, n)[1].reshape(len(means), n)
-    pooled = problem.as_seen(covariances)[:, None]
-    pooled = pooled + problem.as_seen(mixture.covariances)[near]  # (A, n, D, D)
+    pooled = problem.convolved(covariances)[:, None]
+    pooled = pooled + problem.convolved(mixture.covariances)[near]  # (A, n, D, D)
     difference = mixture.means[near] - means[:, None]
-    near_enough = squared_distances(difference, pooled) < _OVERLAP**2
-    sizes = [len(p.removed) or len(p.means) for p in proposals]
-    ends = np.cumsum(sizes)
-    return [
-        near[end - size : end][near_enough[end - size : end]]
-        for end, size in zip(ends, sizes, strict=True)
-    ]
+    far = squared_distances(difference, pooled) >= _OVERLAP**2
+    out = np.full((*own.shape, n), -1, dtype=np.intp)
+    out[own] = np.where(far, -1, near)
+    return out.reshape(len(proposals), -1)
+
+
+def disjoint(problem: Problem, state: Evaluated, claims: Claims) -> NDArray[np.bool_]:
+    """Which of the claims, (P,), are to different points; the first comes first."""
+    mixture, proposals = state.mixture, claims.proposals
+    removed = np.maximum(proposals.removed, 0)
+    weights = mixture.weights[removed] if mixture.n_components else np.zeros(removed.shape)
+    loss = np.where(proposals.removed >= 0, weights, 0.0).sum(1) - proposals.weights.sum(1)
+    chosen: NDArray[np.bool_] = _greedy(
+        proposals.removed,
+        proposals.growth,
+        loss,
+        claims.starts,
+        claims.cells,
+        claims.overlapping,
+        problem.most - mixture.n_components,
+        _LARGEST_LOSS,
+        np.zeros(mixture.n_components, dtype=bool),
+        np.zeros(len(problem.engine.cell_weights), dtype=bool),
+    )
+    return chosen
+
+
+@compiled
+def _greedy(  # type: ignore[no-untyped-def]
+    removed, growth, loss, starts, cells, overlapping, room, largest_loss, claimed, taken
+):
+    """One proposal after the other, where its components and cells are still free."""
+    chosen = np.zeros(len(removed), np.bool_)
+    lost = 0.0
+    for p in range(len(removed)):
+        free = growth[p] <= room and lost + loss[p] <= largest_loss
+        for j in removed[p]:
+            free = free and (j < 0 or not claimed[j])
+        for place in range(starts[p], starts[p + 1]):
+            if not free:
+                break
+            free = not taken[cells[place]]
+        if not free:
+            continue
+        chosen[p] = True
+        lost += max(loss[p], 0.0)
+        room -= growth[p]
+        for j in removed[p]:
+            if j >= 0:
+                claimed[j] = True
+        for j in overlapping[p]:
+            if j >= 0:
+                claimed[j] = True
+        for place in range(starts[p], starts[p + 1]):
+            taken[cells[place]] = True
+    return chosen

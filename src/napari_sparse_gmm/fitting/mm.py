@@ -70,7 +70,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
                 for lower in descend(problem, state, enough, coarse=enough > tol):
                     state = lower
                     yield state
-            if gain > 0 and gain >= _WORTHWHILE * tol:
+            if gain > 0 and gain >= max(_WORTHWHILE * tol, tolerance):
                 idle = 0
             else:
                 kind, idle = (kind + 1) % len(moves), idle + 1

@@ -8,24 +8,23 @@ every prior, and thousands of them take little more time than one.
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from itertools import compress
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.fitting.births import BallBirths, Births
-from napari_sparse_gmm.fitting.claims import disjoint
+from napari_sparse_gmm.fitting.claims import claims_of, disjoint
 from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
-from napari_sparse_gmm.fitting.proposals import Proposal, Propose, reductions, splits
-from napari_sparse_gmm.fitting.trial import Trial
+from napari_sparse_gmm.fitting.proposals import Index, Proposals, Propose, reductions, splits
+from napari_sparse_gmm.fitting.trial import Outcome, try_out
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # How many times proposals that could not be tried together with better ones get another turn
 # while none succeeds.
 _TURNS = 4
 
-# A proposal is the same as one that failed where place and size differ by less, relative to size.
+# A proposal is the same as one that failed where centre and size differ by less, relative to size.
 _SAME = 0.1
 
 # The background keeps so much of the weight, whatever is born at once.
@@ -47,19 +46,16 @@ def born_at_once(
     first few, tried alone, would teach it that clusters are as those are.
     """
     for propose in kinds:
-        state = problem.start(start)
-        proposals = propose(problem, state)
-        if not proposals:
+        born = propose(problem, problem.start(start))
+        if not len(born):
             continue
-        old = state.mixture
-        born = np.concatenate([p.weights for p in proposals])
-        left = max(old.background_weight - born.sum(), _LEFT * old.background_weight)
-        weights = np.concatenate([old.weights, born])
-        total = weights.sum() + left
+        weights, old = born.weights[born.added], start
+        left = max(old.background_weight - weights.sum(), _LEFT * old.background_weight)
+        total = old.weights.sum() + weights.sum() + left
         start = GaussianMixture(
-            weights / total,
-            np.concatenate([old.means, *(p.means for p in proposals)]),
-            np.concatenate([old.covariances, *(p.covariances for p in proposals)]),
+            np.concatenate([old.weights, weights]) / total,
+            np.concatenate([old.means, born.means[born.added]]),
+            np.concatenate([old.covariances, born.covariances[born.added]]),
             left / total,
             old.background_region,
         )
@@ -67,50 +63,53 @@ def born_at_once(
 
 
 class Tried:
-    """The proposals that failed: not tried again while their place looks the same."""
+    """The proposals that failed: not tried again while their surroundings look the same."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.places: dict[tuple[int, int], list[FloatArray]] = {}
+        self.failed: dict[tuple[int, int], list[FloatArray]] = {}
 
-    def add(self, mixture: GaussianMixture, proposals: Sequence[Proposal]) -> None:
+    def add(self, mixture: GaussianMixture, proposals: Proposals) -> None:
         """Remember these."""
-        for kind, places in _places(self.problem, mixture, proposals).items():
-            self.places.setdefault(kind, []).append(places[:, :-1])
+        for kind, rows in _kinds(proposals).items():
+            marks = _marks(self.problem, mixture, proposals.subset(rows))
+            self.failed.setdefault(kind, []).append(marks)
 
-    def fresh(self, mixture: GaussianMixture, proposals: list[Proposal]) -> list[Proposal]:
+    def fresh(self, mixture: GaussianMixture, proposals: Proposals) -> Proposals:
         """Those that did not fail where they are now."""
         known = np.zeros(len(proposals), dtype=bool)
-        for kind, places in _places(self.problem, mixture, proposals).items():
-            if kind not in self.places:
+        for kind, rows in _kinds(proposals).items():
+            if kind not in self.failed:
                 continue
-            before = np.concatenate(self.places[kind])
-            place, size, row = places[:, :-2], places[:, -2], places[:, -1].astype(int)
-            distance, nearest = cKDTree(before[:, :-1]).query(place)
+            before = np.concatenate(self.failed[kind])
+            marks = _marks(self.problem, mixture, proposals.subset(rows))
+            centre, size = marks[:, :-1], marks[:, -1]
+            distance, nearest = cKDTree(before[:, :-1]).query(centre)
             same = distance < _SAME * size
             same &= np.abs(before[nearest, -1] / size - 1) < _SAME
-            known[row[same]] = True
-        return [p for p, k in zip(proposals, known, strict=True) if not k]
+            known[rows[same]] = True
+        return proposals.subset(~known)
 
 
-def _places(
-    problem: Problem, mixture: GaussianMixture, proposals: Sequence[Proposal]
-) -> dict[tuple[int, int], FloatArray]:
-    """Where the proposals of each kind are: mean, size and place in the list, (R, D + 2)."""
-    rows: dict[tuple[int, int], list[int]] = {}
-    for row, p in enumerate(proposals):
-        rows.setdefault((len(p.removed), len(p.weights)), []).append(row)
-    out = {}
-    for kind, some in rows.items():
-        if kind[0]:
-            removed = np.array([proposals[row].removed for row in some])  # (R, r)
-            means, covariances = mixture.means[removed], mixture.covariances[removed]
-        else:
-            means = np.array([proposals[row].means for row in some])  # (R, a, D)
-            covariances = np.array([proposals[row].covariances for row in some])
-        sizes = np.sqrt(np.trace(problem.as_seen(covariances), axis1=2, axis2=3).mean(1))
-        out[kind] = np.column_stack([means.mean(1), sizes, some])
-    return out
+def _kinds(proposals: Proposals) -> dict[tuple[int, int], Index]:
+    """The rows of the proposals that take out and put in as many components."""
+    keys = np.stack([proposals.n_removed, proposals.added.sum(1)], axis=1)
+    return {
+        (removed, added): np.flatnonzero((keys == (removed, added)).all(1))
+        for removed, added in np.unique(keys, axis=0).tolist()
+    }
+
+
+def _marks(problem: Problem, mixture: GaussianMixture, proposals: Proposals) -> FloatArray:
+    """Mean centre and size of what proposals of one kind take out or else put in, (P, D + 1)."""
+    if len(proposals) and proposals.n_removed[0]:
+        removed = proposals.removed[:, : proposals.n_removed[0]]  # (P, r)
+        means, covariances = mixture.means[removed], mixture.covariances[removed]
+    else:
+        n = int(proposals.added[0].sum())
+        means, covariances = proposals.means[:, :n], proposals.covariances[:, :n]
+    traces = np.trace(problem.convolved(covariances), axis1=2, axis2=3)
+    return np.column_stack([means.mean(1), np.sqrt(traces.mean(1))])
 
 
 def improve(
@@ -122,26 +121,40 @@ def improve(
     """
     waiting = tried.fresh(state.mixture, propose(problem, state))
     prior = state.prior
-    if state.mixture.n_components == 0 and waiting:  # nothing else to learn from
-        prior = problem.learnt(
-            np.concatenate([p.weights for p in waiting]),
-            np.concatenate([p.covariances for p in waiting]),
-        )
+    if state.mixture.n_components == 0 and len(waiting):  # nothing else to learn from
+        added = waiting.added
+        prior = problem.learnt(waiting.weights[added], waiting.covariances[added])
     yield state  # to find proposals has cost about a pass
+    if not len(waiting):
+        return None
+    touched = problem.engine.touched(state.mixture)
+    claims = claims_of(problem, state.mixture, touched, waiting)
     for _ in range(_TURNS):
-        chosen, waiting = disjoint(problem, state, waiting)
-        if not chosen:
+        now = disjoint(problem, state, claims)
+        if not now.any():
             return None
-        trial = Trial(problem, replace(state, prior=prior), chosen, tol)
-        for share in trial.steps():
-            yield replace(state, work=share)
-        failed = compress(chosen, ~trial.accepted)
-        tried.add(state.mixture, [claim.proposal for claim in failed])
-        while trial.accepted.any():
-            better = problem.evaluate(trial.mixture(), prior)
+        chosen, claims = claims.subset(now), claims.subset(~now)
+        outcome = yield from _followed(
+            try_out(problem, replace(state, prior=prior), chosen, touched, tol), state
+        )
+        tried.add(state.mixture, chosen.proposals.subset(~outcome.accepted))
+        while outcome.accepted.any():
+            better = problem.evaluate(outcome.mixture(state.mixture), prior)
             yield state
             if better.cost < state.cost - tol:
                 return better
             # Neighbourhoods were not as separate as they seemed: fewer at a time.
-            trial.keep_the_better_half()
+            outcome = outcome.better_half()
     return None
+
+
+def _followed(
+    steps: Generator[float, None, Outcome], state: Evaluated
+) -> Generator[Evaluated, None, Outcome]:
+    """`steps`, each as the state with the work that it has cost."""
+    while True:
+        try:
+            work = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        yield replace(state, work=work)

@@ -96,8 +96,8 @@ class Problem:
         log_likelihoods[looked_at] += np.log(mass / total) * self.engine.cell_weights[looked_at]
         return replace(statistics, cell_log_likelihoods=log_likelihoods)
 
-    def as_seen(self, covariances: FloatArray) -> FloatArray:
-        """Covariances (..., D, D) as points with typical noise see them."""
+    def convolved(self, covariances: FloatArray) -> FloatArray:
+        """Covariances (..., D, D) convolved with the typical noise of the points."""
         noise = self.engine.typical_noise
         return covariances if noise is None else np.asarray(covariances + np.diag(noise))
 

@@ -1,12 +1,13 @@
 """What moves propose: some components replaced by others.
 
 Deletions and merges lead to fewer components, splits and births (`births`) to more. Proposals
-are cheap and many, each about one place; `trial` finds out which are worth it. They come in the
+are cheap and many, each about one spot; `trial` finds out which are worth it. They come in the
 order in which they should be tried.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,43 +25,104 @@ _NEAR = 16.0
 # How far from its mean the halves of a component start, in standard deviations along its axis.
 _APART = 0.7
 
+# The most components that a proposal takes out or puts in.
+MOST = 2
+
 
 @dataclass(frozen=True, eq=False)
-class Proposal:
-    """Components to take out and to put in."""
+class Proposals:
+    """P of them: components to take out and to put in, two of each at most.
 
-    removed: Index  # (r,)
-    weights: FloatArray  # (a,)
-    means: FloatArray  # (a, D)
-    covariances: FloatArray  # (a, D, D)
+    Parameters
+    ----------
+    removed : (P, 2) array of int
+        -1 where there is none.
+    weights : (P, 2) array
+        Of those to put in; 0 where there is none.
+    means, covariances : (P, 2, D) and (P, 2, D, D) arrays
+    """
+
+    removed: Index
+    weights: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        removed: Index,
+        weights: FloatArray,
+        means: FloatArray,
+        covariances: FloatArray,
+    ) -> "Proposals":
+        """From as many of each as there are: (P, r), (P, a), (P, a, D) and (P, a, D, D)."""
+        p, a, d = means.shape
+        padded = cls(
+            np.full((p, MOST), -1, dtype=np.intp),
+            np.zeros((p, MOST)),
+            np.zeros((p, MOST, d)),
+            np.tile(np.eye(d), (p, MOST, 1, 1)),
+        )
+        padded.removed[:, : removed.shape[1]] = removed
+        padded.weights[:, :a] = weights
+        padded.means[:, :a], padded.covariances[:, :a] = means, covariances
+        return padded
+
+    @classmethod
+    def deletions(cls, components: Index, d: int) -> "Proposals":
+        """To take out each of some components of D dimensions."""
+        p = len(components)
+        nothing = np.empty((p, 0)), np.empty((p, 0, d)), np.empty((p, 0, d, d))
+        return cls.of(components[:, None], *nothing)
+
+    @classmethod
+    def joining(cls, parts: "Sequence[Proposals]") -> "Proposals":
+        """One after the other."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.removed)
+
+    def subset(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Proposals":
+        """Some of them."""
+        return Proposals(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @cached_property
+    def n_removed(self) -> Index:
+        """How many components each takes out, (P,)."""
+        return (self.removed >= 0).sum(1)
+
+    @cached_property
+    def added(self) -> NDArray[np.bool_]:
+        """Which of the two to put in there are, (P, 2)."""
+        return self.weights > 0
 
     @property
-    def growth(self) -> int:
-        """By how many components the mixture would grow."""
-        return len(self.weights) - len(self.removed)
+    def growth(self) -> Index:
+        """By how many components the mixture would grow, (P,)."""
+        return self.added.sum(1) - self.n_removed
 
 
-Propose = Callable[[Problem, Evaluated], list[Proposal]]
+Propose = Callable[[Problem, Evaluated], Proposals]
 
 
-def reductions(problem: Problem, state: Evaluated) -> list[Proposal]:
+def reductions(problem: Problem, state: Evaluated) -> Proposals:
     """Deletions and merges, those that are expected to cost least first."""
     mixture = state.mixture
     if state.statistics.removal is None:
         state = problem.evaluate(mixture, state.prior, removal=True)
-    nothing = _none_of(mixture)
-    proposals, costs = [], []
-    if mixture.n_components + (mixture.background_weight > 0) > 1:
-        for j, cost in enumerate(deletion_costs(state)):
-            proposals.append(Proposal(np.array([j]), *nothing))
-            costs.append(cost)
-    for (j, k), cost in zip(*merge_costs(problem, state), strict=True):
-        proposals.append(_merged(mixture, j, k))
-        costs.append(cost)
-    return [proposals[place] for place in np.argsort(costs, kind="stable")]
+    k = mixture.n_components
+    single = np.arange(k if k + (mixture.background_weight > 0) > 1 else 0)
+    pairs, merging = merge_costs(problem, state)
+    proposals = Proposals.joining(
+        [Proposals.deletions(single, mixture.n_dimensions), _merges(mixture, pairs)]
+    )
+    costs = np.concatenate([deletion_costs(state)[single], merging])
+    return proposals.subset(np.argsort(costs, kind="stable"))
 
 
-def splits(problem: Problem, state: Evaluated) -> list[Proposal]:
+def splits(problem: Problem, state: Evaluated) -> Proposals:
     """Each component as two halves along its longest axis; the heaviest first."""
     mixture = state.mixture
     values, vectors = np.linalg.eigh(mixture.covariances)
@@ -70,13 +132,13 @@ def splits(problem: Problem, state: Evaluated) -> list[Proposal]:
     wide = (1 - _APART**2) * values[:, -1] >= problem.covariance_floor**2
     heavy = mixture.weights * problem.engine.summary.n_points >= 4
     heaviest_first = np.argsort(-mixture.weights, kind="stable")
-    weights = np.repeat(0.5 * mixture.weights[:, None], 2, axis=1)  # (K, 2)
-    means = mixture.means[:, None] + np.stack([-v, v], axis=1)  # (K, 2, D)
-    halves = np.repeat(covariances[:, None], 2, axis=1)  # (K, 2, D, D)
-    return [
-        Proposal(np.array([j]), weights[j], means[j], halves[j])
-        for j in heaviest_first[(wide & heavy)[heaviest_first]]
-    ]
+    j = heaviest_first[(wide & heavy)[heaviest_first]]
+    return Proposals.of(
+        j[:, None],
+        np.repeat(0.5 * mixture.weights[j, None], 2, axis=1),
+        mixture.means[j, None] + np.stack([-v[j], v[j]], axis=1),
+        np.repeat(covariances[j, None], 2, axis=1),
+    )
 
 
 def deletion_costs(state: Evaluated) -> FloatArray:
@@ -84,9 +146,9 @@ def deletion_costs(state: Evaluated) -> FloatArray:
     mixture, statistics = state.mixture, state.statistics
     total = statistics.total_weight
     assert statistics.removal is not None
-    price = state.prior.multiplier(mixture.weights, total)
+    multiplier = state.prior.multiplier(mixture.weights, total)
     costs = state.prior.costs(mixture.weights, mixture.covariances, total)
-    return -statistics.removal / total - costs - price * mixture.weights
+    return -statistics.removal / total - costs - multiplier * mixture.weights
 
 
 def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
@@ -104,8 +166,8 @@ def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
     difference = mixture.means[pairs[:, 1]] - mixture.means[pairs[:, 0]]
     merged = np.einsum("pk,pkij->pij", share, mixture.covariances[pairs])
     merged += (share.prod(1)[:, None, None]) * difference[:, :, None] * difference[:, None, :]
-    log_volumes = np.linalg.slogdet(problem.as_seen(mixture.covariances))[1][pairs]
-    log_volume = np.linalg.slogdet(problem.as_seen(merged))[1]
+    log_volumes = np.linalg.slogdet(problem.convolved(mixture.covariances))[1][pairs]
+    log_volume = np.linalg.slogdet(problem.convolved(merged))[1]
     cost = 0.5 * (together * log_volume - (w * log_volumes).sum(1))
     cost += state.prior.costs(together, merged, total)
     cost -= (
@@ -118,17 +180,19 @@ def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
 
 def near_pairs(problem: Problem, mixture: GaussianMixture) -> Index:
     """Pairs j < k of neighbours that are not far apart in standard deviations, (P, 2)."""
-    if mixture.n_components < 2:
+    k = mixture.n_components
+    if k < 2:
         return np.empty((0, 2), dtype=np.intp)
-    n = min(_NEIGHBOURS + 1, mixture.n_components)
+    n = min(_NEIGHBOURS + 1, k)
     nearest = cKDTree(mixture.means).query(mixture.means, n)[1]  # (K, n), each with itself
-    pairs = np.stack([np.repeat(np.arange(len(nearest)), n), nearest.ravel()], axis=1)
-    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-    j, k = pairs.T
-    pooled = problem.as_seen(0.5 * (mixture.covariances[j] + mixture.covariances[k]))
-    difference = mixture.means[k] - mixture.means[j]
-    return pairs[squared_distances(difference, pooled) < _NEAR]
+    pairs = np.sort(np.stack([np.repeat(np.arange(k), n), nearest.ravel()], axis=1), axis=1)
+    keys = np.unique(pairs[:, 0] * k + pairs[:, 1])
+    pairs = np.stack([keys // k, keys % k], axis=1)
+    first, second = pairs[pairs[:, 0] < pairs[:, 1]].T
+    pooled = problem.convolved(0.5 * (mixture.covariances[first] + mixture.covariances[second]))
+    difference = mixture.means[second] - mixture.means[first]
+    near = squared_distances(difference, pooled) < _NEAR
+    return np.stack([first[near], second[near]], axis=1)
 
 
 def squared_distances(differences: FloatArray, covariances: FloatArray) -> FloatArray:
@@ -137,17 +201,12 @@ def squared_distances(differences: FloatArray, covariances: FloatArray) -> Float
     return np.asarray((differences * solved).sum(-1), dtype=np.float64)
 
 
-def _merged(mixture: GaussianMixture, j: int, k: int) -> Proposal:
-    """Two components as one of the same moments."""
-    pair = np.array([j, k])
-    weight = mixture.weights[pair].sum()
-    share = mixture.weights[pair] / weight
-    mean = share @ mixture.means[pair]
-    d = mixture.means[pair] - mean
-    scatter = mixture.covariances[pair] + d[:, :, None] * d[:, None, :]
-    return Proposal(pair, np.array([weight]), mean[None], np.tensordot(share, scatter, 1)[None])
-
-
-def _none_of(mixture: GaussianMixture) -> tuple[FloatArray, FloatArray, FloatArray]:
-    d = mixture.n_dimensions
-    return np.empty(0), np.empty((0, d)), np.empty((0, d, d))
+def _merges(mixture: GaussianMixture, pairs: Index) -> Proposals:
+    """Pairs of components (P, 2), each as one of the same moments."""
+    weights = mixture.weights[pairs].sum(1, keepdims=True)  # (P, 1)
+    share = mixture.weights[pairs] / weights
+    means = np.einsum("pk,pki->pi", share, mixture.means[pairs])
+    d = mixture.means[pairs] - means[:, None]
+    scatter = mixture.covariances[pairs] + d[..., :, None] * d[..., None, :]
+    covariances = np.einsum("pk,pkij->pij", share, scatter)
+    return Proposals.of(pairs, weights, means[:, None], covariances[:, None])

@@ -2,180 +2,295 @@
 
 Around each proposal lies a neighbourhood: the new components and those that overlap with the
 ones that they replace. Neighbourhoods share no component, so they are stepped together, all
-others held. The cost falls apart into those of the blocks of points and of the weights: with
-the price of weight, lambda (`Prior.multiplier`), in place of the constraint that they sum to 1,
+others held. The cost falls apart into those of the cells of points and of the weights: with
+the Lagrange multiplier lambda (`Prior.multiplier`) in place of the constraint that weights sum
+to 1,
 
     change = -(1/n) change of log-likelihood + change of costs + lambda change of weight,
 
-summed over the blocks and the components of a neighbourhood, says what its move is worth.
+summed over the cells and the components of a neighbourhood, says what its move is worth.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Statistics
-from napari_sparse_gmm.fitting.claims import Claim, overlaps
+from napari_sparse_gmm.engines.pattern import Pattern
+from napari_sparse_gmm.fitting.claims import Claims
+from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 _STEPS = 20
 
-# New components that have lost so much of their weight are dying.
-_DYING = 0.5
+# New components that have lost so much of their weight are vanishing.
+_VANISHING = 0.5
 
 
-class Trial:
-    """Disjoint proposals, stepped together; `accepted` says which have paid."""
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Components, each in the neighbourhood of its owner; -1 for those in none.
 
-    def __init__(
-        self,
-        problem: Problem,
-        state: Evaluated,
-        claims: Sequence[Claim],
-        tol: float,
-    ) -> None:
-        self.problem, self.state, self.tol = problem, state, tol
-        self.prior = prior = state.prior
-        proposals = [claim.proposal for claim in claims]
-        old, n = state.mixture, len(proposals)
-        self.total = state.statistics.total_weight
-        self.price = prior.multiplier(old.weights, self.total)
-        # Which neighbourhood each old component is in, -1 for none; those removed go.
-        self.old_owner = np.full(old.n_components, -1)
-        for place, around in reversed(list(enumerate(overlaps(problem, old, proposals)))):
-            self.old_owner[around] = place  # the first has the first choice
-        removed = np.zeros(old.n_components, dtype=bool)
-        for place, proposal in enumerate(proposals):
-            self.old_owner[proposal.removed] = place
-            removed[proposal.removed] = True
-        added = [np.full(len(p.weights), place) for place, p in enumerate(proposals)]
-        self.owner = np.concatenate([self.old_owner[~removed], *added])
-        self.weights = np.concatenate([old.weights[~removed], *(p.weights for p in proposals)])
-        self.means = np.concatenate([old.means[~removed], *(p.means for p in proposals)])
-        self.covariances = np.concatenate(
-            [old.covariances[~removed], *(p.covariances for p in proposals)]
+    `new` are those that proposals put in. Weights need not sum to 1.
+    """
+
+    owner: NDArray[np.intp]
+    new: NDArray[np.bool_]
+    weights: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+
+    def mixture(
+        self, old: GaussianMixture, chosen: NDArray[np.bool_] | None = None
+    ) -> tuple[GaussianMixture, float]:
+        """Those chosen, or all, with the background of `old`; and the sum of all weights."""
+        rows = slice(None) if chosen is None else chosen
+        weights = self.weights[rows]
+        total = weights.sum() + old.background_weight
+        mixture = GaussianMixture(
+            weights / total,
+            self.means[rows],
+            self.covariances[rows],
+            old.background_weight / total,
+            old.background_region,
         )
-        self.new = np.concatenate([np.zeros((~removed).sum(), bool), *(a >= 0 for a in added)])
-        # Weight is kept in proportion to points, as it was in each neighbourhood.
-        self.scale = np.ones(n)
-        shares = _sums(self.old_owner, state.statistics.counts / self.total, n)
-        held = _sums(self.old_owner, old.weights, n)
-        np.divide(held, shares, out=self.scale, where=shares * problem.engine.summary.n_points > 1)
-        costs = prior.costs(old.weights, old.covariances, self.total)
-        self.old_costs = _sums(self.old_owner, costs, n)
-        self.old_weights = held
-        self._find_blocks(removed, claims)
-        self.change = np.full(n, np.inf)  # of the cost, by each neighbourhood
-        self.accepted = np.zeros(n, dtype=bool)
+        return mixture, float(total)
 
-    def _find_blocks(self, removed: NDArray[np.bool_], claims: Sequence[Claim]) -> None:
-        """Which blocks each neighbourhood touches, and which one each block counts for."""
-        engine = self.problem.engine
-        before = engine.touched(self.state.mixture)
-        after = engine.touched(self._normalised()[0])
-        self.block_owner = np.full(len(engine.cell_weights), -1)
-        touched = [np.empty((0, 2), dtype=np.intp)]
-        # The last to take a block has it: what changes most comes last, then what is claimed.
-        for pattern, owner, chosen in (
-            (before, self.old_owner, self.old_owner >= 0),
-            (after, self.owner, self.owner >= 0),
-            (after, self.owner, self.new),
-            (before, self.old_owner, removed),
-        ):
-            pairs = chosen[pattern.components]
-            touched.append(np.stack([pattern.blocks, owner[pattern.components]], axis=1)[pairs])
-        for place, claim in enumerate(claims):
-            owners = np.full(len(claim.blocks), place)
-            touched.append(np.stack([claim.blocks, owners], axis=1))
-        self.touched = np.concatenate(touched)  # (T, 2), block and neighbourhood
-        self.block_owner[self.touched[:, 0]] = self.touched[:, 1]
 
-    def steps(self) -> Iterator[float]:
-        """Step until every neighbourhood is decided; yields the share of the points after each."""
-        problem, n = self.problem, len(self.accepted)
-        before = self.state.statistics.cell_log_likelihoods
-        open_ = np.ones(n, dtype=bool)
-        last_gain, new_weight = np.full(n, np.inf), self._weight_of_new()
-        for step in range(_STEPS + 1):
-            rows = np.unique(self.touched[open_[self.touched[:, 1]], 0])
-            mixture, scale = self._normalised()
-            statistics = problem.expectation(mixture, self.prior, scale=scale, cells=rows)
-            yield len(rows) / len(problem.engine.cell_weights)
-            after = statistics.cell_log_likelihoods
-            gained = _sums(self.block_owner[rows], after[rows] - before[rows], n)
-            costs = self.prior.costs(self.weights, self.covariances, self.total)
-            costs = np.where(self.weights > 0, costs, 0.0)  # those that are gone cost nothing
-            change = _sums(self.owner, costs, n) - self.old_costs - gained / self.total
-            change += self.price * (_sums(self.owner, self.weights, n) - self.old_weights)
-            gain = self.change - change
-            self.change[open_] = change[open_]
-            self.accepted |= open_ & (change < -self.tol)
-            # Gains that shrink by a factor q sum to gain q / (1 - q) (Aitken); twice that to be
-            # fair.
-            with np.errstate(invalid="ignore", divide="ignore"):
-                q = np.where(last_gain > 0, np.minimum(gain / last_gain, 0.99), 0.0)
-                hopeless = ~(change - 2 * gain * q / (1 - q) < 0)
-            # Components that die away come back to where they started from, and no lower.
-            hopeless |= self._weight_of_new() < _DYING * new_weight
-            open_ &= ~self.accepted & ~(hopeless & (step >= 3))
-            last_gain = gain
-            if not open_.any() or step == _STEPS:
-                return
-            self._step(mixture, statistics, (self.owner >= 0) & open_[self.owner])
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
+    """n of them: where they are, and what their points and components cost before any move.
 
-    def mixture(self) -> GaussianMixture:
+    Parameters
+    ----------
+    before : Components
+        Of the mixture as it was.
+    removed : (K,) array of bool
+        Which of those proposals take out.
+    touched : (T, 2) array of int
+        Cells, and the neighbourhoods that touch them.
+    cell_owner : (C,) array of int
+        Which neighbourhood each cell counts for; -1 for none.
+    costs, weights : (n,) arrays
+        Of their components before.
+    scale : (n,) array
+        Weight for each share of the points, as it was.
+    """
+
+    before: Components
+    removed: NDArray[np.bool_]
+    touched: NDArray[np.intp]
+    cell_owner: NDArray[np.intp]
+    costs: FloatArray
+    weights: FloatArray
+    scale: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.costs)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of proposals on trial.
+
+    Parameters
+    ----------
+    neighbourhoods : Neighbourhoods
+    components : Components
+        After the last step.
+    change : (n,) array
+        Of the cost, by each neighbourhood.
+    accepted : (n,) array of bool
+    """
+
+    neighbourhoods: Neighbourhoods
+    components: Components
+    change: FloatArray
+    accepted: NDArray[np.bool_]
+
+    def mixture(self, old: GaussianMixture) -> GaussianMixture:
         """The mixture with the accepted moves, the others taken back."""
-        old = self.state.mixture
-        kept = (self.old_owner < 0) | ~self.accepted[self.old_owner]
-        new = (self.owner >= 0) & self.accepted[self.owner] & (self.weights > 0)
-        return _normalised(
-            np.concatenate([old.weights[kept], self.weights[new]]),
-            np.concatenate([old.means[kept], self.means[new]]),
-            np.concatenate([old.covariances[kept], self.covariances[new]]),
-            old,
-        )[0]
+        before, after = self.neighbourhoods.before, self.components
+        kept = (before.owner < 0) | ~self.accepted[before.owner]
+        moved = (after.owner >= 0) & self.accepted[after.owner] & (after.weights > 0)
+        return _together(before, kept, after, moved).mixture(old)[0]
 
-    def keep_the_better_half(self) -> None:
-        """Take back half of the accepted moves, or the last one."""
-        places = np.flatnonzero(self.accepted)
-        order = places[np.argsort(self.change[places])]
-        self.accepted[order[len(order) // 2 :]] = False
-
-    def _normalised(self) -> tuple[GaussianMixture, float]:
-        return _normalised(self.weights, self.means, self.covariances, self.state.mixture)
-
-    def _weight_of_new(self) -> FloatArray:
-        return _sums(self.owner[self.new], self.weights[self.new], len(self.accepted))
-
-    def _step(
-        self, mixture: GaussianMixture, statistics: Statistics, free: NDArray[np.bool_]
-    ) -> None:
-        """A step of the free components, all others held."""
-        prior, n = self.prior, len(self.accepted)
-        alive = free & (statistics.counts > self.problem.gone)
-        step = self.problem.step(prior, mixture, statistics, alive)
-        self.means[alive] = step.means(fast=True)
-        self.covariances[alive] = step.covariances(prior, fast=True)
-        shares = statistics.counts / self.total
-        weights = prior.proportions(shares, self.weights, self.price, self.total)
-        sums = _sums(np.where(alive, self.owner, -1), weights, n)
-        wanted = self.scale * _sums(np.where(alive, self.owner, -1), shares, n)
-        factor = np.divide(wanted, sums, out=np.zeros(n), where=sums > 0)
-        self.weights[alive] = weights[alive] * factor[self.owner[alive]]
-        self.weights[free & ~alive] = 0.0
+    def better_half(self) -> "Outcome":
+        """With half of the accepted moves taken back, or the last one."""
+        rows = np.flatnonzero(self.accepted)
+        order = rows[np.argsort(self.change[rows])]
+        accepted = self.accepted.copy()
+        accepted[order[len(order) // 2 :]] = False
+        return replace(self, accepted=accepted)
 
 
-def _normalised(
-    weights: FloatArray, means: FloatArray, covariances: FloatArray, old: GaussianMixture
-) -> tuple[GaussianMixture, float]:
-    """The mixture with the background of `old`, and the sum of all weights."""
-    total = weights.sum() + old.background_weight
-    mixture = GaussianMixture(
-        weights / total, means, covariances, old.background_weight / total, old.background_region
+def _together(
+    one: Components, of_one: NDArray[np.bool_], other: Components, of_other: NDArray[np.bool_]
+) -> Components:
+    return Components(
+        *(
+            np.concatenate([getattr(one, name)[of_one], getattr(other, name)[of_other]])
+            for name in ("owner", "new", "weights", "means", "covariances")
+        )
     )
-    return mixture, float(total)
+
+
+def try_out(
+    problem: Problem,
+    state: Evaluated,
+    claims: Claims,
+    touched: Pattern,
+    tol: float,
+) -> Generator[float, None, Outcome]:
+    """Step all neighbourhoods until each is decided.
+
+    Yields the share of the points that each step has looked at. `touched` is of the mixture of
+    `state`.
+    """
+    prior, total = state.prior, state.statistics.total_weight
+    multiplier = prior.multiplier(state.mixture.weights, total)
+    components, removed = _with_proposals(state.mixture, claims)
+    of = _neighbourhoods(problem, state, claims, touched, components, removed)
+    before, n = state.statistics.cell_log_likelihoods, len(of)
+    open_, accepted = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+    changes, last_gain = np.full(n, np.inf), np.full(n, np.inf)
+    new_weight = _weight_of_new(components, n)
+    for step in range(_STEPS + 1):
+        cells = np.unique(of.touched[open_[of.touched[:, 1]], 0])
+        mixture, scale = components.mixture(state.mixture)
+        statistics = problem.expectation(mixture, prior, scale=scale, cells=cells)
+        yield len(cells) / len(before)
+        after = statistics.cell_log_likelihoods
+        gained = _sums(of.cell_owner[cells], after[cells] - before[cells], n)
+        costs = prior.costs(components.weights, components.covariances, total)
+        costs = np.where(components.weights > 0, costs, 0.0)  # those that are gone cost nothing
+        change = _sums(components.owner, costs, n) - of.costs - gained / total
+        change += multiplier * (_sums(components.owner, components.weights, n) - of.weights)
+        gain = changes - change
+        changes[open_] = change[open_]
+        accepted |= open_ & (change < -tol)
+        # Gains that shrink by a factor q sum to gain q / (1 - q) (Aitken); twice that to be
+        # fair.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            q = np.where(last_gain > 0, np.minimum(gain / last_gain, 0.99), 0.0)
+            hopeless = ~(change - 2 * gain * q / (1 - q) < 0)
+        # Components that vanish come back to where they started from, and no lower.
+        hopeless |= _weight_of_new(components, n) < _VANISHING * new_weight
+        open_ &= ~accepted & ~(hopeless & (step >= 3))
+        last_gain = gain
+        if not open_.any() or step == _STEPS:
+            break
+        free = (components.owner >= 0) & open_[components.owner]
+        components = _stepped(
+            problem, prior, components, mixture, statistics, free, of.scale, multiplier
+        )
+    return Outcome(of, components, changes, accepted)
+
+
+def _with_proposals(old: GaussianMixture, claims: Claims) -> tuple[Components, NDArray[np.bool_]]:
+    """The components that are kept and those to put in; and which of the old ones are removed."""
+    proposals, k = claims.proposals, old.n_components
+    removed = np.zeros(k, dtype=bool)
+    removed[proposals.removed[proposals.removed >= 0]] = True
+    added = proposals.added
+    rows = np.nonzero(added)[0]
+    put_in = Components(
+        rows,
+        np.ones(len(rows), dtype=bool),
+        proposals.weights[added],
+        proposals.means[added],
+        proposals.covariances[added],
+    )
+    kept = _of(old, _owners(k, claims))
+    return _together(kept, ~removed, put_in, np.ones(len(rows), dtype=bool)), removed
+
+
+def _owners(k: int, claims: Claims) -> NDArray[np.intp]:
+    """Which neighbourhood each of k components is in: that of the first that it overlaps with,
+    and always of the one that removes it.
+    """
+    owner = np.full(k, -1)
+    for own in (claims.overlapping, claims.proposals.removed):
+        rows, slots = np.nonzero(own >= 0)
+        owner[own[rows, slots][::-1]] = rows[::-1]
+    return owner
+
+
+def _of(mixture: GaussianMixture, owner: NDArray[np.intp]) -> Components:
+    new = np.zeros(len(owner), dtype=bool)
+    return Components(owner, new, mixture.weights, mixture.means, mixture.covariances)
+
+
+def _neighbourhoods(
+    problem: Problem,
+    state: Evaluated,
+    claims: Claims,
+    touched: Pattern,
+    components: Components,
+    removed: NDArray[np.bool_],
+) -> Neighbourhoods:
+    engine, n, old = problem.engine, len(claims), state.mixture
+    before = _of(old, _owners(old.n_components, claims))
+    total = state.statistics.total_weight
+    after = engine.touched(components.mixture(old)[0])
+    # The last to take a cell has it: what changes most comes last, then what is claimed.
+    parts = []
+    for pattern, owner, chosen in (
+        (touched, before.owner, before.owner >= 0),
+        (after, components.owner, components.owner >= 0),
+        (after, components.owner, components.new),
+        (touched, before.owner, removed),
+    ):
+        pairs = chosen[pattern.components]
+        parts.append(np.stack([pattern.blocks, owner[pattern.components]], axis=1)[pairs])
+    parts.append(np.stack([claims.cells, claims.owners], axis=1))
+    touching = np.concatenate(parts)
+    cell_owner = np.full(len(engine.cell_weights), -1)
+    cell_owner[touching[:, 0]] = touching[:, 1]
+    # Weight is kept in proportion to points, as it was in each neighbourhood.
+    shares = _sums(before.owner, state.statistics.counts / total, n)
+    held = _sums(before.owner, old.weights, n)
+    scale = np.ones(n)
+    np.divide(held, shares, out=scale, where=shares * engine.summary.n_points > 1)
+    costs = state.prior.costs(old.weights, old.covariances, total)
+    return Neighbourhoods(
+        before, removed, touching, cell_owner, _sums(before.owner, costs, n), held, scale
+    )
+
+
+def _stepped(
+    problem: Problem,
+    prior: ComponentPrior,
+    components: Components,
+    mixture: GaussianMixture,
+    statistics: Statistics,
+    free: NDArray[np.bool_],
+    scale: FloatArray,
+    multiplier: float,
+) -> Components:
+    """A step of the free components, all others held; `mixture` is that of all."""
+    n, total = len(scale), statistics.total_weight
+    alive = free & (statistics.counts > problem.gone)
+    step = problem.step(prior, mixture, statistics, alive)
+    weights, means = components.weights.copy(), components.means.copy()
+    covariances = components.covariances.copy()
+    means[alive] = step.means(fast=True)
+    covariances[alive] = step.covariances(prior, fast=True)
+    shares = statistics.counts / total
+    proportions = prior.proportions(shares, components.weights, multiplier, total)
+    owner = np.where(alive, components.owner, -1)
+    sums, wanted = _sums(owner, proportions, n), scale * _sums(owner, shares, n)
+    factor = np.divide(wanted, sums, out=np.zeros(n), where=sums > 0)
+    weights[alive] = proportions[alive] * factor[components.owner[alive]]
+    weights[free & ~alive] = 0.0
+    return replace(components, weights=weights, means=means, covariances=covariances)
+
+
+def _weight_of_new(components: Components, n: int) -> FloatArray:
+    return _sums(components.owner[components.new], components.weights[components.new], n)
 
 
 def _sums(owner: NDArray[np.intp], values: FloatArray, n: int) -> FloatArray:
