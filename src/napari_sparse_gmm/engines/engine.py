@@ -23,6 +23,7 @@ from napari_sparse_gmm.engines.information import Information
 from napari_sparse_gmm.engines.overdensity import Overdensities, Search
 from napari_sparse_gmm.engines.pattern import Pattern
 from napari_sparse_gmm.engines.statistics import Assignment, Scores, Statistics
+from napari_sparse_gmm.engines.tree import extremes, moments_of_runs
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Region
@@ -60,18 +61,15 @@ class Summary:
     def of(cls, observations: Observations) -> "Summary":
         """That of points, N >= 1."""
         x, weights = observations.points, observations.weights
-        centred = x - x.mean(0)
         noise = np.zeros(x.shape[1])
         if observations.noise is not None:
             noise = np.average(observations.noise, axis=0, weights=weights)
-        return cls(
-            len(x),
-            observations.total_weight,
-            np.stack([x.min(0), x.max(0)]),
-            x.mean(0) + np.average(centred, axis=0, weights=weights),
-            np.cov(centred.T, bias=True, aweights=weights).reshape(x.shape[1], -1),
-            noise,
+        ends = np.array([0, len(x)])
+        means, covariances = moments_of_runs(
+            x, np.ones(len(x)) if weights is None else weights, ends[:1], ends[1:]
         )
+        box = np.concatenate([extremes(x, ends, True), extremes(x, ends, False)])
+        return cls(len(x), observations.total_weight, box, means[0], covariances[0], noise)
 
     @classmethod
     def joining(cls, parts: Sequence["Summary"]) -> "Summary":

@@ -308,7 +308,10 @@ class InMemory(Engine):
         if region is None:
             return np.empty((0, self.blocks.size), dtype=bool)
         if region not in self._outsides:
-            outside = ~region.contains(self.placed)
+            box = self.summary.box
+            outside = np.zeros(self.n_points, dtype=bool)
+            if not region.covers(box[:1], box[1:]).all():
+                outside = ~region.contains(self.placed)
             found = np.zeros((len(self.blocks) if outside.any() else 0, self.blocks.size), bool)
             if len(found):
                 found[self._real] = outside

@@ -35,8 +35,9 @@ LARGEST_CONDITION = 2048.0
 
 # So few pairs of boxes and components are looked at together, not level by level.
 _FEW = 4096
-# Nodes from which on threads have enough to share, and nanoseconds for a pair of a node.
-_MANY_NODES, _WORK = 16, 15
+# Parts for threads to share, at most, and nanoseconds for a pair of a node and a component, with
+# all below.
+_PARTS, _WORK = 16, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def find_pattern(
         wanted[rows] = 1
         wanted_before[1:] = np.cumsum(wanted)
     sizes = np.diff(ends)
-    few = (sizes * len(candidates) <= _FEW) | (sizes < _MANY_NODES)
+    few = sizes * len(candidates) <= _FEW
     level = int(np.argmin(few)) if not few.all() else len(sizes) - 1
     lower = np.tril_indices(d)
     noise = boxes.noise
@@ -141,7 +142,7 @@ def find_pattern(
         LARGEST_CONDITION,
     )
     work = float(len(candidates) * sizes[level] * _WORK)
-    n_parts = min(int(sizes[level]), _MANY_NODES) if worth_threads(work) else 1
+    n_parts = min(int(sizes[level]), _PARTS) if worth_threads(work) else 1
     edges = np.linspace(0, sizes[level], n_parts + 1).astype(np.intp)
     parts = in_threads(
         lambda k: touching(level, edges[k], edges[k + 1], *arguments), n_parts, work=work

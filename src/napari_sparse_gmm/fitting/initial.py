@@ -13,7 +13,7 @@ from napari_sparse_gmm.regions import Box, Region
 
 # What looks at neighbours looks at no more points than this, drawn at random: enough
 # to place thousands of components, in a time that does not grow with the points.
-_SAMPLE = 50_000
+_SAMPLE = 20_000
 
 # K-means++ takes time for each mean and each position: so many in all, or for each mean.
 _FEW_POSITIONS, _POSITIONS_EACH = 10_000, 5

@@ -55,8 +55,10 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     """
     state = problem.start(start)
     yield state
-    tried, moves = Tried(problem), kinds_of_moves(problem.prior)
+    tried, (moves, fine_moves) = Tried(problem), kinds_of_moves(problem.prior)
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
+        if tolerance == tol:
+            moves = (*moves, *fine_moves)
         for lower in descend(problem, state, tolerance, coarse=tolerance > tol):
             state = lower
             yield state

@@ -31,10 +31,12 @@ _SAME = 0.1
 _LEFT = 0.1
 
 
-def kinds_of_moves(prior: ComponentPrior) -> tuple[Propose, ...]:
-    """The kinds of moves of one fit, in the order in which they are tried."""
+def kinds_of_moves(prior: ComponentPrior) -> tuple[tuple[Propose, ...], tuple[Propose, ...]]:
+    """The kinds of moves of one fit, in the order in which they are tried: those that are worth it
+    far from an optimum, and those that are besides near one.
+    """
     small = (BallBirths(),) if prior.finds_small_clusters else ()
-    return Births(), reductions, splits, Births(faint=True), *small
+    return (Births(), reductions, splits), (Births(faint=True), *small)
 
 
 def born_at_once(
