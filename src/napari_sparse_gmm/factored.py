@@ -16,6 +16,11 @@ from functools import reduce
 from operator import add, mul
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.observations import FloatArray
+
 # An array, a tensor or a formula: they have no type in common.
 Entry = Any
 
@@ -123,3 +128,73 @@ class Factored:
                 diagonal = diagonal - self.lower[k][column] * rows[k][column]
             rows[column][column] = diagonal
         return rows
+
+
+# Up to so many dimensions the arithmetic entry by entry is faster than a library call for each.
+_SMALL = 5
+
+
+def cholesky(matrices: FloatArray) -> FloatArray:
+    """Lower triangular L with matrix = L L^T for each of K matrices (K, D, D).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where one of them is not positive definite.
+    """
+    d = matrices.shape[-1]
+    if d > _SMALL:
+        return np.linalg.cholesky(matrices)
+    out = np.zeros(matrices.shape)
+    for row in range(d):
+        for column in range(row):
+            entry = matrices[:, row, column].copy()
+            for k in range(column):
+                entry -= out[:, row, k] * out[:, column, k]
+            out[:, row, column] = entry / out[:, column, column]
+        pivot = matrices[:, row, row] - np.square(out[:, row, :row]).sum(1)
+        if not (pivot > 0).all():
+            raise np.linalg.LinAlgError("a matrix is not positive definite")
+        out[:, row, row] = np.sqrt(pivot)
+    return out
+
+
+def inverse_of_lower(factors: FloatArray) -> FloatArray:
+    """Inverses of K lower triangular matrices (K, D, D)."""
+    d = factors.shape[-1]
+    if d > _SMALL:
+        return np.linalg.inv(factors)
+    out = np.zeros(factors.shape)
+    for row in range(d):
+        out[:, row, row] = 1.0 / factors[:, row, row]
+        for column in range(row):
+            entry = factors[:, row, column] * out[:, column, column]
+            for k in range(column + 1, row):
+                entry += factors[:, row, k] * out[:, k, column]
+            out[:, row, column] = -entry * out[:, row, row]
+    return out
+
+
+def log_determinants(matrices: FloatArray) -> FloatArray:
+    """Of K positive definite matrices (K, D, D), (K,)."""
+    diagonals = np.diagonal(cholesky(matrices), axis1=1, axis2=2)
+    return np.asarray(2.0 * np.log(diagonals).sum(1))
+
+
+def traces_of_inverses(matrices: FloatArray) -> FloatArray:
+    """Of K positive definite matrices (K, D, D), (K,)."""
+    return np.asarray(np.square(inverse_of_lower(cholesky(matrices))).sum((1, 2)))
+
+
+def above(matrices: FloatArray, least: float) -> NDArray[np.bool_]:
+    """Which of K symmetric matrices (K, D, D) surely have no eigenvalue below `least`, (K,).
+
+    By the pivots of what is left when that is taken off the diagonal.
+    """
+    d = matrices.shape[-1]
+    entries = [[matrices[:, row, k] for k in range(row + 1)] for row in range(d)]
+    for row in range(d):
+        entries[row][row] = entries[row][row] - least
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        pivots = Factored.of(entries).pivots
+    return np.asarray(np.logical_and.reduce([pivot > 0 for pivot in pivots]))

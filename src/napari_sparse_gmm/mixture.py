@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sparse_gmm.factored import Factored
+from napari_sparse_gmm.factored import Factored, cholesky, inverse_of_lower
 from napari_sparse_gmm.observations import FloatArray as FloatArray
 from napari_sparse_gmm.observations import noise_variances
 from napari_sparse_gmm.regions import Box, Region, region_from_dict
@@ -77,6 +77,27 @@ class GaussianMixture:
             object.__setattr__(self, "background_region", Box(self.background_region))
         self._check()
 
+    @classmethod
+    def unchecked(
+        cls,
+        weights: FloatArray,
+        means: FloatArray,
+        covariances: FloatArray,
+        background_weight: float = 0.0,
+        background_region: Region | None = None,
+    ) -> "GaussianMixture":
+        """Without checks or copies: of float64 arrays that are right, and that nobody changes."""
+        mixture = object.__new__(cls)
+        for name, value in (
+            ("weights", weights),
+            ("means", means),
+            ("covariances", covariances),
+            ("background_weight", float(background_weight)),
+            ("background_region", background_region),
+        ):
+            object.__setattr__(mixture, name, value)
+        return mixture
+
     def _check(self) -> None:
         if self.means.ndim != 2 or self.means.shape[1] < 1:
             raise ValueError(f"means must have shape (K, D) with D >= 1, not {self.means.shape}.")
@@ -120,7 +141,7 @@ class GaussianMixture:
     @cached_property
     def covariance_factors(self) -> FloatArray:
         """Lower triangular L_j with Sigma_j = L_j L_j^T, (K, D, D)."""
-        return np.asarray(np.linalg.cholesky(self.covariances), dtype=np.float64)
+        return cholesky(self.covariances)
 
     @cached_property
     def precision_factors(self) -> FloatArray:
@@ -128,8 +149,7 @@ class GaussianMixture:
 
         A_j^T = L_j^-1 whitens: A_j^T (x - mu_j) is standard normal.
         """
-        whitening = np.asarray(np.linalg.inv(self.covariance_factors), dtype=np.float64)
-        return whitening.swapaxes(1, 2)
+        return inverse_of_lower(self.covariance_factors).swapaxes(1, 2)
 
     @cached_property
     def halved_precisions(self) -> FloatArray:

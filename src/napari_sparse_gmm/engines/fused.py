@@ -18,7 +18,7 @@ from napari_sparse_gmm.engines.in_memory import (
 )
 from napari_sparse_gmm.engines.pattern import Pattern
 from napari_sparse_gmm.engines.statistics import Sums
-from napari_sparse_gmm.engines.threads import in_threads
+from napari_sparse_gmm.engines.threads import in_threads, worth_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # Nanoseconds for a pair of a point and a component, and for a point; ranges of blocks at most.
@@ -130,7 +130,7 @@ class Fused(InMemory):
         )
         # Ranges of blocks with as much work each.
         work = size * (_OF_PAIR * pattern.starts + _OF_POINT * np.arange(len(rows) + 1))
-        n_ranges = min(_RANGES, len(rows))
+        n_ranges = min(_RANGES, len(rows)) if worth_threads(float(work[-1])) else 1
         edges = np.searchsorted(work, np.linspace(0, work[-1], n_ranges + 1))
         edges[0], edges[-1] = 0, len(rows)
         in_threads(

@@ -22,8 +22,11 @@ from scipy.special import gammaln
 from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order
 from napari_sparse_gmm.engines.tree import (
     LARGEST_EXPONENT,
+    apart,
+    dense_balls,
     dense_nodes,
     extremes,
+    moments_of_neighbours,
     moments_of_runs,
     sums_of_inverse,
 )
@@ -328,27 +331,36 @@ class Balls(Search):
         # Of a point far from everything it is no matter how far.
         inverse = np.exp(np.minimum(-log_density, LARGEST_EXPONENT))
         inverse = positions.sums(inverse if weights is None else inverse * weights / unit)
-        balls = _dense_balls(positions, inverse, whole.n_points, self.narrowest)
-        if not balls:
-            return Overdensities.none(engine.n_dimensions)
-        of = [
-            _moments(
-                positions.points[inside],
-                positions.weight[inside],
-                None if positions.noise is None else positions.noise[inside],
-            )
-            for inside, *_ in balls
-        ]
-        evidence, excess, radii = (
-            np.array(column) for column in list(zip(*balls, strict=True))[1:]
+        d, n = engine.n_dimensions, len(positions.points)
+        last, evidence, excess = dense_balls(
+            positions.nearest,
+            positions.distances,
+            positions.weight,
+            inverse / whole.n_points,
+            float(np.exp(0.5 * d * np.log(np.pi) - gammaln(0.5 * d + 1))),
+            d,
+            self.narrowest,
+            _FEWEST,
+        )
+        enough = max(np.log(n) - _CHANCE, _EVIDENCE)
+        rows = apart(
+            np.argsort(-evidence, kind="stable"), evidence, enough, positions.nearest, last
+        )
+        means, covariances = moments_of_neighbours(
+            positions.points,
+            positions.weight,
+            positions.noise_or_none,
+            positions.nearest,
+            rows,
+            last,
         )
         return Overdensities(
-            evidence,
-            excess,
-            np.array([positions.weight[inside].sum() for inside, *_ in balls]),
-            np.array([mean for mean, _ in of]),
-            np.array([covariance for _, covariance in of]),
-            radii,
+            evidence[rows],
+            excess[rows],
+            np.array([positions.weight[positions.nearest[r, : last[r] + 1]].sum() for r in rows]),
+            means,
+            covariances,
+            np.zeros(len(rows)),  # those that share no point are kept, however near
         )
 
 
@@ -393,52 +405,11 @@ class _Positions:
             noise = np.stack(sums, axis=1) / weight[:, None]
         return cls(points, index, weight, noise, distances, nearest)
 
+    @property
+    def noise_or_none(self) -> FloatArray:
+        """`noise`, or (0, D) without."""
+        return np.empty((0, self.points.shape[1])) if self.noise is None else self.noise
+
     def sums(self, values: FloatArray) -> FloatArray:
         """Values of points (N,) summed in each position, (P,)."""
         return np.bincount(self.index, values).astype(np.float64)
-
-
-def _dense_balls(
-    positions: _Positions, inverse: FloatArray, total: float, narrowest: float
-) -> list[tuple[NDArray[np.intp], float, float, float]]:
-    """The positions of balls with too many points, the evidence, by how many, and the radius;
-    most evidence first.
-
-    `inverse` is weight / p(x), summed over the points of each position.
-    """
-    d = positions.points.shape[1]
-    log_ball = 0.5 * d * np.log(np.pi) - gammaln(0.5 * d + 1)
-    volumes = np.exp(log_ball + d * np.log(np.maximum(positions.distances[:, 1:], narrowest)))
-    others = positions.nearest[:, 1:]
-    n = np.cumsum(positions.weight[others], axis=1)
-    rho = np.cumsum(inverse[others], axis=1) / (total * volumes)
-    rho = np.maximum(rho, 1.0)
-    evidence = n * (np.log(rho) - 1 + 1 / rho)
-    evidence[:, : _FEWEST - 1] = 0.0
-    rows, last = np.arange(len(evidence)), evidence.argmax(1)
-    best, excess = evidence[rows, last], (n * (1 - 1 / rho))[rows, last]
-    enough = max(np.log(len(rows)) - _CHANCE, _EVIDENCE)
-    used = np.zeros(len(rows), dtype=bool)
-    balls = []
-    for row in np.argsort(-best, kind="stable"):
-        if best[row] < enough:
-            break
-        if not used[row]:
-            inside = positions.nearest[row, : last[row] + 2]
-            used[inside] = True
-            # Those that share no point are kept, however near.
-            balls.append((inside, float(best[row]), float(excess[row]), 0.0))
-    return balls
-
-
-def _moments(
-    points: FloatArray, weight: FloatArray, noise: FloatArray | None
-) -> tuple[FloatArray, FloatArray]:
-    """Mean (D,) and covariance (D, D) of the true positions of weighted points (N, D)."""
-    share = weight / weight.sum()
-    mean = share @ points
-    difference = points - mean
-    covariance = (difference.T * share) @ difference
-    if noise is not None:
-        covariance -= np.diag(share @ noise)
-    return mean, covariance

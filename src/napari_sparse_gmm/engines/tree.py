@@ -385,3 +385,89 @@ def dense_nodes(volumes, weights, inverse, least, denser, halves, even):
             hidden[child] = hidden[child + 1] = hidden[node] or taken[node]
     rows = rows[:n].copy()
     return rows, evidence[rows], excess[rows]
+
+
+@compiled
+def dense_balls(nearest, distances, weight, inverse, unit_ball, d, narrowest, fewest):
+    """The balls around positions (P,) with most evidence of too many points.
+
+    Parameters
+    ----------
+    nearest, distances : (P, k) arrays
+        The nearest positions of each, itself first, and how far they are.
+    weight, inverse : (P,) arrays
+        Of the points at each position: weight, and the volume that is theirs by the mixture.
+    unit_ball : float
+        Volume of the ball of radius 1 in d dimensions.
+    narrowest : float
+        No radius counts as shorter.
+    fewest : int
+        So many others a ball must have.
+
+    Returns
+    -------
+    last, evidence, excess : (P,) arrays
+        Up to which neighbour each ball reaches.
+    """
+    n = len(nearest)
+    last, evidence, excess = np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
+    for p in range(n):
+        count = volume = 0.0
+        for k in range(1, nearest.shape[1]):
+            other = nearest[p, k]
+            count += weight[other]
+            volume += inverse[other]
+            ratio = volume / (unit_ball * max(distances[p, k], narrowest) ** d)
+            if k < fewest or ratio <= 1.0:
+                continue
+            found = count * (np.log(ratio) - 1.0 + 1.0 / ratio)
+            if found > evidence[p]:
+                last[p], evidence[p], excess[p] = k, found, count * (1.0 - 1.0 / ratio)
+    return last, evidence, excess
+
+
+@compiled
+def apart(order, evidence, enough, nearest, last):
+    """Of balls in this order, those with enough evidence whose centre no earlier one has."""
+    used = np.zeros(len(evidence), np.bool_)
+    rows = np.empty(len(evidence), np.int64)
+    n = 0
+    for p in order:
+        if evidence[p] < enough:
+            break
+        if used[p]:
+            continue
+        rows[n] = p
+        n += 1
+        for k in range(last[p] + 1):
+            used[nearest[p, k]] = True
+    return rows[:n].copy()
+
+
+@compiled
+def moments_of_neighbours(points, weight, noise, nearest, rows, last):
+    """Means (E, D) and covariances (E, D, D) of some balls; what noise, variances (P, D) or
+    (0, D), is expected to have added is taken off.
+    """
+    d = points.shape[1]
+    means, covariances = np.zeros((len(rows), d)), np.zeros((len(rows), d, d))
+    for e in range(len(rows)):
+        inside = nearest[rows[e], : last[rows[e]] + 1]
+        total = 0.0
+        for p in inside:
+            total += weight[p]
+            for k in range(d):
+                means[e, k] += weight[p] * points[p, k]
+        for k in range(d):
+            means[e, k] /= total
+        for p in inside:
+            share = weight[p] / total
+            for row in range(d):
+                for column in range(d):
+                    product = (points[p, row] - means[e, row]) * (
+                        points[p, column] - means[e, column]
+                    )
+                    covariances[e, row, column] += share * product
+                if len(noise):
+                    covariances[e, row, row] -= share * noise[p, row]
+    return means, covariances

@@ -20,6 +20,7 @@ is taken back, and made to the minimum. They end in a local optimum; `moves` car
 """
 
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 
@@ -37,8 +38,8 @@ _FURTHEST = 8.0
 _LARGEST_RATIO = 10.0
 
 # An optimum that a move will leave need not be reached to the last digit: steps end here while
-# moves still help.
-_COARSE = 1e-4
+# moves still help, and after so many.
+_COARSE, _COARSE_STEPS = 1e-4, 20
 # So small a part of what moves have gained is not waited for before the next ones.
 _PART = 0.05
 
@@ -84,10 +85,10 @@ def descend(
     """Steps until one lowers the cost by less than `tol`.
 
     One to the minimum of its bound; or, where `coarse`, any: one that went too far, to the other
-    side of a valley, gains little though more may be to gain.
+    side of a valley, gains little though more may be to gain. Those end after a number of steps.
     """
     factor = 1.0
-    while True:
+    for step in count(1):
         before = state
         for length, mixture, prior in _steps(problem, before, factor):
             state = problem.evaluate(mixture, prior)
@@ -98,6 +99,8 @@ def descend(
         else:  # by rounding, or at a kink of the penalty
             return
         yield state
+        if coarse and step == _COARSE_STEPS:
+            return
         if before.cost - state.cost >= tol:
             factor = min(_GROWTH * factor, _FURTHEST)
         elif factor > 1.0 and not coarse:
@@ -139,7 +142,7 @@ def relaxed(
     ratios = np.maximum(ratios, np.finfo(float).tiny)
     ratios *= np.clip(ratios ** (factor - 1.0), 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)
     roots = old.covariance_factors @ vectors * np.sqrt(ratios)[:, None, :]
-    return GaussianMixture(
+    return GaussianMixture.unchecked(
         weights[:-1],
         old.means + factor * (new.means - old.means),
         raise_eigenvalues(roots @ roots.swapaxes(1, 2), problem.covariance_floor**2),
@@ -180,7 +183,7 @@ def m_step(
     if prior is not state.prior:
         covariances = step.covariances(prior, fast=bold)
     total = weights[kept].sum() + background_weight
-    updated = GaussianMixture(
+    updated = GaussianMixture.unchecked(
         weights[kept] / total,
         step.means(fast=bold),
         covariances,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.factored import log_determinants
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -166,8 +167,8 @@ def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
     difference = mixture.means[pairs[:, 1]] - mixture.means[pairs[:, 0]]
     merged = np.einsum("pk,pkij->pij", share, mixture.covariances[pairs])
     merged += (share.prod(1)[:, None, None]) * difference[:, :, None] * difference[:, None, :]
-    log_volumes = np.linalg.slogdet(problem.convolved(mixture.covariances))[1][pairs]
-    log_volume = np.linalg.slogdet(problem.convolved(merged))[1]
+    log_volumes = log_determinants(problem.convolved(mixture.covariances))[pairs]
+    log_volume = log_determinants(problem.convolved(merged))
     cost = 0.5 * (together * log_volume - (w * log_volumes).sum(1))
     cost += state.prior.costs(together, merged, total)
     cost -= (

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_sparse_gmm.factored import above
 from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.mixture import FloatArray
 
@@ -87,8 +88,14 @@ def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
 
 def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
     """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
-    values, vectors = np.linalg.eigh(covariances)
+    low = np.flatnonzero(~above(covariances, least))
+    if not len(low):
+        return covariances
+    values, vectors = np.linalg.eigh(covariances[low])
     roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
-    raised = roots @ roots.swapaxes(1, 2)
+    raised = covariances.copy()
     # Those that need no change keep all their digits.
-    return np.where((values[:, :1] < least)[:, :, None], raised, covariances)
+    raised[low] = np.where(
+        (values[:, :1] < least)[:, :, None], roots @ roots.swapaxes(1, 2), covariances[low]
+    )
+    return raised

@@ -50,7 +50,7 @@ class Components:
         rows = slice(None) if chosen is None else chosen
         weights = self.weights[rows]
         total = weights.sum() + old.background_weight
-        mixture = GaussianMixture(
+        mixture = GaussianMixture.unchecked(
             weights / total,
             self.means[rows],
             self.covariances[rows],

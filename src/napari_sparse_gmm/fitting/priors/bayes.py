@@ -35,8 +35,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import digamma, gammaln, multigammaln
+from scipy.special import digamma, gammaln
 
+from napari_sparse_gmm.factored import log_determinants, traces_of_inverses
 from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
 
@@ -101,12 +102,13 @@ class BayesPrior(ComponentPrior):
         n = np.maximum(weights * total, 1e-9)
         d, nu = self.n_dimensions, self.degrees
         v, slack = self._posterior_degrees(n, covariances)
-        log_seen = np.linalg.slogdet(self._seen(covariances))[1]
+        log_own = log_determinants(covariances)
+        log_seen = log_own if self.noise is None else log_determinants(self._seen(covariances))
         of_mean = np.log(self.volume / self.number) - slack
         of_mean = of_mean - 0.5 * (d * (LOG_2PI + 1.0) + log_seen - d * np.log(n))
-        traces = np.trace(np.linalg.inv(covariances), axis1=1, axis2=2)
-        log_scales = d * np.log(v) + np.linalg.slogdet(covariances)[1]  # of v Sigma
-        of_size = multigammaln(0.5 * nu, d) - multigammaln(0.5 * v, d)
+        traces = traces_of_inverses(covariances)
+        log_scales = d * np.log(v) + log_own  # of v Sigma
+        of_size = _log_multigamma(0.5 * nu, d) - _log_multigamma(0.5 * v, d)
         of_size = of_size + 0.5 * nu * (log_scales - d * np.log(self.scale))
         of_size += 0.5 * (v - nu) * (_digammas(v, d) - d * np.log(2.0))
         of_size += 0.5 * (self.scale * traces - v * d)
@@ -189,7 +191,13 @@ class BayesPrior(ComponentPrior):
         masses = np.exp(self._log_points(n) - slack - 0.5 * self.n_dimensions / n)
         background = mixture.background_weight * mass
         sum_ = float(masses.sum() + background)
-        seen = replace(mixture, weights=masses / sum_, background_weight=background / sum_)
+        seen = GaussianMixture.unchecked(
+            masses / sum_,
+            mixture.means,
+            mixture.covariances,
+            background / sum_,
+            mixture.background_region,
+        )
         return seen, sum_
 
     def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
@@ -244,6 +252,11 @@ def _normal(log_value: float, median: float) -> float:
     return float(0.5 * ((log_value - np.log(median)) / _SPREAD) ** 2)
 
 
+def _log_multigamma(a: FloatArray | float, d: int) -> FloatArray:
+    """Log of the multivariate gamma function of order D, but for its constant."""
+    return np.asarray(sum(gammaln(a - 0.5 * i) for i in range(d)))
+
+
 def _digammas(v: FloatArray | float, d: int) -> FloatArray:
     """sum_i digamma((v + 1 - i) / 2) + D log 2: the expected log determinant of Wishart(v, 1)."""
     terms = [digamma(0.5 * (v + 1 - i)) for i in range(1, d + 1)]
@@ -260,8 +273,8 @@ def _numbers(n: FloatArray, shape: float, rate: float) -> FloatArray:
 def _sizes(n: FloatArray, log_det: FloatArray, degrees: float, scale: float, d: int) -> FloatArray:
     """The part that comes from the covariances, (K,); `log_det` is of psi 1 + S."""
     v = degrees + n - 1
-    before = 0.5 * degrees * d * np.log(scale) - multigammaln(0.5 * degrees, d)
-    return np.asarray(before - 0.5 * v * log_det + multigammaln(0.5 * v, d))
+    before = 0.5 * degrees * d * np.log(scale) - _log_multigamma(0.5 * degrees, d)
+    return np.asarray(before - 0.5 * v * log_det + _log_multigamma(0.5 * v, d))
 
 
 def _likeliest_numbers(n: FloatArray) -> tuple[float, float]:

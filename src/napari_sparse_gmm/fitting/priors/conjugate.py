@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_sparse_gmm.factored import log_determinants, traces_of_inverses
 from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
 
@@ -41,9 +42,8 @@ class ConjugatePrior(Prior):
 
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
         relative = covariances / self.size**2
-        log_determinants = np.linalg.slogdet(relative)[1]
-        traces = np.trace(np.linalg.inv(relative), axis1=1, axis2=2)
-        strain = log_determinants + traces - covariances.shape[1]
+        strain = log_determinants(relative) + traces_of_inverses(relative)
+        strain -= covariances.shape[1]
         return self.penalties(weights, total) + 0.5 * self.points / total * strain
 
     def penalties(self, weights: FloatArray, total: float) -> FloatArray:
