@@ -47,9 +47,6 @@ _EVEN = 0.5
 # One suppresses the others whose centres are nearer than so many of its radii.
 _SUPPRESSION = 1.5
 
-# Trees of other directions that an engine keeps.
-_KEPT = 4
-
 # Neighbours of a position, at most and at least, and of all together: larger clusters fill boxes.
 _MOST, _LEAST, _ALL = 64, 16, 4_000_000
 # A ball has its centre and so many other positions.
@@ -196,14 +193,13 @@ class Boxes(Search):
         )
 
     def _tree(self, engine: "InMemory") -> "_Tree":
-        """The engine keeps that of the blocks, and the last few of other directions."""
-        key = self.turn, self.narrowest
-        trees: dict[tuple[int, float], _Tree] = engine.prepared.setdefault(type(self), {})
-        if key not in trees:
-            for old in [old for old in trees if 0 < old[0] <= self.turn - _KEPT]:
-                del trees[old]
-            trees[key] = _Tree.of(engine, self.turn, self.narrowest)
-        return trees[key]
+        """The engine keeps that of the blocks, and the last one of another direction."""
+        key = type(self), self.turn > 0
+        turn, tree = engine.prepared.get(key, (-1, None))
+        if tree is None or (turn, tree.narrowest) != (self.turn, self.narrowest):
+            tree = _Tree.of(engine, self.turn, self.narrowest)
+            engine.prepared[key] = self.turn, tree
+        return tree
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,6 @@ from napari_sparse_gmm.fitting.step import raise_eigenvalues
 # Nats by which more points in a box than the mixture expects there must be worth a component.
 _EVIDENCE = 15.0
 _FAINT = 5.0
-# Trees that are searched at a time, at most, and points in all of them: to order many takes long.
-_TREES, _POINTS = 4, 400_000
 
 
 @dataclass
@@ -24,8 +22,8 @@ class Births:
     """Proposals from boxes of the tree of points, the most evidence first.
 
     Boxes that cut through a small cluster miss it. So where the evidence alone would not be
-    enough, trees of several directions are searched, and of others whenever there are more
-    components than the last time: births may have succeeded then, and others be still to find.
+    enough, the tree is turned to another direction whenever there are more components than the
+    last time: births may have succeeded then, and others be still to find.
 
     Parameters
     ----------
@@ -34,28 +32,20 @@ class Births:
     """
 
     faint: bool = False
-    _turn: int = 0
+    _turn: int = -1
     _n_components: int = -1
 
     def __call__(self, problem: Problem, state: Evaluated) -> Proposals:
-        n, engine = state.mixture.n_components, problem.engine
-        n_trees = 1
-        if self.faint:
-            n_trees = int(np.clip(_POINTS // engine.summary.n_points, 1, _TREES))
-        if self.faint and 0 <= self._n_components < n:
-            self._turn += n_trees
+        n = state.mixture.n_components
+        if self._turn < 0 or (self.faint and n > self._n_components):
+            self._turn += 1
         self._n_components = n
+        search = Boxes(
+            _FAINT if self.faint else _EVIDENCE, problem.covariance_floor, turn=self._turn
+        )
         if n >= problem.most:
             return _proposals(problem, Overdensities.none(state.mixture.n_dimensions))
-        evidence = _FAINT if self.faint else _EVIDENCE
-        found = Overdensities.joining(
-            [
-                engine.overdensities(
-                    state.mixture, Boxes(evidence, problem.covariance_floor, self._turn + tree)
-                )
-                for tree in range(n_trees)
-            ]
-        )
+        found = problem.engine.overdensities(state.mixture, search)
         return _proposals(problem, found).subset(slice(problem.most - n))
 
 

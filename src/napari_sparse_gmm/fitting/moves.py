@@ -36,7 +36,7 @@ def kinds_of_moves(prior: ComponentPrior) -> tuple[tuple[Propose, ...], tuple[Pr
     far from an optimum, and those that are besides near one.
     """
     small = (BallBirths(),) if prior.finds_small_clusters else ()
-    return (Births(), reductions, splits), (Births(faint=True), *small)
+    return (Births(), reductions, splits, Births(faint=True)), small
 
 
 def born_at_once(
