@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment

@@ -15,7 +15,6 @@ from napari_sparse_gmm.engines.information import Information, information, look
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.fitting.proposals import squared_distances
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
-from napari_sparse_gmm.shapes.ellipses import principal_axes
 
 # Components that are looked at together with one: its nearest, up to a Mahalanobis distance.
 _NEIGHBOURS = 8
@@ -150,7 +149,7 @@ def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
     With v along an axis, its variance v^T Sigma v changes by v^T dSigma v, and its root by that
     over twice the root.
     """
-    std, directions = principal_axes(mixture.covariances)
+    std, directions = mixture.principal_axes
     rows, columns = np.tril_indices(mixture.n_dimensions)
     # The slope of v^T Sigma v by each entry of the lower triangle, (K, D, Q).
     slopes = np.einsum("kqa,kqa->kaq", directions[:, rows], directions[:, columns])

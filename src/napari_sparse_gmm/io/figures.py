@@ -17,10 +17,11 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import COVERAGE
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius, principal_axes
+from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.shapes.grid import Grid
 
 # More would hide the density, and take long to draw.
@@ -74,7 +75,7 @@ def write_density_png(
         interpolation="nearest",
     )
     _draw_points(axes, points)
-    _draw_ellipses(axes, model, coverage_percent)
+    _draw_ellipses(axes, model, grid, coverage_percent)
     axes.set(
         xlim=(lower[1], upper[1]), ylim=(upper[0], lower[0]), aspect="equal", facecolor="black"
     )
@@ -138,11 +139,18 @@ def _draw_points(axes: Axes, points: FloatArray) -> None:
     axes.scatter(x, y, s=2.0, c="white", alpha=opacity, linewidths=0)
 
 
-def _draw_ellipses(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
+def _draw_ellipses(axes: Axes, model: DensityModel, grid: Grid, coverage_percent: float) -> None:
     mixture = model.mixture
     radius = coverage_to_radius(coverage_percent, mixture.n_dimensions)
     # An ellipsoid seen along z has the outline of its covariance in the other two axes.
-    std, directions = principal_axes(mixture.covariances[:, -2:, -2:])
+    seen = GaussianMixture(
+        mixture.weights,
+        mixture.means[:, -2:],
+        mixture.covariances[:, -2:, -2:],
+        mixture.background_weight,
+        Box(grid.edges[:, -2:]),
+    )
+    std, directions = seen.principal_axes
     major_y, major_x = directions[:, :, 0].T
     width, height = 2.0 * radius * std.T
     axes.add_collection(
@@ -151,7 +159,7 @@ def _draw_ellipses(axes: Axes, model: DensityModel, coverage_percent: float) -> 
             height,
             np.degrees(np.arctan2(major_y, major_x)),
             units="xy",
-            offsets=mixture.means[:, [-1, -2]],
+            offsets=seen.means[:, ::-1],
             offset_transform=axes.transData,
             facecolors="none",
             edgecolors="deepskyblue",

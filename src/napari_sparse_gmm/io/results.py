@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
@@ -16,7 +17,6 @@ from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_components
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
-from napari_sparse_gmm.shapes.ellipses import component_table
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
 

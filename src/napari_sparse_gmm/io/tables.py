@@ -142,7 +142,7 @@ def read_points(
 
 
 def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
-    """Write the columns of `shapes.ellipses.component_table` as comma-separated values."""
+    """Write the columns of `component_table` as comma-separated values."""
     pd.DataFrame(dict(table)).to_csv(path, index=False)
 
 

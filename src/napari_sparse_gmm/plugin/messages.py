@@ -138,8 +138,8 @@ def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
 
 def _widest(solution: Solution) -> float:
     """The largest standard deviation of any component, in any direction."""
-    found = [part.mixture.covariances for part in solution.fitted if part.mixture.n_components]
-    return float(np.sqrt(max(np.linalg.eigvalsh(covariances).max() for covariances in found)))
+    found = [part.mixture for part in solution.fitted if part.mixture.n_components]
+    return float(max(mixture.principal_axes.std.max() for mixture in found))
 
 
 def _longest_side(frame: Frame) -> float:
