@@ -7,22 +7,35 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from napari_sparse_gmm.fitting import FitStep
+from napari_sparse_gmm.fitting import ComponentPrior, FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from napari_sparse_gmm.estimator import SparseGaussianMixture
-
 # From where the penalty is hardly felt to where it leaves a few components.
 SPARSITIES = (0.0, *np.geomspace(0.5, 200.0, 27).round(3).tolist())
+
+
+class SparseModel(Protocol):
+    """A scikit-learn estimator with a sparsity: what a path asks of `SparseGaussianMixture`.
+
+    That stands above this module, for it has a method that gives a path.
+    """
+
+    sparsity: float
+    prior: str | ComponentPrior
+    init: str | ArrayLike | GaussianMixture
+    background: bool | Region
+    mixture_: GaussianMixture
+    cost_: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +56,7 @@ class PathPoint:
         Mean log density of points that were not fitted; NaN where there are none.
     """
 
-    model: "SparseGaussianMixture"
+    model: SparseModel
     bic: float
     icl: float
     held_out: float
@@ -170,7 +183,7 @@ class SparsityPath:
 
 
 def iter_path(
-    model: "SparseGaussianMixture",
+    model: SparseModel,
     X: ArrayLike,
     sparsities: Sequence[float] = SPARSITIES,
     *,
