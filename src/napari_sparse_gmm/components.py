@@ -1,6 +1,6 @@
 """Components as rows of a table.
 
->>> mixture = GaussianMixture([1.0], [[5.0, 6.0]], [[[1.0, 0.0], [0.0, 4.0]]])
+>>> mixture = GaussianMixture([1.0], [[5.0, 6.0]], [np.diag([1.0, 4.0])])
 >>> table = component_table(mixture, 100, ("y", "x"), unit="nm")
 >>> table["mean_x [nm]"], table["std_major [nm]"]
 (array([6.]), array([2.]))

@@ -1,8 +1,8 @@
 """The solutions along a rising sparsity, and which one to take.
 
->>> path = model.sparsity_path(points)
->>> path.n_components, path.bic
->>> path.suggested.sparsity, path.why
+>>> path = clone(estimator).set_params(prior="sqrt").sparsity_path(points, [20.0, 50.0, 100.0])
+>>> print(path.why)
+With s = ..., ... components, the Bayesian information criterion is the lowest: ...
 """
 
 from collections.abc import Generator, Iterator, Sequence

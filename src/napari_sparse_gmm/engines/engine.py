@@ -4,8 +4,8 @@ An engine holds the points where it computes (memory of the processor or of a gr
 card) and answers three questions: `expectation`, `log_density` and `assign`. All that a solver,
 a move, a heatmap or a label needs of the data goes through them::
 
-    >>> engine = TorchTiles(points)
-    >>> statistics = engine.expectation(mixture)
+    engine = TorchTiles(points)
+    statistics = engine.expectation(mixture)
 
 Points are kept in blocks of neighbours (`blocks`), and each block meets only the components
 that matter there (`pattern`). The kernels are single precision, without its pitfalls: in a

@@ -1,7 +1,8 @@
 """Products of matrices in full single precision, whatever the process allows otherwise.
 
+    >>> matrices = torch.ones(5, 3, 3)
     >>> with exact_products():
-    ...     torch.bmm(a, b)
+    ...     products = torch.bmm(matrices, matrices)
 
 torch lets products of float32 matrices be rounded to 10 bits (TF32) or 7 (bfloat16), by a setting
 for the whole process: good for a network beside us, fatal for a log density.

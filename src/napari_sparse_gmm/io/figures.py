@@ -1,6 +1,6 @@
 """The points, their density and its components in one figure.
 
-    >>> write_density_png("density.png", model, points)
+    >>> write_density_png("density.png", image, grid, model, points)
 
 Drawn by Matplotlib without a display, on a canvas of its own.
 """

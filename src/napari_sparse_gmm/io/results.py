@@ -1,6 +1,8 @@
 """What a fit leaves behind: a folder with a model, a table and two pictures.
 
->>> write_results(Path("results"), model, points, grid)
+>>> table = write_results(Path(), model, points, grid)
+>>> list(table)[:3]
+['component', 'weight', 'weight_error']
 """
 
 from pathlib import Path

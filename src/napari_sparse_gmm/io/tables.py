@@ -2,7 +2,7 @@
 
 >>> table = read_points("localizations.csv")  # columns "x [nm]", "y [nm]", ...
 >>> table.points.shape, table.axis_labels, table.unit
-((40000, 2), ('y', 'x'), 'nm')
+((600, 2), ('y', 'x'), 'nm')
 """
 
 from collections.abc import Mapping

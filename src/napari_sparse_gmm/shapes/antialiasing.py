@@ -3,8 +3,10 @@
 The value at the centre of a pixel stands for all of it. A component much narrower than a pixel
 would light up where it happens to meet a centre, and vanish elsewhere.
 
->>> seen = antialiased(mixture, grid.spacing)
->>> float(heatmap(seen, grid).sum() * grid.pixel_volume)  # very nearly 1, of however large pixels
+>>> narrow = GaussianMixture([1.0], [[0.0, 0.0]], [0.01 * np.eye(2)])
+>>> seen = antialiased(narrow, spacing=[1.0, 1.0])
+>>> np.sqrt(seen.covariances[0].diagonal())
+array([0.5, 0.5])
 """
 
 from dataclasses import replace

@@ -1,5 +1,6 @@
 """Contour lines of a density image.
 
+>>> from napari_sparse_gmm.shapes.grid import heatmap
 >>> image = heatmap(mixture, grid, "log_density")
 >>> levels = contour_levels(image, [50.0, 95.0])  # lines that hold 50% and 95% of the mass
 >>> lines = log_density_contours(image, grid, levels)

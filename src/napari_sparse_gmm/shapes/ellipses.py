@@ -1,9 +1,8 @@
 """Components as ellipses.
 
->>> from napari_sparse_gmm.mixture import GaussianMixture
->>> mixture = GaussianMixture([1.0], [[5.0, 5.0]], [[[1.0, 0.0], [0.0, 4.0]]])
->>> ellipse_corners(mixture, radius=1.0).shape  # (K, 4, D)
-(1, 4, 2)
+>>> mixture = GaussianMixture([1.0], [[5.0, 6.0]], [np.diag([1.0, 4.0])])
+>>> np.ptp(ellipse_corners(mixture, radius=1.0), axis=1)  # height and width, (K, D)
+array([[2., 4.]])
 
 Points and axes are in image order, ([z,] y, x).
 """

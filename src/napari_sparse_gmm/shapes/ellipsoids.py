@@ -1,7 +1,9 @@
 """Components in space as one mesh.
 
->>> mesh = ellipsoid_mesh(mixture, coverage_to_radius(95.0, 3))
->>> mesh.vertices, mesh.faces, mesh.component
+>>> mixture = GaussianMixture([1.0], [[0.0, 0.0, 0.0]], [np.diag([1.0, 4.0, 4.0])])
+>>> mesh = ellipsoid_mesh(mixture, radius=2.0)
+>>> mesh.vertices.max(0).round(1)
+array([2., 4., 4.])
 """
 
 from dataclasses import dataclass
