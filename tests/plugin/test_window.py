@@ -139,6 +139,7 @@ def test_cancel_in_mid_fit(widget: SparseGMMWidget, qtbot: QtBot, fake_fit: Fake
     assert widget.status.value.startswith("3 components")
 
 
+@pytest.mark.keops
 def test_cancel_in_mid_compile(
     widget: SparseGMMWidget,
     qtbot: QtBot,
