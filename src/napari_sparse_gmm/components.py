@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.wording import volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.uncertainty import StandardErrors
@@ -54,8 +55,8 @@ def component_table(
     std, directions = mixture.principal_axes
     table: dict[str, NDArray[Any]] = {"component": np.arange(k)}
 
-    def in_unit(power: str = "") -> str:
-        return f" [{unit}{power}]" if unit else ""
+    def in_unit(n_dimensions: int = 1) -> str:
+        return f" [{volume_unit(unit, n_dimensions)}]" if unit else ""
 
     def add(name: str, values: FloatArray, error: FloatArray | None, suffix: str = "") -> None:
         table[f"{name}{suffix}"] = np.array(values)
@@ -78,7 +79,7 @@ def component_table(
         # An axis has no sign, so 180 degrees are 0; round-off may give either.
         angle = np.degrees(np.arctan2(major_y, major_x)) % 180.0
         table["angle [°]" if unit else "angle"] = np.where(angle == 180.0, 0.0, angle)
-        table[f"area{in_unit('²')}"] = np.pi * std.prod(1)
+        table[f"area{in_unit(d)}"] = np.pi * std.prod(1)
     elif d == 3:
-        table[f"volume{in_unit('³')}"] = 4.0 / 3.0 * np.pi * std.prod(1)
+        table[f"volume{in_unit(d)}"] = 4.0 / 3.0 * np.pi * std.prod(1)
     return table

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from napari_sparse_gmm.fitting import ComponentPrior, FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,8 +133,7 @@ class SparsityPath:
     @property
     def why(self) -> str:
         """Why that is suggested, in a sentence."""
-        k = self.suggested.mixture.n_components
-        left = f"{k} component{'' if k == 1 else 's'}"
+        left = count(self.suggested.mixture.n_components, "component")
         if np.isfinite(self.held_out).any():
             return (
                 f"With s = {self.suggested.sparsity:g}, {left}, points that were not fitted are "

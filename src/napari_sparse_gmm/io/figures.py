@@ -23,6 +23,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.shapes.grid import Grid
+from napari_sparse_gmm.wording import count, volume_unit
 
 # More would hide the density, and take long to draw.
 _MAX_POINTS = 20_000
@@ -83,7 +84,7 @@ def write_density_png(
     _label(axes, model, coverage_percent)
 
     colour_bar = make_axes_locatable(axes).append_axes("right", size=0.15, pad=0.1)
-    label = f"expected points per {model.unit or 'unit'}{'²' if image.ndim == 2 else '³'}"
+    label = f"expected points per {volume_unit(model.unit, image.ndim)}"
     if image.ndim == 3:
         label += f", maximum along {model.axis_labels[0]}"
     figure.colorbar(
@@ -102,9 +103,8 @@ def _label(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
     in_unit = f" ({model.unit})" if model.unit else ""
     axes.set_xlabel(f"{model.axis_labels[-1]}{in_unit}")
     axes.set_ylabel(f"{model.axis_labels[-2]}{in_unit}")
-    k = model.mixture.n_components
     axes.set_title(
-        f"{model.n_points:,.6g} points, {k} component{'' if k == 1 else 's'}, "
+        f"{model.n_points:,.6g} points, {count(model.mixture.n_components, 'component')}, "
         f"{model.mixture.background_weight:.0%} background\n"
         f"ellipses hold {coverage_percent:g}% of their component",
         fontsize="medium",
