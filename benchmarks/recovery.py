@@ -12,7 +12,6 @@ from scipy.optimize import linear_sum_assignment
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.shapes.ellipses import principal_axes
 
 # Further off, in standard deviations of the true one as it is seen, it is another cluster.
 FARTHEST = 3.0
@@ -48,7 +47,7 @@ class Recovery:
         true, ours = true[near], ours[near]
         errors = model.standard_errors(points, noise_std=noise_std)
         centres = model.means_[ours] - truth.means[true]
-        found, drawn = (principal_axes(of.covariances)[0] for of in (model.mixture_, truth))
+        found, drawn = (of.principal_axes.std for of in (model.mixture_, truth))
         return cls(
             np.log(_sizes(model.mixture_)[ours] / _sizes(truth)[true]),
             centres,

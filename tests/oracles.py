@@ -106,3 +106,15 @@ def tutorial_costs(
         optimizer.step()
         costs.append(cost.item())
     return np.array(costs)
+
+
+def rotation(degrees: float) -> np.ndarray:
+    """Turns (y, x) vectors so that the x axis moves towards the y axis."""
+    a = np.radians(degrees)
+    return np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+
+
+def lying_along(degrees: float, std_major: float = 3.0, std_minor: float = 1.0) -> np.ndarray:
+    """Covariance of an ellipse whose long axis lies so many degrees from the x axis."""
+    turn = rotation(degrees)
+    return turn @ np.diag([std_minor**2, std_major**2]) @ turn.T

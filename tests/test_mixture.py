@@ -3,6 +3,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from oracles import direct_density, random_mixture
 from scipy import integrate
 
@@ -37,6 +39,28 @@ def test_long_thin_component_keeps_its_determinant():
     covariance = 0.5 * (covariance + covariance.T)
     mixture = GaussianMixture([1.0], [[0.0, 0.0]], [covariance])
     assert mixture.density([[0.0, 0.0]])[0] == pytest.approx(1 / (2 * np.pi), rel=1e-3)
+
+
+@given(seed=st.integers(0, 10_000), n_dimensions=st.integers(1, 5))
+def test_principal_axes_put_the_covariance_together_again(seed, n_dimensions):
+    factors = np.random.default_rng(seed).standard_normal((4, n_dimensions, 2 * n_dimensions))
+    covariances = factors @ factors.swapaxes(1, 2)
+    mixture = GaussianMixture([0.25] * 4, np.zeros((4, n_dimensions)), covariances)
+    std, directions = mixture.principal_axes
+    assert (np.diff(std, axis=1) <= 0).all()
+    np.testing.assert_allclose(
+        np.einsum("kij,kj,klj->kil", directions, std**2, directions), covariances, atol=1e-10
+    )
+    orthonormal = np.tile(np.eye(n_dimensions), (4, 1, 1))
+    np.testing.assert_allclose(directions.swapaxes(1, 2) @ directions, orthonormal, 0, 1e-12)
+
+
+def test_short_axis_of_a_needle_keeps_its_digits():
+    # Sheared by a power of two, so that the covariance is exact in float64. Its
+    # determinant is 1, so the axes are 1 / each other.
+    shear = np.array([[1.0, 0.0], [2.0**22, 1.0]])
+    std = GaussianMixture([1.0], [[0.0, 0.0]], [shear @ shear.T]).principal_axes.std
+    assert std[0, 1] * std[0, 0] == pytest.approx(1.0, rel=1e-6)
 
 
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3])

@@ -1,7 +1,11 @@
 """A table of points in, a folder of results out: what the command line does.
 
+>>> from napari_sparse_gmm.io.tables import read_points
 >>> table = read_points("localizations.csv")
->>> fit_to_folder(table, {"background": True}, Path("results"), source="localizations.csv")
+>>> settings = {"prior": "bayes", "background": True, "random_state": 0}
+>>> (fit,) = fit_to_folder(table, settings, Path("results"), source="localizations.csv")
+>>> sorted(path.name for path in Path("results").iterdir())
+['components.csv', 'density.png', 'density.tif', 'model.json']
 """
 
 import re

@@ -1,7 +1,7 @@
 """What a fit found, as a value: mixtures of all points or of each group, and where they come from.
 
 >>> model = DensityModel((part_of(estimator, estimator.open(points)),), ("y", "x"), "nm")
->>> model.mixture.log_density(points)
+>>> log_density = model.mixture.log_density(points)  # per nm², (N,)
 """
 
 import math

@@ -1,7 +1,8 @@
 """The scikit-learn face of the fit, for notebooks and pipelines.
 
->>> model = SparseGaussianMixture(n_components=30, sparsity=20.0).fit(points)
->>> model.n_components_, model.means_
+>>> model = SparseGaussianMixture(n_components=30, sparsity=20.0, random_state=0).fit(points)
+>>> model.means_.shape == (model.n_components_, 2)
+True
 >>> labels = model.predict(points)
 """
 

@@ -144,7 +144,7 @@ def cholesky(matrices: FloatArray) -> FloatArray:
     """
     d = matrices.shape[-1]
     if d > _SMALL:
-        return np.linalg.cholesky(matrices)
+        return np.asarray(np.linalg.cholesky(matrices), dtype=np.float64)
     out = np.zeros(matrices.shape)
     for row in range(d):
         for column in range(row):
@@ -163,7 +163,7 @@ def inverse_of_lower(factors: FloatArray) -> FloatArray:
     """Inverses of K lower triangular matrices (K, D, D)."""
     d = factors.shape[-1]
     if d > _SMALL:
-        return np.linalg.inv(factors)
+        return np.asarray(np.linalg.inv(factors), dtype=np.float64)
     out = np.zeros(factors.shape)
     for row in range(d):
         out[:, row, row] = 1.0 / factors[:, row, row]

@@ -1,7 +1,9 @@
 """Groups of points, each fitted by itself in one run: frames, channels, cells.
 
->>> fits = fit_groups(SparseGaussianMixture(prior="bayes", background=True), points, frame)
->>> [(fit.label, fit.model.n_components_) for fit in fits if fit.model]
+>>> channels = np.repeat(["green", "red"], len(points) // 2)  # the label of each point
+>>> fits = fit_groups(estimator, points, channels)
+>>> [(fit.label, fit.model.n_components_ > 0) for fit in fits if fit.model]
+[('green', True), ('red', True)]
 """
 
 from collections.abc import Generator, Sequence

@@ -21,7 +21,7 @@ blocks of points. It is the reference; the engines are the fast way.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,21 @@ LOG_2PI = float(np.log(2.0 * np.pi))
 
 # Points times components in one block: temporaries that stay in the cache.
 _BLOCK = 1 << 16
+
+
+class PrincipalAxes(NamedTuple):
+    """The axes of the ellipsoid of each component, the longest first.
+
+    Parameters
+    ----------
+    std : (K, D) array
+        Standard deviations along them.
+    directions : (K, D, D) array
+        Unit vectors in the columns, ``directions[k, :, i]`` that of ``std[k, i]``.
+    """
+
+    std: FloatArray
+    directions: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +157,14 @@ class GaussianMixture:
     def covariance_factors(self) -> FloatArray:
         """Lower triangular L_j with Sigma_j = L_j L_j^T, (K, D, D)."""
         return cholesky(self.covariances)
+
+    @cached_property
+    def principal_axes(self) -> PrincipalAxes:
+        """Axes of each component, and the standard deviations along them."""
+        # From the triangular factor, not from the eigenvalues of the covariance: squaring would
+        # cost a long thin component the digits of its short axis.
+        directions, std, _ = np.linalg.svd(self.covariance_factors)
+        return PrincipalAxes(std, directions)
 
     @cached_property
     def precision_factors(self) -> FloatArray:

@@ -1,29 +1,54 @@
 """The solutions along a rising sparsity, and which one to take.
 
->>> path = model.sparsity_path(points)
->>> path.n_components, path.bic
->>> path.suggested.sparsity, path.why
+>>> path = clone(estimator).set_params(prior="sqrt").sparsity_path(points, [20.0, 50.0, 100.0])
+>>> print(path.why)
+With s = ..., ... components, the Bayesian information criterion is the lowest: ...
 """
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from napari_sparse_gmm.fitting import FitStep
+from napari_sparse_gmm.fitting import ComponentPrior, FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from napari_sparse_gmm.engines import Data
-    from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.engines import Data, Engine
 
 # From where the penalty is hardly felt to where it leaves a few components.
 SPARSITIES = (0.0, *np.geomspace(0.5, 200.0, 27).round(3).tolist())
+
+
+class SparseModel(Protocol):
+    """A scikit-learn estimator with a sparsity: what a path asks of `SparseGaussianMixture`.
+
+    That stands above this module, for it has a method that gives a path.
+    """
+
+    sparsity: float
+    prior: str | ComponentPrior
+    init: str | ArrayLike | GaussianMixture
+    background: bool | Region
+    mixture_: GaussianMixture
+    cost_: float
+
+    def open(
+        self,
+        X: "Data",
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> "Engine":
+        """What holds the points of all fits."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +69,7 @@ class PathPoint:
         Mean log density of points that were not fitted; NaN where there are none.
     """
 
-    model: "SparseGaussianMixture"
+    model: SparseModel
     bic: float
     icl: float
     held_out: float
@@ -120,8 +145,7 @@ class SparsityPath:
     @property
     def why(self) -> str:
         """Why that is suggested, in a sentence."""
-        k = self.suggested.mixture.n_components
-        left = f"{k} component{'' if k == 1 else 's'}"
+        left = count(self.suggested.mixture.n_components, "component")
         if np.isfinite(self.held_out).any():
             return (
                 f"With s = {self.suggested.sparsity:g}, {left}, points that were not fitted are "
@@ -171,7 +195,7 @@ class SparsityPath:
 
 
 def iter_path(
-    model: "SparseGaussianMixture",
+    model: SparseModel,
     X: "Data",
     sparsities: Sequence[float] = SPARSITIES,
     *,

@@ -1,8 +1,9 @@
 """Points that a model was not fitted to: their components, and how well it tells them.
 
->>> assignment = assign_points(model.parts, observations, np.zeros(len(points), dtype=int))
->>> summary(model, points, np.zeros(len(points), dtype=int), assignment)
-'Mean log density -16.42 per nm²; 412 of 600 points in 14 components, 31% background.'
+>>> groups = np.zeros(len(points), dtype=int)
+>>> assignment = assign_points(model.parts, Observations(points), groups)
+>>> print(summary(model, points, groups, assignment))
+Mean log density ... per nm² (...); ... of 600 points in ... components, ...% background.
 """
 
 from collections.abc import Sequence
@@ -11,19 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
+from napari_sparse_gmm.wording import count, volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
 
 # Percent of a component that an ellipsoid holds; who is beyond is none of its points.
 _EDGE = 99.99
-
-_POWERS = {1: "", 2: "²", 3: "³"}
 
 
 def assign_points(
@@ -96,7 +96,7 @@ def summary(
     told = scored & ~np.isnan(assignment.probability)
     n, n_told = len(points), int(np.count_nonzero(told))
     n_scored = int(np.count_nonzero(scored))
-    missing = _count(n - n_scored, "point") + " in no group that the model has a mixture for"
+    missing = count(n - n_scored, "point") + " in no group that the model has a mixture for"
     if not n_scored:
         return f"{missing}: there is nothing to score."
     if not n_told:
@@ -105,22 +105,18 @@ def summary(
     components = np.stack([groups[found], assignment.component[found]], axis=1)
     k = len(np.unique(components, axis=0))
     density = f"Mean log density {assignment.log_density[told].mean():.2f}"
-    density += f" per {model.unit or 'unit'}{_POWERS.get(points.shape[1], f'^{points.shape[1]}')}"
+    density += f" per {volume_unit(model.unit, points.shape[1])}"
     known = [part.mean_log_density for part in model.fitted if part.mean_log_density is not None]
     if len(known) == len(model.fitted):
         mean = np.average(known, weights=[part.total_weight for part in model.fitted])
         density += f" (the points that it was fitted to: {mean:.2f})"
     n_found = int(np.count_nonzero(found))
-    sentences = [density, f"{n_found:,} of {_count(n, 'point')} in {_count(k, 'component')}"]
+    sentences = [density, f"{n_found:,} of {count(n, 'point')} in {count(k, 'component')}"]
     if any(part.mixture.background_weight > 0 for part in model.fitted):
         sentences[-1] += f", {1 - n_found / n_told:.0%} background"
     if n_told < n_scored:
-        far = _count(n_scored - n_told, "point")
+        far = count(n_scored - n_told, "point")
         sentences.append(f"{far} far from what the model was fitted to left out")
     if n_scored < n:
         sentences.append(missing)
     return "; ".join(sentences) + "."
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

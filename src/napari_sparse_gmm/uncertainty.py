@@ -1,7 +1,8 @@
 """How well the points determine each component: standard errors.
 
->>> errors = standard_errors(mixture, engine)
->>> mixture.means, errors.means  # (K, D) each
+>>> errors = standard_errors(mixture, estimator.open(points))
+>>> errors.means.shape == mixture.means.shape  # (K, D)
+True
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.engines.information import Information, look_up
 from napari_sparse_gmm.fitting.proposals import squared_distances
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.shapes.ellipses import principal_axes
 
 # Components that are looked at together with one: its nearest, up to a Mahalanobis distance.
 _NEIGHBOURS = 8
@@ -134,7 +134,7 @@ def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
     With v along an axis, its variance v^T Sigma v changes by v^T dSigma v, and its root by that
     over twice the root.
     """
-    std, directions = principal_axes(mixture.covariances)
+    std, directions = mixture.principal_axes
     rows, columns = np.tril_indices(mixture.n_dimensions)
     # The slope of v^T Sigma v by each entry of the lower triangle, (K, D, Q).
     slopes = np.einsum("kqa,kqa->kaq", directions[:, rows], directions[:, columns])

@@ -17,10 +17,12 @@ def test_automatic_choice_gives_its_reason():
     assert "faster" in chosen.reason
 
 
+@pytest.mark.keops
 def test_keops_runs_where_it_is_asked_for():
     assert choose_engine("keops", "cpu", n_dimensions=2).engine.name == "keops"
 
 
+@pytest.mark.keops
 def test_torch_takes_over_with_one_clear_message(monkeypatch):
     def broken(*_):
         raise EngineUnavailable("KeOps needs a C++ compiler.")
@@ -73,6 +75,7 @@ def test_keops_that_cannot_run_leaves_a_fit_on_torch(broken, tmp_path):
     assert run.stdout.splitlines()[-1].startswith("torch 1 PyTorch instead of KeOps. ")
 
 
+@pytest.mark.keops
 def test_no_message_where_nothing_is_wrong():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

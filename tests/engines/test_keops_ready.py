@@ -205,6 +205,7 @@ def test_lock_of_the_folder_is_let_go_after_who_waited_is_gone(compiler, tmp_pat
         pass
 
 
+@pytest.mark.keops
 def test_real_compilers_can_be_watched(tmp_path):
     """In a home of its own, where nothing is compiled yet; and once more, where all is."""
     script = (

@@ -19,6 +19,7 @@ from napari_sparse_gmm.engines.keops_build import load_pykeops
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 
 
+@pytest.mark.keops
 def test_the_wrapper_of_this_pykeops_is_known():
     assert load_pykeops().releases_lock
 

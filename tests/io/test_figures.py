@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.transforms import Affine2D
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.mixture import GaussianMixture
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 from napari_sparse_gmm.shapes.grid import Grid
 
 Draw = Callable[..., Axes]

@@ -98,10 +98,6 @@ def test_all_of_a_fit_that_is_done_is_shown_at_once(view: ConvergenceView, qtbot
     assert not view._timer.isActive()
 
 
-def test_what_is_faint_is_told(view: ConvergenceView) -> None:
-    assert "faint are those before it" in view.toolTip()
-
-
 def test_what_came_while_nobody_looked_is_drawn_when_it_is_shown(
     view: ConvergenceView, qtbot: QtBot
 ) -> None:

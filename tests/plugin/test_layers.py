@@ -10,6 +10,7 @@ from oracles import random_mixture
 from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.plugin.drawing import component_colours, contrast_limits, drawing
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import show_components, show_contours, show_heatmap
@@ -18,7 +19,6 @@ from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.picturing import drawn as drawn_by_worker
 from napari_sparse_gmm.plugin.results import Heatmap, HeatmapChoice
 from napari_sparse_gmm.plugin.work import at_once
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 

@@ -185,9 +185,10 @@ def test_a_background_is_not_rounded_away(share: float, words: str) -> None:
     assert f", {words}." in told(result(mixture, background=True), frame())
 
 
-def test_a_volume_is_told_where_its_ellipses_are() -> None:
-    fitted = result(random_mixture(1, 3))
-    assert "switch to the 3D view to see them." in told(fitted, frame(3))
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_only_of_a_volume_it_is_told_where_the_ellipses_are(ndim: int) -> None:
+    words = told(result(random_mixture(1, ndim)), frame(ndim))
+    assert ("switch to the 3D view to see them." in words) == (ndim == 3)
 
 
 def test_a_single_group_is_no_plural() -> None:
@@ -225,10 +226,13 @@ def test_unit_of_the_heatmap(quantity: str, ndim: int, unit: str, words: str) ->
     assert words in heatmap_unit(quantity, frame(ndim, unit))
 
 
-def test_points_outside_of_the_region_are_told() -> None:
-    assert "3 points outside of the region left out." in told(
-        result(random_mixture(1, 2)), frame(), 0, 3
-    )
+@pytest.mark.parametrize(
+    ("n_outside", "words"), [(0, ""), (1, "1 point outside "), (3, "3 points outside ")]
+)
+def test_points_outside_of_the_region_are_told(n_outside: int, words: str) -> None:
+    said = told(result(random_mixture(1, 2)), frame(), 0, n_outside)
+    assert words in said
+    assert ("outside of the region left out." in said) == (n_outside > 0)
 
 
 def test_groups_are_counted_and_what_is_missing_is_told() -> None:

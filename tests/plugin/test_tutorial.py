@@ -20,7 +20,7 @@ PROSE = " ".join(TEXT.split())
 
 # What a number may differ by, on another machine.
 SHARE, COUNT = 0.03, 1
-TOLERANCE = "agree to 3% and, where they count something, to one"
+TOLERANCE = f"agree to {SHARE:.0%} and, where they count something, to one"
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 

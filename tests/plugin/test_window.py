@@ -122,7 +122,8 @@ def test_localizations_of_a_microscope(viewer: Any, qtbot: QtBot) -> None:
 
     widget.sparsity.value = 30.0
     run(widget, qtbot)
-    assert viewer.layers["FGFR1 components"] is shapes or len(viewer.layers) == 3
+    assert viewer.layers["FGFR1 components"] == shapes  # which are proxies of one layer
+    assert len(viewer.layers) == 3
     assert shapes.nshapes < first
 
 
@@ -139,6 +140,7 @@ def test_cancel_in_mid_fit(widget: SparseGMMWidget, qtbot: QtBot, fake_fit: Fake
     assert widget.status.value.startswith("3 components")
 
 
+@pytest.mark.keops
 def test_cancel_in_mid_compile(
     widget: SparseGMMWidget,
     qtbot: QtBot,
@@ -166,7 +168,7 @@ def test_cancel_in_mid_compile(
         wait(widget, qtbot)
         assert widget.status.value == messages.CANCELLED
         assert widget.run_button.enabled
-        assert fake_fit.parameters == [] or not hasattr(fake_fit, "mixture_")
+        assert fake_fit.parameters == []  # nothing was fitted meanwhile
     finally:
         compiled.set()
     run(widget, qtbot)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.contours import contour_levels, log_density_contours
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius
 from napari_sparse_gmm.shapes.grid import Grid
 
 

@@ -1,7 +1,8 @@
 """Engines: the heavy sums over points, compiled for the processor, in KeOps or in PyTorch.
 
-    >>> engine = choose_engine("auto", n_dimensions=2).open(Observations.of(points), n_components=9)
-    >>> engine.expectation(mixture).log_likelihood
+    >>> choice = choose_engine("torch", n_dimensions=2)
+    >>> engine = choice.open(Observations(points), n_components=30)
+    >>> log_likelihood = engine.expectation(mixture).log_likelihood
 
 Importing this imports torch; pykeops only when a KeOps kernel is first needed.
 """

@@ -8,7 +8,7 @@ pointers. (Where many coordinates are equal, on a lattice say, some blocks reach
 of the tree: wider than they need be, and no less right.)
 
     >>> blocks, placed = ordered(points, size=64)
-    >>> placed[blocks.starts[3] : blocks.starts[4]]  # the points of block 3
+    >>> own = placed[blocks.starts[3] : blocks.starts[4]]  # those of block 3
 """
 
 from collections.abc import Sequence

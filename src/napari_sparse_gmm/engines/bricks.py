@@ -7,7 +7,8 @@ components is known before there is any coordinate, and most bricks of a wide fi
 background through and through: they are filled. An engine gets the pixels of the others,
 bricks of the same shape together.
 
-    >>> for place, values in grid_log_density(mixture, (0.0, 0.0), (0.1, 0.1), (4096, 4096)):
+    >>> image = np.empty((400, 400))
+    >>> for place, values in grid_log_density(mixture, (0.0, 0.0), (5.0, 5.0), image.shape):
     ...     image[place] = np.exp(values)
 """
 

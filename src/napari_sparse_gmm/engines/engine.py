@@ -4,8 +4,8 @@ A fit asks and never sees a point: starts, births, moves, standard errors and th
 come from the answers. All of them are sums, samples, extremes or maps, so points may lie in
 memory, on a graphics card, or in many parts::
 
-    >>> engine.expectation(mixture).log_likelihood
-    >>> engine.overdensities(mixture, Boxes(evidence=15.0, narrowest=0.1)).means
+    statistics = engine.expectation(mixture)
+    found = engine.overdensities(mixture, Boxes(evidence=15.0, narrowest=0.1))
 
 Points are kept in cells of neighbours, which have numbers from 0 on: a question may be asked of
 some cells only.

@@ -1,7 +1,9 @@
 """How many processor threads a fit takes: as many as it is told, or all cores but one.
 
     >>> with limited_threads(4):
-    ...     engine.expectation(mixture)  # whose own `limited_threads()` keeps to the 4
+    ...     with limited_threads():  # of an engine, say, which keeps to the 4
+    ...         print(torch.get_num_threads())
+    4
 
 The threads of an operation meet at its end and spin while they wait for each other. As soon
 as one of their cores is busy elsewhere, with a window that draws, say, they wait for a time

@@ -1,7 +1,7 @@
 """How a text table is written: what separates its cells, and where the decimals begin.
 
 >>> sniff(Path("localizations.csv")).header
-('id', 'frame', 'x [nm]', 'y [nm]')
+('id', 'frame', 'x [nm]', 'y [nm]', 'uncertainty [nm]')
 """
 
 import codecs

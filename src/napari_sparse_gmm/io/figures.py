@@ -1,6 +1,6 @@
 """The points, their density and its components in one figure.
 
-    >>> write_density_png("density.png", model, points)
+    >>> write_density_png("density.png", image, grid, model, points)
 
 Drawn by Matplotlib without a display, on a canvas of its own.
 """
@@ -17,11 +17,13 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel
-from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import COVERAGE
-from napari_sparse_gmm.shapes.ellipses import coverage_to_radius, principal_axes
+from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.shapes.grid import Grid
+from napari_sparse_gmm.wording import count, volume_unit
 
 # More would hide the density, and take long to draw.
 _MAX_POINTS = 20_000
@@ -74,7 +76,7 @@ def write_density_png(
         interpolation="nearest",
     )
     _draw_points(axes, points)
-    _draw_ellipses(axes, model, coverage_percent)
+    _draw_ellipses(axes, model, grid, coverage_percent)
     axes.set(
         xlim=(lower[1], upper[1]), ylim=(upper[0], lower[0]), aspect="equal", facecolor="black"
     )
@@ -82,7 +84,7 @@ def write_density_png(
     _label(axes, model, coverage_percent)
 
     colour_bar = make_axes_locatable(axes).append_axes("right", size=0.15, pad=0.1)
-    label = f"expected points per {model.unit or 'unit'}{'²' if image.ndim == 2 else '³'}"
+    label = f"expected points per {volume_unit(model.unit, image.ndim)}"
     if image.ndim == 3:
         label += f", maximum along {model.axis_labels[0]}"
     figure.colorbar(
@@ -101,9 +103,8 @@ def _label(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
     in_unit = f" ({model.unit})" if model.unit else ""
     axes.set_xlabel(f"{model.axis_labels[-1]}{in_unit}")
     axes.set_ylabel(f"{model.axis_labels[-2]}{in_unit}")
-    k = model.mixture.n_components
     axes.set_title(
-        f"{model.n_points:,.6g} points, {k} component{'' if k == 1 else 's'}, "
+        f"{model.n_points:,.6g} points, {count(model.mixture.n_components, 'component')}, "
         f"{model.mixture.background_weight:.0%} background\n"
         f"ellipses hold {coverage_percent:g}% of their component",
         fontsize="medium",
@@ -138,11 +139,18 @@ def _draw_points(axes: Axes, points: FloatArray) -> None:
     axes.scatter(x, y, s=2.0, c="white", alpha=opacity, linewidths=0)
 
 
-def _draw_ellipses(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
+def _draw_ellipses(axes: Axes, model: DensityModel, grid: Grid, coverage_percent: float) -> None:
     mixture = model.mixture
     radius = coverage_to_radius(coverage_percent, mixture.n_dimensions)
     # An ellipsoid seen along z has the outline of its covariance in the other two axes.
-    std, directions = principal_axes(mixture.covariances[:, -2:, -2:])
+    seen = GaussianMixture(
+        mixture.weights,
+        mixture.means[:, -2:],
+        mixture.covariances[:, -2:, -2:],
+        mixture.background_weight,
+        Box(grid.edges[:, -2:]),
+    )
+    std, directions = seen.principal_axes
     major_y, major_x = directions[:, :, 0].T
     width, height = 2.0 * radius * std.T
     axes.add_collection(
@@ -151,7 +159,7 @@ def _draw_ellipses(axes: Axes, model: DensityModel, coverage_percent: float) -> 
             height,
             np.degrees(np.arctan2(major_y, major_x)),
             units="xy",
-            offsets=mixture.means[:, [-1, -2]],
+            offsets=seen.means[:, ::-1],
             offset_transform=axes.transData,
             facecolors="none",
             edgecolors="deepskyblue",

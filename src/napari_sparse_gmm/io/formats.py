@@ -1,6 +1,7 @@
 """Which format a table has.
 
->>> table = open_table("localizations.hdf5")
+>>> open_table("localizations.parquet").n_rows
+600
 """
 
 from pathlib import Path

@@ -2,9 +2,9 @@
 
 >>> found = read_localizations("localizations.csv")
 >>> found.points.shape, found.axis_labels, found.unit
-((40000, 2), ('y', 'x'), 'nm')
+((600, 2), ('y', 'x'), 'nm')
 >>> list(found.features)
-['id', 'frame', 'intensity [photon]', 'uncertainty [nm]']
+['id', 'frame', 'uncertainty [nm]']
 """
 
 from collections.abc import Mapping

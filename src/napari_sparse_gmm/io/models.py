@@ -1,7 +1,8 @@
 """Density models as files to use again.
 
     >>> save_model("model.json", model)
-    >>> load_model("model.json").mixture.log_density(points)
+    >>> bool((load_model("model.json").mixture.means == model.mixture.means).all())
+    True
 
 The file is JSON and holds every number exactly. Schema version 2; files of version 1, of a single
 mixture, are read as well.

@@ -1,6 +1,7 @@
 """Parquet files.
 
->>> table = open_parquet(Path("localizations.parquet"))
+>>> open_parquet(Path("localizations.parquet")).n_rows
+600
 """
 
 from collections.abc import Iterator, Sequence

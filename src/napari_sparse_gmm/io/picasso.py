@@ -1,8 +1,8 @@
 """Localizations of Picasso: an HDF5 file, and a YAML file of the same name beside it.
 
 >>> table = open_picasso(Path("locs.hdf5"))
->>> table.columns
-('frame', 'x [nm]', 'y [nm]', 'photons', ..., 'lpx [nm]', 'lpy [nm]')
+>>> table.columns  # which were pixels
+('frame', 'x [nm]', 'y [nm]', 'lpx [nm]', 'lpy [nm]')
 
 The format: https://picassosr.readthedocs.io/en/latest/files.html
 """

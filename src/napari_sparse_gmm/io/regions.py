@@ -1,6 +1,7 @@
 """Regions from files.
 
->>> region = read_region("cell.csv")  # a Shapes layer that napari has saved
+>>> read_region("cell.csv").volume  # of a Shapes layer that napari has saved
+6.0
 """
 
 from collections.abc import Sequence

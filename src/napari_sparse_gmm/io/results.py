@@ -1,6 +1,8 @@
 """What a fit leaves behind: a folder with a model, a table and two pictures.
 
->>> write_results(Path("results"), model, points, grid)
+>>> table = write_results(Path(), model, points, grid)
+>>> list(table)[:3]
+['component', 'weight', 'weight_error']
 """
 
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
@@ -16,7 +19,6 @@ from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_components
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
-from napari_sparse_gmm.shapes.ellipses import component_table
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
 

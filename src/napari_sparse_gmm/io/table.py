@@ -1,9 +1,11 @@
 """A table in a file: what its columns are called is known before its rows are read.
 
->>> table = open_table("localizations.csv")  # of `io.formats`
+>>> from napari_sparse_gmm.io.parquet import open_parquet
+>>> table = open_parquet(Path("localizations.parquet"))
 >>> table.columns, table.n_rows
-(('id', 'frame', 'x [nm]', 'y [nm]'), 1000000)
->>> frame = table.read([2, 3])
+(('id', 'frame', 'x [nm]', 'y [nm]', 'uncertainty [nm]'), 600)
+>>> table.read([2, 3]).shape
+(600, 2)
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 >>> table = read_points("localizations.csv")  # columns "x [nm]", "y [nm]", ...
 >>> table.points.shape, table.axis_labels, table.unit
-((40000, 2), ('y', 'x'), 'nm')
+((600, 2), ('y', 'x'), 'nm')
 """
 
 from collections.abc import Mapping
@@ -138,7 +138,7 @@ def read_points(
 
 
 def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
-    """Write the columns of `shapes.ellipses.component_table` as comma-separated values."""
+    """Write the columns of `component_table` as comma-separated values."""
     pd.DataFrame(dict(table)).to_csv(path, index=False)
 
 

@@ -1,6 +1,7 @@
 """Text tables, as ThunderSTORM and many others write them.
 
->>> table = open_text(Path("localizations.csv"))
+>>> open_text(Path("localizations.csv")).columns
+('id', 'frame', 'x [nm]', 'y [nm]', 'uncertainty [nm]')
 """
 
 import csv

@@ -1,8 +1,9 @@
 """Which axes of a Points layer a fit models.
 
->>> axis_names(points)
+>>> layer = Points(np.zeros((1, 3)), axis_labels=("t", "y", "x"))
+>>> axis_names(layer)
 ('t', 'y', 'x')
->>> default_axes(points)  # time is no direction in space
+>>> default_axes(layer)  # time is no direction in space
 (1, 2)
 """
 

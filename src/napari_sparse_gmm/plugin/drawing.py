@@ -8,16 +8,13 @@ import numpy as np
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.components import component_table
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.results import Heatmap, Solution
-from napari_sparse_gmm.shapes.ellipses import (
-    component_table,
-    coverage_to_radius,
-    ellipse_corners,
-    principal_axes,
-)
+from napari_sparse_gmm.shapes.ellipses import ellipse_corners
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 
 # As many as can be told apart; there may be more components, whose neighbours differ still.
@@ -80,10 +77,9 @@ def _drawing(
     if frame.stack is not None:
         name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"
         table = {name: np.full(len(drawn), frame.stack.labels[group]), **table}
-    std, _ = principal_axes(mixture.covariances)
     # Fine lines over the whole field, finer ones where an ellipse is small itself.
     field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
-    width = np.minimum(0.003 * field, 0.12 * radius * std[:, 1])
+    width = np.minimum(0.003 * field, 0.12 * radius * mixture.principal_axes.std[:, 1])
     return Drawing(
         corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn], group),
         edge_width=width[drawn] / np.abs(frame.scale[list(frame.axes)]).mean(),

@@ -1,5 +1,6 @@
 """Input fields of the dock widget, built from `parameters`.
 
+>>> from napari_sparse_gmm.parameters import PIXEL_SIZE, PRIOR
 >>> field(PRIOR).value
 'sqrt'
 >>> value_of(PIXEL_SIZE, field(PIXEL_SIZE)) is None  # shown as "automatic"

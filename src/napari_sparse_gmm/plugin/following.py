@@ -14,6 +14,7 @@ from napari_sparse_gmm.plugin.picturing import drawn
 from napari_sparse_gmm.plugin.previews import Previews
 from napari_sparse_gmm.plugin.results import FitRequest, FitResult, Solution
 from napari_sparse_gmm.plugin.work import Pass, Progress, Work, at_once, no_fallback_warning
+from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
@@ -83,5 +84,5 @@ def _unknown(mixture: GaussianMixture) -> "StandardErrors":
 
 def step_text(step: "FitStep") -> str:
     """A step in a few words."""
-    left = f"{step.n_components} component{'' if step.n_components == 1 else 's'} left"
+    left = f"{count(step.n_components, 'component')} left"
     return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"

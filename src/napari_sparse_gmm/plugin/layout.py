@@ -1,6 +1,8 @@
 """How the images of several groups lie in one array.
 
->>> Layout((0, None, 1, 2), (0, 2)).image(values)  # (2, ny, nx) as (3, 1, ny, nx)
+>>> images = np.ones((2, 5, 8))  # of two groups
+>>> Layout((0, None, 1, 2), slices=(0, 2)).image(images).shape
+(3, 1, 5, 8)
 """
 
 from collections.abc import Sequence

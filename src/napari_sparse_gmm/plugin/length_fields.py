@@ -1,7 +1,9 @@
 """Fields for lengths, in the unit of the layer whose points are modelled.
 
->>> lengths = LengthFields(field(PIXEL_SIZE), field(TYPICAL_SIZE))
->>> lengths.follow(layer.units[-1], width=50.0, n_dimensions=2)
+With a layer of another unit, or another width::
+
+    lengths = LengthFields(field(PIXEL_SIZE), field(TYPICAL_SIZE))
+    lengths.follow(layer.units[-1], width=50.0, n_dimensions=2)
 """
 
 import math

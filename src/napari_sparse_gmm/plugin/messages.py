@@ -7,6 +7,7 @@ import numpy as np
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.results import Solution
 from napari_sparse_gmm.plugin.source import Cloud
+from napari_sparse_gmm.wording import count, volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
@@ -57,16 +58,16 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
     background = sum(part.mixture.background_weight * part.total_weight for part in parts)
     background /= sum(part.total_weight for part in parts)
     groups = (
-        "" if frame.stack is None else f" for {_count(len(parts), 'value')} of {frame.stack.name}"
+        "" if frame.stack is None else f" for {count(len(parts), 'value')} of {frame.stack.name}"
     )
-    done = _count(max(part.n_iter for part in parts), "iteration")
+    done = count(max(part.n_iter for part in parts), "iteration")
     sentences = [
-        f"{_count(k, 'component')}{groups} from {_count(n_points, 'point')}"
+        f"{count(k, 'component')}{groups} from {count(n_points, 'point')}"
         + (f", {_share(background)} background" if background > 0 else "")
         + (f". {done}, cost {parts[0].cost:.4f}." if len(parts) == 1 else f". At most {done}.")
     ]
     if solution.problem:
-        missing = _count(len(solution.parts) - len(parts), "group")
+        missing = count(len(solution.parts) - len(parts), "group")
         sentences.append(f"{missing} could not be fitted: {solution.problem}")
     sentences.extend(_advice(solution, frame, background)[:_MOST_ADVICE])
     if solution.deconvolved and k:
@@ -78,11 +79,11 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
     if frame.pooled:
         sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
     if cloud.n_hidden:
-        sentences.append(f"{_count(cloud.n_hidden, 'hidden point')} left out.")
+        sentences.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")
     if cloud.n_unused:
-        sentences.append(f"{_count(cloud.n_unused, 'point')} not chosen by Use.")
+        sentences.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
     if cloud.n_outside:
-        sentences.append(f"{_count(cloud.n_outside, 'point')} outside of the region left out.")
+        sentences.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
     sentences.append(solution.engine_reason)
     return " ".join(sentences)
 
@@ -138,8 +139,8 @@ def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
 
 def _widest(solution: Solution) -> float:
     """The largest standard deviation of any component, in any direction."""
-    found = [part.mixture.covariances for part in solution.fitted if part.mixture.n_components]
-    return float(np.sqrt(max(np.linalg.eigvalsh(covariances).max() for covariances in found)))
+    found = [part.mixture for part in solution.fitted if part.mixture.n_components]
+    return float(max(mixture.principal_axes.std.max() for mixture in found))
 
 
 def _longest_side(frame: Frame) -> float:
@@ -158,8 +159,7 @@ def heatmap_unit(quantity: str, frame: Frame) -> str:
         "expected_points": "expected points",
         "log_density": "natural log of the probability",
     }[quantity]
-    power = {2: "²", 3: "³"}[len(frame.axes)]
-    return f"The heatmap shows {what} per {frame.unit or 'unit'}{power}."
+    return f"The heatmap shows {what} per {volume_unit(frame.unit, len(frame.axes))}."
 
 
 def choose_axes(name: str, axis_names: tuple[str, ...]) -> str:
@@ -176,7 +176,7 @@ def points_changed(name: str) -> str:
 
 
 def copied(script: str) -> str:
-    return f"Copied {_count(script.count(chr(10)), 'line')} of Python: paste them into the console."
+    return f"Copied {count(script.count(chr(10)), 'line')} of Python: paste them into the console."
 
 
 def region_gone(name: str) -> str:
@@ -192,7 +192,3 @@ def _share(part: float) -> str:
     if 0 < part < 0.01:
         return "less than 1%"
     return "more than 99%" if 0.99 < part < 1 else f"{part:.0%}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -1,6 +1,8 @@
 """The points of a layer that are modelled, their groups, and the frame that they lie in.
 
->>> points, frame, groups = modelled_points(layer, (1, 2), each=0)
+>>> points, frame, groups = modelled_points(layer, (0, 1))
+>>> points.shape, frame.names, frame.unit
+((600, 2), ('y', 'x'), 'nm')
 """
 
 from dataclasses import replace

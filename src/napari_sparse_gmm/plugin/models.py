@@ -1,8 +1,10 @@
 """Models of layers: from a fit to a value that can be saved, and back to a fit and its layers.
 
->>> model = model_of(solution, frame, "L", choice, coverage=95.0, counts={"hidden": 3})
->>> carry(layer, model)  # the components layer
->>> for data, keywords, kind in layers_of(model, "L"): ...
+There and back::
+
+    model = model_of(solution, frame, "L", choice, coverage=95.0, counts={"hidden": 3})
+    carry(layer, model)  # the components layer
+    for data, keywords, kind in layers_of(model, "L"): ...
 """
 
 from collections.abc import Mapping

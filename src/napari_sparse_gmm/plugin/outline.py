@@ -1,6 +1,8 @@
 """Where points could have been, as another layer of the viewer says it.
 
->>> region = outlined(viewer.layers["cell"], points_layer, (0, 1))
+>>> cell = Shapes([[0.0, 0.0], [0.0, 2000.0], [1500.0, 0.0]], shape_type="polygon", units="nm")
+>>> outlined(cell, layer, (0, 1)).volume
+1500000.0
 """
 
 import numpy as np

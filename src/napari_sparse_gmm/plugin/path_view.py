@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import Container, Label, Slider
 
 from napari_sparse_gmm.plugin.plot import Plot
+from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
@@ -56,8 +57,6 @@ class PathView(Container):
         point = self._path[chosen]
         k = point.mixture.n_components
         suggested = " (suggested)" if point is self._path.suggested else ""
-        self.choice.value = (
-            f"s = {point.sparsity:g}: {k} component{'' if k == 1 else 's'}{suggested}"
-        )
+        self.choice.value = f"s = {point.sparsity:g}: {count(k, 'component')}{suggested}"
         self._marker.set_xdata([point.sparsity] * 2)
         self.plot.draw()

@@ -20,7 +20,6 @@ from napari_sparse_gmm.plugin.work import (
     prepare,
 )
 from napari_sparse_gmm.shapes.antialiasing import antialiased
-from napari_sparse_gmm.shapes.ellipses import principal_axes
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 from napari_sparse_gmm.shapes.pyramid import heatmap_pyramid
 
@@ -123,7 +122,7 @@ def _contours(
         mixture.weights / mixture.weights.sum(), mixture.means, mixture.covariances
     )
     side = float((box[1] - box[0]).max())
-    narrowest = float(principal_axes(mixture.covariances)[0].min())
+    narrowest = float(mixture.principal_axes.std.min())
     coarsest, finest = (side / n for n in _CONTOUR_PIXELS)
     grid = Grid.covering(*box, pixel_size=float(np.clip(narrowest / 2, finest, coarsest)))
     # A cluster that falls between the pixels would hold nothing, and the lines of all be wrong.

@@ -1,7 +1,9 @@
 """When a fit that goes on is worth looking at.
 
->>> previews = Previews(draw, settle=True)
->>> previews.of(step, found)  # a Preview, or None
+After a step of a fit::
+
+    previews = Previews(draw, settle=True)
+    previews.of(step, found)  # a Preview, or None
 """
 
 import time

@@ -1,6 +1,8 @@
 """Tables of points in napari's File > Open, and dropped on its window.
 
->>> viewer.open("localizations.hdf5", plugin="napari-sparse-gmm")
+From a script or the console::
+
+    viewer.open("localizations.hdf5", plugin="napari-sparse-gmm")
 """
 
 from collections.abc import Callable

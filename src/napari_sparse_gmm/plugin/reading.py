@@ -1,7 +1,7 @@
 """Reads sources, anew only where one of their layers may have changed.
 
->>> reader = SourceReader(follow)
->>> cloud = reader.read(source, used)
+>>> reader = SourceReader(print)
+>>> cloud = reader.read(Source(layer, axes=(0, 1)), layer.shown)
 """
 
 from collections.abc import Callable

@@ -1,6 +1,9 @@
 """The fit of the widget as lines of Python, for napari's console or a notebook.
 
->>> print(script(source, cloud, parameters))
+>>> source = Source(layer, axes=(0, 1))
+>>> lines = script(source, source.read(), {"sparsity": 10.0, "background": False}).splitlines()
+>>> print(lines[3])
+points = layer.data[:, [0, 1]] * layer.scale[[0, 1]]  # y, x in nm
 """
 
 import base64

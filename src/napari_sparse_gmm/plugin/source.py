@@ -1,9 +1,9 @@
 """What the user wants to be modelled: a Points layer, some of its axes, some of its features.
 
->>> source = Source(layer, axes=(0, 1), precision="uncertainty")
+>>> source = Source(layer, axes=(0, 1), precision="precision")
 >>> cloud = source.read()
->>> cloud.points.shape, cloud.observations.noise_std.shape
-((40000, 2), (40000, 2))
+>>> cloud.points.shape, cloud.observations.noise.shape
+((600, 2), (600, 2))
 """
 
 from collections.abc import Iterable

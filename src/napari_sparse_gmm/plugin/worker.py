@@ -138,7 +138,7 @@ def _path(request: FitRequest) -> Work[FitResult]:
     )
     path = SparsityPath(tuple(found))
     solutions = []
-    for point in path:
+    for point in found:
         parameters = {**request.parameters, SPARSITY.name: point.sparsity}
         of_point = replace(request, parameters=parameters)
         solutions.append((yield from _solution(of_point, [(point.model, engine)])))

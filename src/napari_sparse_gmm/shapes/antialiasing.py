@@ -3,8 +3,10 @@
 The value at the centre of a pixel stands for all of it. A component much narrower than a pixel
 would light up where it happens to meet a centre, and vanish elsewhere.
 
->>> seen = antialiased(mixture, grid.spacing)
->>> float(heatmap(seen, grid).sum() * grid.pixel_volume)  # very nearly 1, of however large pixels
+>>> narrow = GaussianMixture([1.0], [[0.0, 0.0]], [0.01 * np.eye(2)])
+>>> seen = antialiased(narrow, spacing=[1.0, 1.0])
+>>> np.sqrt(seen.covariances[0].diagonal())
+array([0.5, 0.5])
 """
 
 from dataclasses import replace
@@ -12,8 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.shapes.ellipses import principal_axes
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, PrincipalAxes
 
 # Standard deviations in pixels. By Poisson's formula the values of a Gaussian on a lattice sum up
 # to 1 within 2 exp(-2 pi^2 std^2) along each axis, 1.4% at a half, wherever it lies; at a quarter
@@ -33,7 +34,7 @@ def antialiased(mixture: GaussianMixture, spacing: ArrayLike) -> GaussianMixture
     spacing : (D,) array
         Size of a pixel along each axis.
     """
-    std, directions = principal_axes(_in_pixels(mixture, spacing))
+    std, directions = _axes_in_pixels(mixture, spacing)
     narrow = std[:, -1] < NARROWEST
     if not narrow.any():
         return mixture
@@ -46,11 +47,11 @@ def antialiased(mixture: GaussianMixture, spacing: ArrayLike) -> GaussianMixture
 
 def narrowest(mixture: GaussianMixture, spacing: ArrayLike) -> FloatArray:
     """The smallest standard deviation of each component in pixels, (K,)."""
-    std, _ = principal_axes(_in_pixels(mixture, spacing))
-    return std[:, -1]
+    return _axes_in_pixels(mixture, spacing).std[:, -1]
 
 
-def _in_pixels(mixture: GaussianMixture, spacing: ArrayLike) -> FloatArray:
-    """Covariances in squared pixels, (K, D, D)."""
+def _axes_in_pixels(mixture: GaussianMixture, spacing: ArrayLike) -> PrincipalAxes:
+    """Axes of the components where lengths are in pixels; only their shapes matter to that."""
     size = np.asarray(spacing, dtype=np.float64)
-    return np.asarray(mixture.covariances / np.multiply.outer(size, size))
+    covariances = mixture.covariances / np.multiply.outer(size, size)
+    return replace(mixture, covariances=covariances).principal_axes

@@ -1,5 +1,6 @@
 """Contour lines of a density image.
 
+>>> from napari_sparse_gmm.shapes.grid import heatmap
 >>> image = heatmap(mixture, grid, "log_density")
 >>> levels = contour_levels(image, [50.0, 95.0])  # lines that hold 50% and 95% of the mass
 >>> lines = log_density_contours(image, grid, levels)
@@ -8,8 +9,9 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import shapely
+from contourpy import contour_generator
 from numpy.typing import ArrayLike
-from skimage.measure import approximate_polygon, find_contours
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.shapes.grid import Grid
@@ -77,17 +79,18 @@ def log_density_contours(
     finite = np.isfinite(image)
     if not finite.any():
         return []
-    # Minus infinity, where there is no density at all, would make lines of NaN.
-    image = np.where(finite, image, image[finite].min() - 1.0)
+    # Minus infinity, where there is no density at all, would make lines of NaN; a mask, open ones.
+    contours = contour_generator(z=np.where(finite, image, image[finite].min() - 1.0))
     return [
-        (float(level), grid.coordinates(_simplified(line, tolerance)))
+        (float(level), grid.coordinates(_simplified(line[:, ::-1], tolerance)))  # from x, y
         for level in levels
-        for line in find_contours(image, float(level))
+        for line in contours.lines(float(level))
     ]
 
 
 def _simplified(line: FloatArray, tolerance: float) -> FloatArray:
     """A line (n, 2) without the vertices that it does not need."""
-    simpler: FloatArray = approximate_polygon(line, tolerance)
+    line_string = shapely.simplify(shapely.linestrings(line), tolerance, preserve_topology=False)
+    simpler: FloatArray = shapely.get_coordinates(line_string)
     # What is no larger than the tolerance would be nothing.
     return simpler if len(simpler) > 3 else line

@@ -1,7 +1,9 @@
 """Components in space as one mesh.
 
->>> mesh = ellipsoid_mesh(mixture, coverage_to_radius(95.0, 3))
->>> mesh.vertices, mesh.faces, mesh.component
+>>> mixture = GaussianMixture([1.0], [[0.0, 0.0, 0.0]], [np.diag([1.0, 4.0, 4.0])])
+>>> mesh = ellipsoid_mesh(mixture, radius=2.0)
+>>> mesh.vertices.max(0).round(1)
+array([2., 4., 4.])
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.shapes.ellipses import principal_axes
 
 # A slice of the mesh is so thick, in terms of the smallest radius of a typical ellipsoid: thin
 # enough that its middle looks like a ring.
@@ -51,7 +52,7 @@ def ellipsoid_mesh(mixture: GaussianMixture, radius: float) -> EllipsoidMesh:
     """
     if mixture.n_dimensions != 3:
         raise ValueError(f"Ellipsoids need points in 3D, not {mixture.n_dimensions}D.")
-    std, _ = principal_axes(mixture.covariances)
+    std = mixture.principal_axes.std
     thickness = _SLICE * radius * float(np.median(std[:, -1])) if len(std) else 1.0
     wanted = np.ceil(np.log2(2.0 * _EDGE * radius * std[:, 0] / thickness))
     halvings = np.clip(wanted, _COARSEST, _FINEST).astype(int)

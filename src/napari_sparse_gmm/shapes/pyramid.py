@@ -4,9 +4,11 @@ Each level has pixels half as large as the next one, down to what shows the narr
 The coarsest level is an image like any other; the finer ones are lazy arrays: slicing them costs
 nothing, and what becomes an array is computed then, in tiles that are kept for a while.
 
-    >>> pyramid = heatmap_pyramid([mixture], base, "density")
-    >>> levels = [*pyramid.levels, heatmap(antialiased(mixture, base.spacing), base)]
-    >>> np.asarray(pyramid.levels[0][5000:5700, 8000:9000])  # 2 million pixels of many more
+    >>> narrow = GaussianMixture([1.0], [[500.0, 500.0]], [np.eye(2)])
+    >>> base = Grid.covering([0.0, 0.0], [1000.0, 1000.0], pixel_size=10.0)
+    >>> finest = heatmap_pyramid([narrow], base).levels[0]
+    >>> finest.shape, np.asarray(finest[1500:1700, 1500:1600]).shape
+    ((3328, 3328), (200, 100))
 
 All levels have the same outer edges, not the same first pixel centre. napari draws them so: it
 puts pixel i of a level whose pixels are s times as large over the finest pixels s i to s (i + 1).

@@ -1,7 +1,7 @@
 """Tiles of images, the ones last used, in a bounded memory.
 
 >>> tiles = TileCache(most_bytes=2**28)
->>> tiles.put(("finest", 3, 4), tile)
+>>> tiles.put(("finest", 3, 4), np.zeros((256, 256), dtype=np.float32))
 """
 
 from collections import OrderedDict

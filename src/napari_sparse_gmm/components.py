@@ -1,0 +1,85 @@
+"""Components as rows of a table.
+
+>>> mixture = GaussianMixture([1.0], [[5.0, 6.0]], [np.diag([1.0, 4.0])])
+>>> table = component_table(mixture, 100, ("y", "x"), unit="nm")
+>>> table["mean_x [nm]"], table["std_major [nm]"]
+(array([6.]), array([2.]))
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.wording import volume_unit
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+_AXIS_NAMES = {1: ("",), 2: ("_major", "_minor"), 3: ("_major", "_middle", "_minor")}
+
+
+def component_table(
+    mixture: GaussianMixture,
+    n_points: float,
+    axis_labels: Sequence[str],
+    errors: "StandardErrors | None" = None,
+    unit: str | None = None,
+) -> dict[str, NDArray[Any]]:
+    """One row a component, as columns (K,), in the units of the points.
+
+    With `errors`, a column ``…_error`` behind each of weights, points, centre and standard
+    deviations: its standard error. With the `unit` of the points, what has one is named with it:
+    ``std_major [nm]``, ``angle [°]``, ``area [nm²]``.
+
+    ``component``
+        Index, as `predict` gives it.
+    ``weight``, ``expected_points``
+        Share of the points, and that share of `n_points`.
+    ``mean_y``, ``mean_x`` ...
+        Centre, one column for each of `axis_labels`.
+    ``std_major``, ``std_minor``
+        Standard deviations along the component's own axes. In 3D ``std_middle`` lies
+        between them; in 1D there is only ``std``; beyond 3D they are ``std_1``, ``std_2`` ...
+    ``angle`` (2D)
+        Direction of the major axis in degrees, from 0 to 180: 0 is along the last axis (x),
+        90 along the first (y). Clockwise on a screen where y points down.
+    ``area`` (2D), ``volume`` (3D)
+        Of the ellipse (ellipsoid) of one standard deviation.
+    """
+    k, d = mixture.means.shape
+    if len(axis_labels) != d:
+        raise ValueError(f"{d} axis labels are needed, not {len(axis_labels)}: {axis_labels}.")
+    std, directions = mixture.principal_axes
+    table: dict[str, NDArray[Any]] = {"component": np.arange(k)}
+
+    def in_unit(n_dimensions: int = 1) -> str:
+        return f" [{volume_unit(unit, n_dimensions)}]" if unit else ""
+
+    def add(name: str, values: FloatArray, error: FloatArray | None, suffix: str = "") -> None:
+        table[f"{name}{suffix}"] = np.array(values)
+        if error is not None:
+            table[f"{name}_error{suffix}"] = np.array(error)
+
+    weight_error = None if errors is None else errors.weights
+    add("weight", mixture.weights, weight_error)
+    points_error = None if weight_error is None else n_points * weight_error
+    add("expected_points", n_points * mixture.weights, points_error)
+    for axis, label in enumerate(axis_labels):
+        error = None if errors is None else errors.means[:, axis]
+        add(f"mean_{label}", mixture.means[:, axis], error, in_unit())
+    names = _AXIS_NAMES.get(d, [f"_{i + 1}" for i in range(d)])
+    for axis, name in enumerate(names):
+        error = None if errors is None else errors.stds[:, axis]
+        add(f"std{name}", std[:, axis], error, in_unit())
+    if d == 2:
+        major_y, major_x = directions[:, :, 0].T
+        # An axis has no sign, so 180 degrees are 0; round-off may give either.
+        angle = np.degrees(np.arctan2(major_y, major_x)) % 180.0
+        table["angle [°]" if unit else "angle"] = np.where(angle == 180.0, 0.0, angle)
+        table[f"area{in_unit(d)}"] = np.pi * std.prod(1)
+    elif d == 3:
+        table[f"volume{in_unit(d)}"] = 4.0 / 3.0 * np.pi * std.prod(1)
+    return table

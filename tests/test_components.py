@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from oracles import lying_along
+
+from napari_sparse_gmm.components import component_table
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.uncertainty import StandardErrors
+
+
+@pytest.mark.parametrize("degrees", [0.0, 30.0, 63.0, 90.0, 120.0, 179.0])
+def test_angle_turns_from_x_towards_y(degrees: float) -> None:
+    mixture = GaussianMixture([1.0], [[0.0, 0.0]], [lying_along(degrees)])
+    table = component_table(mixture, 100, ("y", "x"))
+    assert table["angle"][0] == pytest.approx(degrees, abs=1e-6)
+    # Independently of any rotation matrix: that way the variance is largest.
+    along = np.array([np.sin(np.radians(degrees)), np.cos(np.radians(degrees))])
+    assert along @ mixture.covariances[0] @ along == pytest.approx(9.0)
+
+
+def test_columns_in_2d() -> None:
+    mixture = GaussianMixture(
+        [0.2, 0.5],
+        [[1, 2], [3, 4]],
+        [np.diag([4.0, 1.0]), np.diag([1.0, 25.0])],
+        0.3,
+        [[0, 0], [9, 9]],
+    )
+    table = component_table(mixture, 1000, ("y", "x"))
+    expected = {
+        "component": [0, 1],
+        "weight": [0.2, 0.5],
+        "expected_points": [200, 500],
+        "mean_y": [1, 3],
+        "mean_x": [2, 4],
+        "std_major": [2, 5],
+        "std_minor": [1, 1],
+        "angle": [90, 0],
+        "area": [2 * np.pi, 5 * np.pi],
+    }
+    assert list(table) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(table[name], values, err_msg=name)
+
+
+def test_errors_stand_behind_what_they_are_of() -> None:
+    mixture = GaussianMixture([0.2, 0.8], [[1, 2], [3, 4]], [np.eye(2)] * 2)
+    errors = StandardErrors(
+        np.array([0.01, 0.02]),
+        np.array([[0.1, 0.2], [0.3, 0.4]]),
+        np.array([[0.5, 0.6], [0.7, 0.8]]),
+    )
+    table = component_table(mixture, 1000, ("y", "x"), errors)
+    assert [name for name in table if name.endswith("_error")] == [
+        f"{name}_error"
+        for name in component_table(mixture, 1000, ("y", "x"))
+        if name not in ("component", "angle", "area")
+    ]
+    expected = {"expected_points": [10, 20], "mean_x": [0.2, 0.4], "std_major": [0.5, 0.7]}
+    for name, values in expected.items():
+        np.testing.assert_allclose(table[f"{name}_error"], values)
+
+
+def test_columns_in_3d() -> None:
+    mixture = GaussianMixture([1.0], [[1, 2, 3]], [np.diag([4.0, 25.0, 9.0])])
+    table = component_table(mixture, 10, ("z", "y", "x"))
+    assert [table[f"mean_{axis}"][0] for axis in "zyx"] == [1, 2, 3]
+    assert [table[f"std_{n}"][0] for n in ("major", "middle", "minor")] == pytest.approx([5, 3, 2])
+    assert table["volume"][0] == pytest.approx(4 / 3 * np.pi * 30)
+    assert "angle" not in table
+
+
+def test_area_is_that_of_the_one_sigma_ellipse() -> None:
+    # By counting: the share of a box around it, of points that lie within one sigma.
+    mixture = GaussianMixture([1.0], [[0.0, 0.0]], [lying_along(35.0)])
+    points = np.random.default_rng(0).uniform(-4, 4, (200_000, 2))
+    precision = np.linalg.inv(mixture.covariances[0])
+    inside = np.einsum("ni,ij,nj->n", points, precision, points) <= 1
+    table = component_table(mixture, 1, ("y", "x"))
+    assert table["area"][0] == pytest.approx(inside.mean() * 64, rel=0.02)
+
+
+@pytest.mark.parametrize(("d", "names"), [(1, ["std"]), (4, ["std_1", "std_2", "std_3", "std_4"])])
+def test_other_dimensions_have_axes_too(d: int, names: list[str]) -> None:
+    mixture = GaussianMixture([1.0], [np.zeros(d)], [np.eye(d)])
+    table = component_table(mixture, 1, [f"a{i}" for i in range(d)])
+    assert [name for name in table if name.startswith("std")] == names
+
+
+def test_labels_must_match_the_axes() -> None:
+    mixture = GaussianMixture([1.0], [[0.0, 0.0]], [np.eye(2)])
+    with pytest.raises(ValueError, match="2 axis labels are needed, not 3"):
+        component_table(mixture, 1, ("z", "y", "x"))
