@@ -1,14 +1,15 @@
-"""How many processor threads a fit takes: as many as it is told, or all cores but one.
+"""How many processor threads a fit takes: as many as it is told; else the compiled kernels take all
+cores, and torch and OpenMP all but one.
 
     >>> with limited_threads(4):
     ...     with limited_threads():  # of an engine, say, which keeps to the 4
     ...         print(torch.get_num_threads())
     4
 
-The threads of an operation meet at its end and spin while they wait for each other. As soon
-as one of their cores is busy elsewhere, with a window that draws, say, they wait for a time
-slice at each of thousands of meetings: a pass of 30 ms then takes 1.5 s. With a core to
-spare nobody waits. Two fits at once take that many each: OpenMP itself stops the spinning as
+Threads of the compiled kernels wait without spinning. Those of torch and OpenMP meet at the end
+of each operation and spin while they wait for each other. As soon as one of their cores is busy
+elsewhere, with a window that draws, say, they wait for a time slice at each of thousands of
+meetings: a pass of 30 ms then takes 1.5 s. With a core to spare nobody waits. Two fits at once take that many each: OpenMP itself stops the spinning as
 soon as a process has more of its threads than cores.
 
 What torch and OpenMP leave to their user:
@@ -53,7 +54,8 @@ def limited_threads(number: int | None = None) -> Iterator[None]:
     """Limit torch and OpenMP to `number` threads, for what this thread computes meanwhile.
 
     None: as the `with` around this one says, if there is one; else all cores but one, and
-    no more than torch takes by itself. Other threads keep their numbers.
+    no more than torch takes by itself; the compiled kernels then take all. Other threads keep their
+    numbers.
 
     Around all of a pass: to change the number between two operations costs a millisecond.
     """
@@ -61,17 +63,18 @@ def limited_threads(number: int | None = None) -> Iterator[None]:
         yield
         return
     with _usual:
-        outer, before = _here.number, torch.get_num_threads()
+        outer, before = (_here.number, _here.compiled), torch.get_num_threads()
         _here.number = number or min(_usual.number, max(1, n_cores() - 1))
+        _here.compiled = number or n_cores()
         torch.set_num_threads(_here.number)
         try:
             # OpenMP, too, counts by calling thread.
             with _runtimes().limit(limits=_here.number, user_api="openmp"):
                 yield
         finally:
-            _here.number = outer
+            _here.number, _here.compiled = outer
             # Not `before`, where no `with` is around: another fit may have set it, see above.
-            torch.set_num_threads(_usual.number if outer is None else before)
+            torch.set_num_threads(_usual.number if outer[0] is None else before)
 
 
 def step_by_step(
@@ -97,7 +100,7 @@ def in_threads(call: Callable[[int], _Result], n: int, *, work: float) -> list[_
     For calls that release Python's lock and take about `work` nanoseconds together: of too few no
     thread is woken. They must not call this in turn.
     """
-    number = _here.number or n_cores()
+    number = _here.compiled or n_cores()
     if number == 1 or n == 1 or not worth_threads(work):
         return [call(k) for k in range(n)]
     next_ = count()
@@ -144,6 +147,7 @@ class _Here(threading.local):
     """What is set in this thread; None where nothing is."""
 
     number: int | None = None
+    compiled: int | None = None
 
 
 class _Usual:
