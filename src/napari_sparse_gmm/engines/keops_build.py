@@ -25,6 +25,86 @@ from napari_sparse_gmm.engines.threads import look_for_runtimes
 # Marks our kernels. The flags are part of a kernel's file name, so kernels that other
 # programs compiled with the unchanged wrapper are never mistaken for ours.
 _MARK = " -DSPARSE_GMM_RELEASES_LOCK"
-# A quarter less time: coordinates are relative to the centre of a block, so sums may be taken in any
-# order; densities may be infinite. The build folder belongs to one machine.
+# A quarter less time: coordinates are relative to the centre of a block, so sums may be taken in
+# any order; densities may be infinite. The build folder belongs to one machine.
 _FAST = " -march=native -ffast-math -fno-finite-math-only"
+_CALL = "return launch_keops_cpu_"
+
+_lock = threading.Lock()
+_ready: set[object] = set()
+
+
+class Loaded(NamedTuple):
+    """pykeops as it was loaded here."""
+
+    build_folder: str
+    releases_lock: bool  # whether the wrapper of this version of pykeops could be changed
+
+
+@cache
+def load_pykeops() -> Loaded:
+    """Import pykeops, quietly, and change its wrapper.
+
+    Raises
+    ------
+    EngineUnavailable
+        Where pykeops is not installed, finds no compiler or no folder to write to.
+    """
+    # Read at import, KEOPS_VERBOSE first. A user who set them keeps the messages.
+    os.environ.setdefault("PYKEOPS_VERBOSE", "0")
+    os.environ.setdefault("KEOPS_VERBOSE", os.environ["PYKEOPS_VERBOSE"])
+    try:
+        import pykeops.torch
+        from pykeops.config import pykeops_base
+    except ImportError as error:
+        raise EngineUnavailable(f"pykeops cannot be imported ({error}).") from error
+    except OSError as error:
+        raise EngineUnavailable(f"KeOps cannot write its build folder ({error}).") from error
+    if pykeops_base.get_cxx_compiler() is None:
+        raise EngineUnavailable(
+            "KeOps needs a C++ compiler to build its kernels and found none; "
+            "install g++ or clang++."
+        )
+    return Loaded(pykeops.get_build_folder(), _release_lock_in_wrappers())
+
+
+def _release_lock_in_wrappers() -> bool:
+    from keopscore.binders import LinkCompile
+    from keopscore.config import config
+    from pykeops.common.keops_io.LoadKeOps_cpp import LoadKeOps_cpp_class
+
+    original = LoadKeOps_cpp_class.get_pybind11_code
+    if inspect.getsource(original).count(_CALL) != 1:
+        return False
+
+    def releasing(self: object) -> str:
+        code: str = original(self)
+        return code.replace(_CALL, f"py::gil_scoped_release release;\n    {_CALL}")
+
+    LoadKeOps_cpp_class.get_pybind11_code = releasing
+    config.cpp_flags += _MARK + _FAST
+    LinkCompile.cpp_flags = config.cpp_flags
+    return True
+
+
+def first_use(key: object, call: Callable[[], object]) -> None:
+    """Compile and load a kernel by calling it once on a few numbers, under the lock.
+
+    Raises
+    ------
+    EngineUnavailable
+        Where it does not compile or load.
+    """
+    if key in _ready:
+        return
+    lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
+    try:
+        with _lock, FileLock(lock_file):
+            call()
+    except Exception as error:
+        raise EngineUnavailable(
+            "KeOps could not compile its kernels; check the C++ compiler with "
+            f"'python -c \"import pykeops; pykeops.check_health()\"' ({error})."
+        ) from error
+    look_for_runtimes()
+    _ready.add(key)

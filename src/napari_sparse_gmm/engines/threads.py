@@ -9,8 +9,9 @@ cores, and torch and OpenMP all but one.
 Threads of the compiled kernels wait without spinning. Those of torch and OpenMP meet at the end
 of each operation and spin while they wait for each other. As soon as one of their cores is busy
 elsewhere, with a window that draws, say, they wait for a time slice at each of thousands of
-meetings: a pass of 30 ms then takes 1.5 s. With a core to spare nobody waits. Two fits at once take that many each: OpenMP itself stops the spinning as
-soon as a process has more of its threads than cores.
+meetings: a pass of 30 ms then takes 1.5 s. With a core to spare nobody waits. Two fits at once
+take that many each: OpenMP itself stops the spinning as soon as a process has more of its threads
+than cores.
 
 What torch and OpenMP leave to their user:
 
