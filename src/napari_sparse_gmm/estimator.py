@@ -22,7 +22,6 @@ from napari_sparse_gmm.engines import Data, Engine, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.fitting import (
     SOLVERS,
-    ComponentPrior,
     FitResult,
     FitSettings,
     FitStep,
@@ -30,6 +29,7 @@ from napari_sparse_gmm.fitting import (
     open_engine,
 )
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective, WeightPenalty
 from napari_sparse_gmm.observations import Observations, noise_variances
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -68,12 +68,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         "bayes" only the most.
     sparsity : float
         s of the prior "sqrt", whose penalty is (s / M) sum_j sqrt(W_j). 0: no penalty.
-    prior : {"sqrt", "mml", "none", "bayes"} or Prior
+    prior : {"sqrt", "mml", "none", "bayes"}, WeightPenalty or Objective
         "sqrt": sparsity prior of the KeOps tutorial. "mml": minimum message length
         (Figueiredo & Jain, 2002), without a knob. "none": maximum likelihood. "bayes":
         variational Bayes, which learns from the points how large clusters are; without a knob,
         for clusters of few points, too (solver "mm" only). An instance of
-        `napari_sparse_gmm.fitting.Prior` is a penalty of your own.
+        `napari_sparse_gmm.objectives.WeightPenalty` is a penalty of your own.
     solver : {"mm", "adam"}
         "mm": majorise-minimise with moves; the cost never rises. "adam": the tutorial's
         gradient descent.
@@ -86,17 +86,17 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         median; in any case 1e-7 of the longest side of the points.
     covariance_prior : float
         How many points a conjugate prior on each covariance is worth; 0: none. Not for the prior
-        "bayes", which learns its own. See `napari_sparse_gmm.fitting.priors.conjugate`.
+        "bayes", which learns its own. See `napari_sparse_gmm.objectives.inverse_wishart`.
     typical_size : float, optional
         The standard deviation that it expects, in data units. By default that of `n_components`
         equal balls that fill the field (Fraley & Raftery, J. Classification 24, 2007).
-    init : {"kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
-        Start. "density" (solver "mm" only): the background or a single component; the others
-        are born where the points are denser, at every scale: for thousands of clusters.
-        "random": means uniform in the bounding box. For "random" and given means the standard
-        deviation is 1/15 of the side of the unit box, the smallest power of two that holds the
-        points. A mixture is taken as it is, but for the floor and for a background as
-        `background` says; M is then still `n_components`.
+    init : {"auto", "kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
+        Start. "auto": "density" for the prior "mml", else "kmeans++". "density" (solver "mm"
+        only): the background or a single component; the others are born where the points are
+        denser, at every scale: for thousands of clusters. "random": means uniform in the bounding
+        box. For "random" and given means the standard deviation is 1/15 of the side of the unit
+        box, the smallest power of two that holds the points. A mixture is taken as it is, but for
+        the floor and for a background as `background` says; M is then still `n_components`.
     n_init : int
         Number of starts; the solution of lowest cost is kept. Means or a mixture as `init` are one
         start; the prior "bayes" has two of its own: from clusters that are found at once, and from
@@ -128,7 +128,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Share of the background; 0 without one.
     n_components_ : int
         K, the components that are left.
-    prior_ : ComponentPrior
+    prior_ : Objective
         With what it has learnt: for "bayes", the numbers of points and the sizes of clusters.
     cost_ : float
         Cost of the solution, in nats per point: -(1/n) sum_i omega_i log p(x_i) + penalty; for
@@ -156,7 +156,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         n_components: int = N_COMPONENTS.default,
         *,
         sparsity: float = SPARSITY.default,
-        prior: str | ComponentPrior = PRIOR.default,
+        prior: str | WeightPenalty | Objective = PRIOR.default,
         solver: str = SOLVER.default,
         background: bool | Region = BACKGROUND.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
@@ -485,7 +485,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.covariances_ = mixture.covariances
         self.background_weight_ = mixture.background_weight
         self.n_components_ = mixture.n_components
-        self.prior_ = result.prior
+        self.prior_ = result.objective
         self.cost_ = result.cost
         self.cost_history_ = result.cost_history
         self.n_iter_ = result.n_iter

@@ -113,6 +113,10 @@ class GaussianMixture:
             object.__setattr__(mixture, name, value)
         return mixture
 
+    def checked(self) -> "GaussianMixture":
+        """The same, checked; covariances that rounding has made uneven are evened out."""
+        return replace(self, covariances=0.5 * (self.covariances + self.covariances.swapaxes(1, 2)))
+
     def _check(self) -> None:
         if self.means.ndim != 2 or self.means.shape[1] < 1:
             raise ValueError(f"means must have shape (K, D) with D >= 1, not {self.means.shape}.")

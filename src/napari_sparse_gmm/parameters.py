@@ -10,6 +10,8 @@ help texts, the dock widget its labels, ranges and tooltips::
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_sparse_gmm.objectives import PRIORS
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -49,17 +51,17 @@ PRIOR = Parameter(
     "prior",
     "sqrt",
     "Prior",
-    "What decides how many components remain. Sparse (sqrt): a penalty that Sparsity sets. Message "
-    "length (mml): what describes the points in the fewest words, without a knob. Bayes (bayes): "
-    "what is learnt from the points about how large clusters are and how many points they have, so "
-    "that small ones are found, too; use it with Background. None (none): all remain.",
-    choices=("sqrt", "mml", "none", "bayes"),
-    choice_labels={
-        "sqrt": "Sparse (set by Sparsity)",
-        "mml": "Message length (automatic)",
-        "none": "None (best likelihood)",
-        "bayes": "Bayes (learns sizes)",
-    },
+    " ".join(
+        [
+            "What decides how many components remain.",
+            *(
+                f"{each.label.partition(' (')[0]} ({each.name}): {each.help}"
+                for each in PRIORS.values()
+            ),
+        ]
+    ),
+    choices=tuple(PRIORS),
+    choice_labels={each.name: each.label for each in PRIORS.values()},
 )
 SOLVER = Parameter(
     "solver",
@@ -109,13 +111,18 @@ TYPICAL_SIZE = Parameter(
 )
 INIT = Parameter(
     "init",
-    "kmeans++",
+    "auto",
     "Start",
-    "Where the components start: spread over the points (k-means++), wherever the points are "
-    "densest, at every scale, for thousands of clusters (density), or at random in the "
-    "bounding box (random). The prior Bayes starts in its own way.",
-    choices=("kmeans++", "density", "random"),
-    choice_labels={"kmeans++": "k-means++", "density": "Density", "random": "Random"},
+    "Where the components start: as it suits the prior (automatic), spread over the points "
+    "(k-means++), wherever the points are densest, at every scale, for thousands of clusters "
+    "(density), or at random in the bounding box (random). The prior Bayes starts in its own way.",
+    choices=("auto", "kmeans++", "density", "random"),
+    choice_labels={
+        "auto": "Automatic",
+        "kmeans++": "k-means++",
+        "density": "Density",
+        "random": "Random",
+    },
 )
 N_INIT = Parameter(
     "n_init",

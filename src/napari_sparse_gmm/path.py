@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from napari_sparse_gmm.fitting import ComponentPrior, FitStep
+from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective, WeightPenalty, declaration_of
+from napari_sparse_gmm.parameters import SPARSITY
 from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.wording import count
 
@@ -34,7 +36,7 @@ class SparseModel(Protocol):
     """
 
     sparsity: float
-    prior: str | ComponentPrior
+    prior: str | WeightPenalty | Objective
     init: str | ArrayLike | GaussianMixture
     background: bool | Region
     mixture_: GaussianMixture
@@ -227,7 +229,7 @@ def iter_path(
     ValueError
         Where the model has another prior, or a value is of no use.
     """
-    if model.prior != "sqrt":
+    if SPARSITY.name not in declaration_of(model.prior).uses:
         raise ValueError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
     if not len(sparsities):
         raise ValueError("A path needs one sparsity at least.")

@@ -54,7 +54,7 @@ def standard_errors(
     engine : Engine
         Holds the points.
     pseudo_points : float
-        How many more points the prior is worth for each covariance (`ComponentPrior`).
+        How many more points the prior is worth for each covariance (`Objective`).
     """
     k, d = mixture.means.shape
     noise = engine.typical_noise

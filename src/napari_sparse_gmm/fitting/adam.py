@@ -20,9 +20,9 @@ from torch import Tensor
 
 from napari_sparse_gmm.engines import Statistics
 from napari_sparse_gmm.fitting.initial import box_side
-from napari_sparse_gmm.fitting.priors import Prior
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import PenalisedLikelihood
 
 LEARNING_RATE = 0.1
 
@@ -44,7 +44,7 @@ def adam(problem: Problem, start: GaussianMixture, tol: float) -> Iterator[State
         parameters.objective(state.statistics, state.mixture.weights).backward()
         cost = state.cost
         lowest.append(min(cost, lowest[-1]) if lowest else cost)
-        yield State(state.mixture, cost, state.prior)
+        yield State(state.mixture, cost, state.objective)
         if len(lowest) > _PATIENCE and lowest[-1 - _PATIENCE] - lowest[-1] < tol:
             return
         optimizer.step()
@@ -57,8 +57,8 @@ class _Parameters:
     def __init__(self, problem: Problem, start: GaussianMixture) -> None:
         box = problem.engine.summary.box
         self.problem, self.region = problem, start.background_region
-        assert isinstance(problem.prior, Prior)  # `fit_steps` refuses others
-        self.prior = problem.prior
+        assert isinstance(problem.objective, PenalisedLikelihood)  # `FitSettings` refuses others
+        self.penalised = problem.objective
         self.centre = box.mean(0)
         self.unit = box_side(box)
         with_background = start.background_weight > 0
@@ -96,13 +96,13 @@ class _Parameters:
             counts[:k] * log_determinants - 0.5 * squares
         ).sum()
         # What is known of covariances beforehand, as so many more points with so much scatter.
-        more, scatter = self.prior.pseudo_points
+        more, scatter = self.penalised.pseudo_points
         lengths = self.a.square().sum((1, 2))  # tr Sigma^-1
         expected = (
             expected + (more * log_determinants - 0.5 * scatter / self.unit**2 * lengths).sum()
         )
         # Priors know their gradient, not autograd: <slopes, W> has the penalty's gradient.
-        slopes = torch.from_numpy(self.prior.gradient(weights, total))
+        slopes = torch.from_numpy(self.penalised.gradient(weights, total))
         return (slopes * log_shares[:k].exp()).sum() - expected / total
 
     def project(self) -> None:

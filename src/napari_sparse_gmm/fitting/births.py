@@ -58,7 +58,7 @@ class BallBirths:
             return _proposals(problem, Overdensities.none(state.mixture.n_dimensions))
         found = problem.engine.overdensities(state.mixture, Balls(problem.covariance_floor))
         scatters = found.counts[:, None, None] * raise_eigenvalues(found.covariances, 0.0)
-        shrunk = state.prior.updated_covariances(found.counts, scatters)
+        shrunk = state.objective.updated_covariances(found.counts, scatters)
         found = replace(found, covariances=shrunk)
         return _proposals(problem, found).subset(slice(problem.most - n))
 

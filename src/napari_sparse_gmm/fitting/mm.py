@@ -7,7 +7,7 @@ raises the cost. With the expected count n_j, shift s_j and scatter S_j of compo
 
     mu_j    <- mu_j + s_j / n_j
     Sigma_j <- S_j / n_j - (s_j / n_j)(s_j / n_j)^T,  eigenvalues raised to floor^2
-    W       <- the prior's `update_weights`
+    W       <- the objective's `update_weights`
 
 Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I. Of points
 with noise s_j and S_j are the expected ones of their true places: these are the steps of extreme
@@ -25,10 +25,10 @@ from itertools import count
 import numpy as np
 
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
-from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective
 
 # By how much each step goes further than the last one, in terms of the distance to the minimum
 # of its bound; and how far at most.
@@ -56,7 +56,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     """
     state = problem.start(start)
     yield state
-    tried, (moves, fine_moves) = Tried(problem), kinds_of_moves(problem.prior)
+    tried, (moves, fine_moves) = Tried(problem), kinds_of_moves(problem)
     for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
         if tolerance == tol:
             moves = (*moves, *fine_moves)
@@ -90,8 +90,8 @@ def descend(
     factor = 1.0
     for step in count(1):
         before = state
-        for length, mixture, prior in _steps(problem, before, factor):
-            state = problem.evaluate(mixture, prior)
+        for length, mixture, objective in _steps(problem, before, factor):
+            state = problem.evaluate(mixture, objective)
             if state.cost <= before.cost:
                 factor = length
                 break
@@ -111,13 +111,13 @@ def descend(
 
 def _steps(
     problem: Problem, state: Evaluated, factor: float
-) -> Iterator[tuple[float, GaussianMixture, ComponentPrior]]:
-    """What to try from a state, the boldest first: how far each goes, its mixture and its prior."""
-    step, prior = m_step(problem, state)
+) -> Iterator[tuple[float, GaussianMixture, Objective]]:
+    """What to try from a state, the boldest first: how far each goes, and where it ends."""
+    step, objective = m_step(problem, state)
     if factor > 1.0:
-        further = prior.relaxed(state.prior, factor)
+        further = objective.relaxed(state.objective, factor)
         yield factor, relaxed(problem, state.mixture, step, factor), further
-    yield 1.0, step, prior
+    yield 1.0, step, objective
     if state.statistics.informations is not None:
         yield 1.0, *m_step(problem, state, bold=False)
 
@@ -163,25 +163,25 @@ def _relaxed_weights(old: GaussianMixture, new: GaussianMixture, factor: float) 
 
 def m_step(
     problem: Problem, state: Evaluated, *, bold: bool = True
-) -> tuple[GaussianMixture, ComponentPrior]:
-    """The minimum of the bound that touches the cost at `state`, and the prior learnt there.
+) -> tuple[GaussianMixture, Objective]:
+    """The minimum of the bound that touches the cost at `state`, and the objective learnt there.
 
     Of points with noise a `bold` step may miss it: means and covariances come from bounds of
-    their own. One that is not is EM's, and the prior is that of `state`.
+    their own. One that is not is EM's, and the objective is that of `state`.
     """
     statistics, mixture = state.statistics, state.mixture
-    weights, background_weight = state.prior.update_weights(
+    weights, background_weight = state.objective.update_weights(
         statistics.counts,
         statistics.background_count,
         mixture.weights,
         statistics.total_weight,
     )
     kept = (statistics.counts > problem.gone) & (weights > 0)
-    step = problem.step(state.prior, mixture, statistics, kept)
-    covariances = step.covariances(state.prior, fast=bold)
-    prior = state.prior.learnt(step.counts, covariances) if bold else state.prior
-    if prior is not state.prior:
-        covariances = step.covariances(prior, fast=bold)
+    step = problem.step(state.objective, mixture, statistics, kept)
+    covariances = step.covariances(state.objective, fast=bold)
+    objective = state.objective.learnt(step.counts, covariances) if bold else state.objective
+    if objective is not state.objective:
+        covariances = step.covariances(objective, fast=bold)
     total = weights[kept].sum() + background_weight
     updated = GaussianMixture.unchecked(
         weights[kept] / total,
@@ -190,4 +190,4 @@ def m_step(
         background_weight / total,
         mixture.background_region,
     )
-    return updated, prior
+    return updated, objective

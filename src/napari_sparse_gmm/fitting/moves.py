@@ -3,7 +3,7 @@
 A move replaces some components by others (`proposals`). Those that touch different points are
 tried together, each with a few steps of its own neighbourhood, on the touched points only; each
 is kept where the cost of its own points falls (`trial`). The cost alone decides, so moves serve
-every prior, and thousands of them take little more time than one.
+every objective, and thousands of them take little more time than one.
 """
 
 from collections.abc import Generator, Sequence
@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.fitting.births import BallBirths, Births
 from napari_sparse_gmm.fitting.claims import claims_of, disjoint
-from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Index, Proposals, Propose, reductions, splits
 from napari_sparse_gmm.fitting.trial import Outcome, try_out
@@ -31,23 +30,24 @@ _SAME = 0.1
 _LEFT = 0.1
 
 
-def kinds_of_moves(prior: ComponentPrior) -> tuple[tuple[Propose, ...], tuple[Propose, ...]]:
+def kinds_of_moves(problem: Problem) -> tuple[tuple[Propose, ...], tuple[Propose, ...]]:
     """The kinds of moves of one fit, in the order in which they are tried: those that are worth it
     far from an optimum, and those that are besides near one.
     """
-    small = (BallBirths(),) if prior.finds_small_clusters else ()
+    small = (BallBirths(),) if "balls" in problem.births else ()
     return (Births(), reductions, splits, Births(faint=True)), small
 
 
 def born_at_once(
-    problem: Problem, start: GaussianMixture, kinds: Sequence[Propose]
+    problem: Problem, start: GaussianMixture, births: Sequence[str]
 ) -> GaussianMixture:
-    """The mixture with every birth that one kind after the other proposes, chance or not.
+    """The mixture with every birth from "boxes", then from "balls", chance or not.
 
-    For a prior that learns from all components what a cluster is, and has none to learn from: a
+    For a objective that learns from all components what a cluster is, and has none to learn from: a
     first few, tried alone, would teach it that clusters are as those are.
     """
-    for propose in kinds:
+    for kind in births:
+        propose: Propose = {"boxes": Births, "balls": BallBirths}[kind]()
         born = propose(problem, problem.start(start))
         if not len(born):
             continue
@@ -122,10 +122,10 @@ def improve(
     Yields `state` after each pass over points, all or some.
     """
     waiting = tried.fresh(state.mixture, propose(problem, state))
-    prior = state.prior
+    objective = state.objective
     if state.mixture.n_components == 0 and len(waiting):  # nothing else to learn from
         added = waiting.added
-        prior = problem.learnt(waiting.weights[added], waiting.covariances[added])
+        objective = problem.learnt(waiting.weights[added], waiting.covariances[added])
     yield state  # to find proposals has cost about a pass
     if not len(waiting):
         return None
@@ -137,11 +137,11 @@ def improve(
             return None
         chosen, claims = claims.subset(now), claims.subset(~now)
         outcome = yield from _followed(
-            try_out(problem, replace(state, prior=prior), chosen, touched, tol), state
+            try_out(problem, replace(state, objective=objective), chosen, touched, tol), state
         )
         tried.add(state.mixture, chosen.proposals.subset(~outcome.accepted))
         while outcome.accepted.any():
-            better = problem.evaluate(outcome.mixture(state.mixture), prior)
+            better = problem.evaluate(outcome.mixture(state.mixture), objective)
             yield state
             if better.cost < state.cost - tol:
                 return better

@@ -1,6 +1,6 @@
 """What is minimised: the cost of a mixture on a set of points.
 
-    Cost = -(1/n) sum_i omega_i log p(x_i) + what the prior costs,   n = sum_i omega_i
+    Cost = -(1/n) sum_i omega_i log p(x_i) + what the objective costs,   n = sum_i omega_i
 
 in nats per point. Solvers see points only through the engine's sums.
 """
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine, Statistics
-from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.step import Step
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective
 
 # A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
 # is lost in the rounding of the sums.
@@ -22,24 +22,27 @@ _GONE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Points, prior and constraint of a fit.
+    """Points, objective and constraint of a fit.
 
     Parameters
     ----------
     engine : Engine
         Holds the points.
-    prior : ComponentPrior
+    objective : Objective
         What the fit starts from; a state has its own, with what it has learnt.
     covariance_floor : float
         Smallest standard deviation along any axis of a component, in data units.
     most : int
         The most components that moves may lead to.
+    births : tuple of str
+        Where moves look for new components; see `Declaration`.
     """
 
     engine: Engine
-    prior: ComponentPrior
+    objective: Objective
     covariance_floor: float
     most: int
+    births: tuple[str, ...] = ("boxes",)
 
     @property
     def total_weight(self) -> float:
@@ -55,33 +58,33 @@ class Problem:
     def evaluate(
         self,
         mixture: GaussianMixture,
-        prior: ComponentPrior | None = None,
+        objective: Objective | None = None,
         *,
         removal: bool = False,
     ) -> "Evaluated":
         """The mixture with its statistics and its cost: one pass over the points.
 
-        Under `prior`, or the one that the fit starts from.
+        Under `objective`, or the one that the fit starts from.
         """
-        prior = self.prior if prior is None else prior
-        statistics = self.expectation(mixture, prior, removal=removal)
+        objective = self.objective if objective is None else objective
+        statistics = self.expectation(mixture, objective, removal=removal)
         total = self.total_weight
-        cost = prior.costs(mixture.weights, mixture.covariances, total).sum()
-        cost += prior.constant(total) - statistics.log_likelihood / total
-        return Evaluated(mixture, float(cost), prior, statistics)
+        cost = objective.costs(mixture.weights, mixture.covariances, total).sum()
+        cost += objective.constant(total) - statistics.log_likelihood / total
+        return Evaluated(mixture, float(cost), objective, statistics)
 
     def start(self, mixture: GaussianMixture) -> "Evaluated":
-        """A mixture to start from, evaluated: the prior has learnt from its components."""
+        """A mixture to start from, evaluated: the objective has learnt from its components."""
         return self.evaluate(mixture, self.learnt(mixture.weights, mixture.covariances))
 
-    def learnt(self, weights: FloatArray, covariances: FloatArray) -> ComponentPrior:
-        """The prior with what such components teach it."""
-        return self.prior.learnt(weights * self.total_weight, covariances)
+    def learnt(self, weights: FloatArray, covariances: FloatArray) -> Objective:
+        """The objective with what such components teach it."""
+        return self.objective.learnt(weights * self.total_weight, covariances)
 
     def expectation(
         self,
         mixture: GaussianMixture,
-        prior: ComponentPrior,
+        objective: Objective,
         *,
         scale: float = 1.0,
         removal: bool = False,
@@ -89,7 +92,7 @@ class Problem:
     ) -> Statistics:
         """The statistics of `scale` times the mixture; see `Engine.expectation`."""
         total = self.total_weight
-        seen, mass = prior.expected(mixture, scale * total)
+        seen, mass = objective.expected(mixture, scale * total)
         statistics = self.engine.expectation(seen, removal=removal, cells=cells)
         looked_at = slice(None) if cells is None else cells
         log_likelihoods = statistics.cell_log_likelihoods.copy()
@@ -103,7 +106,7 @@ class Problem:
 
     def step(
         self,
-        prior: ComponentPrior,
+        objective: Objective,
         mixture: GaussianMixture,
         statistics: Statistics,
         chosen: NDArray[np.bool_],
@@ -120,7 +123,7 @@ class Problem:
             counts,
             shifts,
             scatters,
-            prior.surplus(counts, mixture.covariances[chosen]),
+            objective.surplus(counts, mixture.covariances[chosen]),
             None if informations is None else informations[chosen],
             self.covariance_floor,
         )
@@ -133,20 +136,20 @@ class Problem:
         kept = state.mixture.weights * self.total_weight >= 0.1
         if kept.all() or not kept.any():
             return state
-        pruned = self.evaluate(state.mixture.subset(kept), state.prior)
+        pruned = self.evaluate(state.mixture.subset(kept), state.objective)
         return pruned if pruned.cost < state.cost else state
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What every solver yields: a mixture and its cost, under a prior.
+    """What every solver yields: a mixture and its cost, under a objective.
 
     `work` is what was looked at since the last one, in passes over all points.
     """
 
     mixture: GaussianMixture
     cost: float
-    prior: ComponentPrior
+    objective: Objective
     work: float = field(default=1.0, kw_only=True)
 
 

@@ -112,7 +112,7 @@ def reductions(problem: Problem, state: Evaluated) -> Proposals:
     """Deletions and merges, those that are expected to cost least first."""
     mixture = state.mixture
     if state.statistics.removal is None:
-        state = problem.evaluate(mixture, state.prior, removal=True)
+        state = problem.evaluate(mixture, state.objective, removal=True)
     k = mixture.n_components
     single = np.arange(k if k + (mixture.background_weight > 0) > 1 else 0)
     pairs, merging = merge_costs(problem, state)
@@ -147,8 +147,8 @@ def deletion_costs(state: Evaluated) -> FloatArray:
     mixture, statistics = state.mixture, state.statistics
     total = statistics.total_weight
     assert statistics.removal is not None
-    multiplier = state.prior.multiplier(mixture.weights, total)
-    costs = state.prior.costs(mixture.weights, mixture.covariances, total)
+    multiplier = state.objective.multiplier(mixture.weights, total)
+    costs = state.objective.costs(mixture.weights, mixture.covariances, total)
     return -statistics.removal / total - costs - multiplier * mixture.weights
 
 
@@ -170,9 +170,9 @@ def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
     log_volumes = log_determinants(problem.convolved(mixture.covariances))[pairs]
     log_volume = log_determinants(problem.convolved(merged))
     cost = 0.5 * (together * log_volume - (w * log_volumes).sum(1))
-    cost += state.prior.costs(together, merged, total)
+    cost += state.objective.costs(together, merged, total)
     cost -= (
-        state.prior.costs(w.ravel(), mixture.covariances[pairs.ravel()], total)
+        state.objective.costs(w.ravel(), mixture.covariances[pairs.ravel()], total)
         .reshape(-1, 2)
         .sum(1)
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_sparse_gmm.factored import above
-from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.objectives import Objective
 
 # Where so small a share of what is seen along some axis is a component's own, EM's step is short.
 _NARROW = 0.5
@@ -26,7 +26,7 @@ class Step:
     scatters : (k, D, D) array
         Of their places, about that.
     surplus : (k, D, D) array
-        What of it the prior puts down to the mean; see `ComponentPrior.surplus`.
+        What of it the objective puts down to the mean; see `Objective.surplus`.
     informations : (k, D, D) array or None
         On each mean, of points with noise.
     floor : float
@@ -53,7 +53,7 @@ class Step:
         slopes *= self.counts[:, None, None]
         return self.old_means + np.linalg.solve(self.informations, slopes)[:, :, 0]
 
-    def covariances(self, prior: ComponentPrior, *, fast: bool) -> FloatArray:
+    def covariances(self, objective: Objective, *, fast: bool) -> FloatArray:
         """Those of EM, no narrower than the floor; with `fast`, of components narrower than the
         noise, those of another bound (Zhou, Hu, Zhou & Lange, JCGS 28, 2019).
 
@@ -62,11 +62,11 @@ class Step:
 
             Sigma A Sigma = C,    A = sum r T^-1,    C = Sigma_old (sum r u u^T) Sigma_old,
 
-        what the prior knows beforehand added to both.
+        what the objective knows beforehand added to both.
         """
-        updated = prior.updated_covariances(self.counts, self.scatters - self.surplus)
+        updated = objective.updated_covariances(self.counts, self.scatters - self.surplus)
         if fast and self.informations is not None:
-            more, scatter = prior.pseudo_points
+            more, scatter = objective.pseudo_points
             old, n = self.old_covariances, self.counts[:, None, None]
             own = old @ self.informations  # n 1 where there is no noise
             inverse = np.linalg.inv(old)

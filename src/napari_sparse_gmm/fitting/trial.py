@@ -3,7 +3,7 @@
 Around each proposal lies a neighbourhood: the new components and those that overlap with the
 ones that they replace. Neighbourhoods share no component, so they are stepped together, all
 others held. The cost falls apart into those of the cells of points and of the weights: with
-the Lagrange multiplier lambda (`Prior.multiplier`) in place of the constraint that weights sum
+the Lagrange multiplier lambda (`Objective.multiplier`) in place of the constraint that weights sum
 to 1,
 
     change = -(1/n) change of log-likelihood + change of costs + lambda change of weight,
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.engines import Statistics
 from napari_sparse_gmm.engines.pattern import Pattern
 from napari_sparse_gmm.fitting.claims import Claims
-from napari_sparse_gmm.fitting.priors import ComponentPrior
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective
 
 _STEPS = 20
 
@@ -150,8 +150,8 @@ def try_out(
     Yields the share of the points that each step has looked at. `touched` is of the mixture of
     `state`.
     """
-    prior, total = state.prior, state.statistics.total_weight
-    multiplier = prior.multiplier(state.mixture.weights, total)
+    objective, total = state.objective, state.statistics.total_weight
+    multiplier = objective.multiplier(state.mixture.weights, total)
     components, removed = _with_proposals(state.mixture, claims)
     of = _neighbourhoods(problem, state, claims, touched, components, removed)
     before, n = state.statistics.cell_log_likelihoods, len(of)
@@ -161,11 +161,11 @@ def try_out(
     for step in range(_STEPS + 1):
         cells = np.unique(of.touched[open_[of.touched[:, 1]], 0])
         mixture, scale = components.mixture(state.mixture)
-        statistics = problem.expectation(mixture, prior, scale=scale, cells=cells)
+        statistics = problem.expectation(mixture, objective, scale=scale, cells=cells)
         yield len(cells) / len(before)
         after = statistics.cell_log_likelihoods
         gained = _sums(of.cell_owner[cells], after[cells] - before[cells], n)
-        costs = prior.costs(components.weights, components.covariances, total)
+        costs = objective.costs(components.weights, components.covariances, total)
         costs = np.where(components.weights > 0, costs, 0.0)  # those that are gone cost nothing
         change = _sums(components.owner, costs, n) - of.costs - gained / total
         change += multiplier * (_sums(components.owner, components.weights, n) - of.weights)
@@ -185,7 +185,7 @@ def try_out(
             break
         free = (components.owner >= 0) & open_[components.owner]
         components = _stepped(
-            problem, prior, components, mixture, statistics, free, of.scale, multiplier
+            problem, objective, components, mixture, statistics, free, of.scale, multiplier
         )
     return Outcome(of, components, changes, accepted)
 
@@ -255,7 +255,7 @@ def _neighbourhoods(
     held = _sums(before.owner, old.weights, n)
     scale = np.ones(n)
     np.divide(held, shares, out=scale, where=shares * engine.summary.n_points > 1)
-    costs = state.prior.costs(old.weights, old.covariances, total)
+    costs = state.objective.costs(old.weights, old.covariances, total)
     return Neighbourhoods(
         before, removed, touching, cell_owner, _sums(before.owner, costs, n), held, scale
     )
@@ -263,7 +263,7 @@ def _neighbourhoods(
 
 def _stepped(
     problem: Problem,
-    prior: ComponentPrior,
+    objective: Objective,
     components: Components,
     mixture: GaussianMixture,
     statistics: Statistics,
@@ -274,13 +274,13 @@ def _stepped(
     """A step of the free components, all others held; `mixture` is that of all."""
     n, total = len(scale), statistics.total_weight
     alive = free & (statistics.counts > problem.gone)
-    step = problem.step(prior, mixture, statistics, alive)
+    step = problem.step(objective, mixture, statistics, alive)
     weights, means = components.weights.copy(), components.means.copy()
     covariances = components.covariances.copy()
     means[alive] = step.means(fast=True)
-    covariances[alive] = step.covariances(prior, fast=True)
+    covariances[alive] = step.covariances(objective, fast=True)
     shares = statistics.counts / total
-    proportions = prior.proportions(shares, components.weights, multiplier, total)
+    proportions = objective.proportions(shares, components.weights, multiplier, total)
     owner = np.where(alive, components.owner, -1)
     sums, wanted = _sums(owner, proportions, n), scale * _sums(owner, shares, n)
     factor = np.divide(wanted, sums, out=np.zeros(n), where=sums > 0)

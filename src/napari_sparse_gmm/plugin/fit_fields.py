@@ -5,6 +5,7 @@ from typing import Any
 from magicgui.widgets import Widget
 
 from napari_sparse_gmm import parameters
+from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.fields import field, folding_button, value_of
 from napari_sparse_gmm.plugin.length_fields import LengthFields
@@ -25,6 +26,14 @@ _PARAMETERS = (
     parameters.ENGINE,
     parameters.DEVICE,
     parameters.N_THREADS,
+)
+
+# Those that mean something under some priors only.
+_OF_SOME_PRIORS = (
+    parameters.SPARSITY,
+    parameters.INIT,
+    parameters.COVARIANCE_PRIOR,
+    parameters.TYPICAL_SIZE,
 )
 
 
@@ -77,8 +86,9 @@ class FitFields:
     def keywords(self) -> dict[str, Any]:
         """Of `SparseGaussianMixture`."""
         values = {p.name: value_of(p, getattr(self, p.name)) for p in _PARAMETERS}
-        if self.prior.value == "bayes":  # what is not enabled does not count
-            values[parameters.COVARIANCE_PRIOR.name] = parameters.COVARIANCE_PRIOR.default
+        for parameter in _OF_SOME_PRIORS:  # what is not enabled does not count
+            if parameter.name not in PRIORS[self.prior.value].uses:
+                values[parameter.name] = parameter.default
         return values
 
     def suit(self, unit: Any, width: float, n_dimensions: int) -> None:
@@ -94,6 +104,5 @@ class FitFields:
             widget.visible = shown
 
     def _follow_prior(self, prior: str) -> None:
-        self.sparsity.enabled = prior == "sqrt"
-        for widget in (self.init, self.covariance_prior, self.typical_size):
-            widget.enabled = prior != "bayes"
+        for parameter in _OF_SOME_PRIORS:
+            getattr(self, parameter.name).enabled = parameter.name in PRIORS[prior].uses

@@ -15,6 +15,7 @@ from napari.layers import Points
 from qtpy.QtWidgets import QWidget
 
 from napari_sparse_gmm import parameters
+from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.axes import Axes
 from napari_sparse_gmm.plugin.convergence_view import ConvergenceView
@@ -152,7 +153,7 @@ class DensityForm(WorkForm):
 
     def path_obstacle(self) -> str:
         """Why there is no sparsity path of what is chosen; "" where there is one."""
-        if self.prior.value != "sqrt":
+        if parameters.SPARSITY.name not in PRIORS[self.prior.value].uses:
             return messages.PATH_NEEDS_SQRT
         return "" if self.each.value is None else messages.PATH_OF_ALL
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sparse_gmm.objectives import PRIORS
+from napari_sparse_gmm.parameters import SPARSITY
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.results import Solution
 from napari_sparse_gmm.plugin.source import Cloud
@@ -93,7 +95,8 @@ def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
     parts, asked = solution.fitted, solution.parameters
     numbers = [part.mixture.n_components for part in parts]
     prior, most = asked["prior"], asked["n_components"]
-    sparse, bayes = prior == "sqrt", prior == "bayes"
+    declared = PRIORS[prior]
+    sparse, bayes = SPARSITY.name in declared.uses, bool(declared.starts)
     advice = []
     if not all(part.converged for part in parts):
         advice.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
@@ -125,7 +128,7 @@ def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
             "keep smaller clusters."
         )
     # Without a prior all are kept, whatever the points need; and so is a single one.
-    if max(numbers) >= most > 1 and prior != "none":
+    if max(numbers) >= most > 1 and declared.prunes:
         groups = f" for some values of {frame.stack.name}" if frame.stack is not None else ""
         fewer = ", or Sparsity to keep fewer" if sparse else ""
         advice.append(

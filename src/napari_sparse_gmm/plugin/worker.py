@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import part_of
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import (
     DEVICE,
     ENGINE,
@@ -93,7 +94,7 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
     most = new[N_COMPONENTS.name]
     if max(numbers, default=0) > most or min(numbers, default=0) == 0:
         return None
-    grows = new[PRIOR.name] != "none" and new[SOLVER.name] == "mm"
+    grows = PRIORS[new[PRIOR.name]].prunes and new[SOLVER.name] == "mm"
     return mixtures if grows or min(numbers, default=0) == most else None
 
 

@@ -31,15 +31,15 @@ depends on Sigma; `surplus` is its derivative. (It is a bound no longer, but nea
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import digamma, gammaln
+import scipy
 
 from napari_sparse_gmm.factored import log_determinants, traces_of_inverses
-from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives.declaration import Context, Declaration, Start
+from napari_sparse_gmm.objectives.objective import Objective
 
 # A cluster of so few expected points goes: of a single one there is no size to speak of.
 _LEAST = 1.5
@@ -58,7 +58,7 @@ _TURNS, _FIRST_TURNS, _STEPS = 2, 10, 5
 
 
 @dataclass(frozen=True)
-class BayesPrior(ComponentPrior):
+class VariationalPoisson(Objective):
     """Gamma and inverse Wishart priors of clusters, learnt from them; see the module.
 
     Parameters
@@ -80,8 +80,6 @@ class BayesPrior(ComponentPrior):
         Typical variances of the noise of points, where they have some.
     """
 
-    finds_small_clusters: ClassVar[bool] = True
-
     n_dimensions: int
     volume: float
     number: float = 1.0
@@ -95,6 +93,14 @@ class BayesPrior(ComponentPrior):
         if not self.degrees:
             object.__setattr__(self, "degrees", self.n_dimensions + _MEDIAN_EXCESS)
 
+    def declaration(self) -> Declaration:
+        """That of "bayes", with these hyperparameters, but for the noise."""
+
+        def make(context: Context) -> VariationalPoisson:
+            return replace(self, noise=_make(context).noise)
+
+        return replace(DECLARATION, name="", make=make)
+
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
         """How far the posterior of each cluster is from the prior."""
         if not len(weights):
@@ -103,9 +109,11 @@ class BayesPrior(ComponentPrior):
         d, nu = self.n_dimensions, self.degrees
         v, slack = self._posterior_degrees(n, covariances)
         log_own = log_determinants(covariances)
-        log_seen = log_own if self.noise is None else log_determinants(self._seen(covariances))
+        log_convolved = (
+            log_own if self.noise is None else log_determinants(self._convolved(covariances))
+        )
         of_mean = np.log(self.volume / self.number) - slack
-        of_mean = of_mean - 0.5 * (d * (LOG_2PI + 1.0) + log_seen - d * np.log(n))
+        of_mean = of_mean - 0.5 * (d * (LOG_2PI + 1.0) + log_convolved - d * np.log(n))
         traces = traces_of_inverses(covariances)
         log_scales = d * np.log(v) + log_own  # of v Sigma
         of_size = _log_multigamma(0.5 * nu, d) - _log_multigamma(0.5 * v, d)
@@ -130,7 +138,7 @@ class BayesPrior(ComponentPrior):
         weights: FloatArray,
         total: float,
     ) -> tuple[FloatArray, float]:
-        """Each component's points; see `ComponentPrior.update_weights`."""
+        """Each component's points; see `Objective.update_weights`."""
         kept = counts > _LEAST
         if not kept.any() and background_count == 0:
             kept = counts == counts.max()
@@ -155,7 +163,7 @@ class BayesPrior(ComponentPrior):
         Sigma from the mean, and M^2 (1 - M) Sigma times what a degree of freedom is worth from v.
         """
         if self.noise is None:
-            return super().surplus(counts, covariances)
+            return np.zeros_like(covariances)
         d = self.n_dimensions
         own = self._own(covariances)
         rest = np.eye(d) - own
@@ -165,7 +173,7 @@ class BayesPrior(ComponentPrior):
 
     def _own(self, covariances: FloatArray) -> FloatArray:
         """M of the module: the part of what is seen that is a cluster's own, (K, D, D)."""
-        return covariances @ np.linalg.inv(self._seen(covariances))
+        return covariances @ np.linalg.inv(self._convolved(covariances))
 
     def _posterior_degrees(
         self, n: FloatArray, covariances: FloatArray
@@ -174,15 +182,15 @@ class BayesPrior(ComponentPrior):
         the covariance is not known, (K,).
         """
         d = self.n_dimensions
-        told = np.ones(len(n))
+        worth = np.ones(len(n))
         if self.noise is not None:
             own = self._own(covariances)
-            told = np.einsum("jkl,jlk->j", own, own) / d
-        v = self.degrees + told * (n - 1)
-        return v, 0.5 * told * (d * np.log(v) - _digammas(v, d))
+            worth = np.einsum("jkl,jlk->j", own, own) / d
+        v = self.degrees + worth * (n - 1)
+        return v, 0.5 * worth * (d * np.log(v) - _digammas(v, d))
 
-    def _seen(self, covariances: FloatArray) -> FloatArray:
-        """Covariances as a typical point sees them."""
+    def _convolved(self, covariances: FloatArray) -> FloatArray:
+        """Covariances convolved with the typical noise."""
         return covariances if self.noise is None else covariances + np.diag(self.noise)
 
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
@@ -191,14 +199,14 @@ class BayesPrior(ComponentPrior):
         masses = np.exp(self._log_points(n) - slack - 0.5 * self.n_dimensions / n)
         background = mixture.background_weight * mass
         sum_ = float(masses.sum() + background)
-        seen = GaussianMixture.unchecked(
+        expected = GaussianMixture.unchecked(
             masses / sum_,
             mixture.means,
             mixture.covariances,
             background / sum_,
             mixture.background_region,
         )
-        return seen, sum_
+        return expected, sum_
 
     def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
         """With the most likely hyperparameters, their own priors considered."""
@@ -240,7 +248,7 @@ class BayesPrior(ComponentPrior):
 
     def _log_points(self, n: FloatArray) -> FloatArray:
         """The expected logarithm of the number of points that is expected of a cluster of n."""
-        return np.asarray(digamma(n + self.shape) - np.log1p(self.rate))
+        return np.asarray(scipy.special.digamma(n + self.shape) - np.log1p(self.rate))
 
     def _log_hyperprior(self) -> float:
         excess = self.degrees - self.n_dimensions
@@ -254,19 +262,22 @@ def _normal(log_value: float, median: float) -> float:
 
 def _log_multigamma(a: FloatArray | float, d: int) -> FloatArray:
     """Log of the multivariate gamma function of order D, but for its constant."""
-    return np.asarray(sum(gammaln(a - 0.5 * i) for i in range(d)))
+    return np.asarray(sum(scipy.special.gammaln(a - 0.5 * i) for i in range(d)))
 
 
 def _digammas(v: FloatArray | float, d: int) -> FloatArray:
     """sum_i digamma((v + 1 - i) / 2) + D log 2: the expected log determinant of Wishart(v, 1)."""
-    terms = [digamma(0.5 * (v + 1 - i)) for i in range(1, d + 1)]
+    terms = [scipy.special.digamma(0.5 * (v + 1 - i)) for i in range(1, d + 1)]
     return np.asarray(sum(terms) + d * np.log(2.0))
 
 
 def _numbers(n: FloatArray, shape: float, rate: float) -> FloatArray:
     """The part of the log evidence that comes from how many points there are, (K,)."""
     return np.asarray(
-        shape * np.log(rate) - gammaln(shape) + gammaln(shape + n) - (shape + n) * np.log1p(rate)
+        shape * np.log(rate)
+        - scipy.special.gammaln(shape)
+        + scipy.special.gammaln(shape + n)
+        - (shape + n) * np.log1p(rate)
     )
 
 
@@ -285,7 +296,9 @@ def _likeliest_numbers(n: FloatArray) -> tuple[float, float]:
         shape = float(np.exp(log_shape))
         return _normal(log_shape, _MEDIAN_SHAPE) - float(_numbers(n, shape, shape / mean).sum())
 
-    found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
+    found = scipy.optimize.minimize_scalar(
+        loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01}
+    )
     shape = float(np.exp(found.x))
     return shape, shape / mean
 
@@ -312,7 +325,9 @@ def _likeliest_sizes(
         )
 
     for _ in range(turns):
-        found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01})
+        found = scipy.optimize.minimize_scalar(
+            loss, bounds=_RANGE, method="bounded", options={"xatol": 0.01}
+        )
         degrees = d + float(np.exp(found.x))
         scale = size * degrees
         v = degrees + n - 1
@@ -320,3 +335,26 @@ def _likeliest_sizes(
             scale = degrees * k * d / float((v / (scale + squares).T).sum())
         size = scale / degrees
     return degrees, scale
+
+
+def _make(context: Context) -> VariationalPoisson:
+    noise = None if context.noise is None else tuple(context.noise.tolist())
+    region = context.region
+    return VariationalPoisson(region.n_dimensions, region.volume, noise=noise)
+
+
+DECLARATION = Declaration(
+    name="bayes",
+    label="Bayes (learns sizes)",
+    help="What is learnt from the points about how large clusters are and how many points they "
+    "have, so that small ones are found, too; use it with Background.",
+    make=_make,
+    uses=frozenset(),
+    solvers=("mm",),
+    # From large clusters; and from small ones, too, which large ones alone cannot teach.
+    starts=(Start("density", ("boxes",)), Start("density", ("boxes", "balls"))),
+    births=("boxes", "balls"),
+    # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
+    # smaller than the distance between neighbours.
+    needs_floor=False,
+)

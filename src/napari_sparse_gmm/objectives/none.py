@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.objectives.declaration import Declaration
+from napari_sparse_gmm.objectives.penalised import PenalisedLikelihood
+from napari_sparse_gmm.objectives.weight_penalty import WeightPenalty
 
 
-class FlatPrior(Prior):
+class NoPenalty(WeightPenalty):
     """Penalty(W) = 0: each component has the weight of its points.
 
     A component goes only where the likelihood is higher without it.
@@ -17,3 +19,12 @@ class FlatPrior(Prior):
 
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         return np.zeros_like(weights)
+
+
+DECLARATION = Declaration(
+    name="none",
+    label="None (best likelihood)",
+    help="All remain.",
+    make=lambda context: PenalisedLikelihood(NoPenalty()),
+    prunes=False,
+)

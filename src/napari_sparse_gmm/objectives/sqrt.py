@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.objectives.declaration import Declaration
+from napari_sparse_gmm.objectives.penalised import PenalisedLikelihood
+from napari_sparse_gmm.objectives.weight_penalty import WeightPenalty
 
 
 @dataclass(frozen=True)
-class SqrtPrior(Prior):
+class SqrtPenalty(WeightPenalty):
     """Square-root sparsity; see the module.
 
     Parameters
@@ -33,3 +35,12 @@ class SqrtPrior(Prior):
     def gradient(self, weights: FloatArray, total: float) -> FloatArray:
         # A weight that has underflowed keeps a finite slope.
         return self.sparsity / (2.0 * self.n_start * np.sqrt(np.maximum(weights, 1e-300)))
+
+
+DECLARATION = Declaration(
+    name="sqrt",
+    label="Sparse (set by Sparsity)",
+    help="A penalty that Sparsity sets.",
+    make=lambda context: PenalisedLikelihood(SqrtPenalty(context.sparsity, context.n_start)),
+    uses=frozenset({"sparsity", "init", "covariance_prior", "typical_size"}),
+)

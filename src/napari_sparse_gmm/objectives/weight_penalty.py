@@ -2,24 +2,23 @@
 
 To add one, write a class with `penalties` and `gradient` in a new file and pass an
 instance of it as `prior`; the solvers need nothing else where each is a concave function of
-its weight.
+its weight. With a `Declaration` in that file, and a line in `objectives`, it can be chosen by name.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
-from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.mixture import FloatArray
 
 
-class Prior(ComponentPrior):
-    """A penalty on the weights of a mixture; the background's is not penalised."""
+class WeightPenalty(ABC):
+    """A penalty on the weights of a mixture, (K,); the background's is not penalised."""
 
     @abstractmethod
     def penalties(self, weights: FloatArray, total: float) -> FloatArray:
-        """The penalty on each weight, (K,), in nats per point.
+        """The penalty on each weight, (K,), in nats per point of `total` weight.
 
         A component whose weight goes to 0 is taken out; that must not raise the sum.
         """
@@ -32,26 +31,16 @@ class Prior(ComponentPrior):
         """Penalty(W), the sum of `penalties`, in nats per point."""
         return float(self.penalties(weights, total).sum())
 
-    def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
-        return self.penalties(weights, total)
-
-    def multiplier(self, weights: FloatArray, total: float) -> float:
-        """From W_j (lambda + c_j) = r_j, summed over all components and the background."""
-        return 1.0 - float((self.gradient(weights, total) * weights).sum())
-
     def proportions(
         self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
     ) -> FloatArray:
+        """See `Objective.proportions`."""
         slopes = self.gradient(weights, total)
         # Away from the optimum the held lambda may be too low; the order of weights is kept.
         return shares / np.maximum(multiplier + slopes, np.maximum(0.1 * slopes, 1e-3))
 
     def update_weights(
-        self,
-        counts: FloatArray,
-        background_count: float,
-        weights: FloatArray,
-        total: float,
+        self, counts: FloatArray, background_count: float, weights: FloatArray, total: float
     ) -> tuple[FloatArray, float]:
         """The weights that minimise the bound on the cost: the weight part of an M-step.
 
@@ -59,7 +48,7 @@ class Prior(ComponentPrior):
         background included. A concave penalty lies below its tangent, of slope c_j at the
         present weights (cf. Huang, Peng & Zhang, Statistica Sinica 27, 2017). The bound's
         minimum on the simplex is W_j = r_j / (lambda + c_j), where lambda > -min c_j is the
-        unique root of sum_j W_j = 1. For the arguments see `ComponentPrior.update_weights`.
+        unique root of sum_j W_j = 1. For the arguments see `Objective.update_weights`.
         """
         shares = np.append(counts, background_count) / total
         slopes = np.append(self.gradient(weights, total), 0.0)
@@ -80,7 +69,7 @@ def minimise_on_simplex(shares: FloatArray, slopes: FloatArray) -> FloatArray:
     # With lambda = shift - lowest, the terms of lowest slope alone sum to 1 at `low`, so all
     # of them to more; at `high`, where all slopes are taken for the lowest, to less.
     low, high = shares[relative == 0].sum(), shares.sum()
-    shift = brentq(
+    shift = scipy.optimize.brentq(
         excess, low * (1 - 1e-9), high * (1 + 1e-9), xtol=1e-300, rtol=1e-15, maxiter=2000
     )
     updated = shares / (shift + relative)

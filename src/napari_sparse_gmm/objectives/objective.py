@@ -1,45 +1,47 @@
-"""What the solvers ask of a prior."""
+"""What a fit minimises beside the likelihood, and the closed forms of its steps."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
+if TYPE_CHECKING:
+    from napari_sparse_gmm.objectives.declaration import Declaration
 
-class ComponentPrior(ABC):
-    """What components cost, and what becomes of a step of the solver under it.
+
+class Objective(ABC):
+    """What components cost, and what becomes of a step of the solver.
 
     Weights are those of the components, (K,) float64, covariances (K, D, D). `total` is the total
-    weight of the points: their number where all weigh 1. `Prior`, a penalty on the weights, is the
-    simple case; most new priors start from there.
+    weight of the points: their number where all weigh 1. Two kinds exist: `PenalisedLikelihood`,
+    which a `WeightPenalty` in a file of its own extends, and `VariationalPoisson`, which learns.
     """
 
-    # Whether it judges clusters of a few points, so that it pays to look around each point.
-    finds_small_clusters: ClassVar[bool] = False
+    def declaration(self) -> "Declaration":
+        """That of a kind of prior of which there is only this instance."""
+        from napari_sparse_gmm.objectives.declaration import Declaration
+
+        return Declaration("", "", "", lambda context: self)
 
     @abstractmethod
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
         """What each component costs, (K,), in nats per point."""
 
     def constant(self, total: float) -> float:
-        """What the prior costs beside its components, in nats per point."""
+        """What there is to add to the costs of the components, in nats per point."""
         return 0.0
 
     @abstractmethod
     def multiplier(self, weights: FloatArray, total: float) -> float:
-        """lambda of the constraint sum W = 1 at an optimum: the price of weight."""
+        """The Lagrange multiplier lambda of the constraint sum W = 1 at an optimum."""
 
     @abstractmethod
     def update_weights(
-        self,
-        counts: FloatArray,
-        background_count: float,
-        weights: FloatArray,
-        total: float,
+        self, counts: FloatArray, background_count: float, weights: FloatArray, total: float
     ) -> tuple[FloatArray, float]:
-        """The weights after a step, the background's apart; 0 for a component that goes.
+        """The weights after a step, the background's apart; 0 for a component that is pruned.
 
         Parameters
         ----------
@@ -49,6 +51,7 @@ class ComponentPrior(ABC):
             Expected number of background points.
         weights : (K,) array
             The present weights, positive.
+        total : float
         """
 
     @abstractmethod
@@ -62,16 +65,16 @@ class ComponentPrior(ABC):
 
     @property
     def pseudo_points(self) -> tuple[float, float]:
-        """What is known of covariances beforehand, as if each component had so many more points
-        with so much more scatter along every axis: a conjugate prior, inverse Wishart.
+        """The conjugate prior on each covariance (inverse Wishart), as so many more points with
+        so much more scatter along every axis.
         """
         return 0.0, 0.0
 
+    @abstractmethod
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
-        """What of the expected scatter of points with noise the prior does not put down to the
-        covariance, (K, D, D); none where means and covariances are taken as known.
+        """The part of the expected scatter of points with noise that is attributed to the
+        uncertainty of mean and covariance, (K, D, D).
         """
-        return np.zeros_like(covariances)
 
     def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
         """The covariances after a step, (K, D, D), from the scatter about each mean, (K, D, D)."""
@@ -80,19 +83,19 @@ class ComponentPrior(ABC):
         return np.asarray(scatters / (counts + more)[:, None, None])
 
     def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
-        """The prior with what components of such counts have taught it; covariances are those
-        that came of a step under this prior.
+        """With hyperparameters updated from the components (empirical Bayes); `covariances` are
+        those of a step under this objective.
         """
         return self
 
     def relaxed(self, old: Self, factor: float) -> Self:
-        """The prior that is `factor` times as far from `old` as this one is."""
+        """With hyperparameters `factor` times as far from those of `old`."""
         return self
 
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
-        """The intensity mass x p(x) that the points see, as a mixture and its mass.
+        """The intensity in whose place the points are, mass x p(x), as a mixture and its mass.
 
-        It is that of `mixture` where components are known. Where the prior only has a distribution
-        of each, it is the exponential of the expected log intensity.
+        That of `mixture` where components are known. Where there is a posterior of each, the
+        exponential of the expected log intensity.
         """
         return mixture, mass

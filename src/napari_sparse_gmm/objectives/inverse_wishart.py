@@ -15,57 +15,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_sparse_gmm.factored import log_determinants, traces_of_inverses
-from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
 
 
 @dataclass(frozen=True)
-class ConjugatePrior(Prior):
-    """Inverse Wishart on each covariance, and another prior on the weights; see the module.
+class InverseWishart:
+    """See the module.
 
     Parameters
     ----------
-    of_weights : Prior
     points : float
         m, what it is worth in points.
     size : float
         s, the standard deviation that it expects, in data units.
     """
 
-    of_weights: Prior
     points: float
     size: float
 
-    @property
-    def pseudo_points(self) -> tuple[float, float]:
-        return self.points, self.points * self.size**2
-
-    def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
+    def costs(self, covariances: FloatArray, total: float) -> FloatArray:
+        """What each of K covariances costs, (K,), in nats per point of `total` weight."""
         relative = covariances / self.size**2
         strain = log_determinants(relative) + traces_of_inverses(relative)
-        strain -= covariances.shape[1]
-        return self.penalties(weights, total) + 0.5 * self.points / total * strain
-
-    def penalties(self, weights: FloatArray, total: float) -> FloatArray:
-        return self.of_weights.penalties(weights, total)
-
-    def gradient(self, weights: FloatArray, total: float) -> FloatArray:
-        return self.of_weights.gradient(weights, total)
-
-    def update_weights(
-        self,
-        counts: FloatArray,
-        background_count: float,
-        weights: FloatArray,
-        total: float,
-    ) -> tuple[FloatArray, float]:
-        """As the prior on the weights does."""
-        return self.of_weights.update_weights(counts, background_count, weights, total)
-
-    def proportions(
-        self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
-    ) -> FloatArray:
-        return self.of_weights.proportions(shares, weights, multiplier, total)
+        return 0.5 * self.points / total * (strain - covariances.shape[1])
 
 
 def default_size(covariance: FloatArray, n_components: int) -> float:

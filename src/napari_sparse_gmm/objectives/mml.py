@@ -22,10 +22,12 @@ slowly, and one too many is worth deleting.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
-from napari_sparse_gmm.fitting.priors.prior import Prior
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.objectives.declaration import Declaration
+from napari_sparse_gmm.objectives.penalised import PenalisedLikelihood
+from napari_sparse_gmm.objectives.weight_penalty import WeightPenalty
 
 # Points below which the penalty is a straight line. Of sixty components that start in 30 clusters
 # five to eight stay as needles through scattered points with 12, up to five with 20, one or two
@@ -34,7 +36,7 @@ _FEW = 40.0
 
 
 @dataclass(frozen=True)
-class MessageLengthPrior(Prior):
+class MessageLength(WeightPenalty):
     """Minimum message length; see the module.
 
     Parameters
@@ -68,7 +70,7 @@ class MessageLengthPrior(Prior):
     ) -> tuple[FloatArray, float]:
         """The exact minimum of EM's bound: from 40 points on proportional to n_j - T/2 (eq. 17).
 
-        For the arguments see `Prior.update_weights`.
+        For the arguments see `Objective.update_weights`.
         """
 
         def points(multiplier: float) -> FloatArray:
@@ -81,7 +83,7 @@ class MessageLengthPrior(Prior):
         while points(low).sum() < total:
             low *= 0.5
         updated = points(
-            brentq(
+            scipy.optimize.brentq(
                 lambda value: float(points(value).sum()) - total,
                 low * (1 - 1e-9),
                 high * (1 + 1e-9),
@@ -102,3 +104,12 @@ class MessageLengthPrior(Prior):
         t = 0.5 * self.n_parameters
         many = counts >= multiplier * _FEW + t
         return np.where(many, (counts - t) / multiplier, counts / (multiplier + t / _FEW))
+
+
+DECLARATION = Declaration(
+    name="mml",
+    label="Message length (automatic)",
+    help="What describes the points in the fewest words, without a knob.",
+    make=lambda context: PenalisedLikelihood(MessageLength(context.region.n_dimensions)),
+    init="density",
+)

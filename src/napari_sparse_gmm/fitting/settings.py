@@ -1,0 +1,136 @@
+"""How to fit: all parameters in one value, and what of them goes together."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from napari_sparse_gmm.engines import Engine, choose_engine
+from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box, default_floor
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective, Start, WeightPenalty, declaration_of
+from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.parameters import (
+    BACKGROUND,
+    COVARIANCE_FLOOR,
+    COVARIANCE_PRIOR,
+    DEVICE,
+    ENGINE,
+    INIT,
+    MAX_ITER,
+    N_COMPONENTS,
+    N_INIT,
+    PRIOR,
+    SOLVER,
+    SPARSITY,
+    TOL,
+    TYPICAL_SIZE,
+)
+from napari_sparse_gmm.regions import Region
+
+
+@dataclass(frozen=True, eq=False)
+class FitSettings:
+    """How to fit; the fields are the parameters of `SparseGaussianMixture`.
+
+    Raises
+    ------
+    ValueError
+        Where the solver, the prior and the start do not go together.
+    """
+
+    n_components: int = N_COMPONENTS.default
+    sparsity: float = SPARSITY.default
+    prior: str | WeightPenalty | Objective = PRIOR.default
+    solver: str = SOLVER.default
+    background: bool | Region = BACKGROUND.default
+    covariance_floor: float | None = COVARIANCE_FLOOR.default
+    covariance_prior: float = COVARIANCE_PRIOR.default
+    typical_size: float | None = TYPICAL_SIZE.default
+    init: str | FloatArray | GaussianMixture = INIT.default
+    n_init: int = N_INIT.default
+    max_iter: int = MAX_ITER.default
+    tol: float = TOL.default
+    engine: str = ENGINE.default
+    device: str = DEVICE.default
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+
+    def __post_init__(self) -> None:
+        declared = declaration_of(self.prior)
+        if self.solver == "adam" and isinstance(self.init, str) and self.init == "density":
+            raise ValueError(
+                "init='density' finds its components by moves, which only solver='mm' makes; use "
+                "solver='mm' or another init."
+            )
+        if self.solver not in declared.solvers:
+            raise ValueError(
+                f"prior={self.prior!r} is no penalty with a gradient, which solver="
+                f"{self.solver!r} needs; use solver='mm' or another prior."
+            )
+        if self.covariance_prior > 0 and COVARIANCE_PRIOR.name not in declared.uses:
+            raise ValueError(
+                "covariance_prior goes with a penalty on the weights; "
+                f"prior={self.prior!r} learns its own prior on sizes, so leave covariance_prior "
+                "at 0."
+            )
+
+    def starts(self) -> list[tuple[str | FloatArray | GaussianMixture, tuple[str, ...]]]:
+        """The `init` of each start, and the births that come at once there."""
+        if not isinstance(self.init, str):  # starts alike every time
+            return [(self.init, ())]
+        declared = declaration_of(self.prior)
+        own = declared.starts or (Start(self._init(declared.init)),) * self.n_init
+        return [(start.init, start.births) for start in own]
+
+    def _init(self, usual: str) -> str:
+        if self.init != "auto":
+            return str(self.init)
+        return usual if self.solver == "mm" else "kmeans++"
+
+    def floor(self, engine: Engine) -> float:
+        """The smallest standard deviation of a component; a ValueError where there is none."""
+        floor = self.covariance_floor
+        if floor is None:
+            needed = declaration_of(self.prior).needs_floor or engine.typical_noise is not None
+            floor = default_floor(engine, self.rng) if needed else 0.0
+        summary = engine.summary
+        floor = max(floor, LEAST_FLOOR * float((summary.box[1] - summary.box[0]).max()))
+        if not floor > 0:
+            raise ValueError(
+                f"All {summary.n_points} points lie in one place, so there is no spread to model. "
+                "Give covariance_floor, the smallest standard deviation in data units, to fit them "
+                "still."
+            )
+        return floor
+
+    def region(self, engine: Engine, floor: float) -> Region:
+        """Where points can lie; a ValueError where some lie outside, and so have no density."""
+        summary, background = engine.summary, self.background
+        if not isinstance(background, Region):
+            return bounding_box(summary.box, floor)
+        if background.n_dimensions != len(summary.mean):
+            raise ValueError(
+                f"The region of the background has {background.n_dimensions} dimensions, the "
+                f"points have {len(summary.mean)}."
+            )
+        if outside := engine.n_outside(background):
+            raise ValueError(
+                f"{outside} of the {summary.n_points} points lie outside of the region of the "
+                "background: leave them out, or give a larger one."
+            )
+        return background
+
+
+def open_engine(observations: Observations, settings: FitSettings) -> Engine:
+    """The engine that holds the points of a fit, ordered once for all that is asked of them."""
+    choice = choose_engine(
+        settings.engine,
+        settings.device,
+        n_dimensions=observations.n_dimensions,
+        noise=observations.noise is not None,
+    )
+    return choice.open(
+        observations,
+        n_components=settings.n_components,
+        # Adam divides each gradient by its size: none is so small that it may be left out.
+        tolerance=0.0 if settings.solver == "adam" else None,
+    )
