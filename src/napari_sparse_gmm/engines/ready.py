@@ -84,7 +84,6 @@ class Preparation:
             _forget(self)
             self.outcome.set_exception(error)
         else:
-            _forget(self)
             self.outcome.set_result(working)
 
     def waiting(self) -> Iterator[Waiting]:
@@ -113,7 +112,7 @@ def get_ready(engine: str, n_dimensions: int, device: str, *, noise: bool = Fals
 
     With `noise`, for points with noise of their own.
 
-    Where all is compiled and loaded it is done within milliseconds.
+    What is ready stays so; where it could not be, the next one tries again.
     """
     key = engine, n_dimensions, device, noise
     with _lock:
