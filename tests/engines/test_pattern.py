@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
+from engines.common import held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.engines.blocks import Blocks, halves
+from napari_sparse_gmm.engines.blocks import FEWEST, halves, kd_order, ordered
+from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.pattern import find_pattern, ragged
 
 
@@ -17,20 +18,23 @@ from napari_sparse_gmm.engines.pattern import find_pattern, ragged
 @pytest.mark.parametrize("n_dimensions", [1, 2, 5])
 def test_blocks_hold_every_point_once(n, n_dimensions):
     points = np.random.default_rng(0).standard_normal((n, n_dimensions))
-    blocks = Blocks.of(points, 64)
+    blocks, _ = ordered(points, 64)
     assert sorted(blocks.order) == list(range(n))
     for row in range(len(blocks)):
         inside = points[blocks.order[blocks.starts[row] : blocks.starts[row + 1]]]
         np.testing.assert_array_equal(blocks.boxes.lower[row], inside.min(0))
         np.testing.assert_array_equal(blocks.boxes.upper[row], inside.max(0))
-    assert len(blocks.levels[0].lower) == 1
-    np.testing.assert_array_equal(blocks.levels[0].lower[0], points.min(0))
+    ends, nodes = blocks.tree
+    assert ends[:2].tolist() == [0, 1]
+    assert len(nodes) == ends[-1]
+    np.testing.assert_array_equal(nodes.lower[0], points.min(0))
+    np.testing.assert_array_equal(nodes.lower[ends[-2] :], blocks.boxes.lower)
 
 
 def test_blocks_are_compact():
     """Blocks of 64 of N uniform points tile the square: their areas sum to little more than it."""
     points = np.random.default_rng(0).random((64 * 256, 2))
-    half = Blocks.of(points, 64).boxes.half
+    half = ordered(points, 64)[0].boxes.half
     assert 4 * half.prod(1).sum() < 1.0
     assert (half.max(1) < 4 * half.min(1)).mean() > 0.95
 
@@ -47,6 +51,38 @@ def test_ragged():
     assert len(ragged(np.array([], dtype=int), np.array([], dtype=int))) == 0
 
 
+def clustered(n, d, rng):
+    return rng.standard_normal((n, d)) + 20.0 * rng.integers(0, 3, (n, 1))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        clustered,
+        lambda n, d, rng: rng.integers(0, 12, (n, d)).astype(float),
+        lambda n, d, rng: np.repeat(rng.random((1, d)), n, axis=0),
+        lambda n, d, rng: np.column_stack([np.arange(n) % 7, *rng.random((d - 1, n))]),
+    ],
+    ids=["clusters", "lattice", "one place", "planes"],
+)
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 1000, 50_000])
+def test_every_node_is_halved_across_its_longest_side(draw, d, n):
+    points = draw(n, d, np.random.default_rng(0))
+    order, placed = kd_order(points)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n))
+    np.testing.assert_array_equal(placed, points[order])
+    nodes = [(0, n)]
+    for first, last in nodes:
+        if last - first <= FEWEST:
+            continue
+        node, middle = placed[first:last], first + (last - first) // 2
+        axis = np.ptp(node, axis=0).argmax()
+        assert placed[first:middle, axis].max() <= placed[middle:last, axis].min()
+        nodes += [(first, middle), (middle, last)]
+
+
+@pytest.mark.parametrize("engine", [TorchTiles, Fused], ids=["torch", "fused"])
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -55,7 +91,9 @@ def test_ragged():
     field=st.sampled_from([3.0, 50.0, 3000.0]),
     tolerance=st.sampled_from([1e-2, 1e-5]),
 )
-def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background, field, tolerance):
+def test_what_is_left_out_is_below_the_tolerance(
+    engine, seed, n_dimensions, background, field, tolerance
+):
     """Thin, broad, far: the log density stays that near to the dense sum, everywhere."""
     mixture = random_mixture(40, n_dimensions, background_weight=background, field=field, seed=seed)
     rng = np.random.default_rng(seed)
@@ -69,9 +107,9 @@ def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background,
     )
     points, _ = mixture.sample(300, random_state=seed)
     points = np.concatenate([points, rng.uniform(-2 * field, 3 * field, (100, n_dimensions))])
-    engine = TorchTiles(points, dtype=torch.float64, tolerance=tolerance, block_size=16)
+    own = held(engine, points, dtype=np.float64, tolerance=tolerance, block_size=16)
     dense = mixture.log_density(points)
-    sparse = engine.log_density(mixture)
+    sparse = own.log_density(mixture)
     scale = np.maximum(1.0, 1e-3 * np.abs(dense))  # rounding, far out, where log p is -10^9
     assert (np.abs(sparse - dense) <= tolerance + 1e-6 * scale).all()
     # Left out, not changed: the sum of less is less.
@@ -81,7 +119,7 @@ def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background,
 def test_far_components_are_left_out():
     mixture = random_mixture(200, 2, background_weight=0.2, field=1000.0)
     points, _ = mixture.sample(20_000, random_state=0)
-    blocks = Blocks.of(points, 64)
+    blocks, _ = ordered(points, 64)
     pattern = find_pattern(blocks, mixture, 1e-5)
     assert len(pattern) < 0.03 * len(blocks) * 200
     assert len(find_pattern(blocks, mixture, 0.0)) == len(blocks) * 200
@@ -90,7 +128,7 @@ def test_far_components_are_left_out():
 def test_a_broad_component_does_not_make_the_others_dense():
     local = random_mixture(200, 2, field=1000.0)
     points, _ = local.sample(20_000, random_state=0)
-    blocks = Blocks.of(points, 64)
+    blocks, _ = ordered(points, 64)
     broad = GaussianMixture(
         np.append(0.8 * local.weights, 0.2),
         np.vstack([local.means, [500.0, 500.0]]),
@@ -100,14 +138,27 @@ def test_a_broad_component_does_not_make_the_others_dense():
     assert len(after) <= len(before) + len(blocks)
 
 
-def test_the_pattern_of_some_blocks_is_theirs():
+@pytest.mark.parametrize("noisy", [False, True], ids=["exact", "noisy"])
+@pytest.mark.parametrize("n_rows", [1, 5, 70, None])
+def test_the_pattern_of_some_blocks_is_theirs(noisy, n_rows):
     mixture = random_mixture(50, 3, background_weight=0.2, field=100.0)
     points, _ = mixture.sample(5000, random_state=0)
-    blocks = Blocks.of(points, 32)
-    rows = np.array([0, 5, 6, 77, len(blocks) - 1])
+    rng = np.random.default_rng(0)
+    blocks, _ = ordered(points, 32, rng.random(points.shape) if noisy else None)
+    n_rows = len(blocks) if n_rows is None else n_rows
+    rows = np.sort(rng.choice(len(blocks), n_rows, replace=False))
     whole, some = find_pattern(blocks, mixture, 1e-5), find_pattern(blocks, mixture, 1e-5, rows)
     chosen = np.zeros(len(blocks), dtype=bool)
     chosen[rows] = True
     expected = whole.among(chosen)
-    for name in ("rows", "counts", "components"):
+    for name in ("rows", "counts", "components", "double"):
         np.testing.assert_array_equal(getattr(some, name), getattr(expected, name))
+
+
+def test_a_part_of_a_pattern():
+    mixture = random_mixture(50, 2, background_weight=0.2, field=100.0)
+    blocks, _ = ordered(mixture.sample(5000, random_state=0)[0], 32)
+    whole = find_pattern(blocks, mixture, 1e-5)
+    part, chosen = whole.between(3, 90), np.isin(whole.rows, np.arange(3, 90))
+    for name in ("rows", "counts", "components", "double"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole.among(chosen), name))
