@@ -1,12 +1,15 @@
 """Bricks of pixels, and the density on a grid against the direct float64 sum."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from engines.common import ENGINES, held
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import TorchTiles, bricks
-from napari_sparse_gmm.engines.blocks import Blocks
+from napari_sparse_gmm.engines.blocks import Blocks, ordered
 from napari_sparse_gmm.engines.bricks import Bricks, grid_log_density
 
 SHAPES = [(1,), (1000,), (1, 1), (7, 1000), (33, 65, 17), (5, 9, 6, 8)]
@@ -51,8 +54,9 @@ class TestBricks:
         n = len(found.first)
         assert 2 ** round(np.log2(n)) == n
         boxes = found.boxes(np.zeros(len(shape)), ones)
-        for level in Blocks(np.arange(n), np.arange(n + 1), boxes).levels:
-            volumes = (level.upper - level.lower + 1).prod(1)
+        ends, nodes = Blocks(np.arange(n), np.arange(n + 1), boxes).tree
+        for first, last in pairwise(ends):
+            volumes = (nodes.upper - nodes.lower + 1)[first:last].prod(1)
             assert volumes.sum() == np.prod(shape)
             assert volumes.max() < 2.5 * volumes.min()
 
@@ -75,7 +79,7 @@ class TestBricks:
 
 @pytest.mark.parametrize("background", [0.0, 0.2], ids=["pure", "background"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("engine", ["torch", "keops"])
+@pytest.mark.parametrize("engine", ["torch", "keops", "fused"])
 class TestAgainstTheDirectSum:
     def test_local_components(self, engine, shape, background, monkeypatch):
         """In several slabs; a box smaller than the image, with borders within bricks."""
@@ -100,7 +104,7 @@ class TestAgainstTheDirectSum:
         assert_near(on_grid(mixture, *grid, engine), direct(mixture, *grid))
 
 
-@pytest.mark.parametrize("engine", ["torch", "keops"])
+@pytest.mark.parametrize("engine", ["torch", "keops", "fused"])
 def test_no_component_leaves_the_background(engine):
     nothing = np.empty((0, 2)), np.empty((0, 2, 2))
     mixture = GaussianMixture(np.empty(0), *nothing, 1.0, [[1.0, 0.0], [3.0, 5.0]])
@@ -122,9 +126,9 @@ def test_only_bricks_with_components_are_computed(monkeypatch):
     seen = []
 
     class Spy(TorchTiles):
-        def __init__(self, points, *args, **keywords):
-            seen.append(len(points))
-            super().__init__(points, *args, **keywords)
+        def __init__(self, observations, **keywords):
+            seen.append(len(observations))
+            super().__init__(observations, **keywords)
 
     choice = bricks.choose_engine("torch", "cpu", n_dimensions=2)
     monkeypatch.setattr(
@@ -137,13 +141,14 @@ def test_only_bricks_with_components_are_computed(monkeypatch):
     assert_near(values, direct(mixture, *grid))
 
 
-def test_an_engine_takes_the_blocks_that_it_is_given():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_takes_the_blocks_that_it_is_given(engine):
     mixture = random_mixture(20, 2, background_weight=0.2, field=100.0)
     points, _ = mixture.sample(3000, random_state=0)
-    blocks = Blocks.of(points, 32)
-    engine = TorchTiles(points, blocks=blocks)
-    assert engine.blocks is blocks
-    assert_near(engine.log_density(mixture), mixture.log_density(points))
+    blocks, _ = ordered(points, 32)
+    own = held(engine, points, blocks=blocks)
+    assert own.blocks is blocks
+    assert_near(own.log_density(mixture), mixture.log_density(points))
 
 
 @pytest.mark.parametrize("background", [0.0, 0.2], ids=["pure", "background"])

@@ -1,4 +1,4 @@
-"""KeOps gets ready behind the scenes: what the user is told, and that nobody is held up."""
+"""Engines get ready behind the scenes: what the user is told, and that nobody is held up."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from napari_sparse_gmm.engines import (
     TorchTiles,
     choose_engine,
     keops_build,
-    keops_ready,
+    ready,
 )
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.engine import EngineUnavailable
@@ -55,12 +55,18 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCo
     fake = FakeCompiler(tmp_path)
     (tmp_path / "old.cpp").write_text("")
     os.utime(tmp_path / "old.cpp", (0, 0))
-    monkeypatch.setattr(keops_ready, "_working_keops", fake)
-    monkeypatch.setattr(keops_ready, "load_pykeops", lambda: Loaded(str(tmp_path), True))
-    monkeypatch.setattr(keops_ready, "_INTERVAL", 0.01)
+    for engine in ("keops", "fused"):
+        monkeypatch.setitem(ready._WORKING, engine, fake)
+    monkeypatch.setattr(ready, "_running", {})
+    monkeypatch.setattr(keops_build, "load_pykeops", lambda: Loaded(str(tmp_path), True))
+    monkeypatch.setattr(ready, "_INTERVAL", 0.01)
     yield fake
     fake.is_done.set()
-    wait_until(lambda: not keops_ready._running)
+    wait_until(all_is_done)
+
+
+def all_is_done() -> bool:
+    return all(preparation.outcome.done() for preparation in ready._running.values())
 
 
 def wait_until(condition) -> None:
@@ -96,15 +102,34 @@ def test_kernels_that_are_only_loaded_are_not_worth_a_sentence(compiler):
 
 def test_what_takes_long_is_told_whatever_it_is(compiler, monkeypatch):
     """pykeops itself, at its first import, or another process that holds the lock."""
-    monkeypatch.setattr(keops_ready, "_LONGEST_LOADING", 0.1)
+    monkeypatch.setitem(ready._LONGEST_LOADING, "keops", 0.1)
     compiler.only_loads = True
     assert "Compiling" in first_sentence(preparation("keops", "cpu", n_dimensions=2))
 
 
-@pytest.mark.parametrize("engine", ["torch", "auto"])
-def test_nothing_to_wait_for(compiler, engine):
-    assert list(preparation(engine, "cpu", n_dimensions=2)) == []
+@pytest.mark.parametrize("engine", ["auto", "fused"])
+def test_kernels_of_the_processor_are_waited_for_too(compiler, monkeypatch, engine):
+    monkeypatch.setitem(ready._LONGEST_LOADING, "fused", 0.1)
+    waits = preparation(engine, "cpu", n_dimensions=2, noise=True)
+    told = first_sentence(waits)
+    assert told == "Compiling kernels for this processor, first time only (0 s)"
+    compiler.is_done.set()
+    list(waits)
+    assert compiler.runs == [(2, "cpu", True)]
+
+
+def test_nothing_to_wait_for(compiler):
+    assert list(preparation("torch", "cpu", n_dimensions=2)) == []
     assert compiler.runs == []
+
+
+@pytest.mark.parametrize("engine", ["keops", "fused"])
+def test_what_is_ready_stays_so(compiler, engine):
+    compiler.is_done.set()
+    for _ in range(3):
+        choose_engine(engine, "cpu", n_dimensions=2)
+    assert list(preparation(engine, "cpu", n_dimensions=2)) == []
+    assert compiler.runs == [(2, "cpu", False)]
 
 
 def test_who_stops_waiting_goes_at_once_and_the_compiler_goes_on(compiler):
@@ -141,6 +166,8 @@ def test_a_compiler_that_fails_leaves_the_fit_to_torch(compiler):
     list(preparation("keops", "cpu", n_dimensions=2))
     with pytest.warns(EngineFallbackWarning, match="PyTorch instead of KeOps. KeOps could not"):
         assert choose_engine("keops", "cpu", n_dimensions=2).engine is TorchTiles
+    compiler.error = None  # the next one tries again
+    assert choose_engine("keops", "cpu", n_dimensions=2).engine is KeOpsLike
 
 
 def test_an_error_that_nobody_expects_is_not_hidden(compiler):
@@ -168,11 +195,10 @@ class TestAutomatic:
         )
         assert compiler.runs == [(2, "cuda", False)]
         compiler.is_done.set()
-        wait_until(lambda: not keops_ready._running)
-        compiler.only_loads = True
+        wait_until(all_is_done)
         chosen = choose_engine("auto", "auto", n_dimensions=2)
         assert chosen.engine is KeOpsLike
-        assert chosen.reason == "KeOps, on a graphics card."
+        assert chosen.reason == "KeOps, the fastest on a graphics card."
 
     def test_kernels_are_loaded_before_the_eyes_of_who_may_cancel(self, compiler):
         compiler.only_loads = True
@@ -190,9 +216,8 @@ class TestAutomatic:
 
 
 def test_lock_of_the_folder_is_let_go_after_who_waited_is_gone(compiler, tmp_path, monkeypatch):
-    monkeypatch.setattr(keops_build, "load_pykeops", lambda: Loaded(str(tmp_path), True))
-    monkeypatch.setattr(
-        keops_ready, "_working_keops", lambda *of: first_use(("a test", *of), lambda: compiler(*of))
+    monkeypatch.setitem(
+        ready._WORKING, "keops", lambda *of: first_use(("a test", *of), lambda: compiler(*of))
     )
     waits = preparation("keops", "cpu", n_dimensions=2)
     first_sentence(waits)
