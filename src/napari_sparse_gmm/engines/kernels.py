@@ -125,7 +125,7 @@ def _moments_any(x, b, parameters, shares, slot, out, p):
             other, q = parameters[slot, 1 + column], zero
             for i in range(shares.shape[1]):
                 q += shares[slot, i] * (x[b, row, i] - m) * (x[b, column, i] - other)
-            out[place] = q
+            out[p, place] = q
             place += 1
 
 
@@ -313,8 +313,8 @@ def _moments_noisy_any(x, noise, b, parameters, shares, slot, out, p):
         for row in range(d):
             out[p, 1 + row] += shares[slot, i] * u[row]
             for column in range(row + 1):
-                out[place] += shares[slot, i] * u[row] * u[column]
-                out[place + n_entries] += shares[slot, i] * inverse[row, column]
+                out[p, place] += shares[slot, i] * u[row] * u[column]
+                out[p, place + n_entries] += shares[slot, i] * inverse[row, column]
                 place += 1
 
 
