@@ -10,7 +10,7 @@ from napari_sparse_gmm.engines.in_memory import InMemory
 from napari_sparse_gmm.observations import Observations
 
 
-def held(points, weights=None, *, noise=None, engine=TorchTiles, **keywords) -> InMemory:
+def hold(points, weights=None, *, noise=None, engine=TorchTiles, **keywords) -> InMemory:
     """An engine that holds points (N, D), with weights (N,) and variances of their noise (N, D)."""
     return engine(Observations(np.asarray(points), weights, noise), **keywords)
 

@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import posterior_of_true_places, random_mixture
+from oracles import hold, posterior_of_true_places, random_mixture
 
-from napari_sparse_gmm import GaussianMixture, engines
+from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.keops import KeOps
 
-ENGINES = [pytest.param(TorchTiles, id="torch"), pytest.param(KeOps, id="keops")]
+ENGINES = [
+    pytest.param(TorchTiles, id="torch"),
+    pytest.param(KeOps, id="keops"),
+    pytest.param(Fused, id="fused"),
+]
 CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
 DIMENSIONS = [1, 2, 3, 4]
 
@@ -69,7 +74,7 @@ def test_statistics_are_the_expected_ones_of_the_true_places(
 ):
     mixture, points, std = noisy_case(n_dimensions, background_weight)
     weight = np.random.default_rng(2).uniform(0.0, 3.0, len(points))
-    held = engine(points, weight, noise=std**2, device=device, block_size=32)
+    held = hold(points, weight, engine=engine, noise=std**2, device=device, block_size=32)
     log_density, r, means, covariances = direct(mixture, points, std)
     w_r = weight[:, None] * r
     d = means - mixture.means
@@ -94,7 +99,10 @@ def test_statistics_are_the_expected_ones_of_the_true_places(
 @pytest.mark.parametrize("engine", ENGINES)
 def test_points_without_noise_are_as_before(engine):
     mixture, points, std = noisy_case(2)
-    without, zero = engine(points), engine(points, noise=np.zeros_like(std))
+    without, zero = (
+        hold(points, engine=engine),
+        hold(points, engine=engine, noise=np.zeros_like(std)),
+    )
     a, b = without.expectation(mixture), zero.expectation(mixture)
     for name in ("counts", "shifts", "scatters", "log_likelihood"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-3, atol=1e-3)
@@ -105,7 +113,7 @@ def test_points_without_noise_are_as_before(engine):
 def test_lengths_of_any_size(engine, scale):
     mixture, points, std = noisy_case(2)
     expected = mixture.log_density(points, noise_std=std) - 2 * np.log(scale)
-    held = engine(points * scale, noise=(std * scale) ** 2)
+    held = hold(points * scale, engine=engine, noise=(std * scale) ** 2)
     found = held.log_density(mixture.transformed(scale))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -120,7 +128,7 @@ def test_lengths_of_any_size(engine, scale):
 )
 def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background, field, tolerance):
     mixture, points, std = noisy_case(n_dimensions, background, n=2000, field=field, seed=seed)
-    held = TorchTiles(points, noise=std**2, tolerance=tolerance, block_size=16)
+    held = hold(points, noise=std**2, tolerance=tolerance, block_size=16)
     expected = mixture.log_density(points, noise_std=std)
     error = np.abs(held.log_density(mixture) - expected)
     assert error.max() < 1.5 * tolerance
@@ -131,8 +139,8 @@ def test_far_components_are_left_out():
     mixture = random_mixture(400, 2, background_weight=0.2, field=400.0)
     points, _ = mixture.sample(20_000, random_state=0)
     std = np.random.default_rng(0).lognormal(-0.5, 0.3, len(points))
-    held = TorchTiles(points, noise=np.repeat(std[:, None] ** 2, 2, axis=1))
-    found = engines.engine.find_pattern(held.blocks, mixture, held.tolerance)
+    held = hold(points, noise=np.repeat(std[:, None] ** 2, 2, axis=1))
+    found = held.touched(mixture)
     assert len(found) < 0.1 * 400 * len(held.blocks)
 
 

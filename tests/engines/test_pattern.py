@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import random_mixture
+from oracles import hold, random_mixture
 
 from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.engines.blocks import Blocks, halves
+from napari_sparse_gmm.engines.blocks import halves, kd_order, ordered
 from napari_sparse_gmm.engines.pattern import find_pattern, ragged
 
 
@@ -17,20 +15,21 @@ from napari_sparse_gmm.engines.pattern import find_pattern, ragged
 @pytest.mark.parametrize("n_dimensions", [1, 2, 5])
 def test_blocks_hold_every_point_once(n, n_dimensions):
     points = np.random.default_rng(0).standard_normal((n, n_dimensions))
-    blocks = Blocks.of(points, 64)
+    blocks = ordered(points, 64)[0]
     assert sorted(blocks.order) == list(range(n))
     for row in range(len(blocks)):
         inside = points[blocks.order[blocks.starts[row] : blocks.starts[row + 1]]]
         np.testing.assert_array_equal(blocks.boxes.lower[row], inside.min(0))
         np.testing.assert_array_equal(blocks.boxes.upper[row], inside.max(0))
-    assert len(blocks.levels[0].lower) == 1
-    np.testing.assert_array_equal(blocks.levels[0].lower[0], points.min(0))
+    ends, boxes = blocks.tree
+    assert ends[1] == 1
+    np.testing.assert_array_equal(boxes.lower[0], points.min(0))
 
 
 def test_blocks_are_compact():
     """Blocks of 64 of N uniform points tile the square: their areas sum to little more than it."""
     points = np.random.default_rng(0).random((64 * 256, 2))
-    half = Blocks.of(points, 64).boxes.half
+    half = ordered(points, 64)[0].boxes.half
     assert 4 * half.prod(1).sum() < 1.0
     assert (half.max(1) < 4 * half.min(1)).mean() > 0.95
 
@@ -69,7 +68,7 @@ def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background,
     )
     points, _ = mixture.sample(300, random_state=seed)
     points = np.concatenate([points, rng.uniform(-2 * field, 3 * field, (100, n_dimensions))])
-    engine = TorchTiles(points, dtype=torch.float64, tolerance=tolerance, block_size=16)
+    engine = hold(points, dtype=np.float64, tolerance=tolerance, block_size=16)
     dense = mixture.log_density(points)
     sparse = engine.log_density(mixture)
     scale = np.maximum(1.0, 1e-3 * np.abs(dense))  # rounding, far out, where log p is -10^9
@@ -81,7 +80,7 @@ def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background,
 def test_far_components_are_left_out():
     mixture = random_mixture(200, 2, background_weight=0.2, field=1000.0)
     points, _ = mixture.sample(20_000, random_state=0)
-    blocks = Blocks.of(points, 64)
+    blocks = ordered(points, 64)[0]
     pattern = find_pattern(blocks, mixture, 1e-5)
     assert len(pattern) < 0.03 * len(blocks) * 200
     assert len(find_pattern(blocks, mixture, 0.0)) == len(blocks) * 200
@@ -90,7 +89,7 @@ def test_far_components_are_left_out():
 def test_a_broad_component_does_not_make_the_others_dense():
     local = random_mixture(200, 2, field=1000.0)
     points, _ = local.sample(20_000, random_state=0)
-    blocks = Blocks.of(points, 64)
+    blocks = ordered(points, 64)[0]
     broad = GaussianMixture(
         np.append(0.8 * local.weights, 0.2),
         np.vstack([local.means, [500.0, 500.0]]),
@@ -103,11 +102,32 @@ def test_a_broad_component_does_not_make_the_others_dense():
 def test_the_pattern_of_some_blocks_is_theirs():
     mixture = random_mixture(50, 3, background_weight=0.2, field=100.0)
     points, _ = mixture.sample(5000, random_state=0)
-    blocks = Blocks.of(points, 32)
+    blocks = ordered(points, 32)[0]
     rows = np.array([0, 5, 6, 77, len(blocks) - 1])
     whole, some = find_pattern(blocks, mixture, 1e-5), find_pattern(blocks, mixture, 1e-5, rows)
     chosen = np.zeros(len(blocks), dtype=bool)
     chosen[rows] = True
     expected = whole.among(chosen)
-    for name in ("rows", "counts", "components"):
+    for name in ("rows", "counts", "components", "double"):
         np.testing.assert_array_equal(getattr(some, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "lattice", "one position", "line"])
+@pytest.mark.parametrize("n", [1, 9, 1000, 20_011])
+def test_the_order_halves_every_node_across_its_longest_side(kind, n):
+    rng = np.random.default_rng(0)
+    points = {
+        "uniform": rng.random((n, 3)),
+        "lattice": rng.integers(0, 5, (n, 3)).astype(float),
+        "one position": np.ones((n, 3)),
+        "line": np.outer(rng.random(n), [1.0, 0.0, 0.0]),
+    }[kind]
+    order, placed = kd_order(points)
+    assert (np.sort(order) == np.arange(n)).all()
+    np.testing.assert_array_equal(placed, points[order])
+    for level in range(max(0, int(np.log2(n / 8)))):
+        edges, halved = halves(n, level), halves(n, level + 1)
+        for first, middle, last in zip(edges[:-1], halved[1::2], edges[1:], strict=True):
+            node = placed[first:last]
+            axis = np.ptp(node, axis=0).argmax()
+            assert node[: middle - first, axis].max() <= node[middle - first :, axis].min()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import held, random_mixture, tutorial_costs, tutorial_spiral
+from oracles import hold, random_mixture, tutorial_costs, tutorial_spiral
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.fitting.adam import _Parameters
@@ -31,7 +31,7 @@ def test_gradient_is_that_of_the_cost_by_autograd(noisy):
     points, _ = mixture.sample(500, random_state=1)
     weight = np.random.default_rng(2).uniform(0.5, 2.0, 500)
     noise = np.random.default_rng(3).uniform(0.1, 4.0, (500, 2)) if noisy else None
-    engine = held(points, weight, noise=noise, dtype=np.float64)
+    engine = hold(points, weight, noise=noise, dtype=np.float64)
     problem = Problem(engine, PenalisedLikelihood(SqrtPenalty(20.0, 4)), 1e-6, 4)
     start = GaussianMixture(
         mixture.weights,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from oracles import held, random_mixture
+from oracles import hold, random_mixture
 from scipy import stats
 from scipy.integrate import quad
 from sklearn.metrics import adjusted_rand_score
@@ -49,7 +49,7 @@ def test_the_bound_of_one_cluster_is_its_evidence():
     # One cluster is expected; the cost counts from n log n - n, as that of a density does.
     evidence = np.log(of_shape) + np.log(of_number[0]) - 1.0 - (5 * np.log(5) - 5)
     hyperprior = -0.5 * (np.log((5.0 - 1.0) / 4.0) / 2.0) ** 2
-    problem = Problem(held(points), prior, 1e-9, 1)
+    problem = Problem(hold(points), prior, 1e-9, 1)
     cost = problem.evaluate(one_cluster(prior, points)).cost
     assert -5 * cost == pytest.approx(evidence + hyperprior + _KEEPING, abs=1e-6)
 
@@ -59,7 +59,7 @@ def test_no_other_posterior_bounds_the_evidence_as_well(n_dimensions):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((12, n_dimensions))
     prior = VariationalPoisson(n_dimensions, 100.0, 1.0, scale=3.0)
-    problem = Problem(held(points), prior, 1e-9, 1)
+    problem = Problem(hold(points), prior, 1e-9, 1)
     best = one_cluster(prior, points)
     lowest = problem.evaluate(best).cost
     for factor in (0.8, 1.2):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracles import held, random_mixture, tutorial_spiral
+from oracles import hold, random_mixture, tutorial_spiral
 from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
@@ -198,7 +198,7 @@ def two_mixtures():
 
 def nothing_to_fit():
     return Problem(
-        held(np.zeros((10, 2)) + np.arange(10)[:, None]), PenalisedLikelihood(NoPenalty()), 1e-3, 3
+        hold(np.zeros((10, 2)) + np.arange(10)[:, None]), PenalisedLikelihood(NoPenalty()), 1e-3, 3
     )
 
 
@@ -207,7 +207,7 @@ def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
     rng = np.random.default_rng(0)
     points = rng.normal(np.repeat([[0.0, 0.0], [1.5, 0.0]], 1500, axis=0))
     start = GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [3.0, 0.0]], [np.eye(2)] * 2)
-    problem = Problem(held(points), PenalisedLikelihood(NoPenalty()), 1e-3, 2)
+    problem = Problem(hold(points), PenalisedLikelihood(NoPenalty()), 1e-3, 2)
 
     def descent(furthest):
         with pytest.MonkeyPatch.context() as patch:
@@ -223,7 +223,7 @@ def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
 def test_a_descent_ends_only_where_a_step_of_em_gains_little(seed):
     mixture = random_mixture(4, 2, field=5.0, seed=seed)
     points = mixture.sample(200, seed)[0]
-    problem = Problem(held(points), PenalisedLikelihood(NoPenalty()), 1e-3, 6)
+    problem = Problem(hold(points), PenalisedLikelihood(NoPenalty()), 1e-3, 6)
     start = start_mixture(
         problem.engine,
         "random",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from oracles import held, random_mixture, tutorial_spiral
+from oracles import hold, random_mixture, tutorial_spiral
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.fitting.births import Births
@@ -74,7 +74,7 @@ def test_cost_of_a_deletion_is_predicted(objective):
         weights, mixture.means, mixture.covariances, 0.2, mixture.background_region
     )
     points = mixture.sample(2000, 0)[0]
-    problem = Problem(held(points), objective, 1e-3, 6)
+    problem = Problem(hold(points), objective, 1e-3, 6)
     *_, state = descend(problem, problem.evaluate(mixture), 1e-9)
     state = problem.evaluate(state.mixture, state.objective, removal=True)
     j = int(state.mixture.weights.argmin())
@@ -88,7 +88,7 @@ def test_moves_lead_out_of_a_local_optimum():
     """Two components on one cluster: steps alone keep both, the cost without one is lower."""
     points = np.random.default_rng(0).normal(size=(1000, 2))
     start = GaussianMixture([0.5, 0.5], [[-0.3, 0.0], [0.3, 0.0]], [np.eye(2)] * 2)
-    problem = Problem(held(points), MML, 1e-3, 2)
+    problem = Problem(hold(points), MML, 1e-3, 2)
     *_, stuck = descend(problem, problem.evaluate(start), 1e-7)
     assert stuck.mixture.n_components == 2
     model = SparseGaussianMixture(prior="mml", init=start).fit(points)
@@ -98,7 +98,7 @@ def test_moves_lead_out_of_a_local_optimum():
 
 def test_merging_and_splitting_keep_the_moments():
     mixture = random_mixture(5, 3, field=3.0)
-    problem = Problem(held(mixture.sample(500, 0)[0]), NONE, 1e-3, 10)
+    problem = Problem(hold(mixture.sample(500, 0)[0]), NONE, 1e-3, 10)
     state = problem.evaluate(mixture, removal=True)
 
     def moments(weights, means, covariances):
@@ -124,7 +124,7 @@ def test_only_near_components_are_merged():
     apart = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [5.0, 0.0]], [np.eye(2)] * 2)
     near = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [3.0, 0.0]], [np.eye(2)] * 2)
     same = GaussianMixture([0.3, 0.3, 0.4], [[1.0, 2.0]] * 3, [np.eye(2)] * 3)
-    problem = Problem(held(apart.means), NONE, 1e-3, 4)
+    problem = Problem(hold(apart.means), NONE, 1e-3, 4)
     assert [len(near_pairs(problem, mixture)) for mixture in (apart, near, same)] == [0, 1, 3]
 
 
@@ -132,7 +132,7 @@ def test_merging_is_dear_for_what_is_apart():
     mixture = GaussianMixture(
         [0.25] * 4, [[0.0, 0.0], [0.5, 0.0], [20.0, 0.0], [23.0, 0.0]], [np.eye(2)] * 4
     )
-    problem = Problem(held(mixture.sample(500, 0)[0]), NONE, 1e-3, 4)
+    problem = Problem(hold(mixture.sample(500, 0)[0]), NONE, 1e-3, 4)
     pairs, costs = merge_costs(problem, problem.evaluate(mixture))
     assert pairs[np.argmin(costs)].tolist() == [0, 1]
 
@@ -142,14 +142,14 @@ def test_births_find_every_cluster_and_no_noise():
     truth, points = many_clusters()
     box = np.stack([points.min(0), points.max(0)])
     background = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
-    problem = Problem(held(points), NONE, 1e-3, 1000)
+    problem = Problem(hold(points), NONE, 1e-3, 1000)
     found = Births()(problem, problem.evaluate(background))
     means = found.means[found.added]
     assert len(means) < 3 * truth.n_components
     nearest = np.linalg.norm(truth.means[:, None] - means, axis=2).min(1)
     assert (nearest < 3.0).mean() > 0.95
     noise = np.random.default_rng(0).uniform(box[0], box[1], (6000, 2))
-    problem = Problem(held(noise), NONE, 1e-3, 1000)
+    problem = Problem(hold(noise), NONE, 1e-3, 1000)
     assert not len(Births()(problem, problem.evaluate(background)))
 
 
@@ -165,7 +165,7 @@ def test_births_choose_the_scale():
     )
     box = np.stack([points.min(0), points.max(0)])
     background = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
-    problem = Problem(held(points), NONE, 1e-3, 1000)
+    problem = Problem(hold(points), NONE, 1e-3, 1000)
     found = Births()(problem, problem.evaluate(background))
     assert 2 <= len(found) <= 8
     sizes = np.sqrt(np.trace(found.covariances[found.added], axis1=1, axis2=2) / 2)
@@ -185,7 +185,7 @@ def test_a_trial_changes_the_cost_by_what_it_says():
         0.2,
         truth.background_region,
     )
-    problem = Problem(held(points), MML, 1e-3, 60)
+    problem = Problem(hold(points), MML, 1e-3, 60)
     *_, state = descend(problem, problem.evaluate(doubled), 1e-5)
     state = problem.evaluate(state.mixture, removal=True)
     outcome, chosen = tried_out(problem, state, reductions(problem, state))
@@ -199,7 +199,7 @@ def test_a_trial_changes_the_cost_by_what_it_says():
 
 def test_a_trial_looks_at_the_touched_points_only(monkeypatch):
     truth, points = many_clusters()
-    problem = Problem(held(points), NONE, 1e-3, 100)
+    problem = Problem(hold(points), NONE, 1e-3, 100)
     state = problem.evaluate(truth, removal=True)
     seen = []
     expectation = problem.engine.expectation
@@ -215,7 +215,7 @@ def test_a_trial_looks_at_the_touched_points_only(monkeypatch):
 
 def test_what_failed_is_not_tried_again_where_nothing_changed():
     truth, points = many_clusters(5, 1000)
-    problem = Problem(held(points), NONE, 1e-3, 100)
+    problem = Problem(hold(points), NONE, 1e-3, 100)
     proposals = splits(problem, problem.evaluate(truth))
     tried = Tried(problem)
     tried.add(truth, proposals.subset(slice(2)))
@@ -235,7 +235,7 @@ def test_a_turned_tree_finds_faint_clusters_that_the_first_one_cuts():
     background = GaussianMixture(
         [], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, [points.min(0), points.max(0)]
     )
-    problem = Problem(held(points), NONE, 1e-3, 1000)
+    problem = Problem(hold(points), NONE, 1e-3, 1000)
 
     def found(proposals):
         means = proposals.means[proposals.added]
@@ -259,7 +259,7 @@ def test_a_turned_tree_finds_faint_clusters_that_the_first_one_cuts():
 def test_a_move_lowers_the_cost_or_changes_nothing(objective, kind):
     points = tutorial_spiral(1000)
     mixture = random_mixture(8, 2, field=1.0, sigma=0.1)
-    problem = Problem(held(points), objective, 1e-3, 12, ("boxes", "balls"))
+    problem = Problem(hold(points), objective, 1e-3, 12, ("boxes", "balls"))
     moves, more = kinds_of_moves(problem)
     propose = (*moves, *more)[kind]
     state = problem.evaluate(mixture)
