@@ -1,12 +1,14 @@
 """Bricks of pixels, and the density on a grid against the direct float64 sum."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from oracles import random_mixture
+from oracles import hold, random_mixture
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import TorchTiles, bricks
-from napari_sparse_gmm.engines.blocks import Blocks
+from napari_sparse_gmm.engines.blocks import Blocks, ordered
 from napari_sparse_gmm.engines.bricks import Bricks, grid_log_density
 
 SHAPES = [(1,), (1000,), (1, 1), (7, 1000), (33, 65, 17), (5, 9, 6, 8)]
@@ -51,8 +53,9 @@ class TestBricks:
         n = len(found.first)
         assert 2 ** round(np.log2(n)) == n
         boxes = found.boxes(np.zeros(len(shape)), ones)
-        for level in Blocks(np.arange(n), np.arange(n + 1), boxes).levels:
-            volumes = (level.upper - level.lower + 1).prod(1)
+        ends, nodes = Blocks(np.arange(n), np.arange(n + 1), boxes).tree
+        for first, last in pairwise(ends):
+            volumes = (nodes.upper - nodes.lower + 1)[first:last].prod(1)
             assert volumes.sum() == np.prod(shape)
             assert volumes.max() < 2.5 * volumes.min()
 
@@ -140,8 +143,8 @@ def test_only_bricks_with_components_are_computed(monkeypatch):
 def test_an_engine_takes_the_blocks_that_it_is_given():
     mixture = random_mixture(20, 2, background_weight=0.2, field=100.0)
     points, _ = mixture.sample(3000, random_state=0)
-    blocks = Blocks.of(points, 32)
-    engine = TorchTiles(points, blocks=blocks)
+    blocks = ordered(points, 32)[0]
+    engine = hold(points, blocks=blocks)
     assert engine.blocks is blocks
     assert_near(engine.log_density(mixture), mixture.log_density(points))
 

@@ -7,14 +7,19 @@ import warnings
 
 import pytest
 
-from napari_sparse_gmm.engines import EngineFallbackWarning, choose_engine, keops_ready
+from napari_sparse_gmm.engines import EngineFallbackWarning, choose_engine, ready
 from napari_sparse_gmm.engines.engine import EngineUnavailable
 
 
 def test_automatic_choice_gives_its_reason():
     chosen = choose_engine("auto", "cpu", n_dimensions=2)
-    assert chosen.engine.name == "torch"
-    assert "faster" in chosen.reason
+    assert chosen.engine.name == "fused"
+    assert "fastest" in chosen.reason
+
+
+def test_the_kernels_of_processors_are_not_for_cuda():
+    with pytest.raises(ValueError, match="engine='fused' computes on the processor"):
+        choose_engine("fused", "cuda", n_dimensions=2)
 
 
 @pytest.mark.keops
@@ -27,7 +32,8 @@ def test_torch_takes_over_with_one_clear_message(monkeypatch):
     def broken(*_):
         raise EngineUnavailable("KeOps needs a C++ compiler.")
 
-    monkeypatch.setattr(keops_ready, "_working_keops", broken)
+    monkeypatch.setattr(ready, "_working_keops", broken)
+    monkeypatch.setattr(ready, "_running", {})
     with pytest.warns(EngineFallbackWarning, match="PyTorch instead of KeOps. KeOps needs a C"):
         chosen = choose_engine("keops", "cpu", n_dimensions=2)
     assert chosen.engine.name == "torch"

@@ -1,4 +1,4 @@
-"""KeOps gets ready behind the scenes: what the user is told, and that nobody is held up."""
+"""Engines get ready behind the scenes: what the user is told, and that nobody is held up."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from napari_sparse_gmm.engines import (
     TorchTiles,
     choose_engine,
     keops_build,
-    keops_ready,
+    ready,
 )
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.engine import EngineUnavailable
@@ -55,12 +55,17 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCo
     fake = FakeCompiler(tmp_path)
     (tmp_path / "old.cpp").write_text("")
     os.utime(tmp_path / "old.cpp", (0, 0))
-    monkeypatch.setattr(keops_ready, "_working_keops", fake)
-    monkeypatch.setattr(keops_ready, "load_pykeops", lambda: Loaded(str(tmp_path), True))
-    monkeypatch.setattr(keops_ready, "_INTERVAL", 0.01)
+    monkeypatch.setattr(ready, "_working_keops", fake)
+    monkeypatch.setattr(ready, "load_pykeops", lambda: Loaded(str(tmp_path), True))
+    monkeypatch.setattr(ready, "_INTERVAL", 0.01)
+    monkeypatch.setattr(ready, "_running", {})
     yield fake
     fake.is_done.set()
-    wait_until(lambda: not keops_ready._running)
+    wait_until(all_are_ready)
+
+
+def all_are_ready() -> bool:
+    return all(preparation.outcome.done() for preparation in ready._running.values())
 
 
 def wait_until(condition) -> None:
@@ -96,7 +101,7 @@ def test_kernels_that_are_only_loaded_are_not_worth_a_sentence(compiler):
 
 def test_what_takes_long_is_told_whatever_it_is(compiler, monkeypatch):
     """pykeops itself, at its first import, or another process that holds the lock."""
-    monkeypatch.setattr(keops_ready, "_LONGEST_LOADING", 0.1)
+    monkeypatch.setitem(ready._LONGEST_LOADING, "keops", 0.1)
     compiler.only_loads = True
     assert "Compiling" in first_sentence(preparation("keops", "cpu", n_dimensions=2))
 
@@ -168,11 +173,11 @@ class TestAutomatic:
         )
         assert compiler.runs == [(2, "cuda", False)]
         compiler.is_done.set()
-        wait_until(lambda: not keops_ready._running)
+        wait_until(all_are_ready)
         compiler.only_loads = True
         chosen = choose_engine("auto", "auto", n_dimensions=2)
         assert chosen.engine is KeOpsLike
-        assert chosen.reason == "KeOps, on a graphics card."
+        assert chosen.reason == "KeOps, the fastest on a graphics card."
 
     def test_kernels_are_loaded_before_the_eyes_of_who_may_cancel(self, compiler):
         compiler.only_loads = True
@@ -192,7 +197,7 @@ class TestAutomatic:
 def test_lock_of_the_folder_is_let_go_after_who_waited_is_gone(compiler, tmp_path, monkeypatch):
     monkeypatch.setattr(keops_build, "load_pykeops", lambda: Loaded(str(tmp_path), True))
     monkeypatch.setattr(
-        keops_ready, "_working_keops", lambda *of: first_use(("a test", *of), lambda: compiler(*of))
+        ready, "_working_keops", lambda *of: first_use(("a test", *of), lambda: compiler(*of))
     )
     waits = preparation("keops", "cpu", n_dimensions=2)
     first_sentence(waits)
@@ -225,3 +230,23 @@ def test_real_compilers_can_be_watched(tmp_path):
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True
         )
         assert run.stdout.startswith(f"keops {told} True"), run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_kernels_of_the_processor_are_compiled_once_or_once_a_process(tmp_path, writable):
+    """In a cache of their own, where nothing is compiled yet; and where none can be written."""
+    # With nowhere to look for a cache, numba cannot keep one.
+    nowhere = "from numba.core.caching import CacheImpl\nCacheImpl._locator_classes = []\n"
+    script = (
+        ("" if writable else nowhere)
+        + "from napari_sparse_gmm.engines.choice import choose_engine, preparation\n"
+        "told = {w.sentence for w in preparation('fused', 'cpu', n_dimensions=2)} - {''}\n"
+        "print(choose_engine('fused', 'cpu', n_dimensions=2).engine.name, told)\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    told = "fused {'Compiling kernels for this processor, first time only'}"
+    for expected in (told, "fused set()" if writable else told):
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert run.stdout.strip() == expected, run.stderr
