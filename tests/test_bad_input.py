@@ -5,6 +5,7 @@ import pytest
 from oracles import random_mixture
 
 from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.errors import InputError
 
 
 def fitted(points, **settings) -> SparseGaussianMixture:
@@ -55,7 +56,7 @@ def test_units_and_origin_do_not_matter(scale, offset):
 
 def test_all_points_in_one_place_need_a_size():
     points = np.full((12, 2), 3.0)
-    with pytest.raises(ValueError, match=r"All 12 points lie in one place.*covariance_floor"):
+    with pytest.raises(InputError, match=r"All 12 points lie in one place.*covariance_floor"):
         fitted(points)
     model = fitted(points, covariance_floor=0.5)
     np.testing.assert_allclose(model.means_, [[3.0, 3.0]])
@@ -75,7 +76,7 @@ def test_all_points_in_one_place_need_a_size():
     ids=["empty", "one point", "nan", "infinite", "one axis missing", "text"],
 )
 def test_points_of_no_use_are_refused(points, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         fitted(points)
 
 
@@ -92,7 +93,7 @@ def test_points_of_no_use_are_refused(points, message):
 )
 def test_weights_of_no_use_are_refused(weight, message):
     points = np.random.default_rng(0).normal(size=(20, 2))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         SparseGaussianMixture().fit(points, sample_weight=weight)
 
 
@@ -106,7 +107,7 @@ def test_the_scale_of_the_weights_does_not_matter():
 
 
 def test_a_start_of_other_dimensions_is_refused():
-    with pytest.raises(ValueError, match="start from has 3 dimensions, the points have 2"):
+    with pytest.raises(InputError, match="start from has 3 dimensions, the points have 2"):
         fitted(np.random.default_rng(0).normal(size=(20, 2)), init=random_mixture(2, 3))
 
 
@@ -145,5 +146,5 @@ def test_points_of_weight_zero_do_not_count():
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_parameters_of_no_use_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         fitted(np.random.default_rng(0).normal(size=(20, 2)), **settings)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sparse_gmm import Box, SparseGaussianMixture
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.groups import fit_groups
 
 MODEL = SparseGaussianMixture(6, random_state=0, engine="torch")
@@ -61,12 +62,12 @@ def test_a_group_that_cannot_be_fitted_does_not_stop_the_others(points):
     assert first.model is second.model is None
     assert "minimum of 2" in first.problem
     assert (rest.problem, rest.model.n_features_in_) == ("", 2)
-    with pytest.raises(ValueError, match="minimum of 2"):
+    with pytest.raises(InputError, match="minimum of 2"):
         fit_groups(MODEL, points[:5], np.arange(5))
 
 
 def test_labels_belong_to_points(points):
-    with pytest.raises(ValueError, match=r"shape \(300,\)"):
+    with pytest.raises(InputError, match=r"shape \(300,\)"):
         fit_groups(MODEL, points, np.arange(299))
 
 
@@ -75,5 +76,5 @@ def test_a_background_is_read_as_by_a_single_fit(points):
     model = SparseGaussianMixture(3, background=[[-9, -9], [9, 9]], sparsity=1.0, engine="torch")
     for fit in fit_groups(model, points, labels):
         assert fit.model.mixture_.background_region.volume == 324.0
-    with pytest.raises(ValueError, match="background must be"):
+    with pytest.raises(InputError, match="background must be"):
         fit_groups(model.set_params(background="hull"), points, labels)

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.path import PathPoint, SparsityPath, iter_path
 
 
@@ -132,7 +133,7 @@ def test_the_plot_shows_what_was_found(path):
     ],
 )
 def test_what_makes_no_path_is_refused(model, sparsities, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         list(iter_path(model, three_clusters()[0], sparsities))
 
 

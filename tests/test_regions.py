@@ -17,6 +17,7 @@ from napari_sparse_gmm import (
     SparseGaussianMixture,
 )
 from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions import region_from_dict
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
@@ -131,7 +132,7 @@ def test_moves_with_its_points(region, volume):
     ],
 )
 def test_what_is_no_region_is_refused(make, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(InputError, match=says):
         make()
 
 
@@ -208,16 +209,16 @@ def test_the_share_of_the_background_comes_back(prior, n_dimensions):
 
 def test_points_outside_of_the_region_are_refused():
     points = np.random.default_rng(0).normal(size=(100, 2))
-    with pytest.raises(ValueError, match="outside of the region"):
+    with pytest.raises(InputError, match="outside of the region"):
         SparseGaussianMixture(2, background=Box([[-0.5, -0.5], [0.5, 0.5]])).fit(points)
-    with pytest.raises(ValueError, match="1 dimensions"):
+    with pytest.raises(InputError, match="1 dimensions"):
         SparseGaussianMixture(2, background=Box([[-9.0], [9.0]])).fit(points)
 
 
 @pytest.mark.parametrize("background", ["hull", "none", 3.0, None])
 def test_what_is_no_background_is_refused(background):
     points = np.random.default_rng(0).normal(size=(100, 2))
-    with pytest.raises(ValueError, match="background must be True, False or a region"):
+    with pytest.raises(InputError, match="background must be True, False or a region"):
         SparseGaussianMixture(2, background=background).fit(points)
 
 

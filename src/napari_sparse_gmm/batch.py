@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.threads import limited_threads
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
@@ -65,7 +66,7 @@ def fit_to_folder(
 
     Raises
     ------
-    ValueError, OSError
+    InputError, OSError
         Where points, settings or folder are of no use.
     """
     # What would fail at the end of a long fit is tried before it.
@@ -75,7 +76,7 @@ def fit_to_folder(
     labels = np.unique(groups).tolist()
     names = [_name(label) for label in labels]
     if len({name.casefold() for name in names}) < len(names):  # some systems know no case
-        raise ValueError("Some groups have names that would make the same folder: rename them.")
+        raise InputError("Some groups have names that would make the same folder: rename them.")
     folder.mkdir(parents=True, exist_ok=True)
 
     estimator = SparseGaussianMixture(**settings)
@@ -161,25 +162,25 @@ def score_to_file(
 
     Raises
     ------
-    ValueError, OSError
+    InputError, OSError
         Where the axes, the unit or the groups are others than those of the model.
     """
     points, groups = table.points, np.zeros(len(table.points), dtype=np.intp)
     if len(model.axis_labels) != points.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"The points have {points.shape[1]} axes ({', '.join(table.axis_labels)}), and the "
             f"model has {len(model.axis_labels)} ({', '.join(model.axis_labels)}): name the "
             "columns of those."
         )
     units = {_MICRO.sub("µ", unit) for unit in (table.unit, model.unit) if unit}
     if len(units) > 1:
-        raise ValueError(
+        raise InputError(
             f"The points are in {table.unit} and the model is in {model.unit}: bring the points "
             "to its unit."
         )
     if model.groups is not None:
         if table.groups is None:
-            raise ValueError(
+            raise InputError(
                 f"The model has a mixture for each {model.groups.name}: name the column of it "
                 "with --group."
             )

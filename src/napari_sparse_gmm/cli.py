@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_sparse_gmm import parameters
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import Parameter
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -203,7 +204,7 @@ def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
         return table, Hull(points)
     region, inside = over(read_region(what), points)
     if not inside.any():
-        raise ValueError(f"No point lies in the region of {what}.")
+        raise InputError(f"No point lies in the region of {what}.")
     if not inside.all():
         n = int((~inside).sum())
         print(f"{n} of {len(points)} points lie outside of the region and are left out")

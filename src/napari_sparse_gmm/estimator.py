@@ -16,10 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _get_feature_names,
+    check_is_fitted,
+    validate_data,
+)
 
+from napari_sparse_gmm.arrays import float_array, input_errors, refuse_masked
 from napari_sparse_gmm.engines import assign, choose_engine, log_density
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import (
     SOLVERS,
     ComponentPrior,
@@ -216,7 +223,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        InputError
             Where points, weights, noise or a parameter are of no use; the message says what to
             mend.
 
@@ -256,9 +263,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Yields each `FitStep`. When the generator is exhausted the estimator is fitted; closing
         it before leaves the estimator as it was. Arguments and errors are those of `fit`.
         """
-        points: FloatArray = check_array(
-            X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
-        )
+        refuse_masked(X, "X")
+        with input_errors():
+            points: FloatArray = check_array(
+                X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
+            )
+        _get_feature_names(X)  # may raise, which at the end of the fit would be too late
         weight, noise = None, noise_variances(noise_std, points.shape)
         if sample_weight is not None:
             weight = self._check_weight(sample_weight, points)
@@ -404,17 +414,21 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def _check_points(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        refuse_masked(X, "X")
+        with input_errors():
+            return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _check_weight(self, sample_weight: ArrayLike, X: FloatArray) -> FloatArray:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        refuse_masked(sample_weight, "sample_weight")
+        with input_errors():
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if (weight < 0).any():
-            raise ValueError(
+            raise InputError(
                 f"sample_weight must not be negative; {int((weight < 0).sum())} of "
                 f"{len(weight)} weights are."
             )
         if np.count_nonzero(weight) < 2:
-            raise ValueError("sample_weight must be positive for at least 2 points.")
+            raise InputError("sample_weight must be positive for at least 2 points.")
         return weight
 
     def _settings(self, n_dimensions: int) -> FitSettings:
@@ -428,20 +442,21 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if self.n_threads is not None:
             _check_number(N_THREADS, self.n_threads, integer=True)
         if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
+            raise InputError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
         values = {f.name: getattr(self, f.name) for f in fields(FitSettings) if f.name != "rng"}
         values["background"] = as_background(self.background)
         if self.warm_start and hasattr(self, "mixture_"):
             values["init"] = self.mixture_
         elif not isinstance(self.init, str | GaussianMixture):
-            means = np.asarray(self.init, dtype=np.float64)
+            means = float_array(self.init, "init")
             right = means.ndim == 2 and means.shape[1] == n_dimensions and len(means) > 0
             if not right or not np.isfinite(means).all():
-                raise ValueError(
+                raise InputError(
                     f"init must be finite means of shape (M, {n_dimensions}), not {means.shape}."
                 )
             values["init"] = means
-        seed = check_random_state(self.random_state).randint(2**31)
+        with input_errors():
+            seed = check_random_state(self.random_state).randint(2**31)
         return FitSettings(**values, rng=np.random.default_rng(seed))
 
     def _set_result(self, result: FitResult) -> None:
@@ -462,7 +477,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
 
 def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) -> None:
-    """Raise a ValueError that names the parameter where `value` is out of its range.
+    """Raise an InputError that names the parameter where `value` is out of its range.
 
     Only the lower end is a matter of meaning; the upper one is how far a slider goes.
     """
@@ -470,6 +485,6 @@ def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) ->
     right = isinstance(value, kinds) and not isinstance(value, bool)
     if not right or not (parameter.minimum or 0) <= value < np.inf:
         kind = "an integer" if integer else "a number"
-        raise ValueError(
+        raise InputError(
             f"{parameter.name} must be {kind} of at least {parameter.minimum}, not {value!r}."
         )

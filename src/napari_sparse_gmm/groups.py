@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.arrays import float_array
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
 from napari_sparse_gmm.mixture import GaussianMixture, noise_variances
@@ -86,15 +88,19 @@ def iter_groups(
 
     Raises
     ------
-    ValueError
+    InputError
         Where values are of no use, or no group could be fitted.
     """
-    points = np.asarray(X, dtype=np.float64)
+    points = float_array(X, "X")
+    if points.ndim != 2:
+        raise InputError(f"X must have shape (N, D), not {points.shape}.")
     of_points = np.asarray(labels)
     if of_points.shape != points.shape[:1]:
-        raise ValueError(f"labels must have shape ({len(points)},), not {of_points.shape}.")
+        raise InputError(f"labels must have shape ({len(points)},), not {of_points.shape}.")
     values, groups = np.unique(of_points, return_inverse=True)
-    weight = None if sample_weight is None else np.asarray(sample_weight)
+    weight = None if sample_weight is None else float_array(sample_weight, "sample_weight")
+    if weight is not None and weight.shape != of_points.shape:
+        raise InputError(f"sample_weight must have shape {of_points.shape}, not {weight.shape}.")
     noise = noise_variances(noise_std, points.shape)
     std = None if noise is None else np.sqrt(noise)
     background = as_background(model.background)
@@ -113,12 +119,10 @@ def iter_groups(
                 sample_weight=None if weight is None else weight[rows],
                 noise_std=None if std is None else std[rows],
             )
-        except np.linalg.LinAlgError:  # a ValueError, but not one that was written for the user
-            raise
-        except ValueError as error:
+        except InputError as error:
             problems.append(str(error))
             yield GroupFit(label, rows, None, problems[-1])
         else:
             yield GroupFit(label, rows, fitted)
     if len(problems) == len(values):
-        raise ValueError(problems[0])
+        raise InputError(problems[0])

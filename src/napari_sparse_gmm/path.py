@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -199,13 +200,13 @@ def iter_path(
 
     Raises
     ------
-    ValueError
+    InputError
         Where the model has another prior, or a value is of no use.
     """
     if model.prior != "sqrt":
-        raise ValueError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
+        raise InputError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
     if not len(sparsities):
-        raise ValueError("A path needs one sparsity at least.")
+        raise InputError("A path needs one sparsity at least.")
     start: str | ArrayLike | GaussianMixture = model.init
     for sparsity in sorted(sparsities):
         # `clone` copies a region, and what is known of its points is known of that object.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.engines.engine import block_size
 from napari_sparse_gmm.engines.information import Information, information, look_up
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
@@ -68,10 +69,12 @@ def standard_errors(
     device : str
         Where to compute.
     """
-    x = np.asarray(points, dtype=np.float64)
+    x = float_array(points, "points", finite=True)
     noise = noise_variances(0.0 if noise_std is None else noise_std, x.shape)
     assert noise is not None
-    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weight = (
+        None if sample_weight is None else float_array(sample_weight, "sample_weight", finite=True)
+    )
     k, d = mixture.means.shape
     engine = TorchTiles(x, weight, noise=noise, device=device, block_size=block_size(len(x), k))
     near = _neighbours(mixture, engine.typical_noise)

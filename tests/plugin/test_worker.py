@@ -11,6 +11,7 @@ from oracles import random_mixture
 from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import following, picturing, previews
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
@@ -116,7 +117,7 @@ def test_out_of_memory_has_a_remedy(request_: FitRequest, fake_fit: FakeFit) -> 
 def test_wrong_input_is_refused_in_the_words_of_the_estimator(
     request_: FitRequest, fake_fit: FakeFit
 ) -> None:
-    fake_fit.error = ValueError("Give it more points.")
+    fake_fit.error = InputError("Give it more points.")
     assert run(fit(request_))[1] == Refusal("Give it more points.")
 
 

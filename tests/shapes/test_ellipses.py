@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.ellipses import (
     component_table,
@@ -48,7 +49,7 @@ class TestCoverage:
 
     @pytest.mark.parametrize("percent", [0.0, 100.0, -5.0, float("nan")])
     def test_must_be_a_share(self, percent: float) -> None:
-        with pytest.raises(ValueError, match="between 0 and 100 percent"):
+        with pytest.raises(InputError, match="between 0 and 100 percent"):
             coverage_to_radius(percent, 2)
 
 
@@ -111,7 +112,7 @@ class TestEllipseCorners:
         np.testing.assert_allclose(np.ptp(corners[:, [0, 2]], axis=0), [6.0, 4.0])
 
     def test_one_dimension_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="two coordinates or more"):
+        with pytest.raises(InputError, match="two coordinates or more"):
             ellipse_corners(GaussianMixture([1.0], [[0.0]], [[[1.0]]]), 1.0)
 
 
@@ -195,5 +196,5 @@ class TestComponentTable:
 
     def test_labels_must_match_the_axes(self) -> None:
         mixture = GaussianMixture([1.0], [[0.0, 0.0]], [np.eye(2)])
-        with pytest.raises(ValueError, match="2 axis labels are needed, not 3"):
+        with pytest.raises(InputError, match="2 axis labels are needed, not 3"):
             component_table(mixture, 1, ("z", "y", "x"))

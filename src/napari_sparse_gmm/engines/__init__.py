@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
 from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
 from napari_sparse_gmm.engines.statistics import Assignment, Statistics
@@ -76,7 +77,7 @@ def _held(
     dtype: torch.dtype,
 ) -> Engine | None:
     """An engine that holds the points; None where there is none."""
-    x = np.asarray(points, dtype=np.float64)
+    x = float_array(points, "points", finite=True)
     if len(x) == 0:
         return None
     noise = noise_variances(noise_std, x.shape)

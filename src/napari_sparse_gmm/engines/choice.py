@@ -9,6 +9,7 @@ import torch
 from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, block_size
 from napari_sparse_gmm.engines.keops_ready import Waiting, get_ready
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
@@ -74,7 +75,7 @@ def choose_engine(
 
     Raises
     ------
-    ValueError
+    InputError
         Where a name is not known, or CUDA is asked for and there is none.
 
     Warns
@@ -129,13 +130,13 @@ def preparation(
 
 
 def _place(engine: str, device: str) -> str:
-    """ "cpu" or "cuda"; ValueError where a name is not known or there is no such place."""
+    """ "cpu" or "cuda"; InputError where a name is not known or there is no such place."""
     for parameter, value in ((ENGINE, engine), (DEVICE, device)):
         if value not in (parameter.choices or ()):
-            raise ValueError(f"{parameter.name} must be one of {parameter.choices}, not {value!r}.")
+            raise InputError(f"{parameter.name} must be one of {parameter.choices}, not {value!r}.")
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
-        raise ValueError(
+        raise InputError(
             "device='cuda' was asked for, but PyTorch finds no CUDA graphics card; use 'auto'."
         )
     return "cuda" if cuda and device != "cpu" else "cpu"

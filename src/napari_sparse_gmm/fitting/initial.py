@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import INIT
@@ -114,7 +115,7 @@ def start_mixture(
         if init == "density":
             return _one_place(points, sample_weight, noise, floor, region)
         if init != "random":
-            raise ValueError(
+            raise InputError(
                 f"init must be one of {INIT.choices} or an array of means, not {init!r}."
             )
         means = rng.uniform(points.min(0), points.max(0), (n_components, points.shape[1]))
@@ -135,13 +136,13 @@ def _fitted_out(
     mixture: GaussianMixture, n_dimensions: int, floor: float, region: Region | None
 ) -> GaussianMixture:
     if mixture.n_dimensions != n_dimensions:
-        raise ValueError(
+        raise InputError(
             f"The mixture to start from has {mixture.n_dimensions} dimensions, the points have "
             f"{n_dimensions}."
         )
     kept = mixture.weights > 0
     if not kept.any() and region is None:
-        raise ValueError("The mixture to start from has no component and no background.")
+        raise InputError("The mixture to start from has no component and no background.")
     share = 0.0
     if region is not None:
         share = mixture.background_weight or 1.0 / (kept.sum() + 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from napari_sparse_gmm.engines import choose_engine
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.adam import adam
 from napari_sparse_gmm.fitting.balls import BallBirths
 from napari_sparse_gmm.fitting.births import Births
@@ -131,14 +132,14 @@ def _learns(prior: str | ComponentPrior) -> bool:
 
 
 def _check_solver(settings: FitSettings) -> None:
-    """Raise a ValueError where the solver cannot do what else is asked for."""
+    """Raise an InputError where the solver cannot do what else is asked for."""
     if settings.solver == "adam" and _is_density(settings.init):
-        raise ValueError(
+        raise InputError(
             "init='density' finds its components by moves, which only solver='mm' makes; use "
             "solver='mm' or another init."
         )
     if settings.solver == "adam" and _learns(settings.prior):
-        raise ValueError(
+        raise InputError(
             "prior='bayes' is no penalty with a gradient, which solver='adam' needs; use "
             "solver='mm' or another prior."
         )
@@ -147,7 +148,7 @@ def _check_solver(settings: FitSettings) -> None:
 def _with_sizes(prior: ComponentPrior, points: float, size: float) -> ConjugatePrior:
     """The prior, and one on the covariances beside it."""
     if not isinstance(prior, Prior):
-        raise ValueError(
+        raise InputError(
             "covariance_prior goes with a penalty on the weights; prior='bayes' learns its own "
             "prior on sizes, so leave covariance_prior at 0."
         )
@@ -155,7 +156,7 @@ def _with_sizes(prior: ComponentPrior, points: float, size: float) -> ConjugateP
 
 
 def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) -> float:
-    """The smallest standard deviation of a component; a ValueError where there is none."""
+    """The smallest standard deviation of a component; an InputError where there is none."""
     floor = settings.covariance_floor
     if floor is None:
         # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
@@ -164,7 +165,7 @@ def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) 
         floor = 0.0 if learns else default_floor(points, noise, settings.rng)
     floor = max(floor, LEAST_FLOOR * float(np.ptp(points, axis=0).max()))
     if not floor > 0:
-        raise ValueError(
+        raise InputError(
             f"All {len(points)} points lie in one place, so there is no spread to model. Give "
             "covariance_floor, the smallest standard deviation in data units, to fit them still."
         )
@@ -172,17 +173,17 @@ def _floor(points: FloatArray, settings: FitSettings, noise: FloatArray | None) 
 
 
 def _region(points: FloatArray, background: bool | Region, floor: float) -> Region:
-    """Where points can lie; a ValueError where some lie outside, and so have no density."""
+    """Where points can lie; an InputError where some lie outside, and so have no density."""
     if not isinstance(background, Region):
         return bounding_box(points, floor)
     if background.n_dimensions != points.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"The region of the background has {background.n_dimensions} dimensions, the points "
             f"have {points.shape[1]}."
         )
     outside = int(np.count_nonzero(~background.contains(points)))
     if outside:
-        raise ValueError(
+        raise InputError(
             f"{outside} of the {len(points)} points lie outside of the region of the background: "
             "leave them out, or give a larger one."
         )
@@ -213,7 +214,7 @@ def fit_steps(
 
     Raises
     ------
-    ValueError
+    InputError
         Where all points lie in one place and no `covariance_floor` says how wide that is, or
         init="density" or prior="bayes" meets solver="adam"; or points lie outside of the region
         of the background.

@@ -18,6 +18,7 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.shapes.ellipses import coverage_to_radius, principal_axes
@@ -55,7 +56,7 @@ def write_density_png(
         Share of its component's points that each ellipse (ellipsoid) holds.
     """
     if image.ndim not in (2, 3) or image.shape != grid.shape:
-        raise ValueError(
+        raise InputError(
             f"A picture needs a density of two or three axes on its own grid, not one of shape "
             f"{image.shape} on a grid of shape {grid.shape}."
         )

@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.shapes.grid import Grid
 
 # Units of length that OME has a name for, and how many of them make a centimetre, the unit
@@ -50,7 +51,7 @@ def write_density_tiff(
     resolution tags, which other programs read, hold the pixel size in x and y.
     """
     if image.ndim not in (2, 3) or image.shape != grid.shape:
-        raise ValueError(
+        raise InputError(
             f"A TIFF needs an image of two or three axes on its own grid, not one of shape "
             f"{image.shape} on a grid of shape {grid.shape}."
         )

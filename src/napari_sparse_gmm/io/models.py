@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Region, region_from_dict
@@ -64,12 +65,12 @@ def load_model(path: str | Path) -> DensityModel:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the file is missing, is something else, comes from a later version or is damaged.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}.")
+        raise InputError(f"There is no file {str(path)!r}.")
     problem = "it is no complete JSON"
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -78,16 +79,16 @@ def load_model(path: str | Path) -> DensityModel:
     except RecursionError:
         content, problem = None, "it is nested too deeply"
     if content is None and is_model(path):
-        raise ValueError(_damaged(path, problem))
+        raise InputError(_damaged(path, problem))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path.name} is not a model that napari-sparse-gmm has saved.")
+        raise InputError(f"{path.name} is not a model that napari-sparse-gmm has saved.")
     try:
         schema_version = whole(content, "schema_version")
         if schema_version in _READERS:
             return _READERS[schema_version](content)
-    except ValueError as error:
-        raise ValueError(_damaged(path, str(error).rstrip("."))) from error
-    raise ValueError(
+    except InputError as error:
+        raise InputError(_damaged(path, str(error).rstrip("."))) from error
+    raise InputError(
         f"{path.name} has schema version {schema_version}, and this version of napari-sparse-gmm "
         f"reads {SCHEMA_VERSION}; a newer one may read it."
     )
@@ -158,7 +159,7 @@ def _mixture(values: Any) -> GaussianMixture:
         try:
             region = region_from_dict(region)
         except Exception as error:  # shapely, Qhull and zlib have their own
-            raise ValueError("its 'background_region' is no region") from error
+            raise InputError("its 'background_region' is no region") from error
     return GaussianMixture(
         numbers(mixture, "weights", (-1,)),
         numbers(mixture, "means", (-1, d)),
@@ -185,7 +186,7 @@ def _errors(values: Any, mixture: GaussianMixture) -> "StandardErrors | None":
 def _axis_labels(content: Any) -> tuple[str, ...]:
     labels = entry(content, "axis_labels", list)
     if not all(isinstance(label, str) for label in labels):
-        raise ValueError("its 'axis_labels' must be words")
+        raise InputError("its 'axis_labels' must be words")
     return tuple(labels)
 
 
@@ -193,7 +194,7 @@ def _labels(groups: Any) -> NDArray[Any]:
     """Labels of groups (G,): words, or numbers of which some may not be finite."""
     labels = entry(groups, "labels", list)
     if not all(isinstance(label, str | int | float) for label in labels):
-        raise ValueError("its 'labels' must be numbers or words")
+        raise InputError("its 'labels' must be numbers or words")
     words = {label for label in labels if isinstance(label, str)}
     if words and len(words) < len(set(labels)) and words <= set(NOT_FINITE):
         return numbers(groups, "labels", (-1,))

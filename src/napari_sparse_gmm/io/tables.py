@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import (
     common_unit,
     find_column,
@@ -100,12 +101,12 @@ def read_points(
 
     Raises
     ------
-    ValueError
+    InputError
         In one sentence: no such file, no rows, no such column, a cell that is not a number,
         or axes or their precision in different units.
     """
     if precision_z is not None and precision is None:
-        raise ValueError("A precision of z needs one of x and y, too.")
+        raise InputError("A precision of z needs one of x and y, too.")
     table = open_table(path)
     guess = x is None and y is None and z is None
     axes = (

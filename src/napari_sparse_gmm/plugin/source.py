@@ -15,6 +15,7 @@ import numpy as np
 from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.annotation import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.axes import Axes
@@ -127,7 +128,7 @@ class Source:
 
         Raises
         ------
-        ValueError
+        InputError
             Where no point is left, or a coordinate, a feature or a region is of no use.
         """
         shown = np.array(self.layer.shown, dtype=bool)
@@ -142,14 +143,14 @@ class Source:
         )
         noise_std = None if self.precision is None else self._noise_std(self.precision, shown)
         if len(points) == 1:
-            raise ValueError(
+            raise InputError(
                 f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
                 "more: show or choose others."
             )
         n_unused = len(shown) - n_hidden - len(points)
         region, inside = self._region(points)
         if not inside.any():
-            raise ValueError(
+            raise InputError(
                 f"No point of layer {self.layer.name!r} lies in the region: choose another one."
             )
         shown[shown] = inside
@@ -158,7 +159,7 @@ class Source:
         box = frame.box.copy()
         box[:, list(frame.axes)] = points.min(0), points.max(0)
         if weights is not None and np.count_nonzero(weights[inside]) < 2:
-            raise ValueError(
+            raise InputError(
                 f"Feature {self.weights!r} leaves fewer than two points of layer "
                 f"{self.layer.name!r} with a weight: choose another one."
             )
@@ -206,18 +207,18 @@ def feature_values(
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is no such feature, or it has values of no use.
     """
     if feature not in layer.features:
-        raise ValueError(
+        raise InputError(
             f"Layer {layer.name!r} has no feature {feature!r} any more: choose another "
             f"{purpose}, then run again."
         )
     values = np.asarray(layer.features[feature], dtype=np.float64)[shown]
     bad = int((~np.isfinite(values) | (values < 0)).sum())
     if bad:
-        raise ValueError(
+        raise InputError(
             f"Feature {feature!r} is negative or not a number for {bad} of the {len(values)} "
             f"points of layer {layer.name!r}: mend it, or choose another {purpose}."
         )

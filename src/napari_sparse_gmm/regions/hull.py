@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
 
 
@@ -18,7 +19,7 @@ class Hull(Region):
 
     Raises
     ------
-    ValueError
+    InputError
         Where they enclose no volume.
     """
 
@@ -31,7 +32,7 @@ class Hull(Region):
         try:
             hull = ConvexHull(x)
         except (QhullError, ValueError) as error:
-            raise ValueError(
+            raise InputError(
                 "A convex hull needs points that do not all lie in a line or plane."
             ) from error
         self.corners = x[hull.vertices]

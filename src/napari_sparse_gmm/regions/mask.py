@@ -10,6 +10,7 @@ from zlib import compress, decompress
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
 
 
@@ -28,7 +29,7 @@ class Mask(Region):
 
     Raises
     ------
-    ValueError
+    InputError
         Where no pixel is true, or pixels have no volume.
     """
 
@@ -49,9 +50,9 @@ class Mask(Region):
         object.__setattr__(self, "spacing", frozen(steps, "spacing"))
         object.__setattr__(self, "origin", frozen(start, "origin"))
         if self.spacing.shape != (pixels.ndim, pixels.ndim) or not self._pixel_volume > 0:
-            raise ValueError(f"The pixels of a mask of {pixels.ndim} axes need some volume.")
+            raise InputError(f"The pixels of a mask of {pixels.ndim} axes need some volume.")
         if not pixels.any():
-            raise ValueError("A mask needs some pixels that are true.")
+            raise InputError("A mask needs some pixels that are true.")
 
     @cached_property
     def _pixel_volume(self) -> float:

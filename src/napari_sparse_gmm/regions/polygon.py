@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
 
 
@@ -18,7 +19,7 @@ class Polygon(Region):
 
     Raises
     ------
-    ValueError
+    InputError
         Where an outline has fewer than three finite corners, or they enclose no area.
     """
 
@@ -30,10 +31,10 @@ class Polygon(Region):
 
         self.outlines = tuple(frozen(outline, "outlines") for outline in outlines)
         if any(o.ndim != 2 or o.shape[1] != 2 or len(o) < 3 for o in self.outlines):
-            raise ValueError("A polygon needs a (V, 2) array of three corners or more.")
+            raise InputError("A polygon needs a (V, 2) array of three corners or more.")
         self._shape = union_all([make_valid(Ring(outline)) for outline in self.outlines])
         if not self._shape.area > 0:
-            raise ValueError("The polygons of a region must enclose some area.")
+            raise InputError("The polygons of a region must enclose some area.")
         prepare(self._shape)
 
     @property

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.arrays import float_array
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -92,9 +94,7 @@ def region_from_dict(values: dict[str, Any]) -> Region:
 
 
 def frozen(values: ArrayLike, name: str) -> FloatArray:
-    """A copy that cannot be changed; a ValueError that says `name` where it is not finite."""
-    array = np.array(values, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers.")
+    """A copy that cannot be changed; an InputError that says `name` where it is not finite."""
+    array = float_array(values, name, finite=True).copy()
     array.flags.writeable = False
     return array

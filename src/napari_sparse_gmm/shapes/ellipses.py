@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def coverage_to_radius(coverage_percent: float, n_dimensions: int) -> float:
     The square root of the chi-squared quantile with `n_dimensions` degrees of freedom.
     """
     if not 0 < coverage_percent < 100:
-        raise ValueError(
+        raise InputError(
             f"The coverage must lie between 0 and 100 percent, not {coverage_percent}."
         )
     # Not at the top: most of the time in which the widget opens would go into this import.
@@ -68,7 +69,7 @@ def ellipse_corners(mixture: GaussianMixture, radius: float) -> FloatArray:
     (K, 4, D) array
     """
     if mixture.n_dimensions < 2:
-        raise ValueError("Ellipses need points with two coordinates or more, not one.")
+        raise InputError("Ellipses need points with two coordinates or more, not one.")
     std, directions = principal_axes(mixture.covariances)
     half_axes = radius * std[:, None, :2] * directions[:, :, :2]  # (K, D, 2)
     signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
@@ -106,7 +107,7 @@ def component_table(
     """
     k, d = mixture.means.shape
     if len(axis_labels) != d:
-        raise ValueError(f"{d} axis labels are needed, not {len(axis_labels)}: {axis_labels}.")
+        raise InputError(f"{d} axis labels are needed, not {len(axis_labels)}: {axis_labels}.")
     std, directions = principal_axes(mixture.covariances)
     table: dict[str, NDArray[Any]] = {"component": np.arange(k)}
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.priors.bayes import BayesPrior
 from napari_sparse_gmm.fitting.priors.component import ComponentPrior
 from napari_sparse_gmm.fitting.priors.conjugate import ConjugatePrior, default_size
@@ -40,7 +41,7 @@ def make_prior(
 
     Raises
     ------
-    ValueError
+    InputError
         Where the name is not known.
     """
     typical = None if noise is None else tuple(noise.tolist())
@@ -56,4 +57,4 @@ def make_prior(
         return BayesPrior(region.n_dimensions, region.volume, noise=typical)
     if prior == "none":
         return FlatPrior()
-    raise ValueError(f"prior must be one of {PRIOR.choices} or a Prior, not {prior!r}.")
+    raise InputError(f"prior must be one of {PRIOR.choices} or a Prior, not {prior!r}.")
