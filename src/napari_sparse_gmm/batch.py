@@ -4,9 +4,11 @@
 >>> fit_to_folder(table, {"background": True}, Path("results"), source="localizations.csv")
 """
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,18 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
-from napari_sparse_gmm.io.results import write_results
-from napari_sparse_gmm.io.tables import PointTable, write_components
+from napari_sparse_gmm.io.results import FILES, write_results
+from napari_sparse_gmm.io.tables import PointTable, write_table
+from napari_sparse_gmm.io.writing import refuse_to_overwrite
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
 
 # The ways to write the first letter of a micrometre.
 _MICRO = re.compile("^[u\u03bc](?=m$)")
+
+# Bytes of the name of a folder: what every system has, with some to spare.
+_LONGEST_NAME = 200
 
 
 def fit_to_folder(
@@ -36,6 +42,7 @@ def fit_to_folder(
     folder: Path,
     *,
     source: str,
+    inputs: Sequence[Path] = (),
     pixel_size: float | None = None,
     on_step: Callable[[FitStep], object] = lambda step: None,
     tell: Callable[[str], object] = lambda sentence: None,
@@ -53,6 +60,8 @@ def fit_to_folder(
         Made where it does not exist. Nothing is written to it before the first fit has ended.
     source : str
         Where the points come from, for the provenance of the model.
+    inputs : sequence of Path
+        Files that were read, and so are not written to.
     pixel_size : float, optional
         Side of a heatmap pixel in the units of the points; see `Grid.covering`.
     on_step : callable
@@ -77,7 +86,16 @@ def fit_to_folder(
     names = [_name(label) for label in labels]
     if len({name.casefold() for name in names}) < len(names):  # some systems know no case
         raise InputError("Some groups have names that would make the same folder: rename them.")
+    if (longest := max(names, key=len)) and len(os.fsencode(longest)) > _LONGEST_NAME:
+        raise InputError(
+            f"A group has a name of {len(longest)} characters, {longest[:20]}…, too long for a "
+            "folder: shorten it."
+        )
+    folders = [folder] if table.groups is None else [folder / name for name in names]
+    refuse_to_overwrite([one / name for one in {folder, *folders} for name in FILES], inputs)
     folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
 
     estimator = SparseGaussianMixture(**settings)
     engine, device = estimator.engine, estimator.device
@@ -97,13 +115,12 @@ def fit_to_folder(
             continue
         fits.append(event)
         if event.model is not None:
-            name = names[labels.index(event.label)]
-            own = folder if table.groups is None else folder / name
+            own = folders[labels.index(event.label)]
             own.mkdir(exist_ok=True)
             components = _write(event.model, table, event.rows, grid, own, source)
             tables.append({"group": event.label, **components})
     if table.groups is not None:
-        write_components(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
+        write_table(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
     return tuple(fits)
 
 
@@ -142,6 +159,7 @@ def score_to_file(
     table: PointTable,
     path: Path,
     *,
+    inputs: Sequence[Path] = (),
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
     n_threads: int | None = N_THREADS.default,
@@ -155,6 +173,8 @@ def score_to_file(
         In the unit of the model; with groups where that has some.
     path : Path
         A CSV file; one that exists is replaced.
+    inputs : sequence of Path
+        Files that were read, and so are not written to.
     engine, device : str
         What computes.
     n_threads : int, optional
@@ -165,6 +185,7 @@ def score_to_file(
     InputError, OSError
         Where the axes, the unit or the groups are others than those of the model.
     """
+    refuse_to_overwrite([path], inputs)
     points, groups = table.points, np.zeros(len(table.points), dtype=np.intp)
     if len(model.axis_labels) != points.shape[1]:
         raise InputError(
@@ -193,7 +214,7 @@ def score_to_file(
     if table.groups is not None:
         columns["group"] = table.groups
     scored = {name: getattr(found, name) for name in ("component", "probability", "log_density")}
-    pd.DataFrame({**columns, **scored}).to_csv(path, index=False)
+    write_table(path, {**columns, **scored})
     return summary(model, points, groups, found)
 
 

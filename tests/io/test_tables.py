@@ -7,7 +7,7 @@ import pytest
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import Table
-from napari_sparse_gmm.io.tables import read_points, write_components
+from napari_sparse_gmm.io.tables import read_points, write_table
 
 
 class TestColumns:
@@ -181,7 +181,7 @@ def test_what_is_too_large_goes_by_rows_and_columns(n_columns: int, fits: bool) 
 
 def test_components_come_back(tmp_path: Path) -> None:
     columns = {"component": np.array([1, 0]), "weight": np.array([0.1, 1 / 3])}
-    write_components(tmp_path / "components.csv", columns)
+    write_table(tmp_path / "components.csv", columns)
     read = pd.read_csv(tmp_path / "components.csv")
     assert list(read) == ["component", "weight"]
     for name, values in columns.items():

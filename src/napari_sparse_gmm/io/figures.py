@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.shapes.ellipses import coverage_to_radius, principal_axes
@@ -95,7 +96,8 @@ def write_density_png(
         format=ScalarFormatter(useMathText=True),
     )
     colour_bar.ticklabel_format(scilimits=(-2, 3))
-    figure.savefig(path, bbox_inches="tight")
+    with whole_file(path) as whole_path:
+        figure.savefig(whole_path, bbox_inches="tight")
 
 
 def _label(axes: Axes, model: DensityModel, coverage_percent: float) -> None:

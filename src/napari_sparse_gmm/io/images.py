@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.shapes.grid import Grid
 
 # Units of length that OME has a name for, and how many of them make a centimetre, the unit
@@ -72,12 +73,13 @@ def write_density_tiff(
     resolution = (1.0 / pixel_x, 1.0 / pixel_y)
     low, high = _RESOLUTION_RANGE
     representable = all(low <= value <= high for value in resolution)
-    tifffile.imwrite(
-        path,
-        np.asarray(image, dtype=np.float32),
-        ome=True,
-        photometric="minisblack",
-        resolution=resolution if representable else None,
-        resolutionunit="CENTIMETER" if representable and per_centimetre else "NONE",
-        metadata=metadata,
-    )
+    with whole_file(path) as whole_path:
+        tifffile.imwrite(
+            whole_path,
+            np.asarray(image, dtype=np.float32),
+            ome=True,
+            photometric="minisblack",
+            resolution=resolution if representable else None,
+            resolutionunit="CENTIMETER" if representable and per_centimetre else "NONE",
+            metadata=metadata,
+        )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Region, region_from_dict
 
@@ -34,7 +35,7 @@ _HEAD = 4096
 
 
 def save_model(path: str | Path, model: DensityModel) -> None:
-    """Write a model; an existing file is replaced."""
+    """Write a model; an existing file is replaced, when the new one is whole."""
     groups = model.groups
     content = {
         "format": FORMAT,
@@ -48,7 +49,8 @@ def save_model(path: str | Path, model: DensityModel) -> None:
         "provenance": model.provenance,
     }
     text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    with whole_file(path) as whole_path:
+        whole_path.write_text(text + "\n", encoding="utf-8")
 
 
 def is_model(path: str | Path) -> bool:
@@ -202,11 +204,12 @@ def _labels(groups: Any) -> NDArray[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can hold it: a number that it does not have as a word, such as "inf", and an
-    object of another kind by its name.
+    """A value as JSON can hold it: a number that it does not have as a word, such as "inf", an
+    object of another kind by its name, and a byte that is no UTF-8, in the name of a file, as its
+    number.
     """
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {_plain(str(name)): _plain(item) for name, item in value.items()}
     if isinstance(value, Region):
         return value.to_dict()
     if isinstance(value, np.ndarray | np.generic):
@@ -215,4 +218,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return value if isinstance(value, str | int | None) else str(value)
+    if isinstance(value, int | None):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -25,6 +25,7 @@ from napari_sparse_gmm.io.columns import (
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.table import Table
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray
 
 
@@ -142,9 +143,10 @@ def read_points(
     )
 
 
-def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
-    """Write the columns of `shapes.ellipses.component_table` as comma-separated values."""
-    pd.DataFrame(dict(table)).to_csv(path, index=False)
+def write_table(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
+    """Write columns, such as `shapes.ellipses.component_table` has, as comma-separated values."""
+    with whole_file(path) as whole_path:
+        pd.DataFrame(dict(table)).to_csv(whole_path, index=False, errors="backslashreplace")
 
 
 def _find(table: Table, names: Mapping[str, str | None]) -> dict[str, str]:
