@@ -160,6 +160,8 @@ def _mixture(values: Any) -> GaussianMixture:
     if region is not None:
         try:
             region = region_from_dict(region)
+        except InputError as error:
+            raise InputError(f"its 'background_region' is of no use: {error}") from error
         except Exception as error:  # shapely, Qhull and zlib have their own
             raise InputError("its 'background_region' is no region") from error
     return GaussianMixture(

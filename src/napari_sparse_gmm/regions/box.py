@@ -61,6 +61,10 @@ class Box(Region):
         ]
         return np.asarray(reduce(np.logical_and.outer, inside))
 
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        lower, upper = self.corners
+        return np.asarray(rng.uniform(lower, upper, (n, len(lower))))
+
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Box":
         return Box(self.corners * np.asarray(scale, dtype=float) + np.asarray(offset, dtype=float))
 
