@@ -174,6 +174,9 @@ ALONE = {
     "two points": np.array([[0.0, 0.0], [1.0, 1.0]]),
     "tiny": 1e-12 * np.random.default_rng(0).normal(size=(50, 2)),
     "huge": 1e12 * np.random.default_rng(0).normal(size=(50, 2)),
+    "one outlier": np.append(
+        np.random.default_rng(0).normal(size=(20, 4)), np.full((1, 4), 1e9), 0
+    ),
     "of many scales": np.random.default_rng(0).normal(size=(50, 3)) * [1e-9, 1.0, 1e9],
 }
 

@@ -49,15 +49,17 @@ def part_of(
 ) -> Part:
     """What an estimator has found in the points (n, D) that it was fitted to."""
     log_density = model.score_samples(points, noise_std=noise_std)
+    weight = np.ones(len(points)) if sample_weight is None else sample_weight
+    counted = weight > 0  # others may have no density
     return Part(
         mixture=model.mixture_,
         errors=model.standard_errors(points, sample_weight=sample_weight, noise_std=noise_std),
         n_points=len(points),
-        total_weight=len(points) if sample_weight is None else float(sample_weight.sum()),
+        total_weight=float(weight.sum()),
         cost=model.cost_,
         n_iter=model.n_iter_,
         converged=model.converged_,
-        mean_log_density=float(np.average(log_density, weights=sample_weight)),
+        mean_log_density=float(np.average(log_density[counted], weights=weight[counted])),
     )
 
 

@@ -355,9 +355,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         weight = np.ones(len(assigned.component))
         if sample_weight is not None:
             weight = self._check_weight(sample_weight, self._check_points(X))
-        price = self._n_free() * np.log(weight.sum())
-        bic = -2 * float(weight @ assigned.log_density) + price
-        return bic, bic - 2 * float(weight @ np.log(assigned.probability))
+        counted = weight > 0  # others may have no density: 0 times minus infinity
+        weight, log_density = weight[counted], assigned.log_density[counted]
+        if np.isneginf(log_density).any():
+            return np.inf, np.inf
+        bic = -2 * float(weight @ log_density) + self._n_free() * np.log(weight.sum())
+        return bic, bic - 2 * float(weight @ np.log(assigned.probability[counted]))
 
     def bic(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; the lower the better."""

@@ -115,7 +115,7 @@ class SparsityPath:
         """That of the highest density of held-out points; without any, of the lowest BIC."""
         if np.isfinite(self.held_out).any():
             return self.points[int(np.nanargmax(self.held_out))]
-        return self.points[int(np.argmin(self.bic))]
+        return self.points[int(np.argmin(np.where(np.isnan(self.bic), np.inf, self.bic)))]
 
     @property
     def why(self) -> str:

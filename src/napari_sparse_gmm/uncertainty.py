@@ -75,9 +75,11 @@ def standard_errors(
     x = float_array(points, "points", finite=True)
     noise = noise_variances(0.0 if noise_std is None else noise_std, x.shape)
     assert noise is not None
-    weight = (
-        None if sample_weight is None else float_array(sample_weight, "sample_weight", finite=True)
-    )
+    weight = None
+    if sample_weight is not None:
+        weight = float_array(sample_weight, "sample_weight", finite=True)
+        counted = weight > 0  # others may lie where nothing has any density
+        x, noise, weight = x[counted], noise[counted], weight[counted]
     k, d = mixture.means.shape
     engine = TorchTiles(x, weight, noise=noise, device=device, block_size=block_size(len(x), k))
     near = _neighbours(mixture, engine.typical_noise)
