@@ -6,6 +6,7 @@ from oracles import random_mixture
 
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.fitting.priors import MessageLengthPrior
 
 
 def fitted(points, **settings) -> SparseGaussianMixture:
@@ -35,6 +36,28 @@ def test_scarce_points_give_a_finite_mixture(points, prior, background):
     assert model.n_components_ + background >= 1
     assert np.isfinite(model.score_samples(points)).all()
     assert (np.diff(model.cost_history_) <= 1e-6 * np.abs(model.cost_history_[:-1])).all()
+
+
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outlier_far_away_is_no_obstacle(seed, n_dimensions):
+    """The sums over points a million apart are symmetric only up to their rounding."""
+    points = np.random.default_rng(seed).normal(size=(300, n_dimensions))
+    points[0] = 1e6
+    model = fitted(points, init="random", prior="none", background=True, random_state=seed)
+    np.linalg.cholesky(model.covariances_)
+    np.testing.assert_array_equal(model.covariances_, model.covariances_.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("noise", [1e-300, 2e-9, 1e-6])
+@pytest.mark.parametrize("background", [False, True], ids=["pure", "background"])
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
+def test_noise_far_below_the_distances(prior, background, noise):
+    """Three places, five times each."""
+    points = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 5, axis=0)
+    model = SparseGaussianMixture(prior=prior, background=background, random_state=0)
+    model.set_params(max_iter=2000, covariance_floor=None).fit(points, noise_std=noise)
+    assert np.isfinite(model.score_samples(points, noise_std=noise)).all()
 
 
 @pytest.mark.parametrize(
@@ -88,8 +111,9 @@ def test_points_of_no_use_are_refused(points, message):
         (np.eye(20)[0], "sample_weight must be positive for at least 2 points"),
         (np.full(20, np.nan), "NaN"),
         (np.ones(3), "inconsistent|Sample weights|sample_weight"),
+        (np.full(20, 1e307), r"at most 1e\+100, not 1e\+307"),
     ],
-    ids=["negative", "zero", "one", "nan", "too few"],
+    ids=["negative", "zero", "one", "nan", "too few", "too large"],
 )
 def test_weights_of_no_use_are_refused(weight, message):
     points = np.random.default_rng(0).normal(size=(20, 2))
@@ -104,6 +128,37 @@ def test_the_scale_of_the_weights_does_not_matter():
         for weight in (1.0, 1e-8)
     )
     np.testing.assert_allclose(small.means_, plain.means_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("prior", ["bayes", "mml", MessageLengthPrior(2)])
+@pytest.mark.parametrize("total", [5e-4, 1.0, 1.9])
+def test_weights_that_cannot_be_counts_are_refused(prior, total):
+    """To these priors two points are something else than two thousand."""
+    points = random_mixture(2, 2).sample(200, 0)[0]
+    model = SparseGaussianMixture(5, prior=prior, random_state=0)
+    with pytest.raises(InputError, match=rf"how often each point counts.*sum to {total:.3g}\."):
+        model.fit(points, sample_weight=np.full(200, total / 200))
+    model.fit(points, sample_weight=np.ones(200))
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "none"])
+def test_weights_may_be_shares_where_only_their_proportions_count(prior):
+    points = random_mixture(2, 2).sample(200, 0)[0]
+    weight = np.random.default_rng(0).random(200)
+    plain, shares = (
+        SparseGaussianMixture(5, prior=prior, random_state=0).fit(points, sample_weight=w)
+        for w in (weight, weight / weight.sum())
+    )
+    np.testing.assert_allclose(shares.means_, plain.means_, rtol=1e-5)
+    assert shares.cost_ == pytest.approx(plain.cost_, rel=1e-6)
+
+
+@pytest.mark.parametrize("prior", ["bayes", "mml", "sqrt", "none"])
+def test_a_weight_of_2_is_the_point_twice(prior):
+    points = random_mixture(2, 2).sample(100, 0)[0]
+    model = SparseGaussianMixture(5, prior=prior, init=points[:5], covariance_floor=0.1)
+    weighted = model.fit(points, sample_weight=np.full(100, 2.0)).cost_
+    assert model.fit(np.repeat(points, 2, axis=0)).cost_ == pytest.approx(weighted, rel=1e-5)
 
 
 def test_a_start_of_other_dimensions_is_refused():

@@ -35,6 +35,7 @@ from napari_sparse_gmm.fitting import (
     FitStep,
     fit_steps,
 )
+from napari_sparse_gmm.fitting.priors import BayesPrior, MessageLengthPrior
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture, noise_variances
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -43,6 +44,7 @@ from napari_sparse_gmm.parameters import (
     DEVICE,
     ENGINE,
     INIT,
+    LARGEST,
     MAX_ITER,
     N_COMPONENTS,
     N_INIT,
@@ -215,7 +217,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             Coordinates, N >= 2, in any units.
         y : ignored
         sample_weight : (N,) array, optional
-            Non-negative weight of each point; a weight of 2 is the point twice.
+            Non-negative weight of each point; a weight of 2 is the point twice. So weights that
+            are shares are to be multiplied by a number of points: the priors "bayes" and "mml"
+            weigh what a component costs against how many points there are. To "sqrt" and "none"
+            the sum of all weights makes no difference.
         noise_std : float, (N,) or (N, D) array, optional
             Standard deviation of the noise of all points, of each, or of each along each axis, in
             the units of X: the localization precision. Components are then the shapes without
@@ -274,6 +279,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             weight = self._check_weight(sample_weight, points)
             points, noise = points[weight > 0], None if noise is None else noise[weight > 0]
             weight = weight[weight > 0]
+            self._check_total(float(weight.sum()))
         steps = fit_steps(points, self._settings(points.shape[1]), weight, noise)
         result = yield from step_by_step(steps, self.n_threads)
         validate_data(self, X, skip_check_array=True)
@@ -432,7 +438,28 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             )
         if np.count_nonzero(weight) < 2:
             raise InputError("sample_weight must be positive for at least 2 points.")
+        if weight.max() > LARGEST:
+            raise InputError(f"sample_weight must be at most {LARGEST:g}, not {weight.max():g}.")
         return weight
+
+    def _check_total(self, total: float) -> None:
+        """Raise an InputError where weights cannot be meant as how often points count.
+
+        They are not brought to a sum that can: what is found would jump where the sum of some
+        weights passes from shares to counts, and how many points shares stand for is not known
+        here.
+        """
+        prior = self.prior
+        counts = isinstance(prior, BayesPrior | MessageLengthPrior) or (
+            isinstance(prior, str) and prior in ("bayes", "mml")
+        )
+        if counts and total < 2.0 - 1e-6:
+            name = repr(prior) if isinstance(prior, str) else type(prior).__name__
+            raise InputError(
+                f"sample_weight says how often each point counts, and prior={name} needs 2 points "
+                f"or more; the weights sum to {total:.3g}. Where they are shares, multiply them by "
+                "the number of points that they stand for."
+            )
 
     def _settings(self, n_dimensions: int) -> FitSettings:
         for parameter in (N_COMPONENTS, N_INIT, MAX_ITER):

@@ -10,6 +10,9 @@ help texts, the dock widget its labels, ranges and tooltips::
 from dataclasses import dataclass, field
 from typing import Any
 
+# Of lengths, weights and whatever else is squared or summed: the squares are finite.
+LARGEST = 1e100
+
 
 @dataclass(frozen=True)
 class Parameter:

@@ -78,17 +78,27 @@ class Step:
 
 def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
     """The X with X A X = C, (k, D, D) each; A positive definite, C as far as it is."""
-    factor = np.linalg.cholesky(a)  # X = L^-T Y L^-1 with Y^2 = L^T C L
-    values, vectors = np.linalg.eigh(factor.swapaxes(1, 2) @ c @ factor)
-    quarter = vectors * np.maximum(values, 0.0)[:, None, :] ** 0.25
-    inverse = np.linalg.solve(factor.swapaxes(1, 2), quarter)
+    # X = L^-T Y L^-1 with A = L L^T and Y^2 = L^T C L. In units in which the diagonal of A is 1,
+    # and as far as A is positive definite after rounding.
+    units = np.sqrt(np.diagonal(a, axis1=1, axis2=2))[:, :, None]
+    values, vectors = np.linalg.eigh(a / (units * units.swapaxes(1, 2)))
+    roots = np.sqrt(np.maximum(values, np.finfo(float).eps))[:, None, :]
+    factor = units * vectors * roots
+    values, turned = np.linalg.eigh(factor.swapaxes(1, 2) @ c @ factor)
+    quarter = turned * np.maximum(values, 0.0)[:, None, :] ** 0.25
+    inverse = (vectors / (units * roots)) @ quarter
     return np.asarray(inverse @ inverse.swapaxes(1, 2))
 
 
 def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
-    """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
+    """The nearest covariances (K, D, D) without an eigenvalue below `least`.
+
+    Symmetric, which sums over points far apart are only up to their rounding.
+    """
+    covariances = 0.5 * (covariances + covariances.swapaxes(1, 2))
     values, vectors = np.linalg.eigh(covariances)
     roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
     raised = roots @ roots.swapaxes(1, 2)
+    raised = 0.5 * (raised + raised.swapaxes(1, 2))
     # Those that need no change keep all their digits.
     return np.where((values[:, :1] < least)[:, :, None], raised, covariances)
