@@ -111,7 +111,7 @@ def test_points_of_no_use_are_refused(points, message):
         (np.eye(20)[0], "sample_weight must be positive for at least 2 points"),
         (np.full(20, np.nan), "NaN"),
         (np.ones(3), "inconsistent|Sample weights|sample_weight"),
-        (np.full(20, 1e307), r"at most 1e\+100, not 1e\+307"),
+        (np.full(20, 1e307), r"at most 1e\+30, not 1e\+307"),
     ],
     ids=["negative", "zero", "one", "nan", "too few", "too large"],
 )
@@ -197,9 +197,73 @@ def test_points_of_weight_zero_do_not_count():
         ({"sparsity": float("inf")}, "sparsity must be a number"),
         ({"covariance_floor": float("inf")}, "covariance_floor must be a number"),
         ({"init": np.empty((0, 2))}, "init must be finite means"),
+        ({"n_components": 10**9}, r"n_components must be an integer of at most 1e\+06, not 10"),
+        ({"n_components": 10**400}, r"n_components must be an integer of at most 1e\+06, not 10"),
+        ({"n_init": 10**6}, "n_init must be an integer of at most 10000"),
+        ({"max_iter": 10**30}, r"max_iter must be an integer of at most 1e\+09"),
+        ({"n_threads": 50_000}, "n_threads must be an integer of at most 1024, not 50000"),
+        ({"typical_size": 1e200}, r"typical_size must be a number of at most 1e\+30"),
+        ({"typical_size": 1e-200}, "typical_size must be a number that is 0 or at least 1e-30"),
+        ({"covariance_floor": 1e300}, r"covariance_floor must be a number of at most 1e\+30"),
+        ({"covariance_floor": 1e-300}, "covariance_floor must be a number that is 0 or at least"),
+        ({"covariance_prior": 1e300}, r"covariance_prior must be a number of at most 1e\+30"),
+        ({"sparsity": 1e300}, r"sparsity must be a number of at most 1e\+30"),
+        ({"sparsity": 10**400}, r"sparsity must be a number of at most 1e\+30, not 1000"),
+        ({"tol": 1e300}, r"tol must be a number of at most 1e\+30"),
+        ({"random_state": -1}, "random_state|Seed|seed|cannot be used"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_parameters_of_no_use_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         fitted(np.random.default_rng(0).normal(size=(20, 2)), **settings)
+
+
+@pytest.mark.parametrize("noise", [1e154, 1e200, [1.0] * 19 + [np.inf], -1.0])
+def test_noise_of_no_use_is_refused(noise):
+    with pytest.raises(InputError, match="noise_std must be finite and not negative; 1 of"):
+        fitted_with_noise(np.random.default_rng(0).normal(size=(20, 2)), noise)
+
+
+def fitted_with_noise(points, noise) -> SparseGaussianMixture:
+    return SparseGaussianMixture(3, random_state=0).fit(points, noise_std=noise)
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
+@pytest.mark.parametrize("solver", ["mm", "adam"])
+@pytest.mark.parametrize("n_dimensions", [2, 6])
+@pytest.mark.parametrize("scale", [0.9e30, 1e-29])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_largest_and_the_smallest_numbers_are_numbers(scale, n_dimensions, solver, prior):
+    """Whatever is allowed is fitted, each at the end of its range."""
+    if solver == "adam" and prior == "bayes":
+        return
+    points = np.random.default_rng(0).uniform(-1, 1, (60, n_dimensions)) * scale
+    sizes = {"covariance_prior": 1e30, "typical_size": 1e30 if scale > 1 else 1e-30}
+    for settings in ({}, {} if prior == "bayes" else sizes, {"sparsity": 1e30}, {"tol": 1e30}):
+        model = SparseGaussianMixture(
+            3, prior=prior, solver=solver, background=True, random_state=0, max_iter=20, **settings
+        )
+        noise = scale * 1e-3 if solver == "mm" else None
+        model = model.set_params(tol=max(model.tol, 1e-3)).fit(points, noise_std=noise)
+        assert np.isfinite(model.score_samples(points, noise_std=noise)).all()
+        assert np.isfinite(model.cost_)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (np.array([[0.0, 0.0], [1.0, 2e30], [3.0, 1.0]]), "X has coordinates from 0 to 2e.30"),
+        (np.array([[0.0, 0.0], [1.0, 2.0], [-1e300, 1.0]]), "X has coordinates from -1e.300 to 2"),
+        (np.random.default_rng(0).normal(size=(20, 2)) * 1e-200, "X has points within"),
+    ],
+)
+def test_units_of_no_use_are_told(points, words):
+    with pytest.raises(InputError, match=words):
+        fitted(points)
+
+
+@pytest.mark.parametrize("floor", [1e-30, 1e30])
+def test_one_place_of_any_size(floor):
+    model = fitted(np.full((12, 2), 3.0), covariance_floor=floor)
+    np.testing.assert_allclose(model.covariances_, [floor**2 * np.eye(2)])

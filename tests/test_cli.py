@@ -222,6 +222,8 @@ class TestMistakes:
             (["--x", "col"], "no column 'col' for x"),
             (["--components", "0"], "n_components must be an integer of at least 1"),
             (["--threads", "0"], "n_threads must be an integer of at least 1"),
+            (["--threads", "100000"], "n_threads must be an integer of at most 1024, not 100000"),
+            (["--covariance-floor", "1e300"], "covariance_floor must be a number of at most 1e+30"),
             (["--sparsity", "-1"], "sparsity must be a number of at least 0"),
             (["--pixel-size", "1e-6"], "choose a larger pixel size"),
             (["--pixel-size", "-1"], "pixel size must be positive"),
@@ -313,6 +315,11 @@ class TestScore:
             f"Mean log density {expected[~far].mean():.2f} per nm² (the points that it was" in told
         )
         assert "50 points far from what the model was fitted to left out" in told
+
+    def test_more_threads_than_any_machine_has(self, table: Path, other, capsys) -> None:
+        model = fit(table) / "model.json"
+        assert self.score(other, model, "--threads", "100000") == 2
+        assert "n_threads must be an integer of at most 1024" in capsys.readouterr().err
 
     @pytest.mark.parametrize("unit", ["um", "\u00b5m", "\u03bcm"])
     def test_a_micrometre_in_every_spelling(self, table: Path, other: Path, unit: str) -> None:

@@ -79,6 +79,12 @@ def test_points_without_a_density_make_a_model_worth_nothing():
     assert model.criteria(points + 5.0) == (np.inf, np.inf)
 
 
+@pytest.mark.parametrize("sparsities", [[], ["low"], [1.0, np.nan], [-1.0], 3.0, [1e300]])
+def test_sparsities_of_no_use_are_refused(sparsities):
+    with pytest.raises(InputError, match="sparsit"):
+        SparseGaussianMixture(2).sparsity_path(three_clusters()[0], sparsities)
+
+
 def test_what_is_not_known_is_not_suggested(path):
     points = [PathPoint(p.model, p.bic, p.icl, np.nan) for p in path]
     best = SparsityPath(tuple(points)).suggested

@@ -186,6 +186,7 @@ def score_to_file(
         Where the axes, the unit or the groups are others than those of the model.
     """
     refuse_to_overwrite([path], inputs)
+    N_THREADS.check(n_threads)
     points, groups = table.points, np.zeros(len(table.points), dtype=np.intp)
     if len(model.axis_labels) != points.shape[1]:
         raise InputError(

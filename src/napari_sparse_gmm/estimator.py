@@ -8,7 +8,7 @@
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -51,17 +51,29 @@ from napari_sparse_gmm.parameters import (
     N_THREADS,
     PRIOR,
     RANDOM_STATE,
+    SMALLEST,
     SOLVER,
     SPARSITY,
     TOL,
     TYPICAL_SIZE,
-    Parameter,
 )
 from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
 from napari_sparse_gmm.regions import Region, as_background
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
 
 _Answer = TypeVar("_Answer")
+
+_NUMBERS = (
+    N_COMPONENTS,
+    SPARSITY,
+    COVARIANCE_FLOOR,
+    COVARIANCE_PRIOR,
+    TYPICAL_SIZE,
+    N_INIT,
+    MAX_ITER,
+    TOL,
+    N_THREADS,
+)
 
 
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
@@ -119,8 +131,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         What computes the sums over points; see `engine_reason_`.
     device : {"auto", "cpu", "cuda"}
     n_threads : int, optional
-        How many processor threads torch and KeOps may use here; what else the program computes
-        at the same time keeps its own. By default all cores but one.
+        How many processor threads torch and KeOps may use here, and no more than there are cores;
+        what else the program computes at the same time keeps its own. By default all cores but
+        one.
     warm_start : bool
         Start `fit` from the last solution, where there is one.
     random_state : int, RandomState or None
@@ -273,6 +286,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             points: FloatArray = check_array(
                 X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
             )
+        _check_lengths(points)
         _get_feature_names(X)  # may raise, which at the end of the fit would be too late
         weight, noise = None, noise_variances(noise_std, points.shape)
         if sample_weight is not None:
@@ -462,15 +476,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             )
 
     def _settings(self, n_dimensions: int) -> FitSettings:
-        for parameter in (N_COMPONENTS, N_INIT, MAX_ITER):
-            _check_number(parameter, getattr(self, parameter.name), integer=True)
-        for parameter in (SPARSITY, COVARIANCE_PRIOR, TOL):
-            _check_number(parameter, getattr(self, parameter.name))
-        for parameter in (COVARIANCE_FLOOR, TYPICAL_SIZE):
-            if getattr(self, parameter.name) is not None:
-                _check_number(parameter, getattr(self, parameter.name))
-        if self.n_threads is not None:
-            _check_number(N_THREADS, self.n_threads, integer=True)
+        for parameter in _NUMBERS:
+            parameter.check(getattr(self, parameter.name))
         if self.solver not in SOLVERS:
             raise InputError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
         values = {f.name: getattr(self, f.name) for f in fields(FitSettings) if f.name != "rng"}
@@ -506,15 +513,17 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.engine_reason_ = result.engine_reason
 
 
-def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) -> None:
-    """Raise an InputError that names the parameter where `value` is out of its range.
-
-    Only the lower end is a matter of meaning; the upper one is how far a slider goes.
-    """
-    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
-    right = isinstance(value, kinds) and not isinstance(value, bool)
-    if not right or not (parameter.minimum or 0) <= value < np.inf:
-        kind = "an integer" if integer else "a number"
+def _check_lengths(points: FloatArray) -> None:
+    """Raise an InputError where points are in units of no use."""
+    lower, upper = points.min(), points.max()
+    if max(-lower, upper) > LARGEST:
         raise InputError(
-            f"{parameter.name} must be {kind} of at least {parameter.minimum}, not {value!r}."
+            f"X has coordinates from {lower:.3g} to {upper:.3g}, and they may be as large as "
+            f"{LARGEST:g}: give them in a larger unit."
+        )
+    side = float(np.ptp(points, axis=0).max())
+    if 0 < side < SMALLEST:
+        raise InputError(
+            f"X has points within {side:.3g}, and they may be as near each other as {SMALLEST:g}: "
+            "give them in a smaller unit."
         )

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.factored import Factored
+from napari_sparse_gmm.parameters import LARGEST
 from napari_sparse_gmm.regions import Box, Region, region_from_dict
 from napari_sparse_gmm.regions.region import frozen
 
@@ -365,11 +366,11 @@ def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, int]) -> Floa
         raise InputError(
             f"noise_std must be a number or have shape ({shape[0]},) or {shape}, not {std.shape}."
         )
-    bad = ~(np.isfinite(std) & (std >= 0))
+    bad = ~((std >= 0) & (std <= LARGEST))
     if bad.any():
         raise InputError(
             f"noise_std must be finite and not negative; {int(bad.sum())} of {std.size} values "
-            "are not."
+            f"are not, or are above {LARGEST:g}."
         )
     squares = np.square(std)
     return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)

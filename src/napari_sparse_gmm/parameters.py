@@ -8,15 +8,24 @@ help texts, the dock widget its labels, ranges and tooltips::
 """
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
-# Of lengths, weights and whatever else is squared or summed: the squares are finite.
-LARGEST = 1e100
+from napari_sparse_gmm.errors import InputError
+
+# Of coordinates, lengths and weights; and the smallest of a length above 0. What is made of them,
+# such as a volume in ten dimensions, is then a number that a float64 holds.
+LARGEST, SMALLEST = 1e30, 1e-30
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter, in the words of the person who sets it."""
+    """One parameter, in the words of the person who sets it.
+
+    `minimum` and `maximum` are the ends of its field or slider; the lower one is that of its
+    meaning, too. A larger number than `largest`, or one above 0 below `smallest`, is refused
+    everywhere. Integers are those whose minimum is one.
+    """
 
     name: str
     default: Any
@@ -27,6 +36,26 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None  # the first one up from 0, where steps in a field matter
+    smallest: float = 0.0
+    largest: float = LARGEST
+
+    def check(self, value: Any) -> None:
+        """Raise an InputError that names the parameter where a number is out of its range."""
+        if value is None and self.default is None:
+            return
+        integer = isinstance(self.minimum, int)
+        # NumPy's numbers are numbers, too.
+        right = isinstance(value, Integral if integer else Real) and not isinstance(value, bool)
+        if not right or not value >= (self.minimum or 0):
+            wanted = f"of at least {self.minimum}"
+        elif value > self.largest:
+            wanted = f"of at most {self.largest:g}"
+        elif 0 < value < self.smallest:
+            wanted = f"that is 0 or at least {self.smallest:g}"
+        else:
+            return
+        number = "an integer" if integer else "a number"
+        raise InputError(f"{self.name} must be {number} {wanted}, not {value!r:.40}.")
 
 
 N_COMPONENTS = Parameter(
@@ -38,6 +67,7 @@ N_COMPONENTS = Parameter(
     "prior Bayes starts from what it finds; for it this is only the most.",
     minimum=1,
     maximum=10_000,
+    largest=1_000_000,
 )
 SPARSITY = Parameter(
     "sparsity",
@@ -89,6 +119,7 @@ COVARIANCE_FLOOR = Parameter(
     "half the median distance between neighbouring points; where their precision is given, a tenth "
     "of its median.",
     minimum=0.0,
+    smallest=SMALLEST,
 )
 COVARIANCE_PRIOR = Parameter(
     "covariance_prior",
@@ -109,6 +140,7 @@ TYPICAL_SIZE = Parameter(
     "points. Automatic: such that as many balls as there are Components would together fill the "
     "field.",
     minimum=0.0,
+    smallest=SMALLEST,
 )
 INIT = Parameter(
     "init",
@@ -127,6 +159,7 @@ N_INIT = Parameter(
     "How many times to fit from a different start; the solution of lowest cost is kept.",
     minimum=1,
     maximum=100,
+    largest=10_000,
 )
 MAX_ITER = Parameter(
     "max_iter",
@@ -135,6 +168,7 @@ MAX_ITER = Parameter(
     "The fit stops after this many iterations even where it still improves.",
     minimum=1,
     maximum=100_000,
+    largest=1_000_000_000,
 )
 TOL = Parameter(
     "tol",
@@ -167,6 +201,7 @@ N_THREADS = Parameter(
     "threads that wait for a core that a window has taken slow the whole fit down.",
     minimum=1,
     maximum=1_024,
+    largest=1_024,
 )
 RANDOM_STATE = Parameter(
     "random_state",

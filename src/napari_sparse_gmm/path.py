@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -205,14 +206,13 @@ def iter_path(
     """
     if model.prior != "sqrt":
         raise InputError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
-    if not len(sparsities):
+    values = float_array(sparsities, "sparsities", finite=True)
+    if values.ndim != 1 or not len(values):
         raise InputError("A path needs one sparsity at least.")
     start: str | ArrayLike | GaussianMixture = model.init
-    for sparsity in sorted(sparsities):
+    for sparsity in np.sort(values).tolist():
         # `clone` copies a region, and what is known of its points is known of that object.
-        fitted = clone(model).set_params(
-            sparsity=float(sparsity), init=start, background=model.background
-        )
+        fitted = clone(model).set_params(sparsity=sparsity, init=start, background=model.background)
         yield from fitted.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std)
         held_out = np.nan
         if X_held_out is not None:
