@@ -154,6 +154,26 @@ def test_weights_may_be_shares_where_only_their_proportions_count(prior):
 
 
 @pytest.mark.parametrize("prior", ["bayes", "mml", "sqrt", "none"])
+def test_equal_starting_means_are_one(prior):
+    points = random_mixture(2, 2).sample(150, 0)[0]
+    model = SparseGaussianMixture(2, prior=prior, random_state=0)
+    two = model.set_params(init=points[:2]).fit(points).cost_
+    many = model.set_params(init=np.repeat(points[:2], 500, axis=0)).fit(points)
+    assert many.cost_ == two
+    assert many.n_components_ <= 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_kmeans_in_places_that_differ_by_rounding(seed):
+    """Where one is drawn twice, none is nearest to the second."""
+    rng = np.random.default_rng(seed)
+    points = 1e9 + 1e-6 * rng.integers(0, 5, (60, 3))
+    points[0] = 1e9 + 1e6
+    model = fitted(points, n_components=20, prior="none", covariance_floor=1e-7)
+    assert np.isfinite(model.means_).all()
+
+
+@pytest.mark.parametrize("prior", ["bayes", "mml", "sqrt", "none"])
 def test_a_weight_of_2_is_the_point_twice(prior):
     points = random_mixture(2, 2).sample(100, 0)[0]
     model = SparseGaussianMixture(5, prior=prior, init=points[:5], covariance_floor=0.1)

@@ -246,7 +246,7 @@ class TestMistakes:
         path = tmp_path / "points.csv"
         path.write_text("x,y\n1,2\n")
         assert main(["fit", str(path), "--out", str(tmp_path / "out")]) == 2
-        assert "minimum of 2 is required" in capsys.readouterr().err
+        assert "A single point is too few" in capsys.readouterr().err
 
     def test_out_is_a_file(self, table: Path, capsys) -> None:
         assert main(["fit", str(table), "--out", str(table)]) == 2
@@ -455,7 +455,7 @@ def test_groups_by_number_and_one_that_is_too_small(table: Path, capsys) -> None
     cells.to_csv(table, index=False)
     out = fit(table, "--group", "frame")
     assert sorted(path.name for path in out.iterdir()) == ["0", "components.csv"]
-    assert "group 1.0: Found array with 1 sample(s)" in capsys.readouterr().err
+    assert "group 1.0: A single point is too few" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -114,10 +114,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     init : {"kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
         Start. "density" (solver "mm" only): the background or a single component; the others
         are born where the points are denser, at every scale: for thousands of clusters.
-        "random": means uniform in the bounding box. For "random" and given means the standard
-        deviation is 1/15 of the side of the unit box, the smallest power of two that holds the
-        points. A mixture is taken as it is, but for the floor and for a background as
-        `background` says; M is then still `n_components`.
+        "random": means uniform in the bounding box. Given means that are equal are one. For
+        "random" and given means the standard deviation is 1/15 of the side of the unit box, the
+        smallest power of two that holds the points. A mixture is taken as it is, but for the floor
+        and for a background as `background` says; M is then still `n_components`.
     n_init : int
         Number of starts; the solution of lowest cost is kept. Means or a mixture as `init` are one
         start; the prior "bayes" has two of its own: from clusters that are found at once, and from
@@ -491,7 +491,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
                 raise InputError(
                     f"init must be finite means of shape (M, {n_dimensions}), not {means.shape}."
                 )
-            values["init"] = means
+            # Components that start alike stay alike: they would be one, that many times.
+            values["init"] = means[np.sort(np.unique(means, axis=0, return_index=True)[1])]
         with input_errors():
             seed = check_random_state(self.random_state).randint(2**31)
         return FitSettings(**values, rng=np.random.default_rng(seed))

@@ -91,7 +91,7 @@ def iter_groups(
     InputError
         Where values are of no use, or no group could be fitted.
     """
-    points = float_array(X, "X")
+    points = float_array(X, "X", finite=True)
     if points.ndim != 2:
         raise InputError(f"X must have shape (N, D), not {points.shape}.")
     of_points = np.asarray(labels)
@@ -104,8 +104,8 @@ def iter_groups(
     noise = noise_variances(noise_std, points.shape)
     std = None if noise is None else np.sqrt(noise)
     background = as_background(model.background)
-    if background is True and len(values) > 1:
-        counted = points if weight is None else points[weight > 0]
+    counted = points if weight is None else points[weight > 0]
+    if background is True and len(values) > 1 and len(counted):
         background = bounding_box(counted, LEAST_FLOOR * float(np.ptp(counted, axis=0).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
     problems = []
@@ -114,6 +114,8 @@ def iter_groups(
     ):
         fitted = clone(model).set_params(background=background, init=start or model.init)
         try:
+            if len(rows) < 2:
+                raise InputError("A single point is too few: a mixture needs two or more.")
             yield from fitted.iter_fit(
                 points[rows],
                 sample_weight=None if weight is None else weight[rows],

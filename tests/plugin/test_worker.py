@@ -124,7 +124,7 @@ def test_wrong_input_is_refused_in_the_words_of_the_estimator(
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        pytest.param(np.zeros((1, 2)), "minimum of 2", id="one point"),
+        pytest.param(np.zeros((1, 2)), "single point is too few", id="one point"),
         pytest.param(np.ones((50, 2)), "one place", id="all points equal"),
     ],
 )
@@ -218,6 +218,7 @@ def test_heatmap_takes_as_many_threads_as_the_fit(
         return heatmap(*arguments, **keywords)
 
     monkeypatch.setattr(picturing, "heatmap", spy)
+    monkeypatch.setattr("napari_sparse_gmm.engines.threads.n_cores", lambda: 8)
     run(fit(replace(request_, heatmap=replace(CHOICE, n_threads=3))))
     assert set(seen) == {3}
 
@@ -253,7 +254,7 @@ def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.Monk
     yielded, result = run(fit(in_groups))
     first, none, last = result.solution.parts
     assert none is None
-    assert "minimum of 2" in result.solution.problem
+    assert "single point is too few" in result.solution.problem
     assert (first.n_points, last.n_points) == (150, 149)
     alone = SparseGaussianMixture(**in_groups.parameters).fit(in_groups.points[:150])
     np.testing.assert_allclose(first.mixture.means, alone.means_)
@@ -283,7 +284,7 @@ def test_one_group_of_all_that_fails_is_told(in_groups: FitRequest) -> None:
     alone = replace(in_groups, points=in_groups.points[:3], groups=np.arange(3))
     _, refusal = run(fit(alone))
     assert isinstance(refusal, Refusal)
-    assert "minimum of 2" in refusal.sentence
+    assert "single point is too few" in refusal.sentence
 
 
 def test_too_many_pixels_in_all_are_refused_before_the_fit(
@@ -403,7 +404,7 @@ def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) 
     starts = [None if part is None else part.mixture for part in before.solution.parts]
     _, result = run(refit(in_groups, starts))
     assert [part is None for part in result.solution.parts] == [False, True, False]
-    assert "minimum of 2" in result.solution.problem
+    assert "single point is too few" in result.solution.problem
 
 
 @pytest.fixture

@@ -211,7 +211,9 @@ def _kmeans_plus_plus(
         # The best of several draws for each mean, as scikit-learn has it; of thousands, the first.
         n_local_trials=None if m <= _MANY else 1,
     )
-    nearest = cKDTree(means).query(sample)[1]
+    # Of places that differ by little more than rounding, one may be drawn twice.
+    means = means[np.unique(cKDTree(means).query(sample)[1])]
+    nearest, m = cKDTree(means).query(sample)[1], len(means)
     d = sample.shape[1]
     difference = sample - means[nearest]
     squares = np.bincount(nearest, weight * (difference**2).sum(1), minlength=m)
