@@ -165,7 +165,9 @@ def _one_place(
     d = points.shape[1]
     if region is not None:
         return GaussianMixture(np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, region)
-    mean = np.average(points, axis=0, weights=sample_weight)
+    # Far from the origin the rounding of a mean may be more than what the points spread.
+    points = points - (first := points[0])
+    mean = first + np.average(points, axis=0, weights=sample_weight)
     covariance = np.cov(points.T, bias=True, aweights=sample_weight).reshape(d, d)
     if noise is not None:
         covariance -= np.diag(np.average(noise, axis=0, weights=sample_weight))

@@ -10,6 +10,9 @@ from napari_sparse_gmm.mixture import FloatArray
 # Where so small a share of what is seen along some axis is a component's own, EM's step is short.
 _NARROW = 0.5
 
+# Eigenvalues of a matrix are known up to so much of the largest.
+_ROUNDING = 32 * np.finfo(float).eps
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -93,12 +96,14 @@ def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
 def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
     """The nearest covariances (K, D, D) without an eigenvalue below `least`.
 
-    Symmetric, which sums over points far apart are only up to their rounding.
+    Symmetric, which sums over points far apart are only up to their rounding; and without one that
+    is lost in the rounding of the largest.
     """
     covariances = 0.5 * (covariances + covariances.swapaxes(1, 2))
     values, vectors = np.linalg.eigh(covariances)
-    roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
+    lowest = np.maximum(least, _ROUNDING * values[:, -1:])  # (K, 1)
+    roots = vectors * np.sqrt(np.maximum(values, lowest))[:, None, :]
     raised = roots @ roots.swapaxes(1, 2)
     raised = 0.5 * (raised + raised.swapaxes(1, 2))
     # Those that need no change keep all their digits.
-    return np.where((values[:, :1] < least)[:, :, None], raised, covariances)
+    return np.where((values[:, :1] < lowest)[:, :, None], raised, covariances)
