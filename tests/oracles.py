@@ -5,6 +5,14 @@ import torch
 from scipy.stats import multivariate_normal
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.engines.in_memory import InMemory
+from napari_sparse_gmm.observations import Observations
+
+
+def hold(points, weights=None, *, noise=None, engine=TorchTiles, **keywords) -> InMemory:
+    """An engine that holds points (N, D), with weights (N,) and variances of their noise (N, D)."""
+    return engine(Observations(np.asarray(points), weights, noise), **keywords)
 
 
 def random_mixture(

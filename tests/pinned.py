@@ -9,7 +9,6 @@ anew, and say why in the commit:
 import json
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,13 @@ def _clusters(n_dimensions: int, n_each: int, n_scattered: int, seed: int) -> np
     return np.concatenate([points.reshape(-1, n_dimensions), scattered])
 
 
-def _fit(points, *, sample_weight=None, noise_std=None, **parameters) -> SparseGaussianMixture:
-    parameters = {"n_components": 12, "background": False, "engine": "torch"} | parameters
-    model = SparseGaussianMixture(random_state=0, **parameters)
+def fit(name: str, engine: str) -> SparseGaussianMixture:
+    """The fit of a case."""
+    parameters = {"n_components": 12, "background": False, "init": "kmeans++"} | CASES[name]
+    points, sample_weight, noise_std = (
+        parameters.pop(key, None) for key in ("points", "sample_weight", "noise_std")
+    )
+    model = SparseGaussianMixture(random_state=0, engine=engine, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(points, sample_weight=sample_weight, noise_std=noise_std)
@@ -49,28 +52,51 @@ _SCATTERED = _clusters(2, 25, 150, 3)
 _TRIANGLE = Polygon([[-20.0, -20.0], [-20.0, 240.0], [240.0, -20.0]])
 _WEIGHTS = np.random.default_rng(4).integers(1, 4, len(_PLANE)).astype(float)
 
-CASES: dict[str, Callable[[], SparseGaussianMixture]] = {
-    "sqrt": lambda: _fit(_PLANE, prior="sqrt", sparsity=4.0),
-    "sqrt, random start": lambda: _fit(_PLANE, prior="sqrt", sparsity=10.0, init="random"),
-    "mml, 3D": lambda: _fit(_SPACE, prior="mml"),
-    "mml, background, density": lambda: _fit(
-        _SCATTERED, prior="mml", background=True, init="density"
-    ),
-    "none, conjugate prior": lambda: _fit(
-        _SCATTERED, prior="none", background=True, covariance_prior=5.0, n_components=6
-    ),
-    "none, weights": lambda: _fit(_PLANE, prior="none", n_components=6, sample_weight=_WEIGHTS),
-    "bayes, background": lambda: _fit(_SCATTERED, prior="bayes", background=True, n_components=30),
-    "bayes, 3D, hull": lambda: _fit(
-        _SPACE, prior="bayes", background=Hull(_SPACE), n_components=30
-    ),
-    "bayes, noise": lambda: _fit(
-        prior="bayes", background=True, n_components=30, **_noisy(_SCATTERED)
-    ),
-    "mml, noise, 3D": lambda: _fit(prior="mml", **_noisy(_SPACE)),
-    "sqrt, polygon": lambda: _fit(_SCATTERED, prior="sqrt", sparsity=2.0, background=_TRIANGLE),
-    "adam": lambda: _fit(_PLANE, prior="sqrt", sparsity=4.0, solver="adam", max_iter=60),
-    "adam, background, noise": lambda: _fit(
+CASES: dict[str, dict[str, object]] = {
+    "sqrt": {"points": _PLANE, "prior": "sqrt", "sparsity": 4.0},
+    "sqrt, random start": {"points": _PLANE, "prior": "sqrt", "sparsity": 10.0, "init": "random"},
+    "mml, 3D": {"points": _SPACE, "prior": "mml"},
+    "mml, background, density": {
+        "points": _SCATTERED,
+        "prior": "mml",
+        "background": True,
+        "init": "density",
+    },
+    "none, conjugate prior": {
+        "points": _SCATTERED,
+        "prior": "none",
+        "background": True,
+        "covariance_prior": 5.0,
+        "n_components": 6,
+    },
+    "none, weights": {
+        "points": _PLANE,
+        "prior": "none",
+        "n_components": 6,
+        "sample_weight": _WEIGHTS,
+    },
+    "bayes, background": {
+        "points": _SCATTERED,
+        "prior": "bayes",
+        "background": True,
+        "n_components": 30,
+    },
+    "bayes, 3D, hull": {
+        "points": _SPACE,
+        "prior": "bayes",
+        "background": Hull(_SPACE),
+        "n_components": 30,
+    },
+    "bayes, noise": dict(prior="bayes", background=True, n_components=30, **_noisy(_SCATTERED)),
+    "mml, noise, 3D": dict(prior="mml", **_noisy(_SPACE)),
+    "sqrt, polygon": {
+        "points": _SCATTERED,
+        "prior": "sqrt",
+        "sparsity": 2.0,
+        "background": _TRIANGLE,
+    },
+    "adam": {"points": _PLANE, "prior": "sqrt", "sparsity": 4.0, "solver": "adam", "max_iter": 60},
+    "adam, background, noise": dict(
         prior="mml", solver="adam", background=True, max_iter=40, **_noisy(_SCATTERED)
     ),
 }
@@ -92,6 +118,6 @@ def course(model: SparseGaussianMixture) -> dict[str, object]:
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(CASES)
     known = json.loads(DATA.read_text()) if DATA.exists() else {}
-    known |= {name: course(CASES[name]()) for name in chosen}
+    known |= {name: course(fit(name, "torch")) for name in chosen}
     lines = [f"{json.dumps(name)}: {json.dumps(known[name])}" for name in CASES]
     DATA.write_text("{\n" + ",\n".join(lines) + "\n}\n")

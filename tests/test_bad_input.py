@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from napari_sparse_gmm.fitting.priors import MessageLengthPrior
 from oracles import random_mixture
 
 from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.errors import InputError
 
 
 def fitted(points, **settings) -> SparseGaussianMixture:
@@ -37,6 +39,28 @@ def test_scarce_points_give_a_finite_mixture_among_them(points, prior, backgroun
     assert (np.diff(model.cost_history_) <= 1e-6 * np.abs(model.cost_history_[:-1])).all()
 
 
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outlier_far_away_is_no_obstacle(seed, n_dimensions):
+    """The sums over points a million apart are symmetric only up to their rounding."""
+    points = np.random.default_rng(seed).normal(size=(300, n_dimensions))
+    points[0] = 1e6
+    model = fitted(points, init="random", prior="none", background=True, random_state=seed)
+    np.linalg.cholesky(model.covariances_)
+    np.testing.assert_array_equal(model.covariances_, model.covariances_.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("noise", [1e-300, 2e-9, 1e-6])
+@pytest.mark.parametrize("background", [False, True], ids=["pure", "background"])
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
+def test_noise_far_below_the_distances(prior, background, noise):
+    """Three places, five times each."""
+    points = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 5, axis=0)
+    model = SparseGaussianMixture(prior=prior, background=background, random_state=0)
+    model.set_params(max_iter=2000, covariance_floor=None).fit(points, noise_std=noise)
+    assert np.isfinite(model.score_samples(points, noise_std=noise)).all()
+
+
 @pytest.mark.parametrize(
     ("scale", "offset"),
     [(1.0, 1e9), (1e-9, 0.0), (1e-9, 1e-3), (1e9, -1e12)],
@@ -56,7 +80,7 @@ def test_units_and_origin_do_not_matter(scale, offset):
 
 def test_all_points_in_one_place_need_a_size():
     points = np.full((12, 2), 3.0)
-    with pytest.raises(ValueError, match=r"All 12 points lie in one place.*covariance_floor"):
+    with pytest.raises(InputError, match=r"All 12 points lie in one place.*covariance_floor"):
         fitted(points)
     model = fitted(points, covariance_floor=0.5)
     np.testing.assert_allclose(model.means_, [[3.0, 3.0]])
@@ -76,7 +100,7 @@ def test_all_points_in_one_place_need_a_size():
     ids=["empty", "one point", "nan", "infinite", "one axis missing", "text"],
 )
 def test_points_of_no_use_are_refused(points, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         fitted(points)
 
 
@@ -88,12 +112,13 @@ def test_points_of_no_use_are_refused(points, message):
         (np.eye(20)[0], "sample_weight must be positive for at least 2 points"),
         (np.full(20, np.nan), "NaN"),
         (np.ones(3), "inconsistent|Sample weights|sample_weight"),
+        (np.full(20, 1e307), r"at most 1e\+30, not 1e\+307"),
     ],
-    ids=["negative", "zero", "one", "nan", "too few"],
+    ids=["negative", "zero", "one", "nan", "too few", "too large"],
 )
 def test_weights_of_no_use_are_refused(weight, message):
     points = np.random.default_rng(0).normal(size=(20, 2))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         SparseGaussianMixture().fit(points, sample_weight=weight)
 
 
@@ -106,8 +131,59 @@ def test_the_scale_of_the_weights_does_not_matter():
     np.testing.assert_allclose(small.means_, plain.means_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("prior", ["bayes", "mml", MessageLengthPrior(2)])
+@pytest.mark.parametrize("total", [5e-4, 1.0, 1.9])
+def test_weights_that_cannot_be_counts_are_refused(prior, total):
+    """To these priors two points are something else than two thousand."""
+    points = random_mixture(2, 2).sample(200, 0)[0]
+    model = SparseGaussianMixture(5, prior=prior, random_state=0)
+    with pytest.raises(InputError, match=rf"how often each point counts.*sum to {total:.3g}\."):
+        model.fit(points, sample_weight=np.full(200, total / 200))
+    model.fit(points, sample_weight=np.ones(200))
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "none"])
+def test_weights_may_be_shares_where_only_their_proportions_count(prior):
+    points = random_mixture(2, 2).sample(200, 0)[0]
+    weight = np.random.default_rng(0).random(200)
+    plain, shares = (
+        SparseGaussianMixture(5, prior=prior, random_state=0).fit(points, sample_weight=w)
+        for w in (weight, weight / weight.sum())
+    )
+    np.testing.assert_allclose(shares.means_, plain.means_, rtol=1e-5)
+    assert shares.cost_ == pytest.approx(plain.cost_, rel=1e-6)
+
+
+@pytest.mark.parametrize("prior", ["bayes", "mml", "sqrt", "none"])
+def test_equal_starting_means_are_one(prior):
+    points = random_mixture(2, 2).sample(150, 0)[0]
+    model = SparseGaussianMixture(2, prior=prior, random_state=0)
+    two = model.set_params(init=points[:2]).fit(points).cost_
+    many = model.set_params(init=np.repeat(points[:2], 500, axis=0)).fit(points)
+    assert many.cost_ == two
+    assert many.n_components_ <= 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_kmeans_in_places_that_differ_by_rounding(seed):
+    """Where one is drawn twice, none is nearest to the second."""
+    rng = np.random.default_rng(seed)
+    points = 1e9 + 1e-6 * rng.integers(0, 5, (60, 3))
+    points[0] = 1e9 + 1e6
+    model = fitted(points, n_components=20, prior="none", covariance_floor=1e-7)
+    assert np.isfinite(model.means_).all()
+
+
+@pytest.mark.parametrize("prior", ["bayes", "mml", "sqrt", "none"])
+def test_a_weight_of_2_is_the_point_twice(prior):
+    points = random_mixture(2, 2).sample(100, 0)[0]
+    model = SparseGaussianMixture(5, prior=prior, init=points[:5], covariance_floor=0.1)
+    weighted = model.fit(points, sample_weight=np.full(100, 2.0)).cost_
+    assert model.fit(np.repeat(points, 2, axis=0)).cost_ == pytest.approx(weighted, rel=1e-5)
+
+
 def test_a_start_of_other_dimensions_is_refused():
-    with pytest.raises(ValueError, match="start from has 3 dimensions, the points have 2"):
+    with pytest.raises(InputError, match="start from has 3 dimensions, the points have 2"):
         fitted(np.random.default_rng(0).normal(size=(20, 2)), init=random_mixture(2, 3))
 
 
@@ -142,9 +218,73 @@ def test_points_of_weight_zero_do_not_count():
         ({"sparsity": float("inf")}, "sparsity must be a number"),
         ({"covariance_floor": float("inf")}, "covariance_floor must be a number"),
         ({"init": np.empty((0, 2))}, "init must be finite means"),
+        ({"n_components": 10**9}, r"n_components must be an integer of at most 1e\+06, not 10"),
+        ({"n_components": 10**400}, r"n_components must be an integer of at most 1e\+06, not 10"),
+        ({"n_init": 10**6}, "n_init must be an integer of at most 10000"),
+        ({"max_iter": 10**30}, r"max_iter must be an integer of at most 1e\+09"),
+        ({"n_threads": 50_000}, "n_threads must be an integer of at most 1024, not 50000"),
+        ({"typical_size": 1e200}, r"typical_size must be a number of at most 1e\+30"),
+        ({"typical_size": 1e-200}, "typical_size must be a number that is 0 or at least 1e-30"),
+        ({"covariance_floor": 1e300}, r"covariance_floor must be a number of at most 1e\+30"),
+        ({"covariance_floor": 1e-300}, "covariance_floor must be a number that is 0 or at least"),
+        ({"covariance_prior": 1e300}, r"covariance_prior must be a number of at most 1e\+30"),
+        ({"sparsity": 1e300}, r"sparsity must be a number of at most 1e\+30"),
+        ({"sparsity": 10**400}, r"sparsity must be a number of at most 1e\+30, not 1000"),
+        ({"tol": 1e300}, r"tol must be a number of at most 1e\+30"),
+        ({"random_state": -1}, "random_state|Seed|seed|cannot be used"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_parameters_of_no_use_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         fitted(np.random.default_rng(0).normal(size=(20, 2)), **settings)
+
+
+@pytest.mark.parametrize("noise", [1e154, 1e200, [1.0] * 19 + [np.inf], -1.0])
+def test_noise_of_no_use_is_refused(noise):
+    with pytest.raises(InputError, match="noise_std must be finite and not negative; 1 of"):
+        fitted_with_noise(np.random.default_rng(0).normal(size=(20, 2)), noise)
+
+
+def fitted_with_noise(points, noise) -> SparseGaussianMixture:
+    return SparseGaussianMixture(3, random_state=0).fit(points, noise_std=noise)
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "none", "bayes"])
+@pytest.mark.parametrize("solver", ["mm", "adam"])
+@pytest.mark.parametrize("n_dimensions", [2, 6])
+@pytest.mark.parametrize("scale", [0.9e30, 1e-29])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_largest_and_the_smallest_numbers_are_numbers(scale, n_dimensions, solver, prior):
+    """Whatever is allowed is fitted, each at the end of its range."""
+    if solver == "adam" and prior == "bayes":
+        return
+    points = np.random.default_rng(0).uniform(-1, 1, (60, n_dimensions)) * scale
+    sizes = {"covariance_prior": 1e30, "typical_size": 1e30 if scale > 1 else 1e-30}
+    for settings in ({}, {} if prior == "bayes" else sizes, {"sparsity": 1e30}, {"tol": 1e30}):
+        model = SparseGaussianMixture(
+            3, prior=prior, solver=solver, background=True, random_state=0, max_iter=20, **settings
+        )
+        noise = scale * 1e-3 if solver == "mm" else None
+        model = model.set_params(tol=max(model.tol, 1e-3)).fit(points, noise_std=noise)
+        assert np.isfinite(model.score_samples(points, noise_std=noise)).all()
+        assert np.isfinite(model.cost_)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (np.array([[0.0, 0.0], [1.0, 2e30], [3.0, 1.0]]), "X has coordinates from 0 to 2e.30"),
+        (np.array([[0.0, 0.0], [1.0, 2.0], [-1e300, 1.0]]), "X has coordinates from -1e.300 to 2"),
+        (np.random.default_rng(0).normal(size=(20, 2)) * 1e-200, "X has points within"),
+    ],
+)
+def test_units_of_no_use_are_told(points, words):
+    with pytest.raises(InputError, match=words):
+        fitted(points)
+
+
+@pytest.mark.parametrize("floor", [1e-30, 1e30])
+def test_one_place_of_any_size(floor):
+    model = fitted(np.full((12, 2), 3.0), covariance_floor=floor)
+    np.testing.assert_allclose(model.covariances_, [floor**2 * np.eye(2)])

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from napari_sparse_gmm.engines.keops_ready import Waiting
 
 from napari_sparse_gmm import batch, parameters
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.density_model import DensityModel, Groups
 from napari_sparse_gmm.engines import EngineUnavailable, keops_ready
-from napari_sparse_gmm.engines.keops_ready import Waiting
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -222,6 +222,8 @@ class TestMistakes:
             (["--x", "col"], "no column 'col' for x"),
             (["--components", "0"], "n_components must be an integer of at least 1"),
             (["--threads", "0"], "n_threads must be an integer of at least 1"),
+            (["--threads", "100000"], "n_threads must be an integer of at most 1024, not 100000"),
+            (["--covariance-floor", "1e300"], "covariance_floor must be a number of at most 1e+30"),
             (["--sparsity", "-1"], "sparsity must be a number of at least 0"),
             (["--pixel-size", "1e-6"], "choose a larger pixel size"),
             (["--pixel-size", "-1"], "pixel size must be positive"),
@@ -244,7 +246,7 @@ class TestMistakes:
         path = tmp_path / "points.csv"
         path.write_text("x,y\n1,2\n")
         assert main(["fit", str(path), "--out", str(tmp_path / "out")]) == 2
-        assert "minimum of 2 is required" in capsys.readouterr().err
+        assert "A single point is too few" in capsys.readouterr().err
 
     def test_out_is_a_file(self, table: Path, capsys) -> None:
         assert main(["fit", str(table), "--out", str(table)]) == 2
@@ -314,6 +316,11 @@ class TestScore:
         )
         assert "50 points far from what the model was fitted to left out" in told
 
+    def test_more_threads_than_any_machine_has(self, table: Path, other, capsys) -> None:
+        model = fit(table) / "model.json"
+        assert self.score(other, model, "--threads", "100000") == 2
+        assert "n_threads must be an integer of at most 1024" in capsys.readouterr().err
+
     @pytest.mark.parametrize("unit", ["um", "\u00b5m", "\u03bcm"])
     def test_a_micrometre_in_every_spelling(self, table: Path, other: Path, unit: str) -> None:
         (part,) = load_model(fit(table) / "model.json").parts
@@ -353,6 +360,59 @@ class TestScore:
         options = ["--z", "z"] if len(columns) == 3 else []
         assert self.score(other, out / "model.json", *options) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("which", ["points", "model", "yaml"])
+def test_a_score_is_not_written_over_what_is_read(table: Path, capsys, which: str) -> None:
+    beside = table.with_suffix(".yaml")
+    beside.write_text("Pixelsize: 130")
+    paths = {"points": table, "model": fit(table) / "model.json", "yaml": beside}
+    before = paths[which].read_bytes()
+    command = ["score", str(paths["model"]), str(table), "--out", str(paths[which])]
+    assert main(command) == 2
+    assert f"{paths[which]} is read, so it cannot be written" in capsys.readouterr().err
+    assert paths[which].read_bytes() == before
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["all", "each group"])
+def test_a_fit_is_not_written_over_what_is_read(
+    table: Path, capsys, group: bool, monkeypatch
+) -> None:
+    out = table.parent / "out"
+    given = out / ("1" if group else "") / "components.csv"
+    given.parent.mkdir(parents=True)
+    pd.read_csv(table).assign(cell=1).to_csv(given, index=False)
+    before = given.read_bytes()
+    # Before any work.
+    monkeypatch.setattr(batch, "iter_groups", lambda *args, **keywords: pytest.fail("a fit"))
+    command = ["fit", str(given), "--out", str(out), *(["--group", "cell"] if group else [])]
+    assert main(command) == 2
+    assert f"{given} is read, so it cannot be written" in capsys.readouterr().err
+    assert given.read_bytes() == before
+
+
+def test_a_region_is_not_written_over(table: Path, capsys) -> None:
+    out = table.parent / "out"
+    out.mkdir()
+    around = np.array([[0.0, 0.0], [0.0, 99.0], [99.0, 99.0], [99.0, 0.0]])
+    shapes = pd.DataFrame(around, columns=["axis-0", "axis-1"])
+    shapes.insert(0, "vertex-index", np.arange(4))
+    shapes.insert(0, "shape-type", "polygon")
+    shapes.insert(0, "index", 0)
+    shapes.to_csv(out / "components.csv", index=False)
+    command = ["fit", str(table), "--out", str(out), "--region", str(out / "components.csv")]
+    assert main(command) == 2
+    assert "is read, so it cannot be written" in capsys.readouterr().err
+
+
+def test_the_name_of_a_file_need_not_be_text(table: Path, capsys) -> None:
+    odd = table.with_name(os.fsdecode(b"caf\xe9.csv"))
+    table.rename(odd)
+    out = fit(odd)
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert "udce9" in load_model(out / "model.json").provenance["source"]
+    assert main(["score", str(out / "model.json"), str(odd), "--out", str(odd) + "2"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_groups_have_a_folder_each_and_a_table_together(table: Path, capsys) -> None:
@@ -395,7 +455,7 @@ def test_groups_by_number_and_one_that_is_too_small(table: Path, capsys) -> None
     cells.to_csv(table, index=False)
     out = fit(table, "--group", "frame")
     assert sorted(path.name for path in out.iterdir()) == ["0", "components.csv"]
-    assert "group 1.0: Found array with 1 sample(s)" in capsys.readouterr().err
+    assert "group 1.0: A single point is too few" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -404,6 +464,8 @@ def test_groups_by_number_and_one_that_is_too_small(table: Path, capsys) -> None
         (["a b", "a_b"], "the same folder"),
         (["A", "a"], "the same folder"),
         (["a", None], "200 of 400 rows have an empty cell"),
+        (["a", "b" * 300], "a name of 300 characters, bbbbbbbbbbbbbbbbbbbb…, too long"),
+        (["a", "µ" * 127], "too long for a folder: shorten it"),
     ],
 )
 def test_groups_that_cannot_be_told_apart(table: Path, capsys, labels, words) -> None:
@@ -533,3 +595,8 @@ class TestDemo:
         monkeypatch.chdir(tmp_path)
         assert main(["demo"]) == 0
         assert (tmp_path / "napari-sparse-gmm-demo" / "density.png").exists()
+
+
+def test_a_closed_standard_error_loses_no_fit(table: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert sorted(path.name for path in fit(table).iterdir()) == FILES

@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from napari_sparse_gmm import FitStep, GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import SOLVERS, FlatPrior
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.parameters import Parameter
@@ -227,7 +228,7 @@ def test_births_with_an_outlier_far_from_everything():
 
 
 def test_density_needs_moves(points):
-    with pytest.raises(ValueError, match="init='density' finds its components by moves"):
+    with pytest.raises(InputError, match="init='density' finds its components by moves"):
         SparseGaussianMixture(5, init="density", solver="adam").fit(points)
 
 

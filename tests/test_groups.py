@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sparse_gmm import Box, SparseGaussianMixture
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.groups import fit_groups
 
 MODEL = SparseGaussianMixture(6, random_state=0, engine="torch")
@@ -59,14 +60,14 @@ def test_a_group_that_cannot_be_fitted_does_not_stop_the_others(points):
     labels = np.minimum(np.arange(300), 2)
     first, second, rest = fit_groups(MODEL, points, labels)
     assert first.model is second.model is None
-    assert "minimum of 2" in first.problem
+    assert "single point is too few" in first.problem
     assert (rest.problem, rest.model.n_features_in_) == ("", 2)
-    with pytest.raises(ValueError, match="minimum of 2"):
+    with pytest.raises(InputError, match="single point is too few"):
         fit_groups(MODEL, points[:5], np.arange(5))
 
 
 def test_labels_belong_to_points(points):
-    with pytest.raises(ValueError, match=r"shape \(300,\)"):
+    with pytest.raises(InputError, match=r"shape \(300,\)"):
         fit_groups(MODEL, points, np.arange(299))
 
 
@@ -75,5 +76,24 @@ def test_a_background_is_read_as_by_a_single_fit(points):
     model = SparseGaussianMixture(3, background=[[-9, -9], [9, 9]], sparsity=1.0, engine="torch")
     for fit in fit_groups(model, points, labels):
         assert fit.model.mixture_.background_region.volume == 324.0
-    with pytest.raises(ValueError, match="background must be"):
+    with pytest.raises(InputError, match="background must be"):
         fit_groups(model.set_params(background="hull"), points, labels)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"X": np.full((20, 2), np.nan)}, "X must be finite numbers"),
+        ({"X": np.ones(20)}, r"X must have shape \(N, D\)"),
+        ({"sample_weight": np.zeros(20)}, "non-zero|positive for at least 2"),
+        ({"sample_weight": -np.ones(20)}, "must not be negative"),
+        ({"sample_weight": np.ones(3)}, r"sample_weight must have shape \(20,\)"),
+        ({"noise_std": np.ones(3)}, "noise_std must be a number or have shape"),
+    ],
+)
+def test_wrong_input_is_told_in_words_of_the_input(wrong, words):
+    """Not in those of what is made of it."""
+    given = {"X": np.random.default_rng(0).normal(size=(20, 2)), **wrong}
+    model = SparseGaussianMixture(2, background=True)
+    with pytest.raises(InputError, match=words):
+        fit_groups(model, labels=np.arange(20) % 2, **given)

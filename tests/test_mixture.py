@@ -9,6 +9,7 @@ from oracles import direct_density, random_mixture
 from scipy import integrate
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.errors import InputError
 
 
 @pytest.mark.parametrize("background_weight", [0.0, 0.3], ids=["pure", "background"])
@@ -156,7 +157,7 @@ def test_refuses_what_is_no_mixture(change, message):
         "means": [[0.0, 0.0], [1.0, 1.0]],
         "covariances": [np.eye(2)] * 2,
     }
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         GaussianMixture(**{**right, **change})
 
 

@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.density_model import part_of
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.path import PathPoint, SparsityPath, iter_path
 
 
@@ -48,6 +50,46 @@ def test_the_order_of_sparsities_does_not_matter():
     model = SparseGaussianMixture(6, random_state=0)
     mixed, sorted_ = (model.sparsity_path(points, s) for s in ([8.0, 1.0], [1.0, 8.0]))
     np.testing.assert_array_equal(mixed.cost, sorted_.cost)
+
+
+def test_a_point_of_weight_0_counts_for_nothing():
+    """Outside of the box of the others it has no density."""
+    points = np.append(np.random.default_rng(1).uniform(0, 0.1, (100, 2)) + 0.3, [[5.0, 5.0]], 0)
+    points = np.append(np.random.default_rng(1).uniform(0, 1, (200, 2)), points, axis=0)
+    weight = np.append(np.ones(300), 0.0)
+    model = SparseGaussianMixture(8, background=True, random_state=0)
+    sparsities = [1.0, 5.0, 20.0, 100.0]
+    without = model.sparsity_path(points[:-1], sparsities)
+    with_it = model.sparsity_path(points, sparsities, sample_weight=weight)
+    assert with_it.suggested.sparsity == without.suggested.sparsity
+    assert np.isfinite(without.bic).all()
+    np.testing.assert_allclose(with_it.bic, without.bic)
+    np.testing.assert_allclose(with_it.icl, without.icl)
+    plain = part_of(without.suggested.model, points[:-1], None, None)
+    weighted = part_of(with_it.suggested.model, points, weight, None)
+    assert weighted.mean_log_density == pytest.approx(plain.mean_log_density)
+    np.testing.assert_allclose(weighted.errors.means, plain.errors.means)
+    np.testing.assert_allclose(weighted.errors.weights, plain.errors.weights)
+
+
+def test_points_without_a_density_make_a_model_worth_nothing():
+    points = np.random.default_rng(0).random((100, 2))
+    model = SparseGaussianMixture(1, background=True, sparsity=200.0, init="density").fit(points)
+    assert model.n_components_ == 0
+    assert model.criteria(points + 5.0) == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize("sparsities", [[], ["low"], [1.0, np.nan], [-1.0], 3.0, [1e300]])
+def test_sparsities_of_no_use_are_refused(sparsities):
+    with pytest.raises(InputError, match="sparsit"):
+        SparseGaussianMixture(2).sparsity_path(three_clusters()[0], sparsities)
+
+
+def test_what_is_not_known_is_not_suggested(path):
+    points = [PathPoint(p.model, p.bic, p.icl, np.nan) for p in path]
+    best = SparsityPath(tuple(points)).suggested
+    unknown = [PathPoint(path[0].model, np.nan, np.nan, np.nan), *points]
+    assert SparsityPath(tuple(unknown)).suggested.model is best.model
 
 
 def test_three_clusters_are_suggested(path):
@@ -132,7 +174,7 @@ def test_the_plot_shows_what_was_found(path):
     ],
 )
 def test_what_makes_no_path_is_refused(model, sparsities, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         list(iter_path(model, three_clusters()[0], sparsities))
 
 

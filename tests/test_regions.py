@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import tracemalloc
+from base64 import b64encode
+from zlib import compress
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from napari_sparse_gmm import (
     SparseGaussianMixture,
 )
 from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions import region_from_dict
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
@@ -60,6 +64,120 @@ def test_the_volume_is_the_share_of_the_box_that_it_contains(region, volume):
     assert share == pytest.approx(volume / np.prod(upper - lower), abs=0.015)
     outside = np.vstack([lower - 0.01 * (upper - lower), upper + 0.01 * (upper - lower)])
     assert not region.contains(outside).any()
+
+
+@each_region
+def test_what_is_drawn_is_uniform(region, volume):
+    # In each of 4^D boxes as many as its share of the volume, which the pixels of a fine grid tell.
+    d, n, fine = region.n_dimensions, 100_000, {2: 400, 3: 80}[region.n_dimensions]
+    lower, upper = region.box
+    axes = [a + (b - a) * (np.arange(fine) + 0.5) / fine for a, b in region.box.T]
+    inside = region.contains_grid(axes)
+    shares = inside.reshape([side for _ in range(d) for side in (4, fine // 4)])
+    shares = shares.sum(tuple(range(1, 2 * d, 2))) / inside.sum()
+    points = region.sample(n, np.random.default_rng(0))
+    boxes = np.clip(((points - lower) / (upper - lower) * 4).astype(int), 0, 3)
+    found = np.zeros(shares.shape)
+    np.add.at(found, tuple(boxes.T), 1.0 / n)
+    np.testing.assert_allclose(found, shares, atol=5 * np.sqrt(0.25 / n))
+
+
+NEEDLES = {
+    "hull": Hull([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5 + 1e-9]]),
+    "far away": Hull(np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5 + 1e-5]]) + 1e6),
+    "polygon": Polygon([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5 + 1e-9]]),
+    "two polygons": Polygon(
+        [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5 + 1e-9]], [[5.0, 5.0], [6.0, 6.0], [5.5, 5.5 + 1e-9]]
+    ),
+    "a spike": Polygon([[0, 0], [0, 1e-9], [1e-9, 1e-9], [1e-9, 0], [1, 0], [1e-9, 0]]),
+    "simplex": Hull(np.vstack([np.zeros(6), np.eye(6)])),
+    "mask": Mask(np.eye(1, 1 << 22, 77, dtype=bool)),
+    "prism": Prism(Box([[0.0], [1.0]]), Hull([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5 + 1e-9]])),
+}
+
+
+@pytest.mark.parametrize("region", NEEDLES.values(), ids=NEEDLES)
+def test_a_thin_region_is_drawn_from_at_once(region):
+    points = region.sample(2_000, np.random.default_rng(0))
+    lower, upper = region.box
+    assert ((points >= lower - 1e-9) & (points <= upper + 1e-9)).all()
+    if not isinstance(region, Polygon):  # of one as thin as rounding a place on it may lie beside
+        assert region.contains(points).mean() > 0.5
+
+
+def test_a_triangle_has_the_moments_of_a_triangle():
+    corners = np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5 + 1e-9]])
+    centre = corners.mean(0)
+    # Of a uniform density on a triangle: Sigma = sum (v - c) (v - c)^T / 12.
+    covariance = (corners - centre).T @ (corners - centre) / 12
+    for region in (Hull(corners), Polygon(corners)):
+        points = region.sample(200_000, np.random.default_rng(0))
+        np.testing.assert_allclose(points.mean(0), centre, atol=0.003)
+        np.testing.assert_allclose(np.cov(points.T), covariance, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        pytest.param(
+            lambda: Hull(np.random.default_rng(0).normal(size=(300, 11))),
+            "in 11 dimensions has too many sides",
+            id="hull in 11 dimensions",
+        ),
+        pytest.param(
+            lambda: region_from_dict({"kind": "hull", "corners": np.ones((10_000, 6)).tolist()}),
+            "10,000 corners has too many sides",
+            id="hull of many corners",
+        ),
+        pytest.param(
+            lambda: Polygon(np.random.default_rng(0).random((500, 2))),
+            "crosses itself more than 2,000 times",
+            id="polygon that crosses itself",
+        ),
+        pytest.param(
+            lambda: Polygon(*np.random.default_rng(0).random((3000, 3, 2))),
+            "cross each other more than 50,000 times",
+            id="triangles that cross",
+        ),
+        pytest.param(
+            lambda: Polygon(np.random.default_rng(0).random((200_000, 2))),
+            "100,000 corners at most",
+            id="polygon of many corners",
+        ),
+        pytest.param(
+            lambda: Mask(np.broadcast_to(True, (1 << 18, 1 << 18))),
+            "262144 x 262144 pixels is too large",
+            id="mask",
+        ),
+        pytest.param(
+            lambda: region_from_dict(
+                {"kind": "mask", "shape": [1 << 18, 1 << 18], "packed_bits": ""}
+            ),
+            "262144 x 262144 pixels is too large",
+            id="packed mask",
+        ),
+        pytest.param(lambda: Mask(np.ones((2, 2)), np.ones(3)), "broadcast", id="spacing"),
+    ],
+)
+def test_what_would_take_for_ever_is_refused(make, words):
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+def test_no_more_is_unpacked_than_a_mask_has():
+    bomb = {**Mask(np.ones((4, 4))).to_dict(), "packed_bits": b64encode(compress(bytes(1 << 28)))}
+    tracemalloc.start()
+    with pytest.raises(InputError, match="some pixels that are true"):
+        region_from_dict(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("n", [40, 60, 100])
+def test_a_polygon_that_crosses_itself_some_times_is_taken_apart(n):
+    corners = np.random.default_rng(0).random((n, 2))
+    region = Polygon(corners)
+    assert region.contains(region.sample(1_000, np.random.default_rng(0))).mean() > 0.99
 
 
 @each_region
@@ -131,7 +249,7 @@ def test_moves_with_its_points(region, volume):
     ],
 )
 def test_what_is_no_region_is_refused(make, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(InputError, match=says):
         make()
 
 
@@ -208,16 +326,16 @@ def test_the_share_of_the_background_comes_back(prior, n_dimensions):
 
 def test_points_outside_of_the_region_are_refused():
     points = np.random.default_rng(0).normal(size=(100, 2))
-    with pytest.raises(ValueError, match="outside of the region"):
+    with pytest.raises(InputError, match="outside of the region"):
         SparseGaussianMixture(2, background=Box([[-0.5, -0.5], [0.5, 0.5]])).fit(points)
-    with pytest.raises(ValueError, match="1 dimensions"):
+    with pytest.raises(InputError, match="1 dimensions"):
         SparseGaussianMixture(2, background=Box([[-9.0], [9.0]])).fit(points)
 
 
 @pytest.mark.parametrize("background", ["hull", "none", 3.0, None])
 def test_what_is_no_background_is_refused(background):
     points = np.random.default_rng(0).normal(size=(100, 2))
-    with pytest.raises(ValueError, match="background must be True, False or a region"):
+    with pytest.raises(InputError, match="background must be True, False or a region"):
         SparseGaussianMixture(2, background=background).fit(points)
 
 

@@ -164,3 +164,68 @@ def test_many_components_in_blocks_of_their_own():
     counts = np.bincount(labels, minlength=300)
     expected = np.sqrt(np.diagonal(shapes, axis1=1, axis2=2) / counts[:, None])
     np.testing.assert_allclose(errors.means, expected, rtol=1e-4)
+
+
+ALONE = {
+    "normal": np.random.default_rng(0).normal(size=(50, 2)),
+    "on a line": np.linspace(0, 1, 50)[:, None] * [1.0, 2.0],
+    "flat": np.column_stack([np.arange(50.0), np.zeros(50)]),
+    "two places": np.repeat([[0.0, 0.0], [1.0, 0.0]], 20, axis=0),
+    "two points": np.array([[0.0, 0.0], [1.0, 1.0]]),
+    "tiny": 1e-12 * np.random.default_rng(0).normal(size=(50, 2)),
+    "huge": 1e12 * np.random.default_rng(0).normal(size=(50, 2)),
+    "one outlier": np.append(
+        np.random.default_rng(0).normal(size=(20, 4)), np.full((1, 4), 1e9), 0
+    ),
+    "of many scales": np.random.default_rng(0).normal(size=(50, 3)) * [1e-9, 1.0, 1e9],
+}
+
+
+@pytest.mark.parametrize("points", ALONE.values(), ids=ALONE)
+def test_the_weight_of_an_only_component_is_known(points):
+    model = SparseGaussianMixture(1, prior="none").fit(points)
+    errors = model.standard_errors(points)
+    assert errors.weights[0] == 0.0
+    assert (errors.means > 0).all()
+    assert (errors.stds > 0).all()
+
+
+def test_the_weight_of_one_component_beside_a_background_is_not_known():
+    """Far apart from the background it is binomial."""
+    truth = GaussianMixture([0.5], [[0.5, 0.5]], [1e-8 * np.eye(2)], 0.5, [[0, 0], [1, 1]])
+    points, _ = truth.sample(1000, 0)
+    model = SparseGaussianMixture(1, prior="none", init=truth, background=True).fit(points)
+    share = model.weights_[0]
+    expected = np.sqrt(share * (1 - share) / 1000)
+    assert model.standard_errors(points).weights[0] == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [0.5, 0.5]])
+def test_where_the_points_tell_nothing_errors_are_infinite(weights):
+    """Of a component that no point is near."""
+    mixture = GaussianMixture(weights, [[0.0, 0.0], [1e3, 1e3]], [np.eye(2)] * 2)
+    errors = standard_errors(mixture, np.zeros((10, 2)))
+    for values in (errors.weights, errors.means, errors.stds):
+        assert (values >= 0).all()  # no NaN
+    for values in (errors.weights, errors.means, errors.stds):
+        assert np.isinf(values[1]).all()
+
+
+def test_one_outlier_loses_no_errors():
+    points = np.random.default_rng(0).normal(size=(300, 2))
+    points[0] = 1e6
+    model = SparseGaussianMixture(5, random_state=0).fit(points)
+    errors = model.standard_errors(points)
+    largest = model.weights_.argmax()
+    sigma = np.sqrt(np.diag(model.covariances_[largest]))
+    np.testing.assert_allclose(errors.means[largest], sigma / np.sqrt(299), rtol=0.2)
+    assert not np.isnan(errors.weights).any()
+
+
+def test_they_do_not_depend_on_how_many_are_inverted_at_a_time(monkeypatch):
+    truth = five(NEAR)
+    points, _ = truth.sample(1000, 0)
+    together = standard_errors(truth, points)
+    monkeypatch.setattr("napari_sparse_gmm.uncertainty._AT_ONCE", 1)
+    alone = standard_errors(truth, points)
+    np.testing.assert_array_equal(together.stds, alone.stds)

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.errors import InputError
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.mixture import GaussianMixture
@@ -22,6 +23,7 @@ __all__ = [
     "FitStep",
     "GaussianMixture",
     "Hull",
+    "InputError",
     "Mask",
     "Polygon",
     "Prism",
@@ -34,6 +36,7 @@ __version__ = version("napari-sparse-gmm")
 _HOME = {
     "FitStep": "napari_sparse_gmm.fitting",
     "GaussianMixture": "napari_sparse_gmm.mixture",
+    "InputError": "napari_sparse_gmm.errors",
     "SparseGaussianMixture": "napari_sparse_gmm.estimator",
     **dict.fromkeys(("Box", "Hull", "Mask", "Polygon", "Prism"), "napari_sparse_gmm.regions"),
 }

@@ -8,9 +8,11 @@
 ['components.csv', 'density.png', 'density.tif', 'model.json']
 """
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -20,17 +22,22 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.threads import limited_threads
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
-from napari_sparse_gmm.io.results import write_results
-from napari_sparse_gmm.io.tables import PointTable, write_components
+from napari_sparse_gmm.io.results import FILES, write_results
+from napari_sparse_gmm.io.tables import PointTable, write_table
+from napari_sparse_gmm.io.writing import refuse_to_overwrite
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
 
 # The ways to write the first letter of a micrometre.
 _MICRO = re.compile("^[u\u03bc](?=m$)")
+
+# Bytes of the name of a folder: what every system has, with some to spare.
+_LONGEST_NAME = 200
 
 
 def fit_to_folder(
@@ -39,6 +46,7 @@ def fit_to_folder(
     folder: Path,
     *,
     source: str,
+    inputs: Sequence[Path] = (),
     pixel_size: float | None = None,
     on_step: Callable[[FitStep], object] = lambda step: None,
     tell: Callable[[str], object] = lambda sentence: None,
@@ -56,6 +64,8 @@ def fit_to_folder(
         Made where it does not exist. Nothing is written to it before the first fit has ended.
     source : str
         Where the points come from, for the provenance of the model.
+    inputs : sequence of Path
+        Files that were read, and so are not written to.
     pixel_size : float, optional
         Side of a heatmap pixel in the units of the points; see `Grid.covering`.
     on_step : callable
@@ -69,7 +79,7 @@ def fit_to_folder(
 
     Raises
     ------
-    ValueError, OSError
+    InputError, OSError
         Where points, settings or folder are of no use.
     """
     # What would fail at the end of a long fit is tried before it.
@@ -79,8 +89,17 @@ def fit_to_folder(
     labels = np.unique(groups).tolist()
     names = [_name(label) for label in labels]
     if len({name.casefold() for name in names}) < len(names):  # some systems know no case
-        raise ValueError("Some groups have names that would make the same folder: rename them.")
+        raise InputError("Some groups have names that would make the same folder: rename them.")
+    if (longest := max(names, key=len)) and len(os.fsencode(longest)) > _LONGEST_NAME:
+        raise InputError(
+            f"A group has a name of {len(longest)} characters, {longest[:20]}…, too long for a "
+            "folder: shorten it."
+        )
+    folders = [folder] if table.groups is None else [folder / name for name in names]
+    refuse_to_overwrite([one / name for one in {folder, *folders} for name in FILES], inputs)
     folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
 
     estimator = SparseGaussianMixture(**settings)
     engine, device = estimator.engine, estimator.device
@@ -97,13 +116,12 @@ def fit_to_folder(
             continue
         fits.append(event)
         if event.model is not None:
-            name = names[labels.index(event.label)]
-            own = folder if table.groups is None else folder / name
+            own = folders[labels.index(event.label)]
             own.mkdir(exist_ok=True)
             components = _write(event, table, grid, own, source)
             tables.append({"group": event.label, **components})
     if table.groups is not None:
-        write_components(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
+        write_table(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
     return tuple(fits)
 
 
@@ -140,6 +158,7 @@ def score_to_file(
     table: PointTable,
     path: Path,
     *,
+    inputs: Sequence[Path] = (),
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
     n_threads: int | None = N_THREADS.default,
@@ -153,6 +172,8 @@ def score_to_file(
         In the unit of the model; with groups where that has some.
     path : Path
         A CSV file; one that exists is replaced.
+    inputs : sequence of Path
+        Files that were read, and so are not written to.
     engine, device : str
         What computes.
     n_threads : int, optional
@@ -160,25 +181,27 @@ def score_to_file(
 
     Raises
     ------
-    ValueError, OSError
+    InputError, OSError
         Where the axes, the unit or the groups are others than those of the model.
     """
+    refuse_to_overwrite([path], inputs)
+    N_THREADS.check(n_threads)
     points, groups = table.points, np.zeros(len(table.points), dtype=np.intp)
     if len(model.axis_labels) != points.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"The points have {points.shape[1]} axes ({', '.join(table.axis_labels)}), and the "
             f"model has {len(model.axis_labels)} ({', '.join(model.axis_labels)}): name the "
             "columns of those."
         )
     units = {_MICRO.sub("µ", unit) for unit in (table.unit, model.unit) if unit}
     if len(units) > 1:
-        raise ValueError(
+        raise InputError(
             f"The points are in {table.unit} and the model is in {model.unit}: bring the points "
             "to its unit."
         )
     if model.groups is not None:
         if table.groups is None:
-            raise ValueError(
+            raise InputError(
                 f"The model has a mixture for each {model.groups.name}: name the column of it "
                 "with --group."
             )
@@ -189,7 +212,7 @@ def score_to_file(
     if table.groups is not None:
         columns["group"] = table.groups
     scored = {name: getattr(found, name) for name in ("component", "probability", "log_density")}
-    pd.DataFrame({**columns, **scored}).to_csv(path, index=False)
+    write_table(path, {**columns, **scored})
     return summary(model, points, groups, found)
 
 

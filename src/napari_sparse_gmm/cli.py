@@ -15,10 +15,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_sparse_gmm import parameters
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import Parameter
 
 if TYPE_CHECKING:
@@ -57,6 +59,10 @@ _UNATTENDED = "NAPARI_SPARSE_GMM_UNATTENDED"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Not every terminal has a µ, and not every name of a file is text.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
@@ -65,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -190,7 +196,8 @@ def _fit(options: argparse.Namespace) -> None:
     if options.region is not None:
         table, region = _within(table, options.region)
         settings[parameters.BACKGROUND.name] = options.background and region
-    _run(table, settings, options.input, Path(options.out), options.pixel_size or None)
+    inputs = [path for path in (options.input, options.region) if path is not None]
+    _run(table, settings, options.input, Path(options.out), inputs, options.pixel_size or None)
 
 
 def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
@@ -203,7 +210,7 @@ def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
         return table, Hull(points)
     region, inside = over(read_region(what), points)
     if not inside.any():
-        raise ValueError(f"No point lies in the region of {what}.")
+        raise InputError(f"No point lies in the region of {what}.")
     if not inside.all():
         n = int((~inside).sum())
         print(f"{n} of {len(points)} points lie outside of the region and are left out")
@@ -221,7 +228,10 @@ def _score(options: argparse.Namespace) -> None:
     computing = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _COMPUTING_OPTIONS
     }
-    sentence = score_to_file(model, table, Path(options.out), **computing)
+    # Beside a file of Picasso lies what tells its pixel size.
+    table_path = Path(options.input)
+    inputs = [Path(options.model), table_path, table_path.with_suffix(".yaml")]
+    sentence = score_to_file(model, table, Path(options.out), inputs=inputs, **computing)
     print(f"{options.input}: {sentence}\nwritten to {options.out}")
 
 
@@ -266,6 +276,7 @@ def _run(
     settings: Mapping[str, Any],
     source: str,
     folder: Path,
+    inputs: Sequence[str] = (),
     pixel_size: float | None = None,
 ) -> None:
     """Fit and write, with a progress bar on a terminal, and say what came out."""
@@ -278,7 +289,7 @@ def _run(
         total=settings.get("max_iter", parameters.MAX_ITER.default),
         leave=False,
         unit="it",
-        disable=not sys.stderr.isatty(),
+        disable=sys.stderr is None or not sys.stderr.isatty(),
     )
 
     def show(step: "FitStep") -> None:
@@ -291,7 +302,14 @@ def _run(
 
     with bar:
         fits = fit_to_folder(
-            table, settings, folder, source=source, pixel_size=pixel_size, on_step=show, tell=tell
+            table,
+            settings,
+            folder,
+            source=source,
+            inputs=[Path(path) for path in inputs],
+            pixel_size=pixel_size,
+            on_step=show,
+            tell=tell,
         )
     seconds = time.perf_counter() - started
     unit = f" in {table.unit}" if table.unit else ""

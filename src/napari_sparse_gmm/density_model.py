@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class DensityModel:
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is no mixture, or their numbers or dimensions disagree.
     """
 
@@ -108,13 +109,13 @@ class DensityModel:
     def __post_init__(self) -> None:
         n_groups = 1 if self.groups is None else len(self.groups.labels)
         if len(self.parts) != n_groups or not self.fitted:
-            raise ValueError(f"{len(self.fitted)} mixtures for {n_groups} groups.")
+            raise InputError(f"{len(self.fitted)} mixtures for {n_groups} groups.")
         n_axes = len(self.axis_labels)
         dimensions = {part.mixture.n_dimensions for part in self.fitted}
         if dimensions != {n_axes}:
-            raise ValueError(f"{n_axes} axis labels for {dimensions} dimensions.")
+            raise InputError(f"{n_axes} axis labels for {dimensions} dimensions.")
         if self.box is not None and np.shape(self.box) != (2, n_axes):
-            raise ValueError(f"A box of shape {np.shape(self.box)} for {n_axes} dimensions.")
+            raise InputError(f"A box of shape {np.shape(self.box)} for {n_axes} dimensions.")
 
     @property
     def fitted(self) -> tuple[Part, ...]:
@@ -123,9 +124,9 @@ class DensityModel:
 
     @property
     def mixture(self) -> GaussianMixture:
-        """The only mixture. A ValueError where each group has its own."""
+        """The only mixture. An InputError where each group has its own."""
         if self.groups is not None:
-            raise ValueError(
+            raise InputError(
                 f"The model has a mixture for each {self.groups.name} of its points: take those "
                 "of its parts."
             )

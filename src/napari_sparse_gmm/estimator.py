@@ -9,17 +9,23 @@ True
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _get_feature_names,
+    check_is_fitted,
+    validate_data,
+)
 
+from napari_sparse_gmm.arrays import LARGEST, SMALLEST, float_array, input_errors, refuse_masked
 from napari_sparse_gmm.engines import Data, Engine, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import (
     SOLVERS,
     FitResult,
@@ -29,7 +35,7 @@ from napari_sparse_gmm.fitting import (
     open_engine,
 )
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.objectives import Objective, WeightPenalty
+from napari_sparse_gmm.objectives import Objective, WeightPenalty, declaration_of
 from napari_sparse_gmm.observations import Observations, noise_variances
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -48,11 +54,22 @@ from napari_sparse_gmm.parameters import (
     SPARSITY,
     TOL,
     TYPICAL_SIZE,
-    Parameter,
 )
 from napari_sparse_gmm.path import SPARSITIES, PathPoint, SparsityPath, iter_path
 from napari_sparse_gmm.regions import Region, as_background
 from napari_sparse_gmm.uncertainty import StandardErrors, standard_errors
+
+_NUMBERS = (
+    N_COMPONENTS,
+    SPARSITY,
+    COVARIANCE_FLOOR,
+    COVARIANCE_PRIOR,
+    TYPICAL_SIZE,
+    N_INIT,
+    MAX_ITER,
+    TOL,
+    N_THREADS,
+)
 
 
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
@@ -94,9 +111,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Start. "auto": "density" for the prior "mml", else "kmeans++". "density" (solver "mm"
         only): the background or a single component; the others are born where the points are
         denser, at every scale: for thousands of clusters. "random": means uniform in the bounding
-        box. For "random" and given means the standard deviation is 1/15 of the side of the unit
-        box, the smallest power of two that holds the points. A mixture is taken as it is, but for
-        the floor and for a background as `background` says; M is then still `n_components`.
+        box. Given means that are equal are one. For "random" and given means the standard deviation
+        is 1/15 of the side of the unit box, the smallest power of two that holds the points. A
+        mixture is taken as it is, but for the floor and for a background as `background` says; M
+        is then still `n_components`.
     n_init : int
         Number of starts; the solution of lowest cost is kept. Means or a mixture as `init` are one
         start; the prior "bayes" has two of its own: from clusters that are found at once, and from
@@ -110,8 +128,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         What computes the sums over points; see `engine_reason_`.
     device : {"auto", "cpu", "cuda"}
     n_threads : int, optional
-        How many processor threads torch and KeOps may use here; what else the program computes
-        at the same time keeps its own. By default all cores but one.
+        How many processor threads torch and KeOps may use here, and no more than there are cores;
+        what else the program computes at the same time keeps its own. By default all cores but
+        one.
     warm_start : bool
         Start `fit` from the last solution, where there is one.
     random_state : int, RandomState or None
@@ -208,7 +227,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             Coordinates, N >= 2, in any units.
         y : ignored
         sample_weight : (N,) array, optional
-            Non-negative weight of each point; a weight of 2 is the point twice.
+            Non-negative weight of each point; a weight of 2 is the point twice. So weights that
+            are shares are to be multiplied by a number of points: the priors "bayes" and "mml"
+            weigh what a component costs against how many points there are. To "sqrt" and "none"
+            the sum of all weights makes no difference.
         noise_std : float, (N,) or (N, D) array, optional
             Standard deviation of the noise of all points, of each, or of each along each axis, in
             the units of X: the localization precision. Components are then the shapes without
@@ -216,7 +238,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        InputError
             Where points, weights, noise or a parameter are of no use; the message says what to
             mend.
 
@@ -285,13 +307,21 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if isinstance(X, Observations):
             seen = Observations.of(X, sample_weight, noise_std)
         else:
-            points: FloatArray = check_array(
-                X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
-            )
+            refuse_masked(X, "X")
+            with input_errors():
+                points: FloatArray = check_array(
+                    X, dtype=np.float64, ensure_min_samples=2, estimator=self, input_name="X"
+                )
+            _get_feature_names(X)  # may raise, which at the end of the fit would be too late
             weight = None if sample_weight is None else self._check_weight(sample_weight, points)
             seen = Observations(points, weight, noise_variances(noise_std, points.shape))
+        seen = seen.counted
+        _check_lengths(seen.points)
+        settings = self._settings(seen.n_dimensions)
+        if declaration_of(self.prior).counts:
+            self._check_total(seen.total_weight)
         with limited_threads(self.n_threads):
-            return open_engine(seen.counted, self._settings(seen.n_dimensions))
+            return open_engine(seen, settings)
 
     def fit_predict(
         self,
@@ -435,46 +465,62 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         if isinstance(X, Observations):
             return Observations.of(X, sample_weight, noise_std)
-        points = validate_data(self, X, dtype=np.float64, reset=False)
+        refuse_masked(X, "X")
+        with input_errors():
+            points = validate_data(self, X, dtype=np.float64, reset=False)
         weight = None if sample_weight is None else self._check_weight(sample_weight, points)
         return Observations(points, weight, noise_variances(noise_std, points.shape))
 
     def _check_weight(self, sample_weight: ArrayLike, X: FloatArray) -> FloatArray:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        refuse_masked(sample_weight, "sample_weight")
+        with input_errors():
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if (weight < 0).any():
-            raise ValueError(
+            raise InputError(
                 f"sample_weight must not be negative; {int((weight < 0).sum())} of "
                 f"{len(weight)} weights are."
             )
         if np.count_nonzero(weight) < 2:
-            raise ValueError("sample_weight must be positive for at least 2 points.")
+            raise InputError("sample_weight must be positive for at least 2 points.")
+        if weight.max() > LARGEST:
+            raise InputError(f"sample_weight must be at most {LARGEST:g}, not {weight.max():g}.")
         return weight
 
+    def _check_total(self, total: float) -> None:
+        """Raise an InputError where weights cannot be meant as how often points count.
+
+        They are not brought to a sum that can: what is found would jump where the sum of some
+        weights passes from shares to counts, and how many points shares stand for is not known
+        here.
+        """
+        if total < 2.0 - 1e-6:
+            prior = self.prior if isinstance(self.prior, str) else type(self.prior).__name__
+            raise InputError(
+                f"sample_weight says how often each point counts, and prior={prior!r} needs 2 "
+                f"points or more; the weights sum to {total:.3g}. Where they are shares, multiply "
+                "them by the number of points that they stand for."
+            )
+
     def _settings(self, n_dimensions: int) -> FitSettings:
-        for parameter in (N_COMPONENTS, N_INIT, MAX_ITER):
-            _check_number(parameter, getattr(self, parameter.name), integer=True)
-        for parameter in (SPARSITY, COVARIANCE_PRIOR, TOL):
-            _check_number(parameter, getattr(self, parameter.name))
-        for parameter in (COVARIANCE_FLOOR, TYPICAL_SIZE):
-            if getattr(self, parameter.name) is not None:
-                _check_number(parameter, getattr(self, parameter.name))
-        if self.n_threads is not None:
-            _check_number(N_THREADS, self.n_threads, integer=True)
+        for parameter in _NUMBERS:
+            parameter.check(getattr(self, parameter.name))
         if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
+            raise InputError(f"solver must be one of {SOLVER.choices}, not {self.solver!r}.")
         values = {f.name: getattr(self, f.name) for f in fields(FitSettings) if f.name != "rng"}
         values["background"] = as_background(self.background)
         if self.warm_start and hasattr(self, "mixture_"):
             values["init"] = self.mixture_
         elif not isinstance(self.init, str | GaussianMixture):
-            means = np.asarray(self.init, dtype=np.float64)
+            means = float_array(self.init, "init")
             right = means.ndim == 2 and means.shape[1] == n_dimensions and len(means) > 0
             if not right or not np.isfinite(means).all():
-                raise ValueError(
+                raise InputError(
                     f"init must be finite means of shape (M, {n_dimensions}), not {means.shape}."
                 )
-            values["init"] = means
-        seed = check_random_state(self.random_state).randint(2**31)
+            # Components that start alike stay alike: they would be one, that many times.
+            values["init"] = means[np.sort(np.unique(means, axis=0, return_index=True)[1])]
+        with input_errors():
+            seed = check_random_state(self.random_state).randint(2**31)
         return FitSettings(**values, rng=np.random.default_rng(seed))
 
     def _set_result(self, result: FitResult) -> None:
@@ -492,15 +538,17 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.converged_ = result.converged
 
 
-def _check_number(parameter: Parameter, value: Any, *, integer: bool = False) -> None:
-    """Raise a ValueError that names the parameter where `value` is out of its range.
-
-    Only the lower end is a matter of meaning; the upper one is how far a slider goes.
-    """
-    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
-    right = isinstance(value, kinds) and not isinstance(value, bool)
-    if not right or not (parameter.minimum or 0) <= value < np.inf:
-        kind = "an integer" if integer else "a number"
-        raise ValueError(
-            f"{parameter.name} must be {kind} of at least {parameter.minimum}, not {value!r}."
+def _check_lengths(points: FloatArray) -> None:
+    """Raise an InputError where points are in units of no use."""
+    lower, upper = points.min(), points.max()
+    if max(-lower, upper) > LARGEST:
+        raise InputError(
+            f"X has coordinates from {lower:.3g} to {upper:.3g}, and they may be as large as "
+            f"{LARGEST:g}: give them in a larger unit."
+        )
+    side = float(np.ptp(points, axis=0).max())
+    if 0 < side < SMALLEST:
+        raise InputError(
+            f"X has points within {side:.3g}, and they may be as near each other as {SMALLEST:g}: "
+            "give them in a smaller unit."
         )

@@ -186,7 +186,7 @@ def traces_of_inverses(matrices: FloatArray) -> FloatArray:
     return np.asarray(np.square(inverse_of_lower(cholesky(matrices))).sum((1, 2)))
 
 
-def above(matrices: FloatArray, least: float) -> NDArray[np.bool_]:
+def above(matrices: FloatArray, least: FloatArray | float) -> NDArray[np.bool_]:
     """Which of K symmetric matrices (K, D, D) surely have no eigenvalue below `least`, (K,).
 
     By the pivots of what is left when that is taken off the diagonal.

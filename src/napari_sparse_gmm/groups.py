@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
 from napari_sparse_gmm.mixture import GaussianMixture
@@ -93,17 +94,17 @@ def iter_groups(
 
     Raises
     ------
-    ValueError
+    InputError
         Where values are of no use, or no group could be fitted.
     """
     seen = Observations.of(X, sample_weight, noise_std)
     of_points = np.asarray(labels)
     if of_points.shape != seen.points.shape[:1]:
-        raise ValueError(f"labels must have shape ({len(seen)},), not {of_points.shape}.")
+        raise InputError(f"labels must have shape ({len(seen)},), not {of_points.shape}.")
     values, groups = np.unique(of_points, return_inverse=True)
     background = as_background(model.background)
-    if background is True and len(values) > 1:
-        counted = seen.counted.points
+    counted = seen.counted.points
+    if background is True and len(values) > 1 and len(counted):
         box = np.stack([counted.min(0), counted.max(0)])
         background = bounding_box(box, LEAST_FLOOR * float((box[1] - box[0]).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
@@ -113,14 +114,14 @@ def iter_groups(
     ):
         fitted = clone(model).set_params(background=background, init=start or model.init)
         try:
+            if len(rows) < 2:
+                raise InputError("A single point is too few: a mixture needs two or more.")
             engine = fitted.open(seen if len(values) == 1 else seen.subset(rows))
             yield from fitted.iter_fit(engine)
-        except np.linalg.LinAlgError:  # a ValueError, but not one that was written for the user
-            raise
-        except ValueError as error:
+        except InputError as error:
             problems.append(str(error))
             yield GroupFit(label, rows, None, problem=problems[-1])
         else:
             yield GroupFit(label, rows, fitted, engine)
     if len(problems) == len(values):
-        raise ValueError(problems[0])
+        raise InputError(problems[0])

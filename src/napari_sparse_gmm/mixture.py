@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.arrays import float_array
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.factored import Factored, cholesky, inverse_of_lower
 from napari_sparse_gmm.observations import FloatArray as FloatArray
 from napari_sparse_gmm.observations import noise_variances
@@ -73,7 +75,7 @@ class GaussianMixture:
 
     Raises
     ------
-    ValueError
+    InputError
         Where shapes disagree, a value is not finite, weights are negative or do not sum
         to 1, a covariance is not positive definite, or a background lacks its region.
     """
@@ -119,31 +121,31 @@ class GaussianMixture:
 
     def _check(self) -> None:
         if self.means.ndim != 2 or self.means.shape[1] < 1:
-            raise ValueError(f"means must have shape (K, D) with D >= 1, not {self.means.shape}.")
+            raise InputError(f"means must have shape (K, D) with D >= 1, not {self.means.shape}.")
         k, d = self.means.shape
         if self.weights.shape != (k,):
-            raise ValueError(f"weights must have shape ({k},), not {self.weights.shape}.")
+            raise InputError(f"weights must have shape ({k},), not {self.weights.shape}.")
         if self.covariances.shape != (k, d, d):
-            raise ValueError(
+            raise InputError(
                 f"covariances must have shape ({k}, {d}, {d}), not {self.covariances.shape}."
             )
         if (self.weights < 0).any() or not self.background_weight >= 0:
-            raise ValueError("weights and background_weight must not be negative.")
+            raise InputError("weights and background_weight must not be negative.")
         total = self.weights.sum() + self.background_weight
         if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"weights and background_weight must sum to 1, not {total:.8g}.")
+            raise InputError(f"weights and background_weight must sum to 1, not {total:.8g}.")
         sizes = np.sqrt(np.abs(np.diagonal(self.covariances, axis1=1, axis2=2)))  # (K, D)
         asymmetry = np.abs(self.covariances - self.covariances.swapaxes(1, 2))
         if (asymmetry > 1e-6 * sizes[:, :, None] * sizes[:, None, :]).any():
-            raise ValueError("covariances must be symmetric.")
+            raise InputError("covariances must be symmetric.")
         try:
             _ = self.covariance_factors
         except np.linalg.LinAlgError:
-            raise ValueError("covariances must be positive definite.") from None
+            raise InputError("covariances must be positive definite.") from None
         if self.background_weight > 0:
             region = self.background_region
             if region is None or region.n_dimensions != d:
-                raise ValueError(
+                raise InputError(
                     f"A background of positive weight needs background_region, of {d} dimensions."
                 )
 
@@ -263,7 +265,7 @@ class GaussianMixture:
             The component that each point was drawn from; -1 is the background.
         """
         if n < 1:
-            raise ValueError(f"n must be at least 1 to draw a sample, not {n}.")
+            raise InputError(f"n must be at least 1 to draw a sample, not {n}.")
         rng = np.random.default_rng(random_state)
         shares = np.append(self.weights, self.background_weight)
         labels = rng.choice(len(shares), size=n, p=shares / shares.sum())
@@ -345,9 +347,9 @@ class GaussianMixture:
         self, points: ArrayLike, noise_std: ArrayLike | None
     ) -> tuple[FloatArray, FloatArray | None]:
         """Points (N, D) and the variances of their noise (N, D), checked."""
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points", finite=True)
         if x.ndim != 2 or x.shape[1] != self.n_dimensions:
-            raise ValueError(f"points must have shape (N, {self.n_dimensions}), not {x.shape}.")
+            raise InputError(f"points must have shape (N, {self.n_dimensions}), not {x.shape}.")
         return x, noise_variances(noise_std, x.shape)
 
     def _blocks(self, n: int) -> Iterator[slice]:

@@ -14,6 +14,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.arrays import LARGEST, float_array
+from napari_sparse_gmm.errors import InputError
+
 FloatArray = NDArray[np.float64]
 
 
@@ -49,30 +52,28 @@ class Observations:
 
         Raises
         ------
-        ValueError
+        InputError
             Where shapes disagree, a value is not finite, or a weight or noise negative; or
             observations come with weights or noise beside them.
         """
         if isinstance(points, cls):
             if sample_weight is not None or noise_std is not None:
-                raise ValueError(
+                raise InputError(
                     "Observations have their weights and noise; give neither sample_weight nor "
                     "noise_std beside them."
                 )
             return points
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points", finite=True)
         if x.ndim != 2 or x.shape[1] < 1:
-            raise ValueError(f"points must have shape (N, D), not {x.shape}.")
-        if not np.isfinite(x).all():
-            raise ValueError("points must be finite numbers.")
+            raise InputError(f"points must have shape (N, D), not {x.shape}.")
         weights = None
         if sample_weight is not None:
-            weights = np.asarray(sample_weight, dtype=np.float64)
+            weights = float_array(sample_weight, "sample_weight")
             if weights.shape != x.shape[:1]:
-                raise ValueError(f"sample_weight must have shape ({len(x)},), not {weights.shape}.")
+                raise InputError(f"sample_weight must have shape ({len(x)},), not {weights.shape}.")
             bad = ~(np.isfinite(weights) & (weights >= 0))
             if bad.any():
-                raise ValueError(
+                raise InputError(
                     f"sample_weight must be finite and not negative; {int(bad.sum())} of "
                     f"{len(x)} weights are."
                 )
@@ -132,21 +133,21 @@ def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, ...]) -> Floa
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is another shape, or a value that is negative or not finite.
     """
     if noise_std is None:
         return None
-    std = np.asarray(noise_std, dtype=np.float64)
+    std = float_array(noise_std, "noise_std")
     if std.shape not in ((), shape[:1], shape):
-        raise ValueError(
+        raise InputError(
             f"noise_std must be a number or have shape ({shape[0]},) or {shape}, not {std.shape}."
         )
-    bad = ~(np.isfinite(std) & (std >= 0))
+    bad = ~((std >= 0) & (std <= LARGEST))
     if bad.any():
-        raise ValueError(
+        raise InputError(
             f"noise_std must be finite and not negative; {int(bad.sum())} of {std.size} values "
-            "are not."
+            f"are not, or are above {LARGEST:g}."
         )
     squares = np.square(std)
     return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)

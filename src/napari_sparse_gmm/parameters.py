@@ -8,14 +8,22 @@ help texts, the dock widget its labels, ranges and tooltips::
 """
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
+from napari_sparse_gmm.arrays import LARGEST, SMALLEST
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.objectives import PRIORS
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter, in the words of the person who sets it."""
+    """One parameter, in the words of the person who sets it.
+
+    `minimum` and `maximum` are the ends of its field or slider; the lower one is that of its
+    meaning, too. A larger number than `largest`, or one above 0 below `smallest`, is refused
+    everywhere. Integers are those whose minimum is one.
+    """
 
     name: str
     default: Any
@@ -26,6 +34,26 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None  # the first one up from 0, where steps in a field matter
+    smallest: float = 0.0
+    largest: float = LARGEST
+
+    def check(self, value: Any) -> None:
+        """Raise an InputError that names the parameter where a number is out of its range."""
+        if value is None and self.default is None:
+            return
+        integer = isinstance(self.minimum, int)
+        # NumPy's numbers are numbers, too.
+        right = isinstance(value, Integral if integer else Real) and not isinstance(value, bool)
+        if not right or not value >= (self.minimum or 0):
+            wanted = f"of at least {self.minimum}"
+        elif value > self.largest:
+            wanted = f"of at most {self.largest:g}"
+        elif 0 < value < self.smallest:
+            wanted = f"that is 0 or at least {self.smallest:g}"
+        else:
+            return
+        number = "an integer" if integer else "a number"
+        raise InputError(f"{self.name} must be {number} {wanted}, not {value!r:.40}.")
 
 
 N_COMPONENTS = Parameter(
@@ -37,6 +65,7 @@ N_COMPONENTS = Parameter(
     "prior Bayes starts from what it finds; for it this is only the most.",
     minimum=1,
     maximum=10_000,
+    largest=1_000_000,
 )
 SPARSITY = Parameter(
     "sparsity",
@@ -88,6 +117,7 @@ COVARIANCE_FLOOR = Parameter(
     "half the median distance between neighbouring points; where their precision is given, a tenth "
     "of its median.",
     minimum=0.0,
+    smallest=SMALLEST,
 )
 COVARIANCE_PRIOR = Parameter(
     "covariance_prior",
@@ -108,6 +138,7 @@ TYPICAL_SIZE = Parameter(
     "points. Automatic: such that as many balls as there are Components would together fill the "
     "field.",
     minimum=0.0,
+    smallest=SMALLEST,
 )
 INIT = Parameter(
     "init",
@@ -131,6 +162,7 @@ N_INIT = Parameter(
     "How many times to fit from a different start; the solution of lowest cost is kept.",
     minimum=1,
     maximum=100,
+    largest=10_000,
 )
 MAX_ITER = Parameter(
     "max_iter",
@@ -139,6 +171,7 @@ MAX_ITER = Parameter(
     "The fit stops after this many iterations even where it still improves.",
     minimum=1,
     maximum=100_000,
+    largest=1_000_000_000,
 )
 TOL = Parameter(
     "tol",
@@ -176,6 +209,7 @@ N_THREADS = Parameter(
     "threads that wait for a core that a window has taken slow the whole fit down.",
     minimum=1,
     maximum=1_024,
+    largest=1_024,
 )
 RANDOM_STATE = Parameter(
     "random_state",

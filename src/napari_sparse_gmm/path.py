@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.arrays import float_array
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective, WeightPenalty, declaration_of
@@ -142,7 +144,7 @@ class SparsityPath:
         """That of the highest density of held-out points; without any, of the lowest BIC."""
         if np.isfinite(self.held_out).any():
             return self.points[int(np.nanargmax(self.held_out))]
-        return self.points[int(np.argmin(self.bic))]
+        return self.points[int(np.argmin(np.where(np.isnan(self.bic), np.inf, self.bic)))]
 
     @property
     def why(self) -> str:
@@ -226,20 +228,19 @@ def iter_path(
 
     Raises
     ------
-    ValueError
+    InputError
         Where the model has another prior, or a value is of no use.
     """
     if SPARSITY.name not in declaration_of(model.prior).uses:
-        raise ValueError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
-    if not len(sparsities):
-        raise ValueError("A path needs one sparsity at least.")
+        raise InputError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")
+    values = float_array(sparsities, "sparsities", finite=True)
+    if values.ndim != 1 or not len(values):
+        raise InputError("A path needs one sparsity at least.")
     engine = model.open(X, sample_weight=sample_weight, noise_std=noise_std)
     start: str | ArrayLike | GaussianMixture = model.init
-    for sparsity in sorted(sparsities):
+    for sparsity in np.sort(values).tolist():
         # `clone` copies a region, and what is known of its points is known of that object.
-        fitted = clone(model).set_params(
-            sparsity=float(sparsity), init=start, background=model.background
-        )
+        fitted = clone(model).set_params(sparsity=sparsity, init=start, background=model.background)
         yield from fitted.iter_fit(engine)
         held_out = np.nan
         if X_held_out is not None:

@@ -20,6 +20,9 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 _NEIGHBOURS = 8
 _OVERLAP = 6.0
 
+# Numbers in the matrices that are inverted at a time.
+_AT_ONCE = 1 << 24
+
 
 @dataclass(frozen=True, eq=False)
 class StandardErrors:
@@ -63,11 +66,13 @@ def standard_errors(
     pairs = np.unique(np.sort(pairs[pairs[:, 1] >= 0], axis=1), axis=0)
     of_points = engine.information(mixture, pairs)
     of_points.own[:, 1 + d :, 1 + d :] += pseudo_points * _of_covariances(mixture)
-    covariances = _covariances(of_points, near, pairs)
+    size = (near.shape[1] + 1) * of_points.own.shape[1] + 1
+    n_blocks = max(1, -(-k * size**2 // _AT_ONCE))
+    blocks = np.array_split(np.arange(k), n_blocks)
+    covariances = np.concatenate([_covariances(of_points, near, pairs, rows) for rows in blocks])
     variances = np.diagonal(covariances, axis1=1, axis2=2)
-    shares = mixture.weights
     return StandardErrors(
-        weights=shares * np.sqrt(variances[:, 0] * np.maximum(1.0 - shares, 0.0)),
+        weights=_of_weights(mixture, variances[:, 0]),
         means=np.sqrt(variances[:, 1 : 1 + d]),
         stds=_of_axes(mixture, covariances[:, 1 + d :, 1 + d :]),
     )
@@ -90,17 +95,20 @@ def _neighbours(mixture: GaussianMixture, noise: FloatArray) -> NDArray[np.intp]
 
 
 def _covariances(
-    of_points: Information, near: NDArray[np.intp], pairs: NDArray[np.intp]
+    of_points: Information,
+    near: NDArray[np.intp],
+    pairs: NDArray[np.intp],
+    components: NDArray[np.intp],
 ) -> FloatArray:
-    """Covariances of the parameters of each component, (K, Q, Q): the first block of the inverse
-    of the information on it, its neighbours and the background; or, where that has none, of the
-    information on it alone.
+    """Covariances of the parameters of some components (C,), (C, Q, Q): the first block of the
+    inverse of the information on each, its neighbours and the background; or, where that has none,
+    of the information on it alone.
     """
     k, q = of_points.with_background.shape
     keys = pairs[:, 0] * k + pairs[:, 1]
-    members = np.column_stack([np.arange(k), near])  # (K, 1 + n)
+    members = np.column_stack([components, near[components]])  # (C, 1 + n)
     n = members.shape[1]
-    whole = np.tile(np.eye(n * q + 1), (k, 1, 1))  # of a missing one nothing is asked
+    whole = np.tile(np.eye(n * q + 1), (len(members), 1, 1))  # of a missing one nothing is asked
     for a in range(n):
         rows = slice(a * q, (a + 1) * q)
         there = members[:, a] >= 0
@@ -124,8 +132,18 @@ def _covariances(
     covariances = _inverses(whole)[:, :q, :q]
     # Of a few points, or away from an optimum, the whole may tell nothing.
     alone = np.isinf(covariances).any((1, 2))
-    covariances[alone] = _inverses(of_points.own[alone])
+    covariances[alone] = _inverses(of_points.own[components[alone]])
     return covariances
+
+
+def _of_weights(mixture: GaussianMixture, variances: FloatArray) -> FloatArray:
+    """Errors of the weights, (K,), from the variances of their logs."""
+    shares = mixture.weights
+    if mixture.n_components == 1 and mixture.background_weight == 0:
+        return np.zeros(1)  # it is 1, whatever the points
+    with np.errstate(invalid="ignore"):  # of 0, infinitely uncertain
+        errors = shares * np.sqrt(variances * np.maximum(1.0 - shares, 0.0))
+    return np.where(np.isnan(errors), np.inf, errors)
 
 
 def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
@@ -141,13 +159,12 @@ def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
     slopes *= np.where(rows == columns, 1.0, 2.0)
     with np.errstate(invalid="ignore"):
         variances = np.einsum("kaq,kqp,kap->ka", slopes, covariances, slopes)
-    variances[~np.isfinite(variances)] = np.inf
-    return np.asarray(np.sqrt(variances) / (2.0 * std))
+    return np.asarray(np.sqrt(np.where(variances >= 0, variances, np.inf)) / (2.0 * std))
 
 
 def _of_covariances(mixture: GaussianMixture) -> FloatArray:
     """The information of a point without noise on the covariance of its component, (K, Q, Q)."""
-    inverse = np.linalg.inv(mixture.covariances)
+    inverse = 2.0 * mixture.halved_precisions
     rows, columns = np.tril_indices(mixture.n_dimensions)
     times = np.where(rows == columns, 1.0, 2.0)
     products = inverse[:, rows[:, None], rows] * inverse[:, columns[:, None], columns]
@@ -157,11 +174,15 @@ def _of_covariances(mixture: GaussianMixture) -> FloatArray:
 
 def _inverses(matrices: FloatArray) -> FloatArray:
     """Inverses (K, Q, Q); infinite where a matrix has none, or is not positive definite."""
-    scales = np.sqrt(np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 1e-300))
-    scaled = matrices / (scales[:, :, None] * scales[:, None, :])
-    values, vectors = np.linalg.eigh(scaled)
-    good = values[:, 0] > 1e-13
-    inverse = (vectors / np.where(good[:, None], values, 1.0)[:, None, :]) @ vectors.swapaxes(1, 2)
-    inverse /= scales[:, :, None] * scales[:, None, :]
-    inverse[~good] = np.inf
-    return np.asarray(inverse)
+    inverses = np.full(matrices.shape, np.inf)
+    with np.errstate(all="ignore"):  # what is not finite in the end has no inverse
+        scales = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+        units = scales[:, :, None] * scales[:, None, :]
+        scaled = matrices / units
+        told = np.flatnonzero(np.isfinite(scaled).all((1, 2)))
+        values, vectors = np.linalg.eigh(scaled[told])
+        good = values[:, 0] > 1e-13
+        told, values, vectors = told[good], values[good], vectors[good]
+        found = (vectors / values[:, None, :]) @ vectors.swapaxes(1, 2) / units[told]
+    inverses[told] = np.where(np.isfinite(found).all((1, 2), keepdims=True), found, np.inf)
+    return inverses

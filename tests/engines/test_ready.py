@@ -55,17 +55,16 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCo
     fake = FakeCompiler(tmp_path)
     (tmp_path / "old.cpp").write_text("")
     os.utime(tmp_path / "old.cpp", (0, 0))
-    for engine in ("keops", "fused"):
-        monkeypatch.setitem(ready._WORKING, engine, fake)
-    monkeypatch.setattr(ready, "_running", {})
-    monkeypatch.setattr(keops_build, "load_pykeops", lambda: Loaded(str(tmp_path), True))
+    monkeypatch.setattr(ready, "_working_keops", fake)
+    monkeypatch.setattr(ready, "load_pykeops", lambda: Loaded(str(tmp_path), True))
     monkeypatch.setattr(ready, "_INTERVAL", 0.01)
+    monkeypatch.setattr(ready, "_running", {})
     yield fake
     fake.is_done.set()
-    wait_until(all_is_done)
+    wait_until(all_are_ready)
 
 
-def all_is_done() -> bool:
+def all_are_ready() -> bool:
     return all(preparation.outcome.done() for preparation in ready._running.values())
 
 
@@ -107,29 +106,10 @@ def test_what_takes_long_is_told_whatever_it_is(compiler, monkeypatch):
     assert "Compiling" in first_sentence(preparation("keops", "cpu", n_dimensions=2))
 
 
-@pytest.mark.parametrize("engine", ["auto", "fused"])
-def test_kernels_of_the_processor_are_waited_for_too(compiler, monkeypatch, engine):
-    monkeypatch.setitem(ready._LONGEST_LOADING, "fused", 0.1)
-    waits = preparation(engine, "cpu", n_dimensions=2, noise=True)
-    told = first_sentence(waits)
-    assert told == "Compiling kernels for this processor, first time only (0 s)"
-    compiler.is_done.set()
-    list(waits)
-    assert compiler.runs == [(2, "cpu", True)]
-
-
-def test_nothing_to_wait_for(compiler):
-    assert list(preparation("torch", "cpu", n_dimensions=2)) == []
-    assert compiler.runs == []
-
-
-@pytest.mark.parametrize("engine", ["keops", "fused"])
-def test_what_is_ready_stays_so(compiler, engine):
-    compiler.is_done.set()
-    for _ in range(3):
-        choose_engine(engine, "cpu", n_dimensions=2)
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+def test_nothing_to_wait_for(compiler, engine):
     assert list(preparation(engine, "cpu", n_dimensions=2)) == []
-    assert compiler.runs == [(2, "cpu", False)]
+    assert compiler.runs == []
 
 
 def test_who_stops_waiting_goes_at_once_and_the_compiler_goes_on(compiler):
@@ -166,8 +146,6 @@ def test_a_compiler_that_fails_leaves_the_fit_to_torch(compiler):
     list(preparation("keops", "cpu", n_dimensions=2))
     with pytest.warns(EngineFallbackWarning, match="PyTorch instead of KeOps. KeOps could not"):
         assert choose_engine("keops", "cpu", n_dimensions=2).engine is TorchTiles
-    compiler.error = None  # the next one tries again
-    assert choose_engine("keops", "cpu", n_dimensions=2).engine is KeOpsLike
 
 
 def test_an_error_that_nobody_expects_is_not_hidden(compiler):
@@ -195,7 +173,8 @@ class TestAutomatic:
         )
         assert compiler.runs == [(2, "cuda", False)]
         compiler.is_done.set()
-        wait_until(all_is_done)
+        wait_until(all_are_ready)
+        compiler.only_loads = True
         chosen = choose_engine("auto", "auto", n_dimensions=2)
         assert chosen.engine is KeOpsLike
         assert chosen.reason == "KeOps, the fastest on a graphics card."
@@ -216,8 +195,9 @@ class TestAutomatic:
 
 
 def test_lock_of_the_folder_is_let_go_after_who_waited_is_gone(compiler, tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        ready._WORKING, "keops", lambda *of: first_use(("a test", *of), lambda: compiler(*of))
+    monkeypatch.setattr(keops_build, "load_pykeops", lambda: Loaded(str(tmp_path), True))
+    monkeypatch.setattr(
+        ready, "_working_keops", lambda *of: first_use(("a test", *of), lambda: compiler(*of))
     )
     waits = preparation("keops", "cpu", n_dimensions=2)
     first_sentence(waits)
@@ -250,3 +230,23 @@ def test_real_compilers_can_be_watched(tmp_path):
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True
         )
         assert run.stdout.startswith(f"keops {told} True"), run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_kernels_of_the_processor_are_compiled_once_or_once_a_process(tmp_path, writable):
+    """In a cache of their own, where nothing is compiled yet; and where none can be written."""
+    # With nowhere to look for a cache, numba cannot keep one.
+    nowhere = "from numba.core.caching import CacheImpl\nCacheImpl._locator_classes = []\n"
+    script = (
+        ("" if writable else nowhere)
+        + "from napari_sparse_gmm.engines.choice import choose_engine, preparation\n"
+        "told = {w.sentence for w in preparation('fused', 'cpu', n_dimensions=2)} - {''}\n"
+        "print(choose_engine('fused', 'cpu', n_dimensions=2).engine.name, told)\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    told = "fused {'Compiling kernels for this processor, first time only'}"
+    for expected in (told, "fused set()" if writable else told):
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert run.stdout.strip() == expected, run.stderr

@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from oracles import random_mixture, tutorial_costs, tutorial_spiral
+from oracles import hold, random_mixture, tutorial_costs, tutorial_spiral
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
-from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting.adam import _Parameters
-from napari_sparse_gmm.fitting.priors import make_prior
 from napari_sparse_gmm.fitting.problem import Problem
+from napari_sparse_gmm.objectives import PRIORS, Context, PenalisedLikelihood, SqrtPenalty
 from napari_sparse_gmm.regions import Box
 
 
-@pytest.mark.parametrize("engine", ["torch", "keops"])
+@pytest.mark.parametrize("engine", ["torch", "keops", "fused"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_retraces_the_tutorial(engine, seed):
     points = tutorial_spiral()
@@ -32,10 +31,8 @@ def test_gradient_is_that_of_the_cost_by_autograd(noisy):
     points, _ = mixture.sample(500, random_state=1)
     weight = np.random.default_rng(2).uniform(0.5, 2.0, 500)
     noise = np.random.default_rng(3).uniform(0.1, 4.0, (500, 2)) if noisy else None
-    engine = TorchTiles(points, weight, noise=noise, dtype=torch.float64)
-    problem = Problem(
-        engine, make_prior("sqrt", sparsity=20.0, n_start=4, region=Box(engine.box)), 1e-6, 4
-    )
+    engine = hold(points, weight, noise=noise, dtype=np.float64)
+    problem = Problem(engine, PenalisedLikelihood(SqrtPenalty(20.0, 4)), 1e-6, 4)
     start = GaussianMixture(
         mixture.weights,
         mixture.means + 0.3,
@@ -90,9 +87,9 @@ def test_descends_with_every_prior_background_and_weights(prior):
     assert model.cost_ <= last.cost
     assert model.cost_ < model.cost_history_[0] - 0.05
     # The reported cost is that of the mixture: by the direct sum and the prior's own formula.
-    made = make_prior(prior, sparsity=20.0, n_start=6, region=Box([[0.0, 0.0], [1.0, 1.0]]))
+    made = PRIORS[prior].make(Context(20.0, 6, Box([[0.0, 0.0], [1.0, 1.0]])))
     expected = -np.average(model.mixture_.log_density(points), weights=weight)
-    expected += made.penalty(model.weights_, weight.sum())
+    expected += made.penalty.penalty(model.weights_, weight.sum())
     assert model.cost_ == pytest.approx(expected, abs=1e-5)
 
 

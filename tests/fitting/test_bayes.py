@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-from oracles import random_mixture
+from oracles import hold, random_mixture
 from scipy import stats
 from scipy.integrate import quad
 from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
-from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.fitting import BayesPrior
-from napari_sparse_gmm.fitting.priors.bayes import _KEEPING
 from napari_sparse_gmm.fitting.problem import Problem
+from napari_sparse_gmm.objectives import VariationalPoisson
+from napari_sparse_gmm.objectives.bayes import _KEEPING
 
 
 def fields(counts, sigma, n_scattered, seed, n_dimensions=2, side=2000.0):
@@ -25,7 +24,7 @@ def fields(counts, sigma, n_scattered, seed, n_dimensions=2, side=2000.0):
     return np.concatenate([clustered, scattered]), labels
 
 
-def one_cluster(prior: BayesPrior, points: np.ndarray) -> GaussianMixture:
+def one_cluster(prior: VariationalPoisson, points: np.ndarray) -> GaussianMixture:
     """The posterior of the cluster that has all points."""
     mean, n = points.mean(0), len(points)
     difference = points - mean
@@ -36,7 +35,9 @@ def one_cluster(prior: BayesPrior, points: np.ndarray) -> GaussianMixture:
 def test_the_bound_of_one_cluster_is_its_evidence():
     """Posterior and prior are conjugate, so nothing is lost: the integrals done numerically."""
     points = np.array([[-0.7], [0.2], [0.4], [1.3], [2.0]])
-    prior = BayesPrior(1, volume=50.0, number=1.0, shape=2.0, rate=0.3, degrees=5.0, scale=1.5)
+    prior = VariationalPoisson(
+        1, volume=50.0, number=1.0, shape=2.0, rate=0.3, degrees=5.0, scale=1.5
+    )
 
     # On a grid of means and log variances; the integrand falls off fast, so the sum is exact.
     means = np.linspace(-8.0, 10.0, 1801)[:, None]
@@ -48,7 +49,7 @@ def test_the_bound_of_one_cluster_is_its_evidence():
     # One cluster is expected; the cost counts from n log n - n, as that of a density does.
     evidence = np.log(of_shape) + np.log(of_number[0]) - 1.0 - (5 * np.log(5) - 5)
     hyperprior = -0.5 * (np.log((5.0 - 1.0) / 4.0) / 2.0) ** 2
-    problem = Problem(TorchTiles(points), prior, 1e-9, 1)
+    problem = Problem(hold(points), prior, 1e-9, 1)
     cost = problem.evaluate(one_cluster(prior, points)).cost
     assert -5 * cost == pytest.approx(evidence + hyperprior + _KEEPING, abs=1e-6)
 
@@ -57,8 +58,8 @@ def test_the_bound_of_one_cluster_is_its_evidence():
 def test_no_other_posterior_bounds_the_evidence_as_well(n_dimensions):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((12, n_dimensions))
-    prior = BayesPrior(n_dimensions, 100.0, 1.0, scale=3.0)
-    problem = Problem(TorchTiles(points), prior, 1e-9, 1)
+    prior = VariationalPoisson(n_dimensions, 100.0, 1.0, scale=3.0)
+    problem = Problem(hold(points), prior, 1e-9, 1)
     best = one_cluster(prior, points)
     lowest = problem.evaluate(best).cost
     for factor in (0.8, 1.2):
@@ -80,7 +81,7 @@ def test_hyperparameters_are_learnt():
             for c, n in zip(covariances, counts, strict=True)
         ]
     )
-    prior = BayesPrior(2, 1e6).learnt(counts, seen)
+    prior = VariationalPoisson(2, 1e6).learnt(counts, seen)
     assert prior.number == len(counts)
     assert prior.shape == pytest.approx(3.0, rel=0.1)
     assert prior.shape / prior.rate == pytest.approx(30.0, rel=0.05)
@@ -92,7 +93,7 @@ def test_hyperparameters_are_learnt():
 @pytest.mark.parametrize("noise", [(4.0, 4.0), (100.0, 9.0)])
 def test_the_surplus_is_the_derivative_of_what_noise_adds(n, noise):
     """By Sigma, of the cost and of what points lose by not knowing Sigma; by differences."""
-    prior = BayesPrior(2, 1e4, 5.0, rate=0.1, degrees=7.0, scale=60.0, noise=noise)
+    prior = VariationalPoisson(2, 1e4, 5.0, rate=0.1, degrees=7.0, scale=60.0, noise=noise)
     counts, sigma = np.array([n]), np.array([[[9.0, 3.0], [3.0, 5.0]]])
 
     def added(covariance):

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracles import random_mixture
+from oracles import hold, random_mixture
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import multivariate_normal, norm
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
-from napari_sparse_gmm.engines import TorchTiles
-from napari_sparse_gmm.fitting import FlatPrior
 from napari_sparse_gmm.fitting.mm import descend, m_step
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.step import _quadratic_root
+from napari_sparse_gmm.objectives import NoPenalty, PenalisedLikelihood
 
 
 def single(**parameters):
@@ -176,8 +175,8 @@ def test_integer_weights_are_repeated_points():
 def test_bold_steps_are_fewer_and_lead_to_the_same(monkeypatch):
     """Where there is more noise than component; the cost of both ends there."""
     truth, points, std, _ = noisy_clusters(0, sigma=0.7)
-    engine = TorchTiles(points, noise=np.repeat(std[:, None] ** 2, 2, axis=1))
-    problem = Problem(engine, FlatPrior(), 0.1, 20)
+    engine = hold(points, noise=np.repeat(std[:, None] ** 2, 2, axis=1))
+    problem = Problem(engine, PenalisedLikelihood(NoPenalty()), 0.1, 20)
     start = GaussianMixture(
         truth.weights, truth.means + 1.0, 9.0 * truth.covariances, 0.3, truth.background_region
     )
@@ -209,7 +208,7 @@ def test_the_fast_covariance_is_the_minimum_of_its_bound():
     rng = np.random.default_rng(0)
     noise = rng.uniform(0.5, 4.0, (200, 1))
     points = rng.standard_normal((200, 1)) * np.sqrt(0.2 + noise)
-    problem = Problem(TorchTiles(points, noise=noise), FlatPrior(), 1e-6, 1)
+    problem = Problem(hold(points, noise=noise), PenalisedLikelihood(NoPenalty()), 1e-6, 1)
     old = GaussianMixture([1.0], [[points.mean()]], [[[0.5]]])
     new, _ = m_step(problem, problem.evaluate(old))
     t = 0.5 + noise[:, 0]

@@ -2,21 +2,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracles import random_mixture, tutorial_spiral
+from oracles import hold, random_mixture, tutorial_spiral
 from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
-from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.fitting import (
     FitSettings,
-    FlatPrior,
-    Prior,
     fit_steps,
     mm,
+    open_engine,
 )
 from napari_sparse_gmm.fitting.initial import box_side, start_mixture
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
+from napari_sparse_gmm.objectives import NoPenalty, PenalisedLikelihood, WeightPenalty
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.samples import smlm_clusters
 
 
@@ -62,7 +62,8 @@ def test_cost_never_rises(
     )
     weight = rng.uniform(0.1, 3.0, n_points) if weighted else None
     variances = (noise * rng.lognormal(0.0, 0.7, points.shape)) ** 2 if noise else None
-    steps = list(fit_steps(points, chosen, weight, variances))
+    seen = Observations(points, weight, variances)
+    steps = list(fit_steps(open_engine(seen, chosen), chosen))
     for start in range(steps[-1].start + 1):
         costs = np.array([step.cost for step in steps if step.start == start])
         assert np.isfinite(costs).all()
@@ -196,7 +197,9 @@ def two_mixtures():
 
 
 def nothing_to_fit():
-    return Problem(TorchTiles(np.zeros((10, 2)) + np.arange(10)[:, None]), FlatPrior(), 1e-3, 3)
+    return Problem(
+        hold(np.zeros((10, 2)) + np.arange(10)[:, None]), PenalisedLikelihood(NoPenalty()), 1e-3, 3
+    )
 
 
 def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
@@ -204,7 +207,7 @@ def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
     rng = np.random.default_rng(0)
     points = rng.normal(np.repeat([[0.0, 0.0], [1.5, 0.0]], 1500, axis=0))
     start = GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [3.0, 0.0]], [np.eye(2)] * 2)
-    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 2)
+    problem = Problem(hold(points), PenalisedLikelihood(NoPenalty()), 1e-3, 2)
 
     def descent(furthest):
         with pytest.MonkeyPatch.context() as patch:
@@ -220,13 +223,11 @@ def test_over_relaxation_takes_fewer_steps_and_ends_as_low():
 def test_a_descent_ends_only_where_a_step_of_em_gains_little(seed):
     mixture = random_mixture(4, 2, field=5.0, seed=seed)
     points = mixture.sample(200, seed)[0]
-    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 6)
+    problem = Problem(hold(points), PenalisedLikelihood(NoPenalty()), 1e-3, 6)
     start = start_mixture(
-        points,
+        problem.engine,
         "random",
         6,
-        sample_weight=None,
-        noise=None,
         floor=1e-3,
         region=None,
         rng=np.random.default_rng(seed),
@@ -251,7 +252,7 @@ def test_no_component_is_smaller_than_the_floor():
 
 
 def test_a_penalty_of_your_own_needs_only_its_gradient():
-    class Logarithmic(Prior):
+    class Logarithmic(WeightPenalty):
         """0.05 sum_j log(1 + 1000 W_j)."""
 
         def penalties(self, weights, total):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_sparse_gmm.density_model import DensityModel, Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Mask
@@ -27,26 +28,26 @@ def path(tmp_path: Path) -> Path:
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"other\.json is not a model that napari-sparse-gmm"):
+    with pytest.raises(InputError, match=r"other\.json is not a model that napari-sparse-gmm"):
         load_model(path)
 
 
 def test_binary_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     path.write_bytes(b"II*\0\xff\xfe")
-    with pytest.raises(ValueError, match="is not a model"):
+    with pytest.raises(InputError, match="is not a model"):
         load_model(path)
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="There is no file"):
+    with pytest.raises(InputError, match="There is no file"):
         load_model(tmp_path / "nowhere.json")
 
 
 def test_later_schema_is_refused(path: Path) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**content, "schema_version": 3}))
-    with pytest.raises(ValueError, match=r"schema version 3.*reads 2"):
+    with pytest.raises(InputError, match=r"schema version 3.*reads 2"):
         load_model(path)
 
 
@@ -54,23 +55,23 @@ def test_later_schema_is_refused(path: Path) -> None:
 def test_a_schema_version_that_is_none(path: Path, value) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**content, "schema_version": value}))
-    with pytest.raises(ValueError, match=r"is damaged: its 'schema_version' must be a .*number"):
+    with pytest.raises(InputError, match=r"is damaged: its 'schema_version' must be a .*number"):
         load_model(path)
 
 
 def test_nested_too_deeply(path: Path, tmp_path: Path) -> None:
     path.write_text(f'{{"format": "napari-sparse-gmm model", "view": {DEEP}}}')
-    with pytest.raises(ValueError, match=r"model\.json is damaged: it is nested too deeply\. Open"):
+    with pytest.raises(InputError, match=r"model\.json is damaged: it is nested too deeply\. Open"):
         load_model(path)
     other = tmp_path / "other.json"
     other.write_text(DEEP)
-    with pytest.raises(ValueError, match=r"other\.json is not a model"):
+    with pytest.raises(InputError, match=r"other\.json is not a model"):
         load_model(other)
 
 
 def test_a_file_that_breaks_off_is_damaged(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ValueError, match=r"model\.json is damaged: it is no complete JSON"):
+    with pytest.raises(InputError, match=r"model\.json is damaged: it is no complete JSON"):
         load_model(path)
 
 
@@ -124,7 +125,7 @@ def test_damage_is_named(path: Path, where: str, damage: dict, words: str) -> No
     {"model": content, "part": part, "mixture": part["mixture"]}[where].update(damage)
     path.write_text(json.dumps(content))
     message = rf"model\.json is damaged: {words}.*\. Open another copy of it, or fit again\.$"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         load_model(path)
 
 
@@ -133,5 +134,5 @@ def test_what_is_missing_is_named(path: Path, name: str) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     del content[name]
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"model\.json is damaged: it lacks '{name}'\. Open"):
+    with pytest.raises(InputError, match=rf"model\.json is damaged: it lacks '{name}'\. Open"):
         load_model(path)

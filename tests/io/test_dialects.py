@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.tables import read_points
 
 
@@ -105,10 +106,10 @@ def test_latin_1_micrometres(table) -> None:
     ],
 )
 def test_says_what_is_wrong(table, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         read_points(table(text))
 
 
 def test_utf_16_without_its_mark(table) -> None:
-    with pytest.raises(ValueError, match=r"not a text table .* If it is text, save it as UTF-8"):
+    with pytest.raises(InputError, match=r"not a text table .* If it is text, save it as UTF-8"):
         read_points(table("x,y\n1,2\n", "utf-16-le"))

@@ -13,6 +13,7 @@ from matplotlib.transforms import Affine2D
 
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel, Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.grid import Grid
@@ -142,5 +143,5 @@ def test_one_axis_is_refused(tmp_path: Path) -> None:
     mixture = GaussianMixture([1.0], [[0.0]], [[[1.0]]])
     grid = Grid([0.0], [1.0], (4,))
     model = DensityModel((Part(mixture, None, 10, 10.0),), ("x",), None)
-    with pytest.raises(ValueError, match="two or three axes"):
+    with pytest.raises(InputError, match="two or three axes"):
         write_density_png(tmp_path / "a.png", np.ones(4, np.float32), grid, model, np.ones((3, 1)))

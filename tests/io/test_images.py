@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -86,5 +87,5 @@ def test_extreme_pixels_are_exact_in_ome(tmp_path: Path, image: np.ndarray, scal
 
 
 def test_image_of_another_grid_is_refused(tmp_path: Path, image: np.ndarray, grid: Grid) -> None:
-    with pytest.raises(ValueError, match=r"shape \(5, 7\) on a grid of shape \(3, 5, 7\)"):
+    with pytest.raises(InputError, match=r"shape \(5, 7\) on a grid of shape \(3, 5, 7\)"):
         write_density_tiff(tmp_path / "density.tif", image[0], grid)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.tables import read_points
 
@@ -102,12 +103,12 @@ class TestErrors:
         if message is None:
             assert read_localizations(path).points.tolist() == [[4, 1]]
             return
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             read_localizations(path)
 
     def test_long_headers_are_cut(self, tmp_path: Path) -> None:
         text = ",".join([*"abcdefghijklmnopqrstuvw", "long" * 100])
-        with pytest.raises(ValueError, match="no column 'x'") as raised:
+        with pytest.raises(InputError, match="no column 'x'") as raised:
             read_localizations(write(tmp_path, f"{text}\n"))
         assert len(str(raised.value)) < 300
 
@@ -115,7 +116,7 @@ class TestErrors:
         path = tmp_path / "locs.parquet"
         table = pa.table({"x": [1.0, 2.0], "y": [3.0, 4.0], "tags": [["a"], ["b", "c"]]})
         pq.write_table(table, path)
-        with pytest.raises(ValueError, match=r"lists or records in place of .* in 'tags'; write"):
+        with pytest.raises(InputError, match=r"lists or records in place of .* in 'tags'; write"):
             read_localizations(path)
         # Nobody asks for it here.
         assert read_points(path).points.tolist() == [[3, 1], [4, 2]]
@@ -124,7 +125,7 @@ class TestErrors:
         path = tmp_path / "locs.parquet"
         pq.write_table(pa.table({}), path)
         for read in (read_localizations, read_points):
-            with pytest.raises(ValueError, match=r"locs.parquet has no columns: .* x and y"):
+            with pytest.raises(InputError, match=r"locs.parquet has no columns: .* x and y"):
                 read(path)
 
     @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ class TestErrors:
     def test_not_what_the_name_says(self, tmp_path: Path, name, kind, content: bytes) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(
-            ValueError, match=f"{name} is no {kind} file, .*let its name end in .csv"
+            InputError, match=f"{name} is no {kind} file, .*let its name end in .csv"
         ):
             read_localizations(tmp_path / name)
 
@@ -142,12 +143,12 @@ class TestErrors:
         path = tmp_path / "locs.parquet"
         cells.to_parquet(path)
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(ValueError, match=r"locs.parquet is a Parquet file that cannot be read"):
+        with pytest.raises(InputError, match=r"locs.parquet is a Parquet file that cannot be read"):
             read_localizations(path)
 
     def test_parquet_without_rows(self, cells: pd.DataFrame, tmp_path: Path) -> None:
         cells[:0].to_parquet(tmp_path / "locs.parquet")
-        with pytest.raises(ValueError, match=r"locs.parquet has no rows"):
+        with pytest.raises(InputError, match=r"locs.parquet has no rows"):
             read_localizations(tmp_path / "locs.parquet")
 
 

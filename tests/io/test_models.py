@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part, provenance
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism, Region
@@ -113,7 +114,7 @@ def test_groups_come_back_with_their_gap(tmp_path: Path, model: DensityModel, la
     assert (read.groups.name, read.groups.labels.dtype) == ("cell", given.groups.labels.dtype)
     assert read.view == {"scale": [1 / 3, 2.0], "axes": [0, 1], "stack": {"own": True}}
     assert (len(read.fitted), read.n_points) == (2, 824.0)
-    with pytest.raises(ValueError, match="a mixture for each cell"):
+    with pytest.raises(InputError, match="a mixture for each cell"):
         _ = read.mixture
 
 

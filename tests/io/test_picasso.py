@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.picasso import open_picasso
 from napari_sparse_gmm.io.tables import read_points
@@ -111,7 +112,7 @@ class TestErrors:
         ],
     )
     def test_pixel_size_is_not_known(self, picasso, yaml: str | None, message: str) -> None:
-        with pytest.raises(ValueError, match=message) as raised:
+        with pytest.raises(InputError, match=message) as raised:
             open_picasso(picasso(LOCS, yaml))
         assert "\n" not in str(raised.value)
 
@@ -128,7 +129,7 @@ class TestErrors:
             else:
                 file["metadata"] = stored
         message = r"'metadata' in locs.hdf5 is no text, and locs.yaml is not beside it: put"
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             open_picasso(path)
 
     @pytest.mark.parametrize("kind", ["an array", "a record", "a list"])
@@ -143,7 +144,7 @@ class TestErrors:
         with h5py.File(path, "w") as file:
             dtype = np.dtype([("x", "f4"), ("y", "f4"), ("psf", columns[kind])])
             file.create_dataset("locs", 2, dtype)
-        with pytest.raises(ValueError, match=r"locs.hdf5 has lists or records .* in 'psf'; write"):
+        with pytest.raises(InputError, match=r"locs.hdf5 has lists or records .* in 'psf'; write"):
             read_localizations(path)
         # Nobody asks for it here.
         assert read_points(path).points.shape == (2, 2)
@@ -153,7 +154,7 @@ class TestErrors:
         path.with_suffix(".yaml").write_text("Pixelsize: 130\n")
         with h5py.File(path, "w") as file:
             file["locs"] = np.array([(b"a", 1.0)], dtype=[("x", "S1"), ("y", "f4")])
-        with pytest.raises(ValueError, match=r"Column 'x \[nm\]' of locs.hdf5 must hold finite"):
+        with pytest.raises(InputError, match=r"Column 'x \[nm\]' of locs.hdf5 must hold finite"):
             read_points(path)
 
     @pytest.mark.parametrize(
@@ -174,17 +175,17 @@ class TestErrors:
         with h5py.File(path, "w") as file:
             if name:
                 file[name] = content
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             read_points(path)
 
     def test_damaged_file(self, picasso) -> None:
         path = picasso(LOCS)
         path.write_bytes(path.read_bytes()[:600])
-        with pytest.raises(ValueError, match=r"locs.hdf5 is an HDF5 file that cannot be read: "):
+        with pytest.raises(InputError, match=r"locs.hdf5 is an HDF5 file that cannot be read: "):
             read_points(path)
 
     def test_no_rows(self, picasso) -> None:
-        with pytest.raises(ValueError, match=r"locs.hdf5 has no rows"):
+        with pytest.raises(InputError, match=r"locs.hdf5 has no rows"):
             read_points(picasso({name: values[:0] for name, values in LOCS.items()}))
 
 

@@ -5,6 +5,7 @@ import pytest
 from napari.layers import Shapes
 from napari_builtins.io import napari_write_shapes
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.regions import read_region
 
 SQUARE = np.array([[0.0, 0.0], [0.0, 20.0], [20.0, 20.0], [20.0, 0.0]])
@@ -47,10 +48,10 @@ def test_shapes_drawn_in_a_stack_are_taken_along_its_last_axes(tmp_path: Path) -
 def test_other_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "cell.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         read_region(path)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="There is no file"):
+    with pytest.raises(InputError, match="There is no file"):
         read_region(tmp_path / "cell.csv")

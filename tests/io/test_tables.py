@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import Table
-from napari_sparse_gmm.io.tables import read_points, write_components
+from napari_sparse_gmm.io.tables import read_points, write_table
 
 
 class TestColumns:
@@ -86,7 +87,7 @@ class TestColumns:
         assert read.points[0].tolist() == [values[column] for column in columns]
 
     def test_the_axes_of_the_only_positions_may_not_differ(self, table) -> None:
-        with pytest.raises(ValueError, match=r"different units \(nm, px\)"):
+        with pytest.raises(InputError, match=r"different units \(nm, px\)"):
             read_points(table("x [px],y [px],z [nm]\n1,2,3\n1,2,4\n"))
 
     def test_weights(self, table) -> None:
@@ -129,28 +130,28 @@ class TestErrors:
         ],
     )
     def test_says_what_is_wrong(self, table, text: str, message: str) -> None:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             read_points(table(text))
 
     def test_a_group_that_is_not_told(self, table) -> None:
-        with pytest.raises(ValueError, match=r"1 of 2 rows have an empty cell; fill these in, or"):
+        with pytest.raises(InputError, match=r"1 of 2 rows have an empty cell; fill these in, or"):
             read_points(table("x,y,cell\n1,2,a\n3,4,\n"), group="cell")
 
     def test_precision_in_another_unit(self, table) -> None:
         path = table("x [nm],y [nm],lp [px]\n1,2,3\n4,5,6\n")
-        with pytest.raises(ValueError, match=r"lengths of points.csv .* \(nm, px\)"):
+        with pytest.raises(InputError, match=r"lengths of points.csv .* \(nm, px\)"):
             read_points(path, precision="lp")
 
     def test_precision_of_z_alone(self, table) -> None:
-        with pytest.raises(ValueError, match="needs one of x and y"):
+        with pytest.raises(InputError, match="needs one of x and y"):
             read_points(table("x,y,z,lp\n1,2,3,4\n"), precision_z="lp")
 
     def test_missing_file(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"There is no file.*nowhere\.csv"):
+        with pytest.raises(InputError, match=r"There is no file.*nowhere\.csv"):
             read_points(tmp_path / "nowhere.csv")
 
     def test_named_column_that_is_not_there(self, table) -> None:
-        with pytest.raises(ValueError, match="no column 'count' for weight"):
+        with pytest.raises(InputError, match="no column 'count' for weight"):
             read_points(table("x,y\n1,2\n"), weight="count")
 
 
@@ -159,7 +160,7 @@ def test_a_table_too_large_is_told_before_it_is_read(table, monkeypatch, end: st
     monkeypatch.setattr("napari_sparse_gmm.io.table.MAX_BYTES", 1e6)
     monkeypatch.setattr(pd, "read_csv", None)
     path = table(f"x,y,frame{end}" + f"1.5,2.5,3{end}" * 100_000)
-    with pytest.raises(ValueError, match=r"about ([0-9,]+) rows, .* at most 0.001 GB") as raised:
+    with pytest.raises(InputError, match=r"about ([0-9,]+) rows, .* at most 0.001 GB") as raised:
         read_points(path)
     number = re.search("about ([0-9,]+) rows", str(raised.value))[1]
     assert int(number.replace(",", "")) == pytest.approx(100_000, rel=1e-3)
@@ -174,13 +175,13 @@ def test_what_is_too_large_goes_by_rows_and_columns(n_columns: int, fits: bool) 
     if fits:
         assert table.read(range(n_columns)) is frame
         return
-    with pytest.raises(ValueError, match=r"11\.8 GB .* the 30 columns .* at most 4 GB .* divide"):
+    with pytest.raises(InputError, match=r"11\.8 GB .* the 30 columns .* at most 4 GB .* divide"):
         table.read(range(n_columns))
 
 
 def test_components_come_back(tmp_path: Path) -> None:
     columns = {"component": np.array([1, 0]), "weight": np.array([0.1, 1 / 3])}
-    write_components(tmp_path / "components.csv", columns)
+    write_table(tmp_path / "components.csv", columns)
     read = pd.read_csv(tmp_path / "components.csv")
     assert list(read) == ["component", "weight"]
     for name, values in columns.items():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Points, Shapes
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.shapes.grid import Grid
@@ -123,12 +124,12 @@ def test_integer_coordinates() -> None:
 def test_coordinates_that_are_no_numbers_are_counted(bad: float) -> None:
     data = np.zeros((5, 2))
     data[1, 0] = data[3, 1] = bad
-    with pytest.raises(ValueError, match=r"2 of the 5 points of layer 'L'.*NaN or infinite"):
+    with pytest.raises(InputError, match=r"2 of the 5 points of layer 'L'.*NaN or infinite"):
         modelled_points(Points(data, name="L"), (0, 1))
 
 
 def test_no_points() -> None:
-    with pytest.raises(ValueError, match="Layer 'L' shows no points"):
+    with pytest.raises(InputError, match="Layer 'L' shows no points"):
         modelled_points(Points(np.empty((0, 2)), name="L"), (0, 1))
 
 
@@ -136,7 +137,7 @@ def test_no_points() -> None:
 def test_rotation_out_of_the_modelled_axes_is_refused() -> None:
     z_into_y = [[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]
     points = Points(np.random.default_rng(0).uniform(size=(9, 3)), rotate=z_into_y, name="L")
-    with pytest.raises(ValueError, match=r"rotated or sheared.*choose all of the axes"):
+    with pytest.raises(InputError, match=r"rotated or sheared.*choose all of the axes"):
         modelled_points(points, (1, 2))
     modelled_points(points, (0, 1, 2))
 

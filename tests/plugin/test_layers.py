@@ -11,6 +11,7 @@ from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.coverage import coverage_to_radius
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.drawing import component_colours, contrast_limits, drawing
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.layers import show_components, show_contours, show_heatmap
@@ -389,18 +390,18 @@ def test_an_axis_of_groups_has_even_steps(values: np.ndarray, words: str | None)
     if words is None:
         assert modelled_points(points, (1, 2), 0)[1].layout.n_slices == 120
     else:
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(InputError, match=words):
             modelled_points(points, (1, 2), 0)
 
 
 def test_too_many_groups_and_missing_ones_are_refused() -> None:
     points = Points(np.zeros((1500, 2)), name="L", features={"id": np.arange(1500)})
-    with pytest.raises(ValueError, match="1,500 different values"):
+    with pytest.raises(InputError, match="1,500 different values"):
         modelled_points(points, (0, 1), "id")
     points.features = {"cell": ["a", None, "b"] * 500}
-    with pytest.raises(ValueError, match="missing for 500 points"):
+    with pytest.raises(InputError, match="missing for 500 points"):
         modelled_points(points, (0, 1), "cell")
-    with pytest.raises(ValueError, match="no feature 'id' any more"):
+    with pytest.raises(InputError, match="no feature 'id' any more"):
         modelled_points(points, (0, 1), "id")
 
 

@@ -10,6 +10,7 @@ from napari.layers import Layer, Shapes
 from plugin.fakes import DATA, FakeFit, HandWorker, fit
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import following, messages, previews
 from napari_sparse_gmm.plugin.display import Display
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
@@ -479,7 +480,7 @@ def test_a_preview_is_no_model(
     live.sparsity.value = 11.0
     pass_delay(live)
     workers[-1].step(4)
-    with pytest.raises(ValueError, match="wait until its fit has ended"):
+    with pytest.raises(InputError, match="wait until its fit has ended"):
         carried("L components", shapes.metadata)
     live.cancel_button.native.click()
     workers[-1].finish()
@@ -667,7 +668,7 @@ def test_a_fit_that_fails_brings_the_last_one_back(
     pass_delay(live)
     workers[-1].step(4)
     assert viewer.layers["L components"].nshapes == 5
-    fake_fit.error = ValueError("Give it more points.")
+    fake_fit.error = InputError("Give it more points.")
     workers[-1].finish()
     assert viewer.layers["L components"].nshapes == 3
     assert "Give it more points." in live.status.value
@@ -676,7 +677,7 @@ def test_a_fit_that_fails_brings_the_last_one_back(
 def test_what_was_refused_is_not_tried_again_by_itself(
     live: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
 ) -> None:
-    fake_fit.error = ValueError("Give it more points.")
+    fake_fit.error = InputError("Give it more points.")
     live.sparsity.value = 11.0
     pass_delay(live)
     workers[-1].finish()

@@ -15,6 +15,7 @@ from oracles import random_mixture
 from plugin.fakes import solution_of as fitted
 
 import napari_sparse_gmm
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import load_model
 from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.layers import show_components, show_heatmap
@@ -148,7 +149,7 @@ def test_what_is_called_a_model_and_is_none_is_told(tmp_path: Path, name: str) -
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cells.gmm.json"
     path.write_text('{"format": "napari-sparse-gmm model", "schema_version": 2}')
-    with pytest.raises(ValueError, match=r"cells\.gmm\.json is damaged"):
+    with pytest.raises(InputError, match=r"cells\.gmm\.json is damaged"):
         get_reader(str(path))(str(path))
 
 

@@ -13,6 +13,7 @@ from plugin.fakes import solution_of as fitted
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.density_model import DensityModel, Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.frame import Frame
@@ -254,12 +255,12 @@ def test_a_damaged_view_is_named(tmp_path: Path, damage: dict) -> None:
         fitted(inside(frame), None), frame, "L", HeatmapChoice("density", 64, None), 95.0, {}
     )
     model.view.update(damage)
-    with pytest.raises(ValueError, match="The model is damaged where it says how it lies"):
+    with pytest.raises(InputError, match="The model is damaged where it says how it lies"):
         opened(model, tmp_path)
 
 
 def test_a_layer_without_a_model() -> None:
-    with pytest.raises(ValueError, match="Layer 'drawn' carries no model: choose a components"):
+    with pytest.raises(InputError, match="Layer 'drawn' carries no model: choose a components"):
         carried("drawn", Shapes().metadata)
 
 

@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Labels, Points, Shapes
 from plugin.conftest import POSES
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.outline import outlined
 from napari_sparse_gmm.plugin.source import Around, Source
 from napari_sparse_gmm.regions import Hull, over
@@ -89,9 +90,9 @@ def test_labels_of_all_times_together() -> None:
 
 def test_a_layer_that_outlines_nothing_is_refused() -> None:
     points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)), name="L")
-    with pytest.raises(ValueError, match="no polygon, rectangle or ellipse"):
+    with pytest.raises(InputError, match="no polygon, rectangle or ellipse"):
         region_of(Shapes(name="empty"), points)
-    with pytest.raises(ValueError, match="no label"):
+    with pytest.raises(InputError, match="no label"):
         region_of(Labels(np.zeros((5, 5), dtype=int)), points)
 
 
@@ -120,7 +121,7 @@ def test_the_hull_leaves_no_point_out() -> None:
 
 def test_a_region_without_points_is_refused() -> None:
     points = Points(np.random.default_rng(0).uniform(0, 10, (9, 2)), name="L")
-    with pytest.raises(ValueError, match="No point of layer 'L' lies in the region"):
+    with pytest.raises(InputError, match="No point of layer 'L' lies in the region"):
         Source(points, (0, 1), region=Shapes([SQUARE])).read()
 
 

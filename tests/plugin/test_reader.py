@@ -16,6 +16,7 @@ from napari.layers import Layer, Points, Shapes
 from napari.settings import get_settings
 from napari.utils.notifications import Notification
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.reader import get_reader
 from napari_sparse_gmm.plugin.source import Source, numeric_features
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
@@ -123,7 +124,7 @@ def test_opens_when_dropped_on_the_window(viewer, cells, tmp_path: Path, ending:
 def test_says_what_is_wrong(viewer, tmp_path: Path, name: str, content: bytes, sentence) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(sentence)) as raised:
+    with pytest.raises(InputError, match=re.escape(sentence)) as raised:
         viewer.open(str(path), plugin=PLUGIN)
     # What the notification of napari's window shows.
     assert Notification.from_exception(raised.value).message.startswith(sentence)
@@ -131,7 +132,7 @@ def test_says_what_is_wrong(viewer, tmp_path: Path, name: str, content: bytes, s
     if name != "a.csv":
         with pytest.raises(ReaderPluginError) as dropped:
             viewer.open(str(path), plugin=None)
-        assert str(dropped.value).endswith(f"ValueError: {raised.value}")
+        assert str(dropped.value).endswith(f"InputError: {raised.value}")
 
 
 def test_a_layer_that_napari_has_saved_is_left_to_napari(viewer, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from oracles import random_mixture
 from plugin.fakes import solution_of as fitted
 
 from napari_sparse_gmm.density_model import DensityModel, Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.models import model_of
 from napari_sparse_gmm.plugin.results import HeatmapChoice
@@ -104,7 +105,7 @@ def test_groups_along_an_axis_that_is_a_feature_of_others() -> None:
     flat = Points(np.eye(4, 2), name="flat", features={"t": [4.0, 10.0, 5.0, 2.0]})
     read = points_for(model, flat, None, True)
     np.testing.assert_array_equal(read.groups, [1, 2, -1, 0])
-    with pytest.raises(ValueError, match=r"mixture for each t: .* such an axis, or a feature 't'"):
+    with pytest.raises(InputError, match=r"mixture for each t: .* such an axis, or a feature 't'"):
         points_for(model, Points(np.eye(4, 2), name="flat"), None, True)
 
 
@@ -119,7 +120,7 @@ def test_groups_of_a_feature(ndim: int) -> None:
     read = points_for(model, other, None, True)
     np.testing.assert_array_equal(read.groups, [2, 1, 0, -1, 0, 1])
     np.testing.assert_allclose(read.points, data * (2, 3))
-    with pytest.raises(ValueError, match="a feature 'cell', which layer 'flat' has not"):
+    with pytest.raises(InputError, match="a feature 'cell', which layer 'flat' has not"):
         points_for(model, Points(data, name="flat"), None, True)
 
 
@@ -127,7 +128,7 @@ def test_a_model_in_space_needs_points_in_space() -> None:
     data = np.random.default_rng(0).uniform(0, 60, (9, 3))
     model = model_on(Points(data), (0, 1, 2))
     flat = Points(data[:, 1:], name="flat")
-    with pytest.raises(ValueError, match=r"'flat' has 2 axes, and the model has 3 \(z, y, x\)"):
+    with pytest.raises(InputError, match=r"'flat' has 2 axes, and the model has 3 \(z, y, x\)"):
         points_for(model, flat, None, True)
 
 
@@ -136,12 +137,12 @@ def test_a_model_in_space_needs_points_in_space() -> None:
 def test_points_of_no_use_are_refused() -> None:
     data = np.random.default_rng(0).uniform(0, 60, (9, 2))
     model = model_on(Points(data), (0, 1))
-    with pytest.raises(ValueError, match="Layer 'none' shows no points"):
+    with pytest.raises(InputError, match="Layer 'none' shows no points"):
         points_for(model, Points(np.empty((0, 2)), name="none"), None, True)
-    with pytest.raises(ValueError, match=r"1 of the 9 points .* NaN or infinite"):
+    with pytest.raises(InputError, match=r"1 of the 9 points .* NaN or infinite"):
         points_for(model, Points(np.where(data == data[3, 0], np.nan, data)), None, True)
     bad = Points(data, features={"sigma": np.arange(9.0) - 2})
-    with pytest.raises(ValueError, match=r"'sigma' is negative or not a number for 2 of the 9"):
+    with pytest.raises(InputError, match=r"'sigma' is negative or not a number for 2 of the 9"):
         points_for(model, bad, "sigma", True)
 
 

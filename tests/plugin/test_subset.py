@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Points
 from pytestqt.qtbot import QtBot
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.subset import Use, in_view, used
 
 # Canvas pixels from its border; closer, a point may be drawn on either side.
@@ -121,8 +122,8 @@ def test_selected_points(ten: tuple[Points, ViewerModel]) -> None:
 
 def test_where_there_is_none(ten: tuple[Points, ViewerModel]) -> None:
     layer, viewer = ten
-    with pytest.raises(ValueError, match="No point of layer 'L' is selected: select some"):
+    with pytest.raises(InputError, match="No point of layer 'L' is selected: select some"):
         used(Use.SELECTED, layer, viewer)
     viewer.scene.camera.center = (1e6, 1e6)
-    with pytest.raises(ValueError, match="No point of layer 'L' is in the view: move the view"):
+    with pytest.raises(InputError, match="No point of layer 'L' is in the view: move the view"):
         used(Use.VIEW, layer, viewer)

@@ -11,6 +11,7 @@ from magicgui.widgets import CheckBox
 from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps, fit
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin import fitting_form, messages
 from napari_sparse_gmm.plugin.source import Around
@@ -190,7 +191,7 @@ def test_failure_is_told_and_the_button_comes_back(
 def test_refusal_is_told_and_the_button_comes_back(
     widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit, viewer: Any
 ) -> None:
-    fake_fit.error = ValueError("Give it more points.")
+    fake_fit.error = InputError("Give it more points.")
     fit(widget, workers)
     assert widget.status.value == "Give it more points."
     assert widget.run_button.enabled

@@ -11,6 +11,7 @@ from oracles import random_mixture
 from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import following, picturing, previews
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
@@ -116,14 +117,14 @@ def test_out_of_memory_has_a_remedy(request_: FitRequest, fake_fit: FakeFit) -> 
 def test_wrong_input_is_refused_in_the_words_of_the_estimator(
     request_: FitRequest, fake_fit: FakeFit
 ) -> None:
-    fake_fit.error = ValueError("Give it more points.")
+    fake_fit.error = InputError("Give it more points.")
     assert run(fit(request_))[1] == Refusal("Give it more points.")
 
 
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        pytest.param(np.zeros((1, 2)), "minimum of 2", id="one point"),
+        pytest.param(np.zeros((1, 2)), "single point is too few", id="one point"),
         pytest.param(np.ones((50, 2)), "one place", id="all points equal"),
     ],
 )
@@ -217,6 +218,7 @@ def test_heatmap_takes_as_many_threads_as_the_fit(
         return heatmap(*arguments, **keywords)
 
     monkeypatch.setattr(picturing, "heatmap", spy)
+    monkeypatch.setattr("napari_sparse_gmm.engines.threads.n_cores", lambda: 8)
     run(fit(replace(request_, heatmap=replace(CHOICE, n_threads=3))))
     assert set(seen) == {3}
 
@@ -252,7 +254,7 @@ def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.Monk
     yielded, result = run(fit(in_groups))
     first, none, last = result.solution.parts
     assert none is None
-    assert "minimum of 2" in result.solution.problem
+    assert "single point is too few" in result.solution.problem
     assert (first.n_points, last.n_points) == (150, 149)
     alone = SparseGaussianMixture(**in_groups.parameters).fit(in_groups.points[:150])
     np.testing.assert_allclose(first.mixture.means, alone.means_)
@@ -282,7 +284,7 @@ def test_one_group_of_all_that_fails_is_told(in_groups: FitRequest) -> None:
     alone = replace(in_groups, points=in_groups.points[:3], groups=np.arange(3))
     _, refusal = run(fit(alone))
     assert isinstance(refusal, Refusal)
-    assert "minimum of 2" in refusal.sentence
+    assert "single point is too few" in refusal.sentence
 
 
 def test_too_many_pixels_in_all_are_refused_before_the_fit(
@@ -402,7 +404,7 @@ def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) 
     starts = [None if part is None else part.mixture for part in before.solution.parts]
     _, result = run(refit(in_groups, starts))
     assert [part is None for part in result.solution.parts] == [False, True, False]
-    assert "minimum of 2" in result.solution.problem
+    assert "single point is too few" in result.solution.problem
 
 
 @pytest.fixture

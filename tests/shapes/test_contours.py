@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from napari_sparse_gmm.coverage import coverage_to_radius
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.contours import contour_levels, log_density_contours
 from napari_sparse_gmm.shapes.grid import Grid
@@ -57,7 +58,7 @@ def test_levels_come_in_the_order_asked_for(gaussian: GaussianMixture, grid: Gri
 
 @pytest.mark.parametrize("percent", [0.0, 100.0])
 def test_coverage_must_be_a_share(percent: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 100 percent"):
+    with pytest.raises(InputError, match="between 0 and 100 percent"):
         contour_levels(np.zeros((3, 3)), [percent])
 
 
@@ -66,7 +67,7 @@ def test_coverage_must_be_a_share(percent: float) -> None:
 )
 def test_image_must_be_plane_and_on_the_grid(shape: tuple[int, ...], message: str) -> None:
     grid = Grid([0.0, 0.0], [1.0, 1.0], shape if len(shape) == 2 and shape[0] == 1 else (4, 4))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         log_density_contours(np.zeros(shape), grid, [0.0])
 
 

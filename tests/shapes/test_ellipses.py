@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import lying_along, rotation
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.ellipses import ellipse_corners
 
@@ -48,5 +49,5 @@ def test_in_3d_the_two_longest_axes_are_drawn() -> None:
 
 
 def test_one_dimension_is_refused() -> None:
-    with pytest.raises(ValueError, match="two coordinates or more"):
+    with pytest.raises(InputError, match="two coordinates or more"):
         ellipse_corners(GaussianMixture([1.0], [[0.0]], [[[1.0]]]), 1.0)

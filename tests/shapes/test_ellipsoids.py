@@ -3,6 +3,7 @@ import pytest
 from oracles import random_mixture
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh, icosphere
 
 
@@ -56,5 +57,5 @@ def test_many_ellipsoids_are_coarser() -> None:
 
 
 def test_the_plane_has_no_ellipsoids() -> None:
-    with pytest.raises(ValueError, match="3D"):
+    with pytest.raises(InputError, match="3D"):
         ellipsoid_mesh(random_mixture(2, 2), 1.0)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from oracles import random_mixture
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
@@ -80,17 +81,17 @@ class TestGrid:
 
     @pytest.mark.parametrize("pixel_size", [0.0, -1.0, np.nan, np.inf])
     def test_pixel_size_must_be_positive(self, pixel_size: float) -> None:
-        with pytest.raises(ValueError, match="pixel size must be positive"):
+        with pytest.raises(InputError, match="pixel size must be positive"):
             Grid.covering([0, 0], [1, 1], pixel_size=pixel_size)
 
     @pytest.mark.parametrize("upper", [[np.nan, 1.0], [np.inf, 1.0], [-1.0, 1.0]])
     def test_box_must_be_finite_and_in_order(self, upper: list[float]) -> None:
-        with pytest.raises(ValueError, match="finite box with lower <= upper"):
+        with pytest.raises(InputError, match="finite box with lower <= upper"):
             Grid.covering([0.0, 0.0], upper)
 
     def test_absurd_images_are_refused_before_memory_is_asked_for(self) -> None:
         message = r"1,040,000 x 1,040,000 pixels, more than 268,435,456; .*larger pixel size"
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             Grid.covering([0, 0], [1e3, 1e3], pixel_size=1e-3)
 
 
@@ -183,9 +184,9 @@ class TestHeatmap:
         )
 
     def test_unknown_quantity_names_those_there_are(self) -> None:
-        with pytest.raises(ValueError, match=r"expected_points.*not 'counts'"):
+        with pytest.raises(InputError, match=r"expected_points.*not 'counts'"):
             heatmap(mixture_of(2), Grid.covering([0, 0], [1, 1]), "counts")
 
     def test_grid_of_another_dimension_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="3 axes and the mixture 2"):
+        with pytest.raises(InputError, match="3 axes and the mixture 2"):
             heatmap(mixture_of(2), Grid.covering([0, 0, 0], [1, 1, 1]))

@@ -7,6 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from oracles import random_mixture
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.shapes import level
 from napari_sparse_gmm.shapes.antialiasing import antialiased
@@ -160,7 +161,7 @@ class TestArrays:
 
     def test_giant_levels_are_not_computed_as_a_whole(self) -> None:
         level = pyramid_of(spots(), base()).levels[0]
-        with pytest.raises(ValueError, match=r"16000 x 11392 pixels are too many.*zoom in"):
+        with pytest.raises(InputError, match=r"16000 x 11392 pixels are too many.*zoom in"):
             np.asarray(level)
 
     @pytest.mark.parametrize("quantity", ["expected_points", "log_density"])
@@ -212,11 +213,11 @@ class TestStacks:
 
     @pytest.mark.parametrize("axes", [(1, 2), (0, 1), (0, 1, 2, 2)], ids=str)
     def test_each_axis_must_have_its_place(self, axes) -> None:
-        with pytest.raises(ValueError, match=r"axes must have each of \[0, 1, 2\] once"):
+        with pytest.raises(InputError, match=r"axes must have each of \[0, 1, 2\] once"):
             heatmap_pyramid([spots(), None], base(), axes=axes)
 
     def test_there_must_be_as_many_counts_as_mixtures(self) -> None:
-        with pytest.raises(ValueError, match="each of the 1 mixtures, not 2"):
+        with pytest.raises(InputError, match="each of the 1 mixtures, not 2"):
             heatmap_pyramid([spots()], base(), n_points=[1.0, 2.0])
 
 

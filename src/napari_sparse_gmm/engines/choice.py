@@ -11,6 +11,7 @@ from napari_sparse_gmm.engines.engine import EngineUnavailable
 from napari_sparse_gmm.engines.in_memory import InMemory, block_size
 from napari_sparse_gmm.engines.ready import Waiting, get_ready
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
@@ -76,7 +77,7 @@ def choose_engine(
 
     Raises
     ------
-    ValueError
+    InputError
         Where a name is not known, or CUDA is asked for and there is none, or for an engine of
         processors.
 
@@ -134,20 +135,20 @@ _WHERE = {"cpu": "a processor", "cuda": "a graphics card"}
 
 
 def _device(engine: str, device: str) -> str:
-    """ "cpu" or "cuda"; ValueError where a name is not known or there is no such device."""
+    """ "cpu" or "cuda"; InputError where a name is not known or there is no such device."""
     for parameter, value in ((ENGINE, engine), (DEVICE, device)):
         if value not in (parameter.choices or ()):
-            raise ValueError(f"{parameter.name} must be one of {parameter.choices}, not {value!r}.")
+            raise InputError(f"{parameter.name} must be one of {parameter.choices}, not {value!r}.")
     if engine == "fused":
         if device == "cuda":
-            raise ValueError(
+            raise InputError(
                 "engine='fused' computes on the processor; for device='cuda' use 'auto', 'keops' "
                 "or 'torch'."
             )
         return "cpu"
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
-        raise ValueError(
+        raise InputError(
             "device='cuda' was asked for, but PyTorch finds no CUDA graphics card; use 'auto'."
         )
     return "cuda" if cuda and device != "cpu" else "cpu"

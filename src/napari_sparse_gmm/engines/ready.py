@@ -23,6 +23,7 @@ import numpy as np
 
 from napari_sparse_gmm.engines.engine import EngineUnavailable
 from napari_sparse_gmm.engines.in_memory import InMemory
+from napari_sparse_gmm.engines.keops_build import load_pykeops
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.observations import Observations
@@ -74,12 +75,10 @@ class Preparation:
         """Get ready; what goes wrong goes into the outcome."""
         try:
             if self._engine == "keops":
-                from napari_sparse_gmm.engines.keops_build import load_pykeops
-
                 folder = load_pykeops().build_folder
                 self._before = _sources(folder)
                 self._traces = lambda: _sources(folder)
-            working = _WORKING[self._engine](self._n_dimensions, self._device, self._noise)
+            working = _working(self._engine, self._n_dimensions, self._device, self._noise)
         except BaseException as error:
             _forget(self)
             self.outcome.set_exception(error)
@@ -146,6 +145,12 @@ def _forget(preparation: Preparation) -> None:
             del _running[key]
 
 
+def _working(engine: str, n_dimensions: int, device: str, noise: bool) -> type[InMemory]:
+    if engine == "keops":
+        return _working_keops(n_dimensions, device, noise)
+    return _working_fused(n_dimensions, device, noise)
+
+
 def _working_keops(n_dimensions: int, device: str, noise: bool) -> type[InMemory]:
     """The KeOps engine, after it computed one expectation and compiled all that a fit needs."""
     from napari_sparse_gmm.engines.keops import KeOps
@@ -174,6 +179,3 @@ def _try_out(
     seen = Observations(points, None, points if noise else None)
     with limited_threads(1):
         engine(seen, device=device, dtype=dtype).expectation(mixture, removal=True)
-
-
-_WORKING = {"keops": _working_keops, "fused": _working_fused}

@@ -54,9 +54,9 @@ def n_cores() -> int:
 def limited_threads(number: int | None = None) -> Iterator[None]:
     """Limit torch and OpenMP to `number` threads, for what this thread computes meanwhile.
 
-    None: as the `with` around this one says, if there is one; else all cores but one, and
-    no more than torch takes by itself; the compiled kernels then take all. Other threads keep their
-    numbers.
+    No more than there are cores. None: as the `with` around this one says, if there is one; else
+    all cores but one, and no more than torch takes by itself; the compiled kernels then take all.
+    Other threads keep their numbers.
 
     Around all of a pass: to change the number between two operations costs a millisecond.
     """
@@ -65,8 +65,10 @@ def limited_threads(number: int | None = None) -> Iterator[None]:
         return
     with _usual:
         outer, before = (_here.number, _here.compiled), torch.get_num_threads()
-        _here.number = number or min(_usual.number, max(1, n_cores() - 1))
-        _here.compiled = number or n_cores()
+        # More threads than cores only wait for each other, and thousands end the process.
+        most = n_cores() if number else min(_usual.number, max(1, n_cores() - 1))
+        _here.number = min(number or most, most)
+        _here.compiled = min(number or n_cores(), n_cores())
         torch.set_num_threads(_here.number)
         try:
             # OpenMP, too, counts by calling thread.

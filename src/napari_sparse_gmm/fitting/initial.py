@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines import Engine, Summary
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import INIT
@@ -113,7 +114,7 @@ def start_mixture(
         if init == "density":
             return _one_component(engine.summary, floor, region)
         if init != "random":
-            raise ValueError(
+            raise InputError(
                 f"init must be one of {INIT.choices} or an array of means, not {init!r}."
             )
         means = rng.uniform(box[0], box[1], (n_components, d))
@@ -134,13 +135,13 @@ def _fitted_out(
     mixture: GaussianMixture, n_dimensions: int, floor: float, region: Region | None
 ) -> GaussianMixture:
     if mixture.n_dimensions != n_dimensions:
-        raise ValueError(
+        raise InputError(
             f"The mixture to start from has {mixture.n_dimensions} dimensions, the points have "
             f"{n_dimensions}."
         )
     kept = mixture.weights > 0
     if not kept.any() and region is None:
-        raise ValueError("The mixture to start from has no component and no background.")
+        raise InputError("The mixture to start from has no component and no background.")
     share = 0.0
     if region is not None:
         share = mixture.background_weight or 1.0 / (kept.sum() + 1)
@@ -196,7 +197,9 @@ def _kmeans_plus_plus(
         # The best of several draws for each mean, as scikit-learn has it; of thousands, the first.
         n_local_trials=None if m <= _MANY else 1,
     )
-    nearest = cKDTree(means).query(points)[1]
+    # Of positions that differ by little more than rounding, one may be drawn twice.
+    means = means[np.unique(cKDTree(means).query(points)[1])]
+    nearest, m = cKDTree(means).query(points)[1], len(means)
     d = points.shape[1]
     difference = points - means[nearest]
     squares = np.bincount(nearest, weight * (difference**2).sum(1), minlength=m)

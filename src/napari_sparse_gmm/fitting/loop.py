@@ -82,7 +82,7 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
 
     Raises
     ------
-    ValueError
+    InputError
         Where all points lie in one place and no `covariance_floor` says how wide that is; or
         points lie outside of the region of the background.
     """

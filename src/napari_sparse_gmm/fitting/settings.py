@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_sparse_gmm.engines import Engine, choose_engine
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box, default_floor
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective, Start, WeightPenalty, declaration_of
@@ -34,7 +35,7 @@ class FitSettings:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the solver, the prior and the start do not go together.
     """
 
@@ -57,17 +58,17 @@ class FitSettings:
     def __post_init__(self) -> None:
         declared = declaration_of(self.prior)
         if self.solver == "adam" and isinstance(self.init, str) and self.init == "density":
-            raise ValueError(
+            raise InputError(
                 "init='density' finds its components by moves, which only solver='mm' makes; use "
                 "solver='mm' or another init."
             )
         if self.solver not in declared.solvers:
-            raise ValueError(
+            raise InputError(
                 f"prior={self.prior!r} is no penalty with a gradient, which solver="
                 f"{self.solver!r} needs; use solver='mm' or another prior."
             )
         if self.covariance_prior > 0 and COVARIANCE_PRIOR.name not in declared.uses:
-            raise ValueError(
+            raise InputError(
                 "covariance_prior goes with a penalty on the weights; "
                 f"prior={self.prior!r} learns its own prior on sizes, so leave covariance_prior "
                 "at 0."
@@ -87,7 +88,7 @@ class FitSettings:
         return usual if self.solver == "mm" else "kmeans++"
 
     def floor(self, engine: Engine) -> float:
-        """The smallest standard deviation of a component; a ValueError where there is none."""
+        """The smallest standard deviation of a component; a InputError where there is none."""
         floor = self.covariance_floor
         if floor is None:
             needed = declaration_of(self.prior).needs_floor or engine.typical_noise is not None
@@ -95,7 +96,7 @@ class FitSettings:
         summary = engine.summary
         floor = max(floor, LEAST_FLOOR * float((summary.box[1] - summary.box[0]).max()))
         if not floor > 0:
-            raise ValueError(
+            raise InputError(
                 f"All {summary.n_points} points lie in one place, so there is no spread to model. "
                 "Give covariance_floor, the smallest standard deviation in data units, to fit them "
                 "still."
@@ -103,17 +104,17 @@ class FitSettings:
         return floor
 
     def region(self, engine: Engine, floor: float) -> Region:
-        """Where points can lie; a ValueError where some lie outside, and so have no density."""
+        """Where points can lie; a InputError where some lie outside, and so have no density."""
         summary, background = engine.summary, self.background
         if not isinstance(background, Region):
             return bounding_box(summary.box, floor)
         if background.n_dimensions != len(summary.mean):
-            raise ValueError(
+            raise InputError(
                 f"The region of the background has {background.n_dimensions} dimensions, the "
                 f"points have {len(summary.mean)}."
             )
         if outside := engine.n_outside(background):
-            raise ValueError(
+            raise InputError(
                 f"{outside} of the {summary.n_points} points lie outside of the region of the "
                 "background: leave them out, or give a larger one."
             )

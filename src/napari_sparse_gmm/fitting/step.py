@@ -11,6 +11,9 @@ from napari_sparse_gmm.objectives import Objective
 # Where so small a share of what is seen along some axis is a component's own, EM's step is short.
 _NARROW = 0.5
 
+# Eigenvalues of a matrix are known up to so much of the largest.
+_ROUNDING = 32 * np.finfo(float).eps
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -79,23 +82,35 @@ class Step:
 
 def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
     """The X with X A X = C, (k, D, D) each; A positive definite, C as far as it is."""
-    factor = np.linalg.cholesky(a)  # X = L^-T Y L^-1 with Y^2 = L^T C L
-    values, vectors = np.linalg.eigh(factor.swapaxes(1, 2) @ c @ factor)
-    quarter = vectors * np.maximum(values, 0.0)[:, None, :] ** 0.25
-    inverse = np.linalg.solve(factor.swapaxes(1, 2), quarter)
+    # X = L^-T Y L^-1 with A = L L^T and Y^2 = L^T C L. In units in which the diagonal of A is 1,
+    # and as far as A is positive definite after rounding.
+    units = np.sqrt(np.diagonal(a, axis1=1, axis2=2))[:, :, None]
+    values, vectors = np.linalg.eigh(a / (units * units.swapaxes(1, 2)))
+    roots = np.sqrt(np.maximum(values, np.finfo(float).eps))[:, None, :]
+    factor = units * vectors * roots
+    values, turned = np.linalg.eigh(factor.swapaxes(1, 2) @ c @ factor)
+    quarter = turned * np.maximum(values, 0.0)[:, None, :] ** 0.25
+    inverse = (vectors / (units * roots)) @ quarter
     return np.asarray(inverse @ inverse.swapaxes(1, 2))
 
 
 def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
-    """The nearest covariances (K, D, D) without an eigenvalue below `least`."""
-    low = np.flatnonzero(~above(covariances, least))
+    """The nearest covariances (K, D, D) without an eigenvalue below `least`.
+
+    Symmetric, which sums over points far apart are only up to their rounding; and without one that
+    is lost in the rounding of the largest.
+    """
+    covariances = 0.5 * (covariances + covariances.swapaxes(1, 2))
+    traces = np.trace(covariances, axis1=1, axis2=2)
+    low = np.flatnonzero(~above(covariances, np.maximum(least, _ROUNDING * traces)))
     if not len(low):
         return covariances
     values, vectors = np.linalg.eigh(covariances[low])
-    roots = vectors * np.sqrt(np.maximum(values, least))[:, None, :]
-    raised = covariances.copy()
+    lowest = np.maximum(least, _ROUNDING * values[:, -1:])  # (L, 1)
+    roots = vectors * np.sqrt(np.maximum(values, lowest))[:, None, :]
+    raised = roots @ roots.swapaxes(1, 2)
+    raised = 0.5 * (raised + raised.swapaxes(1, 2))
     # Those that need no change keep all their digits.
-    raised[low] = np.where(
-        (values[:, :1] < least)[:, :, None], roots @ roots.swapaxes(1, 2), covariances[low]
-    )
-    return raised
+    change = (values[:, :1] < lowest)[:, :, None]
+    covariances[low] = np.where(change, raised, covariances[low])
+    return covariances

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import listing
 from napari_sparse_gmm.mixture import FloatArray
 
@@ -58,16 +59,16 @@ def find_column(header: Sequence[str], name: str, purpose: str) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is none, or several.
     """
     found = matching(header, name)
     if len(found) == 1:
         return found[0]
     if len(set(found)) == 1:
-        raise ValueError(f"Several columns are called {found[0]!r} {purpose}; rename all but one.")
+        raise InputError(f"Several columns are called {found[0]!r} {purpose}; rename all but one.")
     problem = f"Several columns match {name!r}" if found else f"There is no column {name!r}"
-    raise ValueError(f"{problem} {purpose}; choose one of {listing(found or header)}.")
+    raise InputError(f"{problem} {purpose}; choose one of {listing(found or header)}.")
 
 
 def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
@@ -78,7 +79,7 @@ def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
 
     Raises
     ------
-    ValueError
+    InputError
         Where y or x is missing, or several columns could be meant.
     """
     meant = {axis: [column for column in header if _bare(column) == axis] for axis in "zyx"}
@@ -116,12 +117,12 @@ def common_unit(columns: Sequence[str], file_name: str) -> str | None:
 
     Raises
     ------
-    ValueError
+    InputError
         Where they tell different ones.
     """
     units = list(dict.fromkeys(unit for unit in map(unit_of, columns) if unit is not None))
     if len(units) > 1:
-        raise ValueError(
+        raise InputError(
             f"The lengths of {file_name} are in different units ({', '.join(units)}); "
             "bring them to the same one."
         )
@@ -133,7 +134,7 @@ def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    InputError
         That names the first that is none.
     """
     numbers: FloatArray = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
@@ -141,7 +142,7 @@ def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
     if len(bad):
         cell = cells.iloc[bad[0]]
         came = "an empty cell or NaN" if pd.isna(cell) else repr(str(cell))
-        raise ValueError(
+        raise InputError(
             f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
             f"has {came}; {len(bad)} of {len(numbers)} rows are like that: remove them, or fill in "
             "numbers."
@@ -154,12 +155,12 @@ def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
 
     Raises
     ------
-    ValueError
+    InputError
         Where a cell is empty.
     """
     missing = int(cells.isna().sum())
     if missing:
-        raise ValueError(
+        raise InputError(
             f"Column {column!r} of {file_name} must say for each point which group it is in, but "
             f"{missing} of {len(cells)} rows have an empty cell; fill these in, or remove the rows."
         )

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_sparse_gmm.errors import InputError
+
 # White space, where there is none of the others; as regular expressions and pandas write it.
 SPACES = r"\s+"
 _SEPARATORS = ",;\t"
@@ -61,12 +63,12 @@ def sniff(path: Path) -> Dialect:
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is no such file, it is empty or no text, it has no header, or its first row
         does not fit that.
     """
     if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}.")
+        raise InputError(f"There is no file {str(path)!r}.")
     encoding, lines = _head(path)
     try:
         header, n_above = _header(lines, path.name)
@@ -74,9 +76,9 @@ def sniff(path: Path) -> Dialect:
         separator = _separator(header, row)
         names, found = cells(header, separator), cells(row, separator)
     except csv.Error as error:
-        raise ValueError(f"{path.name} cannot be read as a table: {error}.") from error
+        raise InputError(f"{path.name} cannot be read as a table: {error}.") from error
     if any(cell.strip() for cell in found[len(names) :]) or 0 < len(found) < len(names):
-        raise ValueError(
+        raise InputError(
             f"{path.name} has {len(names)} column{'s' * (len(names) != 1)} in its header and "
             f"{len(found)} in its first row; give each column a name"
             f"{' without spaces' if separator == SPACES else ''}, and each row a cell for it."
@@ -117,12 +119,12 @@ def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
     """The line with the names of the columns, and how many lines stand above the rows."""
     needs = "it needs a header line and a row for each point"
     if not lines:
-        raise ValueError(f"{file_name} is empty: {needs}.")
+        raise InputError(f"{file_name} is empty: {needs}.")
     first = next((at for at, line in enumerate(lines) if not _PASSED_OVER.match(line)), None)
     if first is None:
-        raise ValueError(f"{file_name} has only empty lines and comments: {needs}.")
+        raise InputError(f"{file_name} has only empty lines and comments: {needs}.")
     if _CONTROLS.search("".join(lines[: first + 2])):
-        raise ValueError(
+        raise InputError(
             f"{file_name} is not a text table of comma-separated values, nor HDF5 or Parquet. If "
             "it is text, save it as UTF-8."
         )
@@ -132,7 +134,7 @@ def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
     header = lines[first]
     if all(map(_NUMBER.fullmatch, re.findall(r'[^\s,;"]+', header) or [header])):
         separator = next((sign for sign in ";\t," if sign in header), " ")
-        raise ValueError(
+        raise InputError(
             f"{file_name} has no header line: its first line is numbers. Add one such as "
             f"x{separator}y."
         )

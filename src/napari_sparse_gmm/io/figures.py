@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.regions import Box
@@ -57,7 +59,7 @@ def write_density_png(
         Share of its component's points that each ellipse (ellipsoid) holds.
     """
     if image.ndim not in (2, 3) or image.shape != grid.shape:
-        raise ValueError(
+        raise InputError(
             f"A picture needs a density of two or three axes on its own grid, not one of shape "
             f"{image.shape} on a grid of shape {grid.shape}."
         )
@@ -96,7 +98,8 @@ def write_density_png(
         format=ScalarFormatter(useMathText=True),
     )
     colour_bar.ticklabel_format(scilimits=(-2, 3))
-    figure.savefig(path, bbox_inches="tight")
+    with whole_file(path) as whole_path:
+        figure.savefig(whole_path, bbox_inches="tight")
 
 
 def _label(axes: Axes, model: DensityModel, coverage_percent: float) -> None:

@@ -6,6 +6,7 @@
 
 from pathlib import Path
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import Table
 
 # What a file of these formats begins with, whatever its name.
@@ -20,12 +21,12 @@ def open_table(path: str | Path) -> Table:
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is no such file, or it is none of these.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}.")
+        raise InputError(f"There is no file {str(path)!r}.")
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     # h5py and pyarrow are imported for their own files only.
@@ -38,7 +39,7 @@ def open_table(path: str | Path) -> Table:
 
         return open_parquet(path)
     if promised := _ENDINGS.get(path.suffix.lower()):
-        raise ValueError(
+        raise InputError(
             f"{path.name} is no {promised} file, whatever its name, or its beginning is damaged: "
             "open another copy of it or, if it is a text table, let its name end in .csv."
         )

@@ -10,6 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.shapes.grid import Grid
 
 # Units of length that OME has a name for, and how many of them make a centimetre, the unit
@@ -50,7 +52,7 @@ def write_density_tiff(
     resolution tags, which other programs read, hold the pixel size in x and y.
     """
     if image.ndim not in (2, 3) or image.shape != grid.shape:
-        raise ValueError(
+        raise InputError(
             f"A TIFF needs an image of two or three axes on its own grid, not one of shape "
             f"{image.shape} on a grid of shape {grid.shape}."
         )
@@ -71,12 +73,13 @@ def write_density_tiff(
     resolution = (1.0 / pixel_x, 1.0 / pixel_y)
     low, high = _RESOLUTION_RANGE
     representable = all(low <= value <= high for value in resolution)
-    tifffile.imwrite(
-        path,
-        np.asarray(image, dtype=np.float32),
-        ome=True,
-        photometric="minisblack",
-        resolution=resolution if representable else None,
-        resolutionunit="CENTIMETER" if representable and per_centimetre else "NONE",
-        metadata=metadata,
-    )
+    with whole_file(path) as whole_path:
+        tifffile.imwrite(
+            whole_path,
+            np.asarray(image, dtype=np.float32),
+            ome=True,
+            photometric="minisblack",
+            resolution=resolution if representable else None,
+            resolutionunit="CENTIMETER" if representable and per_centimetre else "NONE",
+            metadata=metadata,
+        )

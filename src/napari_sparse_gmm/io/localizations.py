@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import (
     common_unit,
     find_coordinates,
@@ -71,14 +72,14 @@ def read_localizations(path: str | Path) -> Localizations:
 
     Raises
     ------
-    ValueError
+    InputError
         In one sentence: no such file, no rows, no column x or y, a coordinate that is not a
         number, or more rows than fit into memory.
     """
     table = open_table(path)
     missing = [axis for axis in "xy" if not matching(table.columns, axis)]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{table.name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
             f"table of points; its columns are {listing(table.columns)}."
         )

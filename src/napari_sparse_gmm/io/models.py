@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Region, region_from_dict
 
@@ -34,7 +36,7 @@ _HEAD = 4096
 
 
 def save_model(path: str | Path, model: DensityModel) -> None:
-    """Write a model; an existing file is replaced."""
+    """Write a model; an existing file is replaced, when the new one is whole."""
     groups = model.groups
     content = {
         "format": FORMAT,
@@ -48,7 +50,8 @@ def save_model(path: str | Path, model: DensityModel) -> None:
         "provenance": model.provenance,
     }
     text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    with whole_file(path) as whole_path:
+        whole_path.write_text(text + "\n", encoding="utf-8")
 
 
 def is_model(path: str | Path) -> bool:
@@ -65,12 +68,12 @@ def load_model(path: str | Path) -> DensityModel:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the file is missing, is something else, comes from a later version or is damaged.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}.")
+        raise InputError(f"There is no file {str(path)!r}.")
     problem = "it is no complete JSON"
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -79,16 +82,16 @@ def load_model(path: str | Path) -> DensityModel:
     except RecursionError:
         content, problem = None, "it is nested too deeply"
     if content is None and is_model(path):
-        raise ValueError(_damaged(path, problem))
+        raise InputError(_damaged(path, problem))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path.name} is not a model that napari-sparse-gmm has saved.")
+        raise InputError(f"{path.name} is not a model that napari-sparse-gmm has saved.")
     try:
         schema_version = whole(content, "schema_version")
         if schema_version in _READERS:
             return _READERS[schema_version](content)
-    except ValueError as error:
-        raise ValueError(_damaged(path, str(error).rstrip("."))) from error
-    raise ValueError(
+    except InputError as error:
+        raise InputError(_damaged(path, str(error).rstrip("."))) from error
+    raise InputError(
         f"{path.name} has schema version {schema_version}, and this version of napari-sparse-gmm "
         f"reads {SCHEMA_VERSION}; a newer one may read it."
     )
@@ -158,8 +161,10 @@ def _mixture(values: Any) -> GaussianMixture:
     if region is not None:
         try:
             region = region_from_dict(region)
+        except InputError as error:
+            raise InputError(f"its 'background_region' is of no use: {error}") from error
         except Exception as error:  # shapely, Qhull and zlib have their own
-            raise ValueError("its 'background_region' is no region") from error
+            raise InputError("its 'background_region' is no region") from error
     return GaussianMixture(
         numbers(mixture, "weights", (-1,)),
         numbers(mixture, "means", (-1, d)),
@@ -186,7 +191,7 @@ def _errors(values: Any, mixture: GaussianMixture) -> "StandardErrors | None":
 def _axis_labels(content: Any) -> tuple[str, ...]:
     labels = entry(content, "axis_labels", list)
     if not all(isinstance(label, str) for label in labels):
-        raise ValueError("its 'axis_labels' must be words")
+        raise InputError("its 'axis_labels' must be words")
     return tuple(labels)
 
 
@@ -194,7 +199,7 @@ def _labels(groups: Any) -> NDArray[Any]:
     """Labels of groups (G,): words, or numbers of which some may not be finite."""
     labels = entry(groups, "labels", list)
     if not all(isinstance(label, str | int | float) for label in labels):
-        raise ValueError("its 'labels' must be numbers or words")
+        raise InputError("its 'labels' must be numbers or words")
     words = {label for label in labels if isinstance(label, str)}
     if words and len(words) < len(set(labels)) and words <= set(NOT_FINITE):
         return numbers(groups, "labels", (-1,))
@@ -202,11 +207,12 @@ def _labels(groups: Any) -> NDArray[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can hold it: a number that it does not have as a word, such as "inf", and an
-    object of another kind by its name.
+    """A value as JSON can hold it: a number that it does not have as a word, such as "inf", an
+    object of another kind by its name, and a byte that is no UTF-8, in the name of a file, as its
+    number.
     """
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {_plain(str(name)): _plain(item) for name, item in value.items()}
     if isinstance(value, Region):
         return value.to_dict()
     if isinstance(value, np.ndarray | np.generic):
@@ -215,4 +221,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return value if isinstance(value, str | int | None) else str(value)
+    if isinstance(value, int | None):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

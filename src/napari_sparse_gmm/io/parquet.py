@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import Table, one_line, refuse_nested
 
 
@@ -20,14 +21,14 @@ def open_parquet(path: Path) -> Table:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the file is damaged or has no columns.
     """
     with _opened(path) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
     names = tuple(schema.names)
     if not names:
-        raise ValueError(f"{path.name} has no columns: a table of points needs at least x and y.")
+        raise InputError(f"{path.name} has no columns: a table of points needs at least x and y.")
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
         refuse_nested(
@@ -53,6 +54,6 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path.name} is a Parquet file that cannot be read: {one_line(error)}."
         ) from error

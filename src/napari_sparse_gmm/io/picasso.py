@@ -19,6 +19,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import Table, listing, one_line, refuse_nested
 
 _DATASET = "locs"
@@ -48,19 +49,19 @@ def open_picasso(path: Path) -> Table:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the file is damaged or something else, or its pixel size is not known.
     """
     with _opened(path) as file:
         locs = file.get(_DATASET)
         if locs is None:
-            raise ValueError(
+            raise InputError(
                 f"{path.name} has no dataset {_DATASET!r}, where Picasso keeps localizations; "
                 f"it has {listing(list(file)) or 'none at all'}."
             )
         if not isinstance(locs, h5py.Dataset) or locs.dtype.names is None or locs.ndim != 1:
             what = f"an array of shape {locs.shape}" if hasattr(locs, "shape") else "a group"
-            raise ValueError(
+            raise InputError(
                 f"{_DATASET!r} in {path.name} is {what} and no table with named columns, as "
                 "Picasso writes it."
             )
@@ -102,7 +103,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"{path.name} is an HDF5 file that cannot be read: {one_line(error)}."
         ) from error
 
@@ -114,7 +115,7 @@ def _pixel_size(path: Path, file: h5py.File) -> float:
     elif _METADATA in file:
         source, text = f"{_METADATA!r} in {path.name}", _embedded(path, file[_METADATA], beside)
     else:
-        raise ValueError(
+        raise InputError(
             f"{path.name} is in camera pixels, and {beside.name} is not beside it: {_REMEDY}."
         )
     documents = _documents(text, source)
@@ -124,7 +125,7 @@ def _pixel_size(path: Path, file: h5py.File) -> float:
         if type(size) in (int, float) and 0 < size <= sys.float_info.max:
             return float(size)
     came = f"{sizes[0]!r:.40} is no finite number above 0, so " if sizes else ""
-    raise ValueError(
+    raise InputError(
         f"{source} does not tell the size of a camera pixel: {came}add a line such as "
         f"'{_PIXEL_SIZE[0]}: 130', in nm."
     )
@@ -134,7 +135,7 @@ def _embedded(path: Path, stored: h5py.Dataset | h5py.Group, beside: Path) -> st
     """The copy of the YAML file that is in the HDF5 file."""
     is_text = isinstance(stored, h5py.Dataset) and h5py.check_string_dtype(stored.dtype)
     if not is_text or stored.shape != ():
-        raise ValueError(
+        raise InputError(
             f"{_METADATA!r} in {path.name} is no text, and {beside.name} is not beside it: "
             f"{_REMEDY}."
         )
@@ -147,9 +148,9 @@ def _documents(text: str, source: str) -> list[Mapping[str, Any]]:
         # JSON is YAML.
         documents = list(yaml.load_all(text, _Loader))
     except yaml.YAMLError as error:
-        raise ValueError(f"{source} cannot be read as YAML: {one_line(error)}.") from error
+        raise InputError(f"{source} cannot be read as YAML: {one_line(error)}.") from error
     except (ValueError, LookupError, RecursionError) as error:  # as for "!!int many", "[[[[[..."
-        raise ValueError(
+        raise InputError(
             f"{source} cannot be read as YAML: some value in it is not what it claims to be, or "
             "is nested too deeply."
         ) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 
 # Numbers that JSON does not have.
@@ -27,17 +28,17 @@ def entry(record: Any, name: str, *kinds: type) -> Any:
 
     Raises
     ------
-    ValueError
+    InputError
         In words that follow on "The file is damaged:", where it is missing or of another kind.
     """
     if not isinstance(record, dict):
-        raise ValueError(f"it has {_shown(record)} in place of a record with {name!r}")
+        raise InputError(f"it has {_shown(record)} in place of a record with {name!r}")
     if name not in record:
-        raise ValueError(f"it lacks {name!r}")
+        raise InputError(f"it lacks {name!r}")
     found = record[name]
     if kinds and type(found) not in kinds:
         expected = " or ".join(_KINDS[kind] for kind in kinds)
-        raise ValueError(f"its {name!r} must be {expected}, not {_shown(found)}")
+        raise InputError(f"its {name!r} must be {expected}, not {_shown(found)}")
     return found
 
 
@@ -46,7 +47,7 @@ def number(record: Any, name: str) -> float:
 
     Raises
     ------
-    ValueError
+    InputError
         As `entry` does.
     """
     found = entry(record, name)
@@ -55,7 +56,7 @@ def number(record: Any, name: str) -> float:
             return float(found)
     except OverflowError:
         pass
-    raise ValueError(f"its {name!r} must be a number, not {_shown(found)}")
+    raise InputError(f"its {name!r} must be a number, not {_shown(found)}")
 
 
 def whole(record: Any, name: str) -> int:
@@ -63,12 +64,12 @@ def whole(record: Any, name: str) -> int:
 
     Raises
     ------
-    ValueError
+    InputError
         As `entry` does.
     """
     found = number(record, name)
     if not math.isfinite(found):
-        raise ValueError(f"its {name!r} must be a finite number, not {found}")
+        raise InputError(f"its {name!r} must be a finite number, not {found}")
     return round(found)
 
 
@@ -77,7 +78,7 @@ def numbers(record: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    InputError
         As `entry` does.
     """
     found = entry(record, name, list)
@@ -85,7 +86,7 @@ def numbers(record: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
         return np.array(found, dtype=np.float64).reshape(shape)
     except (TypeError, ValueError, OverflowError):
         expected = str(shape).replace("-1", "any")
-        raise ValueError(
+        raise InputError(
             f"its {name!r} must be numbers of shape {expected}, not {_shown(found)}"
         ) from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.regions import Polygon, Region
 
@@ -28,14 +29,14 @@ def read_region(path: str | Path) -> Region:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the file is missing, is something else, or encloses nothing.
     """
     import pandas as pd  # the dock widget, which needs `enclosed`, is to open at once
 
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}.")
+        raise InputError(f"There is no file {str(path)!r}.")
     try:
         table = pd.read_csv(path)
         axes = [name for name in table if str(name).startswith("axis-")][-2:]
@@ -45,13 +46,13 @@ def read_region(path: str | Path) -> Region:
             for rows in table.groupby("index").indices.values()
         ]
     except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path.name} is no Shapes layer that napari has saved: it needs the columns "
             f"{', '.join(_COLUMNS)}, axis-0 and axis-1."
         ) from error
     outlines = enclosed(*zip(*shapes, strict=True)) if shapes else []
     if not outlines:
-        raise ValueError(f"{path.name} has no polygon, rectangle or ellipse.")
+        raise InputError(f"{path.name} has no polygon, rectangle or ellipse.")
     return Polygon(*outlines)
 
 

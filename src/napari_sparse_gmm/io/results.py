@@ -5,6 +5,7 @@
 ['component', 'weight', 'weight_error']
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import save_model
-from napari_sparse_gmm.io.tables import write_components
+from napari_sparse_gmm.io.tables import write_table
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
+
+FILES = ("model.json", "components.csv", "density.tif", "density.png")
 
 
 def write_results(
@@ -46,13 +50,17 @@ def write_results(
     engine, device : str
         What computes the density.
     """
-    save_model(folder / "model.json", model)
     largest_first = np.argsort(-model.mixture.weights)
     errors = model.fitted[0].errors
     table = component_table(model.mixture, model.n_points, model.axis_labels, errors)
     table = {name: column[largest_first] for name, column in table.items()}
-    write_components(folder / "components.csv", table)
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
-    write_density_tiff(folder / "density.tif", density, grid, model.unit)
-    write_density_png(folder / "density.png", density, grid, model, points)
+    with ExitStack() as written:  # where one cannot be written, all four are as they were
+        model_json, csv, tif, png = (
+            written.enter_context(whole_file(folder / name)) for name in FILES
+        )
+        save_model(model_json, model)
+        write_table(csv, table)
+        write_density_tiff(tif, density, grid, model.unit)
+        write_density_png(png, density, grid, model, points)
     return table

@@ -14,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from napari_sparse_gmm.errors import InputError
+
 # More than that would fill the memory of most machines, with the copies that are made of it.
 MAX_BYTES = 4e9
 
@@ -50,19 +52,19 @@ class Table:
 
         Raises
         ------
-        ValueError
+        InputError
             Where there are no rows, or too many, or the file is damaged.
         """
         size = self.n_rows * len(positions) * 8
         if size > MAX_BYTES:
-            raise ValueError(
+            raise InputError(
                 f"{self.name} has about {self.n_rows:,} rows, {size / 1e9:,.1f} GB in memory with "
                 f"the {len(positions)} columns that are asked for; at most {MAX_BYTES / 1e9:g} GB "
                 "can be read: divide it into smaller files, or leave out columns."
             )
         frame = self.load(positions)
         if frame.empty:
-            raise ValueError(f"{self.name} has no rows.")
+            raise InputError(f"{self.name} has no rows.")
         return frame
 
 
@@ -73,9 +75,9 @@ def listing(names: Sequence[str]) -> str:
 
 
 def refuse_nested(file_name: str, columns: Sequence[str]) -> None:
-    """A ValueError where there are any: these columns hold more than one value in a row."""
+    """An InputError where there are any: these columns hold more than one value in a row."""
     if columns:
-        raise ValueError(
+        raise InputError(
             f"{file_name} has lists or records in place of single values in {listing(columns)}; "
             "write it without these columns."
         )

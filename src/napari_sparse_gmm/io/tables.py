@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import (
     common_unit,
     find_column,
@@ -24,6 +25,7 @@ from napari_sparse_gmm.io.columns import (
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.table import Table
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.observations import FloatArray, Observations
 
 
@@ -96,12 +98,12 @@ def read_points(
 
     Raises
     ------
-    ValueError
+    InputError
         In one sentence: no such file, no rows, no such column, a cell that is not a number,
         or axes or their precision in different units.
     """
     if precision_z is not None and precision is None:
-        raise ValueError("A precision of z needs one of x and y, too.")
+        raise InputError("A precision of z needs one of x and y, too.")
     table = open_table(path)
     guess = x is None and y is None and z is None
     axes = (
@@ -137,9 +139,10 @@ def read_points(
     )
 
 
-def write_components(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
-    """Write the columns of `component_table` as comma-separated values."""
-    pd.DataFrame(dict(table)).to_csv(path, index=False)
+def write_table(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
+    """Write columns, such as `components.component_table` has, as comma-separated values."""
+    with whole_file(path) as whole_path:
+        pd.DataFrame(dict(table)).to_csv(whole_path, index=False, errors="backslashreplace")
 
 
 def _find(table: Table, names: Mapping[str, str | None]) -> dict[str, str]:

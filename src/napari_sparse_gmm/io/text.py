@@ -13,6 +13,7 @@ from typing import TextIO
 
 import pandas as pd
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import SPACES, Dialect, cells, sniff
 from napari_sparse_gmm.io.table import Table, listing, one_line
 
@@ -25,12 +26,12 @@ def open_text(path: Path) -> Table:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the file is missing, empty or no text, or has a single column.
     """
     dialect = sniff(path)
     if len(dialect.header) == 1:
-        raise ValueError(
+        raise InputError(
             f"{path.name} has a single column, {listing(dialect.header)}: a table of points has "
             "more, with commas, semicolons, tabs or spaces between them."
         )
@@ -48,12 +49,12 @@ def open_text(path: Path) -> Table:
                 )
             long = _long_row(path, dialect)
         except pd.errors.EmptyDataError:
-            raise ValueError(f"{path.name} has a header but no rows.") from None
+            raise InputError(f"{path.name} has a header but no rows.") from None
         except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path.name} is not a regular table: {one_line(error)}.") from None
+            raise InputError(f"{path.name} is not a regular table: {one_line(error)}.") from None
         if long is not None:
             line, n_cells = long
-            raise ValueError(
+            raise InputError(
                 f"Line {line} of {path.name} has {n_cells} cells, and the header "
                 f"{len(dialect.header)}; give each column a name, or remove what is too much in "
                 "that line."

@@ -3,6 +3,7 @@
 A prior that can be chosen by name is declared in its own file, and named once here.
 """
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.objectives import bayes, mml, none, sqrt
 from napari_sparse_gmm.objectives.bayes import VariationalPoisson
 from napari_sparse_gmm.objectives.declaration import Context, Declaration, Start
@@ -43,7 +44,7 @@ def declaration_of(prior: str | WeightPenalty | Objective) -> Declaration:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the name is not known, or it is something else.
     """
     if isinstance(prior, WeightPenalty):
@@ -51,7 +52,7 @@ def declaration_of(prior: str | WeightPenalty | Objective) -> Declaration:
     if isinstance(prior, Objective):
         return prior.declaration()
     if prior not in PRIORS:
-        raise ValueError(
+        raise InputError(
             f"prior must be one of {tuple(PRIORS)}, a WeightPenalty or an Objective, not {prior!r}."
         )
     return PRIORS[prior]

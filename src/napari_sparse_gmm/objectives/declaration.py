@@ -71,6 +71,8 @@ class Declaration:
         Whether a component collapses onto a point without a smallest size.
     prunes : bool
         Whether it takes out components that the points do not need.
+    counts : bool
+        Whether it matters how many points there are, not only their shares.
     """
 
     name: str
@@ -84,3 +86,4 @@ class Declaration:
     births: tuple[str, ...] = ("boxes",)
     needs_floor: bool = True
     prunes: bool = True
+    counts: bool = False

@@ -112,4 +112,5 @@ DECLARATION = Declaration(
     help="What describes the points in the fewest words, without a knob.",
     make=lambda context: PenalisedLikelihood(MessageLength(context.region.n_dimensions)),
     init="density",
+    counts=True,
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QTimer
 
+from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT
 
 PLUGIN = "napari-sparse-gmm"
@@ -38,8 +39,10 @@ def show_demo(screenshot: Path | None = None) -> None:
         before, over = over, widget.run_button.enabled
         if not (before and over):
             return
+        assert screenshot is not None  # or the timer would not run
         timer.stop()
-        viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
+        with whole_file(screenshot) as path:
+            viewer.screenshot(str(path), canvas_only=False, flash=False)
         viewer.close()
 
     timer = QTimer()

@@ -16,6 +16,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.annotation import clear_assignment, show_assignment
 from napari_sparse_gmm.plugin.asking import ask
@@ -86,7 +87,7 @@ class FittingForm(DensityForm):
         source = self.source()
         try:
             asked = self._asked(source, used(self.use.value, source.layer, self._viewer))
-        except ValueError as error:
+        except InputError as error:
             self._say(str(error))
             return
         self._say("")
@@ -118,7 +119,7 @@ class FittingForm(DensityForm):
             if self._uses_others or len(chosen) != len(source.layer.data):
                 chosen = used(self.use.value, source.layer, self._viewer)
             asked = self._asked(source, chosen, before)
-        except ValueError as error:
+        except InputError as error:
             self._say(str(error))
             return
         if asked.same_as(before):
@@ -134,7 +135,7 @@ class FittingForm(DensityForm):
     def _asked(
         self, source: Source, chosen: NDArray[np.bool_], before: Asked | None = None
     ) -> Asked:
-        """What the fields ask for, of the points that are chosen. ValueError where they cannot."""
+        """What the fields ask for, of the points that are chosen. InputError where they cannot."""
         return ask(
             source,
             chosen,

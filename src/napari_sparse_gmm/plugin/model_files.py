@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.models import MODEL_KEY, LayerData, carried, layers_of
@@ -20,7 +21,7 @@ Paths = str | Sequence[str]
 class NotSaved(Exception):
     """Layers that are no model.
 
-    Not a ValueError: napari takes one for the sign that there is no plugin to save them.
+    Not an InputError: napari takes one for the sign that there is no plugin to save them.
     """
 
 
@@ -52,7 +53,7 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
             )
     try:
         model = carried(chosen["name"], chosen["metadata"])
-    except ValueError as error:
+    except InputError as error:
         raise NotSaved(str(error)) from None
     path = path if path.lower().endswith(".json") else f"{path}{SUFFIX}"
     folder = Path(path).absolute().parent

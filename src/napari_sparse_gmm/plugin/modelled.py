@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.frame import Frame, Stack, shear_matrix
@@ -32,21 +33,21 @@ def modelled_points(
 
     Raises
     ------
-    ValueError
+    InputError
         Where no point is left, a coordinate is not finite, the layer is turned from a modelled
         axis into an earlier one that is not, or groups are too many or in uneven steps.
     """
     shown = np.asarray(layer.shown if used is None else used, dtype=bool)
     data = np.asarray(layer.data, dtype=np.float64)[shown]
     if len(data) == 0:
-        raise ValueError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
+        raise InputError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
     # An axis of their own comes before all others of the layer.
     first = 0 if isinstance(each, str) else min([axes[0]] if each is None else [axes[0], each])
     kept = np.arange(first, layer.ndim)
     points = data[:, kept] * layer.scale[kept]  # (N, n)
     bad = int((~np.isfinite(points)).any(axis=1).sum())
     if bad:
-        raise ValueError(
+        raise InputError(
             f"{bad} of the {len(points)} points of layer {layer.name!r} have a coordinate that "
             "is NaN or infinite: remove or hide them, then run again."
         )
@@ -62,14 +63,14 @@ def modelled_points(
         frame = replace(frame, stack=stack, pooled=pooled)
     else:
         if each not in layer.features:
-            raise ValueError(f"Layer {layer.name!r} has no feature {each!r} any more.")
+            raise InputError(f"Layer {layer.name!r} has no feature {each!r} any more.")
         # Not at the top: with pyarrow pandas takes longer to import than the widget to open.
         from pandas import factorize
 
         groups, labels = factorize(layer.features[each][shown].to_numpy(), sort=True)
         _check_number_of_groups(each, len(labels))
         if (groups < 0).any():
-            raise ValueError(
+            raise InputError(
                 f"Feature {each!r} is missing for {int((groups < 0).sum())} points of layer "
                 f"{layer.name!r}: mend it, or choose another one."
             )
@@ -89,12 +90,12 @@ def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
     places = (labels - labels[0]) / step
     slices = np.rint(places).astype(np.intp)
     if np.abs(places - slices).max() > _UNEVEN:
-        raise ValueError(
+        raise InputError(
             f"The values of {name!r} are in uneven steps, so they cannot be slices of an image: "
             "round them, or fit all points together."
         )
     if slices[-1] >= _MOST_GROUPS:
-        raise ValueError(
+        raise InputError(
             f"The {len(labels):,} values of {name!r} would be {slices[-1] + 1:,} slices of an "
             f"image, from the first to the last, and there can be {_MOST_GROUPS:,}: hide some of "
             "the points, or fit all together."
@@ -104,7 +105,7 @@ def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
 
 def _check_number_of_groups(name: str, n: int) -> None:
     if n > _MOST_GROUPS:
-        raise ValueError(
+        raise InputError(
             f"{name!r} has {n:,} different values, and at most {_MOST_GROUPS:,} can be fitted "
             "each by itself: choose another one."
         )
@@ -115,7 +116,7 @@ def _frame(layer: Points, axes: Axes, kept: NDArray[np.intp], box: FloatArray) -
     for matrix in (layer.rotate, shear, affine[:-1, :-1]):
         mixed = [*matrix[: kept[0], kept].flat, *matrix[kept, : kept[0]].flat]
         if not np.allclose(mixed, 0.0):
-            raise ValueError(
+            raise InputError(
                 f"Layer {layer.name!r} is rotated or sheared between the chosen axes and those "
                 "before them: choose all of the axes that its transform mixes."
             )

@@ -16,6 +16,7 @@ from napari.layers import Layer, Points
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, provenance
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import COVERAGE, LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin.drawing import (
@@ -119,12 +120,12 @@ def carried(name: str, metadata: Mapping[str, Any]) -> DensityModel:
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is none.
     """
     model = metadata.get(MODEL_KEY)
     if not isinstance(model, DensityModel):
-        raise ValueError(
+        raise InputError(
             f"Layer {name!r} carries no model: choose a components layer that Sparse GMM density "
             "has made, or that was opened from a model, and wait until its fit has ended."
         )
@@ -149,7 +150,7 @@ def frame_of(model: DensityModel) -> Frame:
 
     Raises
     ------
-    ValueError
+    InputError
         Where what it says about that is damaged.
     """
     if model.view is None:
@@ -169,7 +170,7 @@ def frame_of(model: DensityModel) -> Frame:
             stack=_stack(model, view["stack"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"The model is damaged where it says how it lies: {error!r}.") from error
+        raise InputError(f"The model is damaged where it says how it lies: {error!r}.") from error
 
 
 def layers_of(model: DensityModel, name: str) -> list[LayerData]:
@@ -208,7 +209,7 @@ def layers_of(model: DensityModel, name: str) -> list[LayerData]:
 def _plain_frame(model: DensityModel) -> Frame:
     """That of a Points layer whose data are in the unit of the model."""
     if model.groups is not None:
-        raise ValueError("The model is damaged: it has groups, but does not say how they lie.")
+        raise InputError("The model is damaged: it has groups, but does not say how they lie.")
     n = len(model.axis_labels)
     try:
         units = _units([model.unit or "pixel"] * n)
@@ -254,5 +255,5 @@ def _stack(model: DensityModel, values: Mapping[str, Any] | None) -> Stack | Non
 
 
 def _units(names: list[str]) -> tuple[Any, ...]:
-    """Units as napari's layers have them. A ValueError or AttributeError where one is none."""
+    """Units as napari's layers have them. An InputError or AttributeError where one is none."""
     return tuple(Points(np.empty((0, len(names))), units=names).units)

@@ -8,6 +8,7 @@
 import numpy as np
 from napari.layers import Labels, Layer, Points, Shapes
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.regions import enclosed
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes
@@ -41,7 +42,7 @@ def outlined(
 
     Raises
     ------
-    ValueError
+    InputError
         Where the layer outlines nothing.
     """
 
@@ -58,7 +59,7 @@ def _polygon(layer: Shapes, matrix: FloatArray, offset: FloatArray) -> Region:
     """What the shapes of a layer enclose, along the last two axes that are modelled."""
     outlines = enclosed(layer.data, layer.shape_type)
     if not outlines:
-        raise ValueError(
+        raise InputError(
             f"Layer {layer.name!r} has no polygon, rectangle or ellipse: draw one around the "
             "region, or choose another region."
         )
@@ -70,7 +71,7 @@ def _mask(layer: Labels, matrix: FloatArray, offset: FloatArray) -> Region:
     # Of several scales the first is the one that the layer's transform is of.
     labelled = np.asarray(layer.data[0] if layer.multiscale else layer.data) > 0
     if not labelled.any():
-        raise ValueError(
+        raise InputError(
             f"Layer {layer.name!r} has no label: paint the region, or choose another region."
         )
     modelled = np.abs(matrix).max(0) > 1e-12 * np.abs(matrix).max()

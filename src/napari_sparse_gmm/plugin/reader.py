@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import sniff
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     try:
         if set(sniff(Path(path)).header) >= _NAPARI:
             return None
-    except ValueError:  # no text table, or none that can be read: told by the reader
+    except InputError:  # no text table, or none that can be read: told by the reader
         pass
     return read
 
@@ -44,7 +45,7 @@ def read(path: str) -> list[LayerData]:
 
     Raises
     ------
-    ValueError
+    InputError
         One sentence, which napari shows: see `read_localizations`.
     """
     from napari_sparse_gmm.io.images import OME_UNITS

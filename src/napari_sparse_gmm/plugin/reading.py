@@ -49,7 +49,7 @@ class SourceReader:
         self._cloud: Cloud | None = None
 
     def read(self, source: Source, used: NDArray[np.bool_]) -> Cloud:
-        """The points of a source that are `used`; a ValueError as in `Source.read`."""
+        """The points of a source that are `used`; an InputError as in `Source.read`."""
         shown = np.asarray(source.layer.shown)
         fresh = (
             self._cloud is not None

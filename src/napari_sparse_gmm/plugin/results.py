@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
@@ -53,13 +54,13 @@ class HeatmapChoice:
         return -np.inf if self.quantity == "log_density" else 0.0
 
     def grid(self, box: FloatArray, n_slices: int) -> Grid:
-        """The pixels that cover a box (2, D). ValueError where those of all slices are too many."""
+        """The pixels that cover a box (2, D). InputError where those of all slices are too many."""
         lower, upper = box
         grid = Grid.covering(
             lower, upper, pixel_size=self.pixel_size, longest_side=self.longest_side
         )
         if n_slices * np.prod(grid.shape, dtype=float) > MAX_PIXELS:
-            raise ValueError(
+            raise InputError(
                 f"A heatmap in each of {n_slices:,} slices would have more than {MAX_PIXELS:,} "
                 "pixels: choose a larger pixel size, or fewer pixels along the longest side."
             )

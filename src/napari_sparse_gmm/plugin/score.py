@@ -12,6 +12,7 @@ from magicgui.widgets import Container, ProgressBar, PushButton
 from napari.layers import Layer, Points
 
 from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.annotation import show_assignment
@@ -103,7 +104,7 @@ class SparseGMMScore(WorkForm):
         try:
             model = carried(self.model.value.name, self.model.value.metadata)
             read = points_for(model, layer, self.precision.value, in_units)
-        except ValueError as error:
+        except InputError as error:
             self._say(str(error))
             return
         self._say("")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pandas import Index
 
 from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.axes import axis_names
 from napari_sparse_gmm.plugin.frame import Frame, Stack
@@ -62,22 +63,22 @@ def points_for(
 
     Raises
     ------
-    ValueError
+    InputError
         Where the layer shows no points, lacks an axis or a feature, or has values of no use.
     """
     frame, shown = frame_of(model), np.array(layer.shown, dtype=bool)
     data = np.asarray(layer.data, dtype=np.float64)[shown]
     if len(data) == 0:
-        raise ValueError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
+        raise InputError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
     bad = int((~np.isfinite(data)).any(axis=1).sum())
     if bad:
-        raise ValueError(
+        raise InputError(
             f"{bad} of the {len(data)} points of layer {layer.name!r} have a coordinate that is "
             "NaN or infinite: remove or hide them, then score again."
         )
     n_axes = len(frame.scale)
     if layer.ndim < n_axes - frame.axes[0]:
-        raise ValueError(
+        raise InputError(
             f"Layer {layer.name!r} has {layer.ndim} axes, and the model has "
             f"{len(frame.axes)} ({', '.join(frame.names)}): choose a layer that has them all."
         )
@@ -117,7 +118,7 @@ def _groups(
         return Index(stack.slices).get_indexer(np.rint(places).astype(np.intp))
     if stack.name in layer.features:
         return Index(stack.labels).get_indexer(layer.features[stack.name][shown])
-    raise ValueError(
+    raise InputError(
         f"The model has a mixture for each {stack.name}: choose points that have "
         + ("" if stack.own else "such an axis, or ")
         + f"a feature {stack.name!r}, which layer {layer.name!r} has not."

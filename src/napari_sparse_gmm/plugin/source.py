@@ -14,6 +14,7 @@ import numpy as np
 from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.annotation import ASSIGNMENT_FEATURES
 from napari_sparse_gmm.plugin.axes import Axes
@@ -120,7 +121,7 @@ class Source:
 
         Raises
         ------
-        ValueError
+        InputError
             Where no point is left, or a coordinate, a feature or a region is of no use.
         """
         shown = np.array(self.layer.shown, dtype=bool)
@@ -135,7 +136,7 @@ class Source:
         )
         noise_std = None if self.precision is None else self._noise_std(self.precision, shown)
         if len(points) == 1:
-            raise ValueError(
+            raise InputError(
                 f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
                 "more: show or choose others."
             )
@@ -143,7 +144,7 @@ class Source:
         seen = Observations.of(points, weights, noise_std)
         region, inside = self._region(points)
         if not inside.any():
-            raise ValueError(
+            raise InputError(
                 f"No point of layer {self.layer.name!r} lies in the region: choose another one."
             )
         shown[shown] = inside
@@ -152,7 +153,7 @@ class Source:
         box = frame.box.copy()
         box[:, list(frame.axes)] = points.min(0), points.max(0)
         if weights is not None and np.count_nonzero(weights[inside]) < 2:
-            raise ValueError(
+            raise InputError(
                 f"Feature {self.weights!r} leaves fewer than two points of layer "
                 f"{self.layer.name!r} with a weight: choose another one."
             )
@@ -198,18 +199,18 @@ def feature_values(
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is no such feature, or it has values of no use.
     """
     if feature not in layer.features:
-        raise ValueError(
+        raise InputError(
             f"Layer {layer.name!r} has no feature {feature!r} any more: choose another "
             f"{purpose}, then run again."
         )
     values = np.asarray(layer.features[feature], dtype=np.float64)[shown]
     bad = int((~np.isfinite(values) | (values < 0)).sum())
     if bad:
-        raise ValueError(
+        raise InputError(
             f"Feature {feature!r} is negative or not a number for {bad} of the {len(values)} "
             f"points of layer {layer.name!r}: mend it, or choose another {purpose}."
         )

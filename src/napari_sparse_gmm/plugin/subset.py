@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Points
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.places import to_world
 
 
@@ -23,7 +24,7 @@ def used(use: Use, layer: Points, viewer: ViewerModel) -> NDArray[np.bool_]:
 
     Raises
     ------
-    ValueError
+    InputError
         Where there is none.
     """
     chosen = np.ones(len(layer.data), dtype=bool)
@@ -31,14 +32,14 @@ def used(use: Use, layer: Points, viewer: ViewerModel) -> NDArray[np.bool_]:
         chosen[:] = False
         chosen[list(layer.selected_data)] = True
         if not chosen.any():
-            raise ValueError(
+            raise InputError(
                 f"No point of layer {layer.name!r} is selected: select some with napari's "
                 "selection tool (key 3, then drag a rectangle), or choose another Use."
             )
     elif use is Use.VIEW:
         chosen = in_view(layer, viewer)
         if not chosen.any():
-            raise ValueError(
+            raise InputError(
                 f"No point of layer {layer.name!r} is in the view: move the view, or choose "
                 "another Use."
             )

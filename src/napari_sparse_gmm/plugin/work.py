@@ -11,8 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.previews import Preview
 
 
@@ -60,13 +59,12 @@ Work = Generator[Progress, None, _Result]
 
 
 def guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
-    """The work; a ValueError becomes its outcome, every other error a FitFailed."""
+    """The work; an InputError becomes its outcome, every other error a FitFailed."""
     try:
         return (yield from work)
+    except InputError as error:
+        return Refusal(str(error))
     except Exception as error:
-        # NumPy's LinAlgError is a ValueError, but none that was written for the user.
-        if isinstance(error, ValueError) and not isinstance(error, np.linalg.LinAlgError):
-            return Refusal(str(error))
         raise _failed(what, error) from error
 
 

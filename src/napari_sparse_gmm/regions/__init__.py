@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_sparse_gmm.arrays import float_array
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.box import Box
 from napari_sparse_gmm.regions.hull import Hull
 from napari_sparse_gmm.regions.mask import Mask
@@ -36,15 +38,15 @@ __all__ = [
 def as_background(value: Any) -> bool | Region:
     """Whether there is a background, or where; corners (2, D) as a box.
 
-    A ValueError that names `background` where it says neither.
+    An InputError that names `background` where it says neither.
     """
     if isinstance(value, Region):
         return value
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, np.ndarray | list | tuple):
-        return Box(np.asarray(value, dtype=np.float64))
-    raise ValueError(
+        return Box(float_array(value, "background"))
+    raise InputError(
         "background must be True, False or a region (Box, Hull, Polygon, Mask, Prism), not "
         f"{value!r}."
     )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
 
 
@@ -22,7 +23,7 @@ class Box(Region):
 
     Raises
     ------
-    ValueError
+    InputError
         Where they are not finite, or the lower one is not below the upper one on every axis.
     """
 
@@ -33,7 +34,7 @@ class Box(Region):
     def __post_init__(self) -> None:
         corners = frozen(self.corners, "corners")
         if corners.ndim != 2 or len(corners) != 2 or not (corners[1] > corners[0]).all():
-            raise ValueError(
+            raise InputError(
                 "A box needs a (2, D) array, the lower corner below the upper one on every axis."
             )
         object.__setattr__(self, "corners", corners)
@@ -59,6 +60,10 @@ class Box(Region):
             for axis, low, high in zip(axes, *self.corners, strict=True)
         ]
         return np.asarray(reduce(np.logical_and.outer, inside))
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        lower, upper = self.corners
+        return np.asarray(rng.uniform(lower, upper, (n, len(lower))))
 
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Box":
         return Box(self.corners * np.asarray(scale, dtype=float) + np.asarray(offset, dtype=float))

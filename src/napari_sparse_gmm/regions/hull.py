@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen, of_simplices
+
+# Sides for each corner of the hull of many points on a sphere, by the number of dimensions.
+_SIDES = {1: 1, 2: 1, 3: 2, 4: 7, 5: 32, 6: 187}
+_MOST_SIDES = 1_000_000
 
 
 class Hull(Region):
@@ -14,12 +19,12 @@ class Hull(Region):
 
     Parameters
     ----------
-    points : (N, D) array, D >= 2
+    points : (N, D) array, D from 2 to 6
 
     Raises
     ------
-    ValueError
-        Where they enclose no volume.
+    InputError
+        Where they enclose no volume, or have too many sides.
     """
 
     kind: ClassVar[str] = "hull"
@@ -28,12 +33,18 @@ class Hull(Region):
         from scipy.spatial import ConvexHull, QhullError
 
         x = frozen(points, "points")
+        if x.ndim == 2 and x.shape[1] > max(_SIDES):
+            raise InputError(
+                f"A convex hull in {x.shape[1]} dimensions has too many sides, and the most are "
+                f"{max(_SIDES)}: give a Box."
+            )
         try:
             hull = ConvexHull(x)
         except (QhullError, ValueError) as error:
-            raise ValueError(
+            raise InputError(
                 "A convex hull needs points that do not all lie in a line or plane."
             ) from error
+        self._sides = x[hull.simplices]  # (T, D, D)
         self.corners = x[hull.vertices]
         self._volume = float(hull.volume)
         # The half spaces a x <= b that it is the intersection of; its corners are in all of them,
@@ -83,6 +94,11 @@ class Hull(Region):
                 high[left < 0] = -np.inf
         return np.asarray((last >= low[..., None]) & (last <= high[..., None]))
 
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        # The centre sees all of each side.
+        centre = np.broadcast_to(self._centre, (len(self._sides), 1, self.n_dimensions))
+        return of_simplices(np.concatenate([centre, self._sides], axis=1), n, rng)
+
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Hull":
         s, o = np.asarray(scale, dtype=float), np.asarray(offset, dtype=float)
         return Hull(s * self.corners + o)
@@ -92,4 +108,7 @@ class Hull(Region):
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "Hull":
-        return cls(values["corners"])
+        corners = np.asarray(values["corners"], dtype=np.float64)
+        if len(corners) * _SIDES.get(corners.shape[1], 1) > _MOST_SIDES:
+            raise InputError(f"A convex hull of {len(corners):,} corners has too many sides.")
+        return cls(corners)

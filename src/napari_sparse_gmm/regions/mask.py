@@ -1,16 +1,22 @@
 """Masks of pixels."""
 
+import math
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any, ClassVar
-from zlib import compress, decompress
+from zlib import compress, decompressobj
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.arrays import input_errors
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
+
+# A pixel takes up to 9 bytes, its place in the summed area table with it.
+_MOST_PIXELS = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +34,8 @@ class Mask(Region):
 
     Raises
     ------
-    ValueError
-        Where no pixel is true, or pixels have no volume.
+    InputError
+        Where no pixel is true, pixels have no volume, or there are more than 2^30.
     """
 
     kind: ClassVar[str] = "mask"
@@ -39,19 +45,21 @@ class Mask(Region):
     origin: FloatArray
 
     def __init__(self, mask: ArrayLike, spacing: ArrayLike = 1.0, origin: ArrayLike = 0.0) -> None:
+        _check_size(np.shape(mask))
         pixels = np.array(mask, dtype=bool)
         pixels.flags.writeable = False
-        steps = np.asarray(spacing, dtype=np.float64)
-        if steps.ndim < 2:
-            steps = np.diag(np.broadcast_to(steps, pixels.ndim))
-        start = np.broadcast_to(np.asarray(origin, dtype=np.float64), pixels.ndim)
+        steps, start = frozen(spacing, "spacing"), frozen(origin, "origin")
+        with input_errors():
+            if steps.ndim < 2:
+                steps = np.diag(np.broadcast_to(steps, pixels.ndim))
+            start = np.broadcast_to(start, pixels.ndim)
         object.__setattr__(self, "mask", pixels)
         object.__setattr__(self, "spacing", frozen(steps, "spacing"))
         object.__setattr__(self, "origin", frozen(start, "origin"))
         if self.spacing.shape != (pixels.ndim, pixels.ndim) or not self._pixel_volume > 0:
-            raise ValueError(f"The pixels of a mask of {pixels.ndim} axes need some volume.")
+            raise InputError(f"The pixels of a mask of {pixels.ndim} axes need some volume.")
         if not pixels.any():
-            raise ValueError("A mask needs some pixels that are true.")
+            raise InputError("A mask needs some pixels that are true.")
 
     @cached_property
     def _pixel_volume(self) -> float:
@@ -119,6 +127,12 @@ class Mask(Region):
         covered[covered] = counts == (high - low).prod(0)
         return np.asarray(covered)
 
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        pixels = np.flatnonzero(self.mask)
+        drawn = np.stack(np.unravel_index(rng.choice(pixels, n), self.mask.shape), axis=1)
+        places = drawn + rng.uniform(-0.5, 0.5, drawn.shape)
+        return np.asarray(self.origin + places @ self.spacing.T)
+
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Mask":
         s = np.broadcast_to(np.asarray(scale, dtype=float), self.mask.ndim)
         start = s * self.origin + np.asarray(offset, dtype=float)
@@ -138,7 +152,18 @@ class Mask(Region):
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "Mask":
-        bits = np.frombuffer(decompress(b64decode(values["packed_bits"])), dtype=np.uint8)
-        count = int(np.prod(values["shape"]))
-        mask = np.unpackbits(bits, count=count).reshape(values["shape"])
-        return cls(mask, values["spacing"], values["origin"])
+        shape = tuple(map(int, values["shape"]))
+        _check_size(shape)
+        packed = b64decode(values["packed_bits"])
+        # A few bytes may stand for any number of them.
+        bytes_ = decompressobj().decompress(packed, max(1, -(-math.prod(shape) // 8)))
+        mask = np.unpackbits(np.frombuffer(bytes_, dtype=np.uint8), count=math.prod(shape))
+        return cls(mask.reshape(shape), values["spacing"], values["origin"])
+
+
+def _check_size(shape: tuple[int, ...]) -> None:
+    if math.prod(shape) > _MOST_PIXELS:
+        raise InputError(
+            f"A mask of {' x '.join(map(str, shape))} pixels is too large, with more than "
+            f"{_MOST_PIXELS:,}: take larger pixels."
+        )

@@ -49,6 +49,9 @@ class Prism(Region):
             np.multiply.outer(self.sides.contains_grid(axes[:d]), self.base.contains_grid(axes[d:]))
         )
 
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        return np.hstack([self.sides.sample(n, rng), self.base.sample(n, rng)])
+
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Prism":
         (s, scales), (o, offsets) = (
             self._split(np.broadcast_to(np.asarray(value, dtype=float), self.n_dimensions))

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.arrays import float_array
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-# Points drawn at a time, at most.
-_DRAWN = 1 << 20
 
 _KINDS: dict[str, type["Region"]] = {}
 
@@ -46,6 +45,10 @@ class Region(ABC):
         """
 
     @abstractmethod
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Places drawn uniformly from it, (n, D)."""
+
+    @abstractmethod
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Region":
         """The region of y = scale * x + offset, `scale` positive, each a number or (D,)."""
 
@@ -68,19 +71,6 @@ class Region(ABC):
         points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         return self.contains(points.reshape(-1, len(axes))).reshape(points.shape[:-1])
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Places drawn uniformly from it, (n, D)."""
-        lower, upper = self.box
-        share = self.volume / float(np.prod(upper - lower))
-        parts: list[FloatArray] = [np.empty((0, len(lower)))]
-        missing = n
-        while missing > 0:
-            drawn = min(int(1.1 * missing / share) + 10, _DRAWN) if share < 1 else missing
-            points = lower + (upper - lower) * rng.random((drawn, len(lower)))
-            parts.append(points[self.contains(points)][:missing])
-            missing -= len(parts[-1])
-        return np.concatenate(parts)
-
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; `region_from_dict` is the inverse."""
         return {"kind": self.kind, **self.values()}
@@ -91,10 +81,19 @@ def region_from_dict(values: dict[str, Any]) -> Region:
     return _KINDS[values["kind"]].from_values(values)
 
 
+def of_simplices(simplices: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
+    """Places drawn uniformly from simplices by their corners, (T, D + 1, D). Returns (n, D)."""
+    sides = simplices[:, 1:] - simplices[:, :1]
+    volumes = np.abs(np.linalg.det(sides / np.abs(sides).max((0, 1))))  # in proportion
+    drawn = rng.choice(len(simplices), n, p=volumes / volumes.sum())
+    # Barycentric coordinates that are uniform: Devroye, Non-Uniform Random Variate Generation
+    # (1986), chapter XI, theorem 4.1.
+    shares = rng.dirichlet(np.ones(simplices.shape[1]), n)
+    return np.asarray(np.einsum("nc,ncd->nd", shares, simplices[drawn]))
+
+
 def frozen(values: ArrayLike, name: str) -> FloatArray:
-    """A copy that cannot be changed; a ValueError that says `name` where it is not finite."""
-    array = np.array(values, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers.")
+    """A copy that cannot be changed; an InputError that says `name` where it is not finite."""
+    array = float_array(values, name, finite=True).copy()
     array.flags.writeable = False
     return array

@@ -13,6 +13,7 @@ import shapely
 from contourpy import contour_generator
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -37,7 +38,7 @@ def contour_levels(log_density_image: ArrayLike, coverage_percent: Sequence[floa
     """
     shares = np.asarray(coverage_percent, dtype=np.float64) / 100.0
     if not ((shares > 0) & (shares < 1)).all():
-        raise ValueError(f"Coverages must lie between 0 and 100 percent, not {coverage_percent}.")
+        raise InputError(f"Coverages must lie between 0 and 100 percent, not {coverage_percent}.")
     values = np.sort(np.asarray(log_density_image, dtype=np.float64), axis=None)[::-1]
     mass = np.cumsum(np.exp(values - values[0]))
     levels: FloatArray = values[np.searchsorted(mass, shares * mass[-1])]
@@ -70,12 +71,12 @@ def log_density_contours(
     """
     image = np.asarray(log_density_image, dtype=np.float64)
     if image.ndim != 2 or image.shape != grid.shape:
-        raise ValueError(
+        raise InputError(
             f"Contours need a 2D image on its own grid, not an image of shape {image.shape} "
             f"on a grid of shape {grid.shape}."
         )
     if min(image.shape) < 2:
-        raise ValueError(f"Contours need 2 x 2 pixels or more, not {image.shape}.")
+        raise InputError(f"Contours need 2 x 2 pixels or more, not {image.shape}.")
     finite = np.isfinite(image)
     if not finite.any():
         return []

@@ -9,6 +9,7 @@ Points and axes are in image order, ([z,] y, x).
 
 import numpy as np
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 
@@ -24,7 +25,7 @@ def ellipse_corners(mixture: GaussianMixture, radius: float) -> FloatArray:
     (K, 4, D) array
     """
     if mixture.n_dimensions < 2:
-        raise ValueError("Ellipses need points with two coordinates or more, not one.")
+        raise InputError("Ellipses need points with two coordinates or more, not one.")
     std, directions = mixture.principal_axes
     half_axes = radius * std[:, None, :2] * directions[:, :, :2]  # (K, D, 2)
     signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 # A slice of the mesh is so thick, in terms of the smallest radius of a typical ellipsoid: thin
@@ -51,7 +52,7 @@ def ellipsoid_mesh(mixture: GaussianMixture, radius: float) -> EllipsoidMesh:
     thickness.
     """
     if mixture.n_dimensions != 3:
-        raise ValueError(f"Ellipsoids need points in 3D, not {mixture.n_dimensions}D.")
+        raise InputError(f"Ellipsoids need points in 3D, not {mixture.n_dimensions}D.")
     std = mixture.principal_axes.std
     thickness = _SLICE * radius * float(np.median(std[:, -1])) if len(std) else 1.0
     wanted = np.ceil(np.log2(2.0 * _EDGE * radius * std[:, 0] / thickness))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, LONGEST_SIDE, QUANTITY
 
@@ -70,14 +71,14 @@ class Grid:
 
         Raises
         ------
-        ValueError
+        InputError
             Where the corners are not finite or not in order, the pixel size is not positive,
             or the image would have more than 2^28 pixels.
         """
         low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
         sides = high - low  # (D,)
         if not (np.isfinite(sides).all() and (sides >= 0).all()):
-            raise ValueError(
+            raise InputError(
                 f"A heatmap needs a finite box with lower <= upper, not {low} to {high}."
             )
         sides = sides + 2.0 * margin * sides.max()
@@ -87,13 +88,13 @@ class Grid:
             # A box without any extent is covered by a single pixel, of side 1.
             pixel_size = float(sides.max()) / longest_side or 1.0
         elif not (np.isfinite(pixel_size) and pixel_size > 0):
-            raise ValueError(f"The pixel size must be positive, not {pixel_size}.")
+            raise InputError(f"The pixel size must be positive, not {pixel_size}.")
         # Round-off must not add a row of pixels to a side that is a whole number of them.
         counts = np.maximum(np.ceil(sides / pixel_size - 1e-6), 1.0)  # (D,)
         # Where the points have no extent, they lie in the middle of a pixel, not between two.
         counts += (high == low) & (counts % 2 == 0)
         if counts.prod() > MAX_PIXELS:
-            raise ValueError(
+            raise InputError(
                 f"A heatmap with pixels of {pixel_size:g} would have "
                 f"{' x '.join(f'{n:,.0f}' for n in counts)} pixels, more than {MAX_PIXELS:,}; "
                 f"choose a larger pixel size, or fewer pixels along the longest side."
@@ -158,9 +159,9 @@ def heatmap(
     from napari_sparse_gmm.engines.bricks import grid_log_density
 
     if quantity not in (QUANTITY.choices or ()):
-        raise ValueError(f"quantity must be one of {QUANTITY.choices}, not {quantity!r}.")
+        raise InputError(f"quantity must be one of {QUANTITY.choices}, not {quantity!r}.")
     if mixture.n_dimensions != grid.n_dimensions:
-        raise ValueError(
+        raise InputError(
             f"The grid has {grid.n_dimensions} axes and the mixture {mixture.n_dimensions}; "
             "they must be the same."
         )

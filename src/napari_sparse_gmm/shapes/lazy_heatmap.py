@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.shapes.level import TILE, Level
 
 # No screen shows more; to compute them takes seconds.
@@ -18,7 +19,7 @@ class LazyHeatmap:
     """A level, or a slice of it, that is computed when it becomes an array.
 
     Indexed by whole numbers, slices and an ellipsis, it gives another one. Converting more than
-    2^26 pixels at once is a ValueError.
+    2^26 pixels at once is an InputError.
     """
 
     level: Level = field(repr=False)
@@ -67,7 +68,7 @@ class LazyHeatmap:
         self, dtype: DTypeLike | None = None, copy: bool | None = None
     ) -> NDArray[np.float32]:
         if self.size > MOST_PIXELS:
-            raise ValueError(
+            raise InputError(
                 f"{' x '.join(map(str, self.shape))} pixels are too many to be computed at once: "
                 "zoom in, and leave it to napari to choose the resolution."
             )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.parameters import DEVICE, QUANTITY
 from napari_sparse_gmm.shapes.antialiasing import NARROWEST, narrowest
@@ -92,13 +93,13 @@ def heatmap_pyramid(
     """
     counts = [1.0] * len(mixtures) if n_points is None else list(n_points)
     if len(counts) != len(mixtures):
-        raise ValueError(
+        raise InputError(
             f"n_points must have a number for each of the {len(mixtures)} mixtures, "
             f"not {len(counts)}."
         )
     expected = [0, 1, 2] if 0 in axes or len(mixtures) != 1 else [1, 2]
     if sorted(axis for axis in axes if axis is not None) != expected:
-        raise ValueError(
+        raise InputError(
             f"axes must have each of {expected} once, for {len(mixtures)} mixtures, not {axes}."
         )
     if base.n_dimensions != 2:

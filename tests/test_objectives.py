@@ -5,20 +5,27 @@ from hypothesis import strategies as st
 from oracles import random_mixture
 from scipy.optimize import minimize
 
-from napari_sparse_gmm import SparseGaussianMixture
-from napari_sparse_gmm.fitting import FlatPrior, MessageLengthPrior, SqrtPrior
-from napari_sparse_gmm.fitting.priors import make_prior
-from napari_sparse_gmm.fitting.priors.prior import minimise_on_simplex
+from napari_sparse_gmm import SparseGaussianMixture, parameters
+from napari_sparse_gmm.objectives import (
+    PRIORS,
+    Context,
+    MessageLength,
+    NoPenalty,
+    PenalisedLikelihood,
+    SqrtPenalty,
+    declaration_of,
+)
+from napari_sparse_gmm.objectives.weight_penalty import minimise_on_simplex
 from napari_sparse_gmm.regions import Box
 
-PRIORS = [
-    pytest.param(SqrtPrior(20.0, 30), id="sqrt"),
-    pytest.param(MessageLengthPrior(2), id="mml"),
-    pytest.param(FlatPrior(), id="none"),
+PENALTIES = [
+    pytest.param(SqrtPenalty(20.0, 30), id="sqrt"),
+    pytest.param(MessageLength(2), id="mml"),
+    pytest.param(NoPenalty(), id="none"),
 ]
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", PENALTIES)
 def test_gradient_is_the_slope_of_the_penalty(prior):
     weights = np.array([0.4, 0.3, 0.2, 0.1])
     step = 1e-6
@@ -33,7 +40,7 @@ def test_gradient_is_the_slope_of_the_penalty(prior):
 def test_the_multiplier_may_be_negative():
     """s = 20, M = 30 from equal weights: lambda = 1 - 20 / (2 * 30 * sqrt(1 / 30)) = -0.826."""
     shares = np.full(30, 1 / 30)
-    slopes = SqrtPrior(20.0, 30).gradient(shares, 1.0)
+    slopes = SqrtPenalty(20.0, 30).gradient(shares, 1.0)
     weights = minimise_on_simplex(shares, slopes)
     multiplier = shares / weights - slopes
     np.testing.assert_allclose(multiplier, -0.8257, atol=1e-4)
@@ -52,7 +59,7 @@ def test_weights_solve_the_stationarity_equations(shares, slopes):
     np.testing.assert_allclose(multiplier, multiplier[0], rtol=1e-6, atol=1e-6 * (1 + slopes.max()))
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", PENALTIES)
 def test_weights_minimise_the_bound(prior):
     """SciPy finds nothing lower on the simplex."""
     total, counts, background = 200.0, np.array([90.0, 60.0, 4.0, 1.0]), 45.0
@@ -60,7 +67,7 @@ def test_weights_minimise_the_bound(prior):
     weights, background_weight = prior.update_weights(counts, background, present, total)
 
     def bound(values: np.ndarray) -> float:
-        if isinstance(prior, MessageLengthPrior):
+        if isinstance(prior, MessageLength):
             penalty = prior.penalty(values[:4], total)
         else:
             penalty = (prior.gradient(present, total) * values[:4]).sum()
@@ -81,13 +88,13 @@ def test_weights_minimise_the_bound(prior):
 
 def test_mml_weights_are_figueiredo_and_jains():
     counts = np.array([250.0, 150.0, 100.0])
-    weights, _ = MessageLengthPrior(2).update_weights(counts, 0.0, np.full(3, 1 / 3), 500.0)
+    weights, _ = MessageLength(2).update_weights(counts, 0.0, np.full(3, 1 / 3), 500.0)
     np.testing.assert_allclose(weights, (counts - 2.5) / (counts - 2.5).sum())
 
 
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3])
 def test_the_message_length_is_concave_and_smooth(n_dimensions):
-    prior, total = MessageLengthPrior(n_dimensions), 1000.0
+    prior, total = MessageLength(n_dimensions), 1000.0
     weights = np.linspace(0.0, 0.06, 601)  # up to 60 points
     values, slopes = prior.penalties(weights, total), prior.gradient(weights, total)
     assert (np.diff(slopes) <= 1e-15).all()
@@ -112,14 +119,31 @@ def test_mml_finds_the_clusters_where_each_component_starts_with_few_points(n_di
     assert len(set(labels[:, 0])) >= 9
 
 
-def test_a_prior_of_your_own_passes_through():
-    prior = FlatPrior()
-    assert make_prior(prior, sparsity=1.0, n_start=2, region=Box([[0.0, 0.0], [1.0, 1.0]])) is prior
+CONTEXT = Context(sparsity=1.0, n_start=2, region=Box([[0.0, 0.0], [1.0, 1.0]]))
+
+
+def test_an_instance_is_taken_as_it_is():
+    penalty = NoPenalty()
+    made = declaration_of(penalty).make(CONTEXT)
+    assert isinstance(made, PenalisedLikelihood)
+    assert made.penalty is penalty
+    assert declaration_of(made).make(CONTEXT) is made
 
 
 def test_an_unknown_prior_is_refused():
     with pytest.raises(ValueError, match="prior must be one of"):
-        make_prior("ridge", sparsity=1.0, n_start=2, region=Box([[0.0, 0.0], [1.0, 1.0]]))
+        declaration_of("ridge")
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_named_prior_declares_what_a_form_needs(name):
+    declared = declaration_of(name)
+    assert declared.label
+    assert declared.help.endswith(".")
+    assert declared.uses <= {
+        parameter.name for parameter in vars(parameters).values() if hasattr(parameter, "help")
+    }
+    assert (declared.make(CONTEXT).pseudo_points == (0.0, 0.0)) or name == "bayes"
 
 
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3])
@@ -146,7 +170,7 @@ def test_a_prior_on_covariances_is_so_many_more_points(n_dimensions):
         assert model.cost_ == pytest.approx(cost, abs=1e-5)
 
 
-@pytest.mark.parametrize("of_weights", PRIORS)
+@pytest.mark.parametrize("of_weights", PENALTIES)
 @pytest.mark.parametrize("noise", [None, 0.3])
 def test_steps_under_a_prior_on_covariances_go_downhill(of_weights, noise):
     points = random_mixture(4, 2).sample(300, 0)[0]
@@ -165,12 +189,14 @@ def test_the_typical_size_is_that_of_balls_that_fill_the_field():
     model = SparseGaussianMixture(4, prior="none", covariance_prior=5.0, max_iter=1)
     for _ in model.iter_fit(points):
         pass
-    assert model.prior_.size == pytest.approx(0.5, rel=0.01)
+    assert model.prior_.covariance_prior.size == pytest.approx(0.5, rel=0.01)
     # Of weighted points, that of the points as often as they count.
     weight = np.where(points[:, 0] < 6.0**0.5 / 2**0.5, 1e-9, 1.0)
     for _ in model.iter_fit(points, sample_weight=weight):
         pass
-    assert model.prior_.size == pytest.approx(0.5 * np.sqrt((1 + 1 / 4) / 2), rel=0.01)
+    assert model.prior_.covariance_prior.size == pytest.approx(
+        0.5 * np.sqrt((1 + 1 / 4) / 2), rel=0.01
+    )
 
 
 def test_needles_through_a_few_points_are_taken_away():
