@@ -9,6 +9,7 @@ import pytest
 
 from napari_sparse_gmm.engines import EngineFallbackWarning, choose_engine, ready
 from napari_sparse_gmm.engines.engine import EngineUnavailable
+from napari_sparse_gmm.parameters import ENGINE
 
 
 def test_automatic_choice_gives_its_reason():
@@ -22,21 +23,39 @@ def test_the_kernels_of_processors_are_not_for_cuda():
         choose_engine("fused", "cuda", n_dimensions=2)
 
 
-@pytest.mark.keops
-def test_keops_runs_where_it_is_asked_for():
-    assert choose_engine("keops", "cpu", n_dimensions=2).engine.name == "keops"
+@pytest.mark.parametrize("engine", ["torch", "keops", "fused"])
+def test_an_engine_runs_where_it_is_asked_for(engine):
+    chosen = choose_engine(engine, "cpu", n_dimensions=2)
+    assert (chosen.engine.name, chosen.device) == (engine, "cpu")
+    assert chosen.reason.endswith(", as asked for.")
 
 
-@pytest.mark.keops
-def test_torch_takes_over_with_one_clear_message(monkeypatch):
-    def broken(*_):
-        raise EngineUnavailable("KeOps needs a C++ compiler.")
+@pytest.fixture
+def only_torch(monkeypatch):
+    """No engine but PyTorch can run."""
 
-    monkeypatch.setattr(ready, "_working_keops", broken)
+    def fail(*_):
+        raise EngineUnavailable("Something is missing.")
+
+    for engine in ("keops", "fused"):
+        monkeypatch.setattr(ready, f"_working_{engine}", fail)
     monkeypatch.setattr(ready, "_running", {})
-    with pytest.warns(EngineFallbackWarning, match="PyTorch instead of KeOps. KeOps needs a C"):
-        chosen = choose_engine("keops", "cpu", n_dimensions=2)
+
+
+@pytest.mark.usefixtures("only_torch")
+@pytest.mark.parametrize("engine", ["keops", "fused"])
+def test_torch_takes_over_with_one_clear_message(engine):
+    label = ENGINE.choice_labels[engine]
+    with pytest.warns(EngineFallbackWarning, match=f"PyTorch instead of {label}. Something"):
+        chosen = choose_engine(engine, "cpu", n_dimensions=2)
     assert chosen.engine.name == "torch"
+
+
+@pytest.mark.usefixtures("only_torch")
+def test_where_nothing_was_asked_for_it_takes_over_without():
+    chosen = choose_engine("auto", "cpu", n_dimensions=2)
+    assert chosen.engine.name == "torch"
+    assert chosen.reason.endswith("Something is missing.")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,4 @@
-"""The elementary functions of compiled code against NumPy, and compiling where nothing is kept."""
-
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""The elementary functions of compiled code against NumPy."""
 
 import numpy as np
 import pytest
@@ -49,43 +43,3 @@ def test_log_is_that_of_numpy(dtype):
     expected = np.log(x.astype(np.float64))
     error = np.abs(applied(compiled.log, x) - expected)
     assert (error <= 2 * float(limits.eps) * np.abs(expected)).all()
-
-
-SCRIPT = """
-import numpy as np
-from numba.core.caching import NullCache
-from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.engines import kernels
-from napari_sparse_gmm.engines.fused import Fused
-from napari_sparse_gmm.observations import Observations
-held = Fused(Observations(np.zeros((1, 1))), dtype=np.float64)
-density = held.log_density(GaussianMixture([1.0], [[0.0]], [[[1.0]]]))
-print(isinstance(kernels.run._cache, NullCache), density[0].round(9))
-"""
-
-
-def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
-    """Neither that of the package nor the user's: all is compiled once for this process."""
-    package = tmp_path / "src" / "napari_sparse_gmm"
-    shutil.copytree(
-        Path(compiled.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    # A file in the place of the folder stops root as well.
-    (package / "engines" / "__pycache__").write_text("")
-    (tmp_path / "home").write_text("")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tmp_path / "src"),
-        "HOME": str(tmp_path / "home"),
-        "USERPROFILE": str(tmp_path / "home"),
-        "LOCALAPPDATA": str(tmp_path / "home"),
-        "XDG_CACHE_HOME": str(tmp_path / "home"),
-    }
-    environment.pop("NUMBA_CACHE_DIR", None)
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert run.stdout.split() == ["True", "-0.918938533"], run.stderr

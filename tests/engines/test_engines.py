@@ -10,6 +10,7 @@ from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.regions import Box, Hull, Polygon
 
 ENGINES = [
     pytest.param(TorchTiles, id="torch"),
@@ -53,6 +54,61 @@ def test_log_density_is_that_of_the_direct_sum(engine, n_dimensions, background_
     mixture, points = hard_case(n_dimensions, background_weight)
     values = hold(points, engine=engine, device=device).log_density(mixture)
     np.testing.assert_allclose(values, mixture.log_density(points), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
+def test_double_precision(engine, n_dimensions):
+    mixture = random_mixture(5, n_dimensions, background_weight=0.2, field=4.0)
+    points, _ = mixture.sample(2000, random_state=1)
+    weight = np.random.default_rng(2).integers(0, 4, len(points)).astype(float)
+    own = hold(points, weight, engine=engine, dtype=np.float64)
+    found = own.log_density(mixture)
+    np.testing.assert_allclose(found, mixture.log_density(points), rtol=1e-9, atol=1e-9)
+    statistics = own.expectation(mixture, removal=True)
+    for name, value in expected_statistics(mixture, points, weight).items():
+        scale = np.abs(value).max()
+        np.testing.assert_allclose(
+            getattr(statistics, name) / scale, value / scale, rtol=0, atol=1e-9, err_msg=name
+        )
+    probability = mixture.responsibilities(points).max(1)
+    np.testing.assert_allclose(own.assign(mixture).probability, probability, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "region",
+    [
+        Box([[2.0, 1.0], [8.0, 7.0]]),
+        Hull([[5.0, 0.0], [9.0, 4.0], [6.0, 9.0], [1.0, 6.0]]),
+        Polygon([[0.0, 0.0], [9.0, 0.0], [9.0, 9.0], [5.0, 2.0], [0.0, 9.0]]),
+        Hull(5.0 + 4.0 * np.vstack([np.eye(3), -np.eye(3)])),
+    ],
+    ids=["box", "hull", "polygon", "hull in 3D"],
+)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_background_of_any_shape(engine, region, dtype):
+    """Points on both sides of its border, in the same blocks."""
+    d = region.n_dimensions
+    local = random_mixture(5, d, field=10.0)
+    mixture = GaussianMixture(0.7 * local.weights, local.means, local.covariances, 0.3, region)
+    points = np.random.default_rng(0).uniform(-2.0, 12.0, (3000, d))
+    weight = np.random.default_rng(1).uniform(0.0, 2.0, 3000)
+    own, expected = (
+        hold(points, weight, engine=engine, dtype=dtype),
+        mixture.responsibilities(points),
+    )
+    tolerance = 1e-4 if dtype == np.float32 else 1e-9
+    found = own.log_density(mixture)
+    np.testing.assert_allclose(
+        found, mixture.log_density(points), rtol=tolerance / 10, atol=tolerance
+    )
+    count = own.expectation(mixture).background_count
+    assert count == pytest.approx(weight @ expected[:, -1], rel=tolerance)
+    assigned = own.assign(mixture)
+    np.testing.assert_allclose(assigned.probability, expected.max(1), atol=tolerance)
+    labels = np.where(expected.argmax(1) == 5, -1, expected.argmax(1))
+    assert (assigned.component == labels).mean() > 0.999
 
 
 def test_single_precision_alone_would_not_pass(monkeypatch):

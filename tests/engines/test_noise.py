@@ -65,20 +65,33 @@ def test_noise_of_all_points_alike_widens_the_components():
         np.testing.assert_allclose(mixture.log_density(points, noise_std=std), one, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("background_weight", [0.0, 0.2], ids=["pure", "background"])
 @pytest.mark.parametrize("n_dimensions", DIMENSIONS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_statistics_are_the_expected_ones_of_the_true_places(
-    engine, n_dimensions, background_weight, device
+    engine, n_dimensions, background_weight, device, dtype
 ):
     mixture, points, std = noisy_case(n_dimensions, background_weight)
     weight = np.random.default_rng(2).uniform(0.0, 3.0, len(points))
-    held = hold(points, weight, engine=engine, noise=std**2, device=device, block_size=32)
+    held = hold(
+        points, weight, engine=engine, noise=std**2, device=device, dtype=dtype, block_size=32
+    )
     log_density, r, means, covariances = direct(mixture, points, std)
     w_r = weight[:, None] * r
     d = means - mixture.means
-    np.testing.assert_allclose(held.log_density(mixture), log_density, atol=2e-5)
+    inverses = np.linalg.inv(
+        mixture.covariances + (std**2)[:, None, :, None] * np.eye(n_dimensions)
+    )
+    single = dtype == np.float32
+    tolerance = 2e-5 if single else 1e-9
+    np.testing.assert_allclose(held.log_density(mixture), log_density, atol=tolerance)
+    assigned, shares = held.assign(mixture), np.column_stack([r, 1 - r.sum(1)])
+    np.testing.assert_allclose(assigned.log_density, log_density, atol=tolerance)
+    np.testing.assert_allclose(assigned.probability, shares.max(1), atol=tolerance)
+    taken = np.take_along_axis(shares, assigned.component[:, None], 1)[:, 0]
+    np.testing.assert_allclose(taken, shares.max(1), atol=tolerance)
     statistics = held.expectation(mixture, removal=True)
     expected = {
         "counts": w_r.sum(0),
@@ -88,10 +101,11 @@ def test_statistics_are_the_expected_ones_of_the_true_places(
         "log_likelihood": weight @ log_density,
         "background_count": (weight * (1 - r.sum(1))).sum(),
         "removal": (weight[:, None] * np.log(np.maximum(1 - r, 1e-7))).sum(0),
+        "informations": np.einsum("nj,njkl->jkl", w_r, inverses),
     }
     for name, values in expected.items():
         # The logarithm of what hardly remains is only good for a ranking.
-        share = 1e-2 if name == "removal" else 1e-4
+        share = 1e-2 if name == "removal" else 1e-4 if single else 1e-9
         allowed = share * np.abs(values).max() + 1e-9
         np.testing.assert_allclose(getattr(statistics, name), values, atol=allowed, err_msg=name)
 
@@ -118,6 +132,7 @@ def test_lengths_of_any_size(engine, scale):
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("engine", [TorchTiles, Fused], ids=["torch", "fused"])
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -126,9 +141,11 @@ def test_lengths_of_any_size(engine, scale):
     field=st.sampled_from([3.0, 300.0]),
     tolerance=st.sampled_from([1e-2, 1e-5]),
 )
-def test_what_is_left_out_is_below_the_tolerance(seed, n_dimensions, background, field, tolerance):
+def test_what_is_left_out_is_below_the_tolerance(
+    engine, seed, n_dimensions, background, field, tolerance
+):
     mixture, points, std = noisy_case(n_dimensions, background, n=2000, field=field, seed=seed)
-    held = hold(points, noise=std**2, tolerance=tolerance, block_size=16)
+    held = hold(points, engine=engine, noise=std**2, tolerance=tolerance, block_size=16)
     expected = mixture.log_density(points, noise_std=std)
     error = np.abs(held.log_density(mixture) - expected)
     assert error.max() < 1.5 * tolerance

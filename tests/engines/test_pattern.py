@@ -99,11 +99,14 @@ def test_a_broad_component_does_not_make_the_others_dense():
     assert len(after) <= len(before) + len(blocks)
 
 
-def test_the_pattern_of_some_blocks_is_theirs():
+@pytest.mark.parametrize("noisy", [False, True], ids=["exact", "noisy"])
+@pytest.mark.parametrize("n_rows", [1, 5, 70, 128])
+def test_the_pattern_of_some_blocks_is_theirs(noisy, n_rows):
     mixture = random_mixture(50, 3, background_weight=0.2, field=100.0)
     points, _ = mixture.sample(5000, random_state=0)
-    blocks = ordered(points, 32)[0]
-    rows = np.array([0, 5, 6, 77, len(blocks) - 1])
+    rng = np.random.default_rng(0)
+    blocks = ordered(points, 32, rng.random(points.shape) if noisy else None)[0]
+    rows = np.sort(rng.choice(len(blocks), n_rows, replace=False))
     whole, some = find_pattern(blocks, mixture, 1e-5), find_pattern(blocks, mixture, 1e-5, rows)
     chosen = np.zeros(len(blocks), dtype=bool)
     chosen[rows] = True

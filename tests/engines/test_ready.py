@@ -55,7 +55,8 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCo
     fake = FakeCompiler(tmp_path)
     (tmp_path / "old.cpp").write_text("")
     os.utime(tmp_path / "old.cpp", (0, 0))
-    monkeypatch.setattr(ready, "_working_keops", fake)
+    for engine in ("keops", "fused"):
+        monkeypatch.setattr(ready, f"_working_{engine}", fake)
     monkeypatch.setattr(ready, "load_pykeops", lambda: Loaded(str(tmp_path), True))
     monkeypatch.setattr(ready, "_INTERVAL", 0.01)
     monkeypatch.setattr(ready, "_running", {})
@@ -106,10 +107,29 @@ def test_what_takes_long_is_told_whatever_it_is(compiler, monkeypatch):
     assert "Compiling" in first_sentence(preparation("keops", "cpu", n_dimensions=2))
 
 
-@pytest.mark.parametrize("engine", ["torch", "auto"])
-def test_nothing_to_wait_for(compiler, engine):
-    assert list(preparation(engine, "cpu", n_dimensions=2)) == []
+@pytest.mark.parametrize("engine", ["auto", "fused"])
+def test_kernels_of_the_processor_are_waited_for_too(compiler, monkeypatch, engine):
+    monkeypatch.setitem(ready._LONGEST_LOADING, "fused", 0.1)
+    waits = preparation(engine, "cpu", n_dimensions=2, noise=True)
+    told = first_sentence(waits)
+    assert told == "Compiling kernels for this processor, first time only (0 s)"
+    compiler.is_done.set()
+    list(waits)
+    assert compiler.runs == [(2, "cpu", True)]
+
+
+def test_nothing_to_wait_for(compiler):
+    assert list(preparation("torch", "cpu", n_dimensions=2)) == []
     assert compiler.runs == []
+
+
+@pytest.mark.parametrize("engine", ["keops", "fused"])
+def test_what_is_ready_stays_so(compiler, engine):
+    compiler.is_done.set()
+    for _ in range(3):
+        choose_engine(engine, "cpu", n_dimensions=2)
+    assert list(preparation(engine, "cpu", n_dimensions=2)) == []
+    assert compiler.runs == [(2, "cpu", False)]
 
 
 def test_who_stops_waiting_goes_at_once_and_the_compiler_goes_on(compiler):
@@ -146,6 +166,8 @@ def test_a_compiler_that_fails_leaves_the_fit_to_torch(compiler):
     list(preparation("keops", "cpu", n_dimensions=2))
     with pytest.warns(EngineFallbackWarning, match="PyTorch instead of KeOps. KeOps could not"):
         assert choose_engine("keops", "cpu", n_dimensions=2).engine is TorchTiles
+    compiler.error = None  # the next one tries again
+    assert choose_engine("keops", "cpu", n_dimensions=2).engine is KeOpsLike
 
 
 def test_an_error_that_nobody_expects_is_not_hidden(compiler):

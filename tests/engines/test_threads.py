@@ -13,12 +13,12 @@ import torch
 from oracles import hold, random_mixture
 
 from napari_sparse_gmm import SparseGaussianMixture
-from napari_sparse_gmm.engines import TorchTiles, threads
+from napari_sparse_gmm.engines import TorchTiles, kernels, threads
 from napari_sparse_gmm.engines.blocks import kd_order
 from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.engines.keops_build import load_pykeops
-from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
+from napari_sparse_gmm.engines.threads import in_threads, limited_threads, step_by_step
 from napari_sparse_gmm.observations import Observations
 
 
@@ -189,6 +189,51 @@ def test_the_system_sees_as_many_threads(engine, number, monkeypatch):
         return 1 + len(set(os.listdir("/proc/self/task")) - before)
 
     assert in_a_thread(n_threads).result(60) == number
+
+
+@pytest.fixture
+def pool(monkeypatch) -> Iterator[None]:
+    """Threads of our own as on a machine of eight cores, whatever the work is worth."""
+    monkeypatch.setattr(threads, "n_cores", lambda: 8)
+    monkeypatch.setattr(threads, "worth_threads", lambda work: True)
+    monkeypatch.setattr("napari_sparse_gmm.engines.fused.worth_threads", lambda work: True)
+    threads._pool.cache_clear()
+    yield
+    threads._pool().shutdown()
+    threads._pool.cache_clear()
+
+
+@pytest.mark.usefixtures("pool")
+@pytest.mark.parametrize("number", [1, 3, None])
+def test_compiled_code_takes_as_many_threads(number, monkeypatch):
+    """As it is told, or all cores: its threads do not spin."""
+    running, seen, run = set(), [], kernels.run
+
+    def slow(*arguments):
+        running.add(threading.get_ident())
+        time.sleep(0.005)
+        seen.append(len(running))
+        run(*arguments)
+        running.discard(threading.get_ident())
+
+    monkeypatch.setattr(kernels, "run", slow)
+    mixture = random_mixture(50, 2)
+    held = hold(mixture.sample(20_000, 0)[0], engine=Fused)
+    with limited_threads(number):
+        held.expectation(mixture)
+    assert max(seen) == (number or 8)
+
+
+@pytest.mark.usefixtures("pool")
+def test_what_fails_in_a_thread_is_raised():
+    def call(k: int) -> int:
+        if k == 5:
+            raise KeyError("five")
+        return k
+
+    with pytest.raises(KeyError, match="five"):
+        in_threads(call, 20, work=1.0)
+    assert in_threads(lambda k: k, 20, work=1.0) == list(range(20))
 
 
 def test_a_fit_takes_as_many_threads_as_it_is_told(monkeypatch):
