@@ -86,7 +86,7 @@ def test_a_background_is_read_as_by_a_single_fit(points):
         ({"X": np.full((20, 2), np.nan)}, "X must be finite numbers"),
         ({"X": np.ones(20)}, r"X must have shape \(N, D\)"),
         ({"sample_weight": np.zeros(20)}, "non-zero|positive for at least 2"),
-        ({"sample_weight": -np.ones(20)}, "must not be negative"),
+        ({"sample_weight": -np.ones(20)}, "not negative; 20 of 20 weights are not"),
         ({"sample_weight": np.ones(3)}, r"sample_weight must have shape \(20,\)"),
         ({"noise_std": np.ones(3)}, "noise_std must be a number or have shape"),
     ],

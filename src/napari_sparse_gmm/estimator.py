@@ -316,6 +316,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             weight = None if sample_weight is None else self._check_weight(sample_weight, points)
             seen = Observations(points, weight, noise_variances(noise_std, points.shape))
         seen = seen.counted
+        if len(seen) < 2:
+            raise InputError("sample_weight must be positive for at least 2 points.")
         _check_lengths(seen.points)
         settings = self._settings(seen.n_dimensions)
         if declaration_of(self.prior).counts:

