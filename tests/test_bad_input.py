@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from napari_sparse_gmm.fitting.priors import MessageLengthPrior
 from oracles import random_mixture
 
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.objectives import MessageLength
 
 
 def fitted(points, **settings) -> SparseGaussianMixture:
@@ -131,7 +131,7 @@ def test_the_scale_of_the_weights_does_not_matter():
     np.testing.assert_allclose(small.means_, plain.means_, rtol=1e-6)
 
 
-@pytest.mark.parametrize("prior", ["bayes", "mml", MessageLengthPrior(2)])
+@pytest.mark.parametrize("prior", ["bayes", "mml", MessageLength(2)])
 @pytest.mark.parametrize("total", [5e-4, 1.0, 1.9])
 def test_weights_that_cannot_be_counts_are_refused(prior, total):
     """To these priors two points are something else than two thousand."""
@@ -176,10 +176,12 @@ def test_kmeans_in_places_that_differ_by_rounding(seed):
 
 @pytest.mark.parametrize("prior", ["bayes", "mml", "sqrt", "none"])
 def test_a_weight_of_2_is_the_point_twice(prior):
+    """The same steps; births, which look at boxes of so many points, may come elsewhere."""
     points = random_mixture(2, 2).sample(100, 0)[0]
     model = SparseGaussianMixture(5, prior=prior, init=points[:5], covariance_floor=0.1)
-    weighted = model.fit(points, sample_weight=np.full(100, 2.0)).cost_
-    assert model.fit(np.repeat(points, 2, axis=0)).cost_ == pytest.approx(weighted, rel=1e-5)
+    weighted = model.fit(points, sample_weight=np.full(100, 2.0)).cost_history_
+    repeated = model.fit(np.repeat(points, 2, axis=0)).cost_history_
+    np.testing.assert_allclose(weighted[:6], repeated[:6], rtol=1e-9)
 
 
 def test_a_start_of_other_dimensions_is_refused():

@@ -48,7 +48,9 @@ def declaration_of(prior: str | WeightPenalty | Objective) -> Declaration:
         Where the name is not known, or it is something else.
     """
     if isinstance(prior, WeightPenalty):
-        return Declaration("", "", "", lambda context: PenalisedLikelihood(prior))
+        return Declaration(
+            "", "", "", lambda context: PenalisedLikelihood(prior), counts=prior.counts
+        )
     if isinstance(prior, Objective):
         return prior.declaration()
     if prior not in PRIORS:

@@ -45,6 +45,8 @@ class MessageLength(WeightPenalty):
         D, the dimensions of the points.
     """
 
+    counts = True
+
     n_dimensions: int
 
     @property
@@ -112,5 +114,5 @@ DECLARATION = Declaration(
     help="What describes the points in the fewest words, without a knob.",
     make=lambda context: PenalisedLikelihood(MessageLength(context.region.n_dimensions)),
     init="density",
-    counts=True,
+    counts=MessageLength.counts,
 )

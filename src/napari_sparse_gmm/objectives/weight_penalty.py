@@ -6,6 +6,7 @@ its weight. With a `Declaration` in that file, and a line in `objectives`, it ca
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import scipy
@@ -14,7 +15,12 @@ from napari_sparse_gmm.mixture import FloatArray
 
 
 class WeightPenalty(ABC):
-    """A penalty on the weights of a mixture, (K,); the background's is not penalised."""
+    """A penalty on the weights of a mixture, (K,); the background's is not penalised.
+
+    `counts` says whether it matters how many points there are, not only their shares.
+    """
+
+    counts: ClassVar[bool] = False
 
     @abstractmethod
     def penalties(self, weights: FloatArray, total: float) -> FloatArray:
