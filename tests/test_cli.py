@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from napari_sparse_gmm.engines.keops_ready import Waiting
 
 from napari_sparse_gmm import batch, parameters
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.density_model import DensityModel, Groups
-from napari_sparse_gmm.engines import EngineUnavailable, keops_ready
+from napari_sparse_gmm.engines import EngineUnavailable, ready
+from napari_sparse_gmm.engines.ready import Waiting
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.shapes.grid import Grid
 
@@ -50,7 +50,8 @@ class TestFit:
         def broken(*_: object) -> None:
             raise EngineUnavailable("KeOps needs a C++ compiler.")
 
-        monkeypatch.setattr(keops_ready, "_working_keops", broken)
+        monkeypatch.setattr(ready, "_working_keops", broken)
+        monkeypatch.setattr(ready, "_running", {})
         out = table.parent / "out"
         assert main(["fit", str(table), "--out", str(out), "--engine", "keops"]) == 0
         captured = capsys.readouterr()

@@ -7,7 +7,6 @@ import napari_sparse_gmm
 from napari_sparse_gmm import InputError, SparseGaussianMixture, cli
 from napari_sparse_gmm.groups import fit_groups
 from napari_sparse_gmm.plugin.work import FitFailed, Refusal, at_once, guarded
-from napari_sparse_gmm.uncertainty import standard_errors
 
 POINTS = np.random.default_rng(0).normal(size=(20, 2))
 
@@ -57,8 +56,6 @@ def test_wrong_input_at_every_door(wrong):
     if "X" in wrong or of_fit:
         with pytest.raises(InputError):
             fitted.standard_errors(points, **of_fit)
-        with pytest.raises(InputError):
-            standard_errors(fitted.mixture_, points, **of_fit)
     if "X" in wrong or "noise_std" in wrong:
         with pytest.raises(InputError):
             fitted.predict(points, **of_fit)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from oracles import random_mixture
+from oracles import hold, random_mixture
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -13,11 +13,18 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from napari_sparse_gmm import FitStep, GaussianMixture, SparseGaussianMixture, parameters
-from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.fitting import SOLVERS, FlatPrior
+from napari_sparse_gmm.fitting import SOLVERS
 from napari_sparse_gmm.fitting.problem import Problem
+from napari_sparse_gmm.objectives import NoPenalty, PenalisedLikelihood
 from napari_sparse_gmm.parameters import Parameter
+
+
+# Of 15 points in 30 dimensions, some of them repeated, births look at other boxes than of points
+# with weights; see also `test_a_weight_of_2_is_the_point_twice`.
+def expected_failures(estimator) -> dict[str, str]:
+    check = "check_sample_weight_equivalence_on_dense_data"
+    return {check: "more boxes of repeated points"} if estimator.prior == "bayes" else {}
 
 
 # The one check that is skipped, of array API input, needs SCIPY_ARRAY_API in the environment.
@@ -29,7 +36,8 @@ from napari_sparse_gmm.parameters import Parameter
         SparseGaussianMixture(prior="mml", background=True),
         SparseGaussianMixture(prior="bayes", background=True),
         SparseGaussianMixture(solver="adam", max_iter=20),
-    ]
+    ],
+    expected_failed_checks=expected_failures,
 )
 def test_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)
@@ -55,7 +63,7 @@ def test_attributes_have_the_shapes_of_the_contract(model):
     assert len(model.cost_history_) == model.n_iter_ + 1
     assert model.cost_ == model.cost_history_[-1] == model.cost_history_.min()
     assert model.converged_
-    assert model.engine_ in ("keops", "torch")
+    assert model.engine_ in ("fused", "keops")
     assert model.engine_reason_.endswith(".")
 
 
@@ -142,7 +150,7 @@ def test_warm_start_has_the_background_that_is_asked_for(points, background):
 def test_a_background_region_that_points_lie_outside_of(points, solver):
     box = np.stack([points.min(0), np.median(points, axis=0)])
     start = GaussianMixture([0.7], [points.mean(0)], [np.cov(points.T)], 0.3, box)
-    problem = Problem(TorchTiles(points), FlatPrior(), 1e-3, 1)
+    problem = Problem(hold(points), PenalisedLikelihood(NoPenalty()), 1e-3, 1)
     state = next(SOLVERS[solver](problem, start, 1e-6))
     assert state.cost == pytest.approx(-start.log_density(points).mean(), abs=1e-5)
 

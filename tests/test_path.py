@@ -65,8 +65,8 @@ def test_a_point_of_weight_0_counts_for_nothing():
     assert np.isfinite(without.bic).all()
     np.testing.assert_allclose(with_it.bic, without.bic)
     np.testing.assert_allclose(with_it.icl, without.icl)
-    plain = part_of(without.suggested.model, points[:-1], None, None)
-    weighted = part_of(with_it.suggested.model, points, weight, None)
+    plain = part_of(without.suggested.model, model.open(points[:-1]))
+    weighted = part_of(with_it.suggested.model, model.open(points, sample_weight=weight))
     assert weighted.mean_log_density == pytest.approx(plain.mean_log_density)
     np.testing.assert_allclose(weighted.errors.means, plain.errors.means)
     np.testing.assert_allclose(weighted.errors.weights, plain.errors.weights)
@@ -152,7 +152,7 @@ def test_the_model_is_left_as_it_is():
     model = SparseGaussianMixture(5, sparsity=7.0, random_state=0)
     model.sparsity_path(three_clusters()[0], [1.0, 2.0])
     assert model.sparsity == 7.0
-    assert model.init == "kmeans++"
+    assert model.init == "auto"
     assert not hasattr(model, "mixture_")
 
 

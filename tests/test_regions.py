@@ -8,7 +8,7 @@ from zlib import compress
 
 import numpy as np
 import pytest
-from oracles import random_mixture
+from oracles import hold, random_mixture
 
 from napari_sparse_gmm import (
     Box,
@@ -19,7 +19,6 @@ from napari_sparse_gmm import (
     Prism,
     SparseGaussianMixture,
 )
-from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions import region_from_dict
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
@@ -285,7 +284,7 @@ def test_the_density_integrates_to_one():
 def test_an_engine_knows_the_region(region):
     mixture = on_region(region)
     points = np.random.default_rng(0).uniform(*region.box, (3_000, 2))
-    engine = TorchTiles(points, block_size=32)
+    engine = hold(points, block_size=32)
     np.testing.assert_allclose(engine.log_density(mixture), mixture.log_density(points), atol=1e-4)
     statistics = engine.expectation(mixture)
     background = mixture.responsibilities(points)[:, -1].sum()

@@ -4,6 +4,7 @@ from oracles import direct_density, random_mixture
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.scoring import assign_points, summary
 
 # Two components far from each other, each with its background on one half of the field.
@@ -26,7 +27,7 @@ def test_points_are_scored_as_the_density_says(d: int) -> None:
     mixture = random_mixture(5, d, background_weight=0.2)
     points = mixture.sample(300, 1)[0]
     model = DensityModel((part(mixture),), ("z", "y", "x")[-d:], "nm")
-    found = assign_points(model.parts, points, np.zeros(300, dtype=int))
+    found = assign_points(model.parts, Observations(points), np.zeros(300, dtype=int))
     expected = np.log(direct_density(mixture, points))
     np.testing.assert_allclose(found.log_density, expected, atol=1e-4)
     np.testing.assert_array_equal(found.component, mixture.predict(points))
@@ -41,7 +42,9 @@ def test_with_precision_the_density_is_that_of_seen_places() -> None:
     points, _ = mixture.sample(200, 1)
     std = np.random.default_rng(0).uniform(0, 2, (200, 2))
     model = DensityModel((part(mixture),), ("y", "x"), None)
-    found = assign_points(model.parts, points, np.zeros(200, dtype=int), noise_std=std)
+    found = assign_points(
+        model.parts, Observations.of(points, noise_std=std), np.zeros(200, dtype=int)
+    )
     expected = mixture.log_density(points, noise_std=std)
     np.testing.assert_allclose(found.log_density, expected, atol=1e-4)
     told = summary(model, points, np.zeros(200, dtype=int), found)
@@ -52,7 +55,7 @@ def test_each_point_is_one_of_its_group() -> None:
     model = of_groups(part(LEFT, -3.0, 30.0), None, part(RIGHT, -1.0, 10.0))
     points = np.array([[2.0, 2.0], [2.0, 2.0], [8.0, 8.0], [8.0, 8.0], [20.0, 2.0]])
     groups = np.array([0, 2, 1, -1, 0])
-    found = assign_points(model.parts, points, groups)
+    found = assign_points(model.parts, Observations(points), groups)
     np.testing.assert_array_equal(found.component, [0, -1, -1, -1, -1])
     known = np.array([True, True, False, False, True])
     np.testing.assert_array_equal(np.isnan(found.log_density), ~known)
@@ -67,7 +70,7 @@ def test_each_point_is_one_of_its_group() -> None:
 
 def test_nothing_to_score() -> None:
     model, groups = of_groups(part(LEFT)), np.array([-1])
-    found = assign_points(model.parts, np.ones((1, 2)), groups)
+    found = assign_points(model.parts, Observations(np.ones((1, 2))), groups)
     told = summary(model, np.ones((1, 2)), groups, found)
     assert told == (
         "1 point in no group that the model has a mixture for: there is nothing to score."

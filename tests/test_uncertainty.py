@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from oracles import random_mixture
+from oracles import hold, random_mixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.observations import noise_variances
 from napari_sparse_gmm.uncertainty import _of_axes, standard_errors
 
 NEAR = np.array([[41.0, 41.0], [41.0, 59.0], [59.0, 41.0], [59.0, 59.0], [50.0, 50.0]])
@@ -28,7 +29,9 @@ def test_one_component_has_the_errors_of_textbooks(n_dimensions, noise):
         np.random.default_rng(0).standard_normal((n, n_dimensions)) * [3.0, 2.0, 5.0][:n_dimensions]
     )
     mixture = SparseGaussianMixture(1, prior="none").fit(points, noise_std=noise).mixture_
-    errors = standard_errors(mixture, points, noise_std=noise)
+    errors = standard_errors(
+        mixture, hold(points, noise=noise_variances(noise, points.shape), dtype=np.float64)
+    )
     own, seen = mixture.covariances[0], mixture.convolved(noise or 0.0).covariances[0]
     np.testing.assert_allclose(errors.weights, 0.0, atol=1e-7)
     np.testing.assert_allclose(errors.means[0], np.sqrt(np.diag(seen) / n), rtol=1e-6)
@@ -140,7 +143,7 @@ def test_ninety_five_of_a_hundred_hold_the_truth(truth):
 def test_a_component_without_points_is_not_determined():
     mixture = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [1e3, 1e3]], [np.eye(2)] * 2)
     points = np.random.default_rng(0).normal(size=(100, 2))
-    errors = standard_errors(mixture, points)
+    errors = standard_errors(mixture, hold(points))
     assert np.isfinite(errors.means[0]).all()
     assert np.isinf(errors.means[1]).all()
     assert np.isinf(errors.stds[1]).all()
@@ -149,7 +152,7 @@ def test_a_component_without_points_is_not_determined():
 def test_no_component_has_no_errors():
     box = np.array([[0.0, 0.0], [1.0, 1.0]])
     nothing = GaussianMixture(np.empty(0), np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, box)
-    errors = standard_errors(nothing, np.random.default_rng(0).random((50, 2)))
+    errors = standard_errors(nothing, hold(np.random.default_rng(0).random((50, 2))))
     assert errors.means.shape == errors.stds.shape == (0, 2)
 
 
@@ -160,7 +163,7 @@ def test_many_components_in_blocks_of_their_own():
     shapes = random_mixture(300, 2).covariances
     mixture = GaussianMixture(np.full(300, 1 / 300), means, shapes)
     points, labels = mixture.sample(30_000, rng)
-    errors = standard_errors(mixture, points)
+    errors = standard_errors(mixture, hold(points))
     counts = np.bincount(labels, minlength=300)
     expected = np.sqrt(np.diagonal(shapes, axis1=1, axis2=2) / counts[:, None])
     np.testing.assert_allclose(errors.means, expected, rtol=1e-4)
@@ -204,7 +207,7 @@ def test_the_weight_of_one_component_beside_a_background_is_not_known():
 def test_where_the_points_tell_nothing_errors_are_infinite(weights):
     """Of a component that no point is near."""
     mixture = GaussianMixture(weights, [[0.0, 0.0], [1e3, 1e3]], [np.eye(2)] * 2)
-    errors = standard_errors(mixture, np.zeros((10, 2)))
+    errors = standard_errors(mixture, hold(np.zeros((10, 2))))
     for values in (errors.weights, errors.means, errors.stds):
         assert (values >= 0).all()  # no NaN
     for values in (errors.weights, errors.means, errors.stds):
@@ -225,7 +228,7 @@ def test_one_outlier_loses_no_errors():
 def test_they_do_not_depend_on_how_many_are_inverted_at_a_time(monkeypatch):
     truth = five(NEAR)
     points, _ = truth.sample(1000, 0)
-    together = standard_errors(truth, points)
+    together = standard_errors(truth, hold(points))
     monkeypatch.setattr("napari_sparse_gmm.uncertainty._AT_ONCE", 1)
-    alone = standard_errors(truth, points)
+    alone = standard_errors(truth, hold(points))
     np.testing.assert_array_equal(together.stds, alone.stds)

@@ -1,9 +1,10 @@
 """The one error that is meant for whoever gives the input.
 
 >>> try:
-...     model.fit(points)
-... except InputError as error:
-...     print(error)  # what came, and what to change
+...     Observations.of([1.0, 2.0])
+... except InputError as error:  # what came, and what to change
+...     print(error)
+points must have shape (N, D), not (2,).
 """
 
 

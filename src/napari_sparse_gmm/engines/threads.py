@@ -1,10 +1,10 @@
 """How many processor threads a fit takes: as many as it is told; else the compiled kernels take all
 cores, and torch and OpenMP all but one.
 
-    >>> with limited_threads(4):
-    ...     with limited_threads():  # of an engine, say, which keeps to the 4
+    >>> with limited_threads(1):
+    ...     with limited_threads():  # of an engine, say, which keeps to the 1
     ...         print(torch.get_num_threads())
-    4
+    1
 
 Threads of the compiled kernels wait without spinning. Those of torch and OpenMP meet at the end
 of each operation and spin while they wait for each other. As soon as one of their cores is busy

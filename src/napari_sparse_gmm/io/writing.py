@@ -1,7 +1,7 @@
 """Files that are whole, or as they were.
 
 >>> with whole_file("model.json") as path:
-...     path.write_text(text)
+...     n_characters = path.write_text("{}")
 """
 
 import errno
