@@ -16,7 +16,7 @@ class TestColumns:
         np.testing.assert_array_equal(read.points, [[2, 1], [4, 3]])
         assert read.axis_labels == read.columns == ("y", "x")
         assert read.unit is None
-        assert read.weights is None
+        assert read.observations.weights is None
 
     def test_z_comes_first(self, table) -> None:
         read = read_points(table("x,y,z\n1,2,5\n3,4,6\n"))
@@ -92,22 +92,22 @@ class TestColumns:
 
     def test_weights(self, table) -> None:
         read = read_points(table("n,x,y\n2,1,2\n3,3,4\n"), weight="n")
-        np.testing.assert_array_equal(read.weights, [2, 3])
+        np.testing.assert_array_equal(read.observations.weights, [2, 3])
         assert read.points.shape == (2, 2)
 
     def test_precision(self, table) -> None:
         path = table("x [nm],y [nm],uncertainty [nm],n\n1,2,5,9\n3,4,6,9\n")
         read = read_points(path, precision="uncertainty", weight="n")
-        np.testing.assert_array_equal(read.noise_std, [[5, 5], [6, 6]])
+        np.testing.assert_array_equal(read.observations.noise_std, [[5, 5], [6, 6]])
         assert read.unit == "nm"
-        assert read_points(path).noise_std is None
+        assert read_points(path).observations.noise_std is None
 
     def test_precision_of_z(self, table) -> None:
         path = table("x,y,z,lp,lpz\n1,2,3,5,15\n3,4,5,6,18\n")
         both = read_points(path, precision="lp", precision_z="lpz")
-        np.testing.assert_array_equal(both.noise_std, [[15, 5, 5], [18, 6, 6]])
+        np.testing.assert_array_equal(both.observations.noise_std, [[15, 5, 5], [18, 6, 6]])
         alike = read_points(path, precision="lp")
-        np.testing.assert_array_equal(alike.noise_std, [[5, 5, 5], [6, 6, 6]])
+        np.testing.assert_array_equal(alike.observations.noise_std, [[5, 5, 5], [6, 6, 6]])
 
 
 class TestErrors:
