@@ -46,8 +46,9 @@ def test_z_is_in_nm_already(picasso) -> None:
 
 def test_the_command_line_finds_the_precision(picasso) -> None:
     read = read_points(picasso(LOCS), precision="lpx", weight="photons")
-    np.testing.assert_allclose(read.observations.noise_std, [[13, 13], [26, 26], [39, 39]], rtol=1e-6)
-    np.testing.assert_array_equal(read.observations.weights, [500, 600, 700])
+    seen = read.observations
+    np.testing.assert_allclose(seen.noise_std, [[13, 13], [26, 26], [39, 39]], rtol=1e-6)
+    np.testing.assert_array_equal(seen.weights, [500, 600, 700])
     assert read.unit == "nm"
 
 

@@ -10,7 +10,9 @@ from psygnal import Signal
 
 from napari_sparse_gmm import FitStep, GaussianMixture
 from napari_sparse_gmm.density_model import Part
-from napari_sparse_gmm.engines.keops_ready import Waiting
+from napari_sparse_gmm.engines import Engine, TorchTiles
+from napari_sparse_gmm.engines.ready import Waiting
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.results import Solution
 from napari_sparse_gmm.plugin.work import FitFailed
 from napari_sparse_gmm.uncertainty import StandardErrors
@@ -82,15 +84,15 @@ class FakeFit:
         self.parameters.append(parameters)
         return self
 
-    def iter_fit(
-        self,
-        points: np.ndarray,
-        sample_weight: np.ndarray | None = None,
-        noise_std: np.ndarray | None = None,
-    ) -> Iterator[FitStep]:
-        self.weights.append(sample_weight)
-        self.noise.append(noise_std)
-        low, high = points.min(axis=0), points.max(axis=0)
+    def open(self, observations: Observations) -> Engine:
+        self.weights.append(observations.weights)
+        self.noise.append(observations.noise_std)
+        engine = TorchTiles(observations)
+        engine.name, engine.reason = "fake", "A fake, for the tests."
+        return engine
+
+    def iter_fit(self, engine: Engine) -> Iterator[FitStep]:
+        low, high = engine.summary.box
         k = self.components
         share = (np.arange(k) + 0.5)[:, None] / max(k, 1)
         weights = np.linspace(1.0, 2.0, k)
@@ -114,12 +116,12 @@ class FakeFit:
         self.cost_ = 4.0
         self.n_iter_ = self.n_steps
         self.converged_ = self.converged
-        self.engine_, self.engine_reason_ = "fake", "A fake, for the tests."
+        self.engine_, self.engine_reason_ = engine.name, engine.reason
 
-    def score_samples(self, points: np.ndarray, **_: Any) -> np.ndarray:
-        return self.mixture_.log_density(points)
+    def score(self, engine: Engine) -> float:
+        return engine.scores(self.mixture_).log_likelihood / engine.summary.total_weight
 
-    def standard_errors(self, points: np.ndarray, **_: Any) -> StandardErrors:
+    def standard_errors(self, engine: Engine) -> StandardErrors:
         k, d = self.mixture_.means.shape
         return StandardErrors(np.full(k, 0.01), np.full((k, d), 2.0), np.full((k, d), 0.5))
 

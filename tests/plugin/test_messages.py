@@ -7,6 +7,7 @@ from oracles import random_mixture
 from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.messages import heatmap_unit, path_sentence, summary
 from napari_sparse_gmm.plugin.modelled import modelled_points
@@ -33,12 +34,10 @@ def result(
 def told(fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0) -> str:
     n = 4
     cloud = Cloud(
-        np.zeros((n, 2)),
+        Observations(np.zeros((n, 2))),
         frame,
         np.ones(n, dtype=bool),
         np.zeros(n, dtype=np.intp),
-        None,
-        None,
         None,
         n_hidden,
         0,

@@ -104,9 +104,9 @@ def test_points_outside_are_left_out_of_all_that_is_read() -> None:
     inside = ((data >= 20) & (data <= 40)).all(1) & (np.arange(300) >= 10)
     np.testing.assert_array_equal(cloud.shown, inside)
     np.testing.assert_array_equal(cloud.points, data[inside])
-    np.testing.assert_array_equal(cloud.weights, np.flatnonzero(inside))
+    np.testing.assert_array_equal(cloud.observations.weights, np.flatnonzero(inside))
     assert (cloud.n_hidden, cloud.n_outside) == (10, 290 - inside.sum())
-    assert cloud.noise_std.shape == cloud.points.shape
+    assert cloud.observations.noise_std.shape == cloud.points.shape
     assert cloud.region.volume == pytest.approx(400.0)
     assert (cloud.frame.modelled_box >= 20).all()
     assert (cloud.frame.modelled_box <= 40).all()

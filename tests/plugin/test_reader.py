@@ -77,7 +77,7 @@ def test_opens_with_the_plugin(viewer, cells, tmp_path: Path, ending: str) -> No
     (feature,) = numeric_features(layer)
     widget = SparseGMMWidget(viewer)
     assert feature in widget.precision.choices
-    noise_std = Source(layer, (0, 1), precision=feature).read().noise_std
+    noise_std = Source(layer, (0, 1), precision=feature).read().observations.noise_std
     np.testing.assert_allclose(noise_std[:, 1], cells["uncertainty [nm]"], rtol=1e-6)
 
 

@@ -28,8 +28,8 @@ def test_the_points_that_were_fitted_are_where_they_were(posed_points: Points) -
     u, _, _ = modelled_points(posed_points, (0, 1))
     model = model_on(posed_points, (0, 1))
     read = points_for(model, posed_points, None, True)
-    np.testing.assert_allclose(read.points, u, rtol=1e-9, atol=1e-12 * np.abs(u).max())
-    assert (read.noise_std, read.pooled) == (None, ())
+    np.testing.assert_allclose(read.observations.points, u, rtol=1e-9, atol=1e-12 * np.abs(u).max())
+    assert (read.observations.noise_std, read.pooled) == (None, ())
 
 
 def test_another_layer_at_the_same_places(posed_points: Points) -> None:
@@ -40,7 +40,7 @@ def test_another_layer_at_the_same_places(posed_points: Points) -> None:
     factor = 1e6 if unit == "um" else 1.0
     other = Points(factor * world / (2.0, 5.0), scale=(2.0, 5.0), units=unit)
     read = points_for(model_on(posed_points, (0, 1)), other, None, True)
-    np.testing.assert_allclose(read.points, u, rtol=1e-6, atol=1e-9 * np.abs(u).max())
+    np.testing.assert_allclose(read.observations.points, u, rtol=1e-6, atol=1e-9 * np.abs(u).max())
 
 
 @pytest.mark.parametrize("in_units", [True, False])
@@ -51,24 +51,24 @@ def test_units_count_where_napari_shows_them(in_units: bool) -> None:
     other = Points(data / 2, scale=(2, 2), units="um", features=features)
     read = points_for(model, other, "sigma", in_units)
     factor = 1000 if in_units else 1
-    np.testing.assert_allclose(read.points, factor * data)
+    np.testing.assert_allclose(read.observations.points, factor * data)
     # The precision is in the unit of the other layer, whatever its scale.
-    np.testing.assert_allclose(read.noise_std, np.full((9, 2), factor * 0.02))
+    np.testing.assert_allclose(read.observations.noise_std, np.full((9, 2), factor * 0.02))
 
 
 def test_the_precision_of_turned_points_is_the_same_along_all_axes() -> None:
     data = np.random.default_rng(0).uniform(0, 60, (9, 2))
     model = model_on(Points(data), (0, 1))
     other = Points(data, rotate=30, scale=(3, 3), features={"sigma": np.arange(9.0)})
-    read = points_for(model, other, "sigma", True)
-    np.testing.assert_allclose(read.noise_std, np.arange(9.0)[:, None].repeat(2, axis=1))
+    seen = points_for(model, other, "sigma", True).observations
+    np.testing.assert_allclose(seen.noise_std, np.arange(9.0)[:, None].repeat(2, axis=1))
 
 
 def test_hidden_points_are_left_out() -> None:
     data = np.random.default_rng(0).uniform(0, 60, (9, 2))
     other = Points(data, shown=np.arange(9) > 3)
     read = points_for(model_on(Points(data), (0, 1)), other, None, True)
-    np.testing.assert_array_equal(read.points, data[4:])
+    np.testing.assert_array_equal(read.observations.points, data[4:])
     np.testing.assert_array_equal(read.shown, np.arange(9) > 3)
 
 
@@ -76,7 +76,7 @@ def test_more_axes_are_taken_together() -> None:
     data = np.random.default_rng(0).uniform(0, 60, (9, 3))
     model = model_on(Points(data[:, 1:], translate=(5, 7)), (0, 1))
     read = points_for(model, Points(data, translate=(0, 5, 7)), None, True)
-    np.testing.assert_allclose(read.points, data[:, 1:])
+    np.testing.assert_allclose(read.observations.points, data[:, 1:])
     assert read.pooled == ("z",)
 
 
@@ -96,7 +96,7 @@ def test_groups_along_an_axis_are_found_by_their_place() -> None:
     other = Points(data, scale=(2.5, 1, 1), translate=(3, 0, 0))
     read = points_for(model, other, None, True)
     np.testing.assert_array_equal(read.groups, [0, 1, -1, 2, 2, -1, -1])
-    np.testing.assert_allclose(read.points, data[:, 1:])
+    np.testing.assert_allclose(read.observations.points, data[:, 1:])
     assert read.pooled == ()
 
 
@@ -119,7 +119,7 @@ def test_groups_of_a_feature(ndim: int) -> None:
     other = Points(place, units="um", features={"cell": list("cbaxab")})
     read = points_for(model, other, None, True)
     np.testing.assert_array_equal(read.groups, [2, 1, 0, -1, 0, 1])
-    np.testing.assert_allclose(read.points, data * (2, 3))
+    np.testing.assert_allclose(read.observations.points, data * (2, 3))
     with pytest.raises(InputError, match="a feature 'cell', which layer 'flat' has not"):
         points_for(model, Points(data, name="flat"), None, True)
 
@@ -150,4 +150,4 @@ def test_a_model_of_the_command_line_is_in_the_unit_of_its_table() -> None:
     model = DensityModel((Part(random_mixture(2, 2), None, 9, 9.0),), ("y", "x"), "nm")
     data = np.random.default_rng(0).uniform(0, 60, (9, 2))
     read = points_for(model, Points(data / 1000, units="um"), None, True)
-    np.testing.assert_allclose(read.points, data)
+    np.testing.assert_allclose(read.observations.points, data)

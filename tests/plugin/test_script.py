@@ -39,10 +39,6 @@ def given(cloud: Cloud, chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {**chosen, "background": background}
 
 
-def of_points(cloud: Cloud) -> dict[str, Any]:
-    return {"sample_weight": cloud.weights, "noise_std": cloud.noise_std}
-
-
 def run_script(
     layer: Points,
     source: Source,
@@ -79,7 +75,7 @@ def check(source: Source, used: np.ndarray | None = None, **changes: Any) -> Clo
     expected = SparseGaussianMixture(**given(cloud, chosen))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        expected.fit(cloud.points, **of_points(cloud))
+        expected.fit(cloud.observations)
     np.testing.assert_array_equal(left["points"], cloud.points)
     assert left["model"].get_params().keys() == expected.get_params().keys()
     for name, value in expected.get_params().items():
@@ -177,9 +173,7 @@ def test_a_path() -> None:
     cloud, chosen = source.read(np.arange(180) % 3 > 0), settings()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        path = SparseGaussianMixture(**chosen).sparsity_path(
-            cloud.points, sample_weight=cloud.weights
-        )
+        path = SparseGaussianMixture(**chosen).sparsity_path(cloud.observations)
     for place in (0, len(path) - 1):
         left = run_script(source.layer, source, cloud, chosen, place)
         assert_same(left["model"], path[place].model)
@@ -205,9 +199,7 @@ def test_groups(each: int | str, used: np.ndarray | None) -> None:
     source = Source(layer, (1, 2), each=each, precision="sigma")
     cloud, chosen = source.read(used), settings(background=True)
     left = run_script(layer, source, cloud, chosen)
-    expected = fit_groups(
-        SparseGaussianMixture(**chosen), cloud.points, cloud.groups, noise_std=cloud.noise_std
-    )
+    expected = fit_groups(SparseGaussianMixture(**chosen), cloud.observations, cloud.groups)
     assert len(left["fits"]) == len(expected) >= 2
     found = {tuple(fit.rows.tolist()): fit.model for fit in left["fits"]}
     for one in expected:

@@ -444,10 +444,10 @@ def test_points_are_coloured_as_they_were_fitted(
     layer.features = {}
     widget.annotate.value = True
     redraw()
-    ((parts, points, groups, noise_std, _),) = asked
-    np.testing.assert_array_equal(points, DATA)
+    ((parts, observations, groups, _),) = asked
+    np.testing.assert_array_equal(observations.points, DATA)
     np.testing.assert_array_equal(groups, np.arange(60) % 3)
-    np.testing.assert_array_equal(noise_std, np.full((60, 2), 30.0))
+    np.testing.assert_array_equal(observations.noise_std, np.full((60, 2), 30.0))
     component = np.array(layer.features["component"])
     for group, part in enumerate(parts):
         own = part.mixture.predict(DATA[groups == group], noise_std=30.0)

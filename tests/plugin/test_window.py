@@ -148,7 +148,7 @@ def test_cancel_in_mid_compile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The compiler, which nothing stops, is another thread; it ends after the cancel."""
-    from napari_sparse_gmm.engines import TorchTiles, keops_ready
+    from napari_sparse_gmm.engines import TorchTiles, ready
 
     compiled = threading.Event()
 
@@ -156,8 +156,9 @@ def test_cancel_in_mid_compile(
         assert compiled.wait(LONG / 1000)
         return TorchTiles
 
-    monkeypatch.setattr(keops_ready, "_working_keops", compile_slowly)
-    monkeypatch.setattr(keops_ready, "_LONGEST_LOADING", 0.3)
+    monkeypatch.setattr(ready, "_working_keops", compile_slowly)
+    monkeypatch.setattr(ready, "_running", {})
+    monkeypatch.setitem(ready._LONGEST_LOADING, "keops", 0.3)
     widget.engine.value = "keops"
     widget.device.value = "cpu"
     try:

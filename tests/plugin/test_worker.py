@@ -12,6 +12,7 @@ from plugin.fakes import FakeFit, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin import following, picturing, previews
 from napari_sparse_gmm.plugin.layout import Layout
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
@@ -33,7 +34,7 @@ def request_() -> FitRequest:
         parameters.DEVICE.name: "cpu",
         parameters.RANDOM_STATE.name: 0,
     }
-    return FitRequest(points, settings, CHOICE)
+    return FitRequest(Observations(points), settings, CHOICE)
 
 
 def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
@@ -131,7 +132,7 @@ def test_wrong_input_is_refused_in_the_words_of_the_estimator(
 def test_points_without_a_density_are_refused(
     request_: FitRequest, points: np.ndarray, words: str
 ) -> None:
-    _, refusal = run(fit(replace(request_, points=points)))
+    _, refusal = run(fit(replace(request_, observations=Observations(points))))
     assert isinstance(refusal, Refusal)
     assert words in refusal.sentence
 
@@ -146,7 +147,7 @@ def test_points_without_a_density_are_refused(
     ],
 )
 def test_odd_points_have_a_density(request_: FitRequest, points: np.ndarray) -> None:
-    _, result = run(fit(replace(request_, points=points)))
+    _, result = run(fit(replace(request_, observations=Observations(points))))
     assert isinstance(result, FitResult)
     assert np.isfinite(result.heatmap.values).all()
     assert result.heatmap.values.max() > 0
@@ -245,8 +246,8 @@ def test_heatmap_in_slabs_is_the_whole_heatmap(
 def in_groups(request_: FitRequest) -> FitRequest:
     """Three groups: of many points, of one, and of many others further down."""
     groups = np.repeat([0, 1, 2], [150, 1, 149])
-    points = request_.points + np.where(groups == 2, 500.0, 0.0)[:, None]
-    return replace(request_, points=points, groups=groups, names=("t 0", "t 1", "t 2"))
+    seen = Observations(request_.points + np.where(groups == 2, 500.0, 0.0)[:, None])
+    return replace(request_, observations=seen, groups=groups, names=("t 0", "t 1", "t 2"))
 
 
 def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +271,7 @@ def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.Monk
 
 def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
     _, result = run(fit(in_groups))
-    asked = (result.solution.parts, in_groups.points, in_groups.groups, None, CHOICE)
+    asked = (result.solution.parts, in_groups.observations, in_groups.groups, CHOICE)
     _, assignment = run(assign_points(*asked))
     first, _, last = result.solution.parts
     labels = first.mixture.predict(in_groups.points[:150])
@@ -281,7 +282,7 @@ def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
 
 
 def test_one_group_of_all_that_fails_is_told(in_groups: FitRequest) -> None:
-    alone = replace(in_groups, points=in_groups.points[:3], groups=np.arange(3))
+    alone = replace(in_groups, observations=Observations(in_groups.points[:3]), groups=np.arange(3))
     _, refusal = run(fit(alone))
     assert isinstance(refusal, Refusal)
     assert "single point is too few" in refusal.sentence
@@ -362,7 +363,8 @@ def test_a_refit_keeps_a_good_start(request_: FitRequest) -> None:
     truth = GaussianMixture(np.full(8, 1 / 8), means, np.tile(np.eye(2), (8, 1, 1)))
     points = truth.sample(400, 0)[0]
     settings = {**request_.parameters, "prior": "none", "init": "random", "max_iter": 1000}
-    _, result = run(refit(replace(request_, points=points, parameters=settings), [truth]))
+    request = replace(request_, observations=Observations(points), parameters=settings)
+    _, result = run(refit(request, [truth]))
     anew = SparseGaussianMixture(**settings).fit(points)
     near = SparseGaussianMixture(**{**settings, "init": truth}).fit(points)
     assert near.cost_ < anew.cost_ - 0.05
@@ -381,7 +383,9 @@ def test_a_refit_of_groups_of_which_one_has_no_points(
 ) -> None:
     """All points of a group may lie outside of the region."""
     left = in_groups.groups != 1
-    request = replace(in_groups, points=in_groups.points[left], groups=in_groups.groups[left])
+    request = replace(
+        in_groups, observations=in_groups.observations.subset(left), groups=in_groups.groups[left]
+    )
     _, before = run(fit(request))
     starts = [None if part is None else part.mixture for part in before.solution.parts]
     assert [start is None for start in starts] == [False, True, False]
@@ -536,9 +540,13 @@ def test_no_start_from_other_dimensions_or_groups(in_groups: FitRequest) -> None
     starts = [START, None, START]
     assert starts_for(before, before, starts) is starts
     assert starts_for(replace(before, names=("t 0", "t 1", "t 3")), before, starts) is None
-    flat = replace(before, points=before.points[:, :1])
+    flat = replace(before, observations=Observations(before.points[:, :1]))
     assert starts_for(flat, before, starts) is None
-    fewer = replace(before, points=before.points[::2], groups=before.groups[::2])
+    fewer = replace(
+        before,
+        observations=before.observations.subset(slice(None, None, 2)),
+        groups=before.groups[::2],
+    )
     assert starts_for(fewer, before, starts) is starts
     # One group has fewer components than there may be.
     unpenalized = {**before.parameters, "prior": "none", "n_components": 8}
