@@ -64,7 +64,7 @@ def test_click_makes_the_layers_and_says_so(
         "n_components": 12,
         "sparsity": 20.0,
         "prior": "sqrt",
-        "init": "kmeans++",
+        "init": "auto",
         "solver": "mm",
         "background": True,
         "covariance_floor": None,
