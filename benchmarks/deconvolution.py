@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from fits import engines
 from numpy.typing import NDArray
 from recovery import Recovery
 from report import Entry, Options, Row, main
@@ -24,6 +25,7 @@ from timing import medians, readable
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.engines import choose_engine
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import Observations
 
 SEEDS = 5
 SIDE = 2000.0  # nm
@@ -163,10 +165,10 @@ def passes(options: Options) -> Iterator[Entry]:
         )
         points, _ = mixture.sample(n, 0)
         noise = rng.lognormal(-1.0, 0.3, (n, 1)) * np.ones(d)
-        for name in ("torch", "keops"):
+        for name in engines(options.device):
             choice = choose_engine(name, options.device, n_dimensions=d, noise=True)
             held = {
-                about: choice.open(points, noise=values, n_components=k)
+                about: choice.open(Observations(points, None, values), n_components=k)
                 for about, values in (("without", None), ("with", noise**2))
             }
             times = medians({a: partial(h.expectation, mixture) for a, h in held.items()}, 5)

@@ -10,12 +10,13 @@ and reuse their memory, and in pieces with a single thread. It decides what `eng
 from collections.abc import Callable, Iterator
 
 import torch
-from fits import ENGINES
+from fits import engines
 from report import Entry, Options, Row, main
 from simulations import crowd
 from timing import medians
 
 from napari_sparse_gmm.engines import choose_engine
+from napari_sparse_gmm.observations import Observations
 
 SHAPES = [
     (10_000, 30, 2),
@@ -37,9 +38,9 @@ def measure(options: Options) -> Iterator[Entry]:
     for n, m, d in QUICK_SHAPES if options.quick else SHAPES:
         simulated = crowd(n, m, d)
         calls: dict[str, Callable[[], object]] = {}
-        for name in ENGINES:
+        for name in engines(options.device):
             choice = choose_engine(name, options.device, n_dimensions=d)
-            engine = choice.open(simulated.points, n_components=m)
+            engine = choice.open(Observations(simulated.points), n_components=m)
             calls[f"{name}, expectation"] = lambda e=engine, s=simulated: e.expectation(s.truth)
             calls[f"{name}, log density"] = lambda e=engine, s=simulated: e.log_density(s.truth)
         times = medians(calls | floors(n * m, choice.device), 3 if options.quick else 7)

@@ -12,7 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
 
-ENGINES = ("torch", "keops")
+ENGINES = ("fused", "torch", "keops")
+
+
+def engines(device: str) -> tuple[str, ...]:
+    """Those that compute there."""
+    return ENGINES if device == "cpu" else ENGINES[1:]
 
 
 def whole_fit(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from fits import ENGINES, warm_up, whole_fit
+from fits import ENGINES, engines, warm_up, whole_fit
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from report import Entry, Options, Picture, Row, main
@@ -20,6 +20,7 @@ from simulations import N_CLUSTERS, SIDE, Simulation, clusters
 from timing import medians, readable, seconds
 
 from napari_sparse_gmm.engines import choose_engine
+from napari_sparse_gmm.observations import Observations
 
 POINTS = [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000]
 COMPONENTS = [10, 30, 100, 300, 1000, 3000, 10_000]
@@ -32,7 +33,7 @@ Times = dict[str, dict[int, float]]  # seconds, by what was timed and size
 
 
 def measure(options: Options) -> Iterator[Entry]:
-    for engine in ENGINES:
+    for engine in engines(options.device):
         warm_up(engine, options.device, 2)
     shrunk = 100 if options.quick else 1
     m = N_CLUSTERS // shrunk
@@ -70,12 +71,12 @@ def _add(times: Times, size: int, simulated: Simulation, options: Options) -> No
     points, truth = simulated.points, simulated.truth
     held = {
         name: choose_engine(name, options.device, n_dimensions=2).open(
-            points, n_components=truth.n_components
+            Observations(points), n_components=truth.n_components
         )
-        for name in ENGINES
+        for name in engines(options.device)
     }
     passes = medians({n: lambda e=e: e.expectation(truth) for n, e in held.items()}, 5)
-    for name in ENGINES:
+    for name in engines(options.device):
         times.setdefault(f"{name}, expectation", {})[size] = passes[name]
         fits = times.setdefault(f"{name}, whole fit", {})
         # Larger fits take longer: none after the first that took too long.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fits import ENGINES, quiet_fit, warm_up, whole_fit
+from fits import engines, quiet_fit, warm_up, whole_fit
 from likelihood import mean_log_likelihood
 from report import Entry, Options, Row, main
 from simulations import BACKGROUND, N_CLUSTERS, SIDE, Simulation, clusters
@@ -72,14 +72,14 @@ CASES = (
 def measure(options: Options) -> Iterator[Entry]:
     separate = Case("separate").simulated(quick=options.quick)
     alone = {}
-    for engine in ENGINES:
+    for engine in engines(options.device):
         warm_up(engine, options.device, 2)
         alone[engine] = _fit(separate, engine, options)[1]
         yield Row(f"separate clusters, {engine}", readable(alone[engine]))
     for case in CASES:
         simulated = case.simulated(quick=options.quick)
         best = mean_log_likelihood(_em_from_truth(simulated, options), simulated.points)
-        for engine in ENGINES:
+        for engine in engines(options.device):
             what = f"{case.name}, {engine}"
             yield from _compare(what, engine, simulated, alone[engine], best, options)
 

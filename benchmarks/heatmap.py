@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from fits import ENGINES
+from fits import engines
 from peers import sklearn_mixture
 from report import Entry, Options, Row, main
 from simulations import N_CLUSTERS, clusters
@@ -34,11 +34,11 @@ def measure(options: Options) -> Iterator[Entry]:
         pixels = grid.coordinates(rng.integers(0, shape, (SAMPLE, len(shape))))
         calls = {
             engine: partial(heatmap, truth, grid, engine=engine, device=options.device)
-            for engine in ENGINES
+            for engine in engines(options.device)
         } | {"scikit-learn": partial(sklearn_mixture(truth).score_samples, pixels)}
         times = medians(calls, 3)
         scaled = times["scikit-learn"] * np.prod(shape) / SAMPLE
-        for engine in ENGINES:
+        for engine in engines(options.device):
             yield Row(
                 f"{' x '.join(map(str, shape))}, {truth.n_components} components, {engine}",
                 f"{readable(times[engine])}; scikit-learn {scaled / times[engine]:.0f} times as "

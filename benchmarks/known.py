@@ -20,8 +20,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import GaussianMixture
-from napari_sparse_gmm.fitting import BayesPrior
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.objectives import VariationalPoisson
 
 # A covariance that this many points tell is as good as known.
 _MANY = 1e5
@@ -30,7 +30,7 @@ NAMES = ("default", "hyperparameters known", "and started from the truth")
 
 
 @dataclass(frozen=True)
-class KnownPrior(BayesPrior):
+class KnownPrior(VariationalPoisson):
     """A prior that learns nothing."""
 
     def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
@@ -45,7 +45,7 @@ class KnownPrior(BayesPrior):
     def of(cls, truth: GaussianMixture, n_points: int) -> "KnownPrior":
         """What the true clusters teach, their covariances as good as known."""
         counts = truth.weights * n_points
-        nothing = BayesPrior(truth.n_dimensions, SIDE**truth.n_dimensions)
+        nothing = VariationalPoisson(truth.n_dimensions, SIDE**truth.n_dimensions)
         numbers = nothing.learnt(counts, truth.covariances)
         sizes = nothing.learnt(np.full(len(counts), _MANY), truth.covariances)
         return cls(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from fits import ENGINES, warm_up, whole_fit
+from fits import engines, warm_up, whole_fit
 from likelihood import mean_log_likelihood
 from peers import sklearn_iterations
 from report import Entry, Options, Row, main
@@ -37,7 +37,7 @@ def measure(options: Options) -> Iterator[Entry]:
         fits, times, iteration = _in_turn(simulated, options)
         more = clusters(10 * n, m, d)
         more_level = mean_log_likelihood(more.truth, more.points)
-        for engine in ENGINES:
+        for engine in engines(options.device):
             what = f"{d}D, {engine}"
             share = times[engine] / iteration
             yield Row(
@@ -73,11 +73,11 @@ def _in_turn(
     def fit(engine: str) -> None:
         models[engine] = whole_fit(points, truth.n_components, engine, options.device)
 
-    for engine in ENGINES:
+    for engine in engines(options.device):
         warm_up(engine, options.device, truth.n_dimensions)
     few, some = len(points) // 50, len(points) // 25
     peers = {n: sklearn_iterations(points[:n], truth) for n in (few, some)}
-    calls: dict[str, Call] = {engine: partial(fit, engine) for engine in ENGINES}
+    calls: dict[str, Call] = {engine: partial(fit, engine) for engine in engines(options.device)}
     calls |= {f"{n}, {way}": call for n, ways in peers.items() for way, call in ways.items()}
     times = medians(calls, REPEATS, warm=False)
     peer = {n: min(times[f"{n}, {way}"] for way in ways) for n, ways in peers.items()}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fits import ENGINES
+from fits import engines
 from report import Entry, Options, Row, main
 from simulations import N_CLUSTERS, Simulation, clusters, crowd
 
@@ -36,7 +36,7 @@ def measure(options: Options) -> Iterator[Entry]:
         (f"{m} clusters", clusters(n, m), {"n_components": 2 * m, **LARGE}, False),
         (f"{m} clusters in 3D", clusters(n, m, 3), {"n_components": 2 * m, **LARGE}, False),
     ):
-        for engine in ENGINES:
+        for engine in engines(options.device):
             above = peak(simulated, settings | {"engine": engine, "device": options.device})
             yield Row(
                 f"{len(simulated.points):,} points, {what}: {engine}",

@@ -11,7 +11,7 @@ single precision) a fit of one iteration, after it has been compiled.
 import os
 from collections.abc import Iterator
 
-from fits import ENGINES
+from fits import engines
 from report import Entry, Options, Row, main
 from simulations import Simulation, clusters, crowd
 from sklearn.mixture import GaussianMixture as SklearnMixture
@@ -21,6 +21,7 @@ from timing import Call, medians, readable
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import Engine, Statistics, choose_engine
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import Observations
 
 SHAPES = [(1_000_000, 30), (100_000, 300)]
 QUICK_SHAPES = [(20_000, 30), (5_000, 100)]
@@ -43,13 +44,13 @@ def _compare(what: str, simulated: Simulation, options: Options) -> Iterator[Row
     calls = sklearn_iterations(points, truth)
     ways = list(calls)
     calls["gmmx"] = _gmmx_iteration(points, truth)
-    for name in ENGINES:
+    for name in engines(options.device):
         choice = choose_engine(name, options.device, n_dimensions=truth.n_dimensions)
-        engine = choice.open(points, n_components=truth.n_components)
+        engine = choice.open(Observations(points), n_components=truth.n_components)
         calls[name] = _iteration(engine, truth)
     times = medians(calls, 3)
     times["scikit-learn"] = min(times[way] for way in ways)
-    for name in ENGINES:
+    for name in engines(options.device):
         for peer in ("scikit-learn", "gmmx"):
             ratio = times[peer] / times[name]
             yield Row(

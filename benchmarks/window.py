@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fits import ENGINES, warm_up
+from fits import engines, warm_up
 from napari import Viewer
 from napari.layers import Image
 from qtpy.QtCore import QEventLoop, QTimer
@@ -24,6 +24,7 @@ from simulations import Simulation, clusters
 from timing import readable, seconds
 
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.results import FitRequest
 from napari_sparse_gmm.plugin.work import at_once
 from napari_sparse_gmm.plugin.worker import fit
@@ -57,11 +58,11 @@ def measure(options: Options) -> Iterator[Entry]:
     for name, draws in WAYS.items():
         end = time.monotonic() + idle
         yield _spread(f"no fit, window {name}", [watched(viewer, draws, _until(end))], asked=False)
-    for engine in ENGINES:
+    for engine in engines(options.device):
         warm_up(engine, options.device, 2)
     first = watched_fit(viewer, widget, draws=False)
     yield Row("showing the first result, in new layers", f"{first.showing:.0f} ms")
-    for engine in ENGINES:
+    for engine in engines(options.device):
         yield from _fits(viewer, widget, engine, simulated, options)
     viewer.close()
 
@@ -170,7 +171,11 @@ def watched(
 
 def fit_without_window(widget: Any, points: FloatArray) -> None:
     """What the widget's thread computes: the fit, its errors, the heatmap; and previews of it."""
-    at_once(fit(FitRequest(points, widget.estimator_parameters(), widget.heatmap_choice())))
+    at_once(
+        fit(
+            FitRequest(Observations(points), widget.estimator_parameters(), widget.heatmap_choice())
+        )
+    )
 
 
 def wait(until: Callable[[], bool]) -> None:
