@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_sparse_gmm.engines.blocks import kd_order
 from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.engines.keops_build import load_pykeops
+from napari_sparse_gmm.engines.overdensity import Balls, Boxes
 from napari_sparse_gmm.engines.threads import in_threads, limited_threads, step_by_step
 from napari_sparse_gmm.observations import Observations
 
@@ -174,18 +176,19 @@ class TestLimits:
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("engine", [TorchTiles, KeOps], ids=["torch", "keops"])
 def test_the_system_sees_as_many_threads(engine, number, monkeypatch):
+    """Of OpenMP; our own, which do not spin, are left out."""
     monkeypatch.setattr(threads, "n_cores", lambda: 8)
+    monkeypatch.setattr(threads, "worth_threads", lambda work: False)
     mixture = random_mixture(50, 2)
     held = hold(mixture.sample(100_000, 0)[0], engine=engine)
     held.expectation(mixture)  # compiled
-    with limited_threads(8):  # and all threads of the pool started
-        threads.in_threads(lambda _: time.sleep(0.01), 8, work=1e9)
 
     def n_threads() -> int:
         """This thread, and those that OpenMP started for it."""
         before = set(os.listdir("/proc/self/task"))
         with limited_threads(number):
             held.expectation(mixture)
+        time.sleep(0.1)  # those that have ended are seen for a moment
         return 1 + len(set(os.listdir("/proc/self/task")) - before)
 
     assert in_a_thread(n_threads).result(60) == number
@@ -283,13 +286,24 @@ def test_results_do_not_depend_on_the_number_of_threads(noise):
             assert np.array_equal(one, two) or one is two
 
 
-def test_two_threads_may_ask_the_same_engine():
+@pytest.mark.parametrize("engine", [TorchTiles, KeOps, Fused], ids=["torch", "keops", "fused"])
+def test_two_threads_may_ask_the_same_engine(engine):
+    """Each has the answers that it would have alone, also to the first questions."""
     mixtures = [random_mixture(60, 2, background_weight=0.2, field=50.0, seed=k) for k in range(2)]
-    engine = hold(mixtures[0].sample(50_000, 0)[0], engine=Fused)
-    alone = [engine.expectation(mixture).scatters for mixture in mixtures]
-    asked = [in_a_thread(lambda m=m: engine.expectation(m).scatters) for m in mixtures * 4]
-    for expected, future in zip(alone * 4, asked, strict=True):
-        np.testing.assert_array_equal(future.result(60), expected)
+    points = mixtures[0].sample(20_000, 0)[0]
+
+    def answers(held, mixture):
+        found = [held.overdensities(mixture, s) for s in (Boxes(1.0, 0.1, turn=1), Balls(0.1))]
+        found += [held.expectation(mixture, removal=True), held.assign(mixture), held.summary]
+        return [value for answer in found for value in vars(answer).values()]
+
+    alone = [answers(hold(points, engine=engine), mixture) for mixture in mixtures]
+    for _ in range(3):
+        held = hold(points, engine=engine)
+        asked = [in_a_thread(partial(answers, held, mixture)) for mixture in mixtures]
+        for expected, future in zip(alone, asked, strict=True):
+            for one, two in zip(expected, future.result(60), strict=True):
+                np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
