@@ -306,6 +306,26 @@ def test_two_threads_may_ask_the_same_engine(engine):
                 np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.keops
+def test_calls_of_keops_do_not_see_the_arguments_of_each_other(monkeypatch):
+    """Each is made by an object of its own, which alone has the addresses."""
+    load_pykeops()
+    from pykeops.common.keops_io.LoadKeOps_cpp import LoadKeOps_cpp_class
+
+    callers, call_keops = [], LoadKeOps_cpp_class.call_keops
+
+    def spy(self, *arguments):
+        callers.append(self)
+        call_keops(self, *arguments)
+
+    monkeypatch.setattr(LoadKeOps_cpp_class, "call_keops", spy)
+    mixture = random_mixture(50, 2)
+    held = hold(mixture.sample(100_000, 0)[0], engine=KeOps)
+    for _ in range(2):
+        held.expectation(mixture)
+    assert len({id(caller) for caller in callers}) == len(callers) >= 4
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_child_of_a_fork_can_fit():
     """The threads of its parent are gone there."""

@@ -1,9 +1,12 @@
 """How pykeops is loaded and its kernels are compiled here.
 
-Three things that pykeops 2.3 leaves to its user:
+Four things that pykeops 2.3 leaves to its user:
 
 - A processor kernel holds Python's global lock while it runs, so a window would freeze
   for as long. The C++ wrapper that pykeops writes for each formula is changed to release it.
+- A kernel keeps the addresses of its arguments in an object that all its callers share, and reads
+  them again a few lines later. Where another thread calls it in between, it computes with the
+  memory of the other, freed or of another size. So each call gets an object of its own.
 - A compiler that fails is noticed only when the kernel is imported. `first_use` turns that,
   and everything else that can go wrong, into `EngineUnavailable`.
 - Two processes that compile the same formula at once can break each other's files. The
@@ -15,7 +18,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
@@ -65,7 +68,21 @@ def load_pykeops() -> Loaded:
             "KeOps needs a C++ compiler to build its kernels and found none; "
             "install g++ or clang++."
         )
+    _keep_calls_apart()
     return Loaded(pykeops.get_build_folder(), _release_lock_in_wrappers())
+
+
+def _keep_calls_apart() -> None:
+    from pykeops.common.keops_io.LoadKeOps import LoadKeOps
+
+    original = LoadKeOps.genred_pytorch
+
+    def genred(self: Any, *arguments: Any) -> Any:
+        own = object.__new__(type(self))
+        vars(own).update(vars(self))
+        return original(own, *arguments)
+
+    LoadKeOps.genred_pytorch = genred
 
 
 def _release_lock_in_wrappers() -> bool:
