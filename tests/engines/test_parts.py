@@ -5,8 +5,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from engines.parts import Parts
 from oracles import random_mixture
+from parts import Parts
 from scipy.spatial import cKDTree
 from sklearn.exceptions import ConvergenceWarning
 
