@@ -1,6 +1,7 @@
 """How many threads a pass takes, and that other Python threads run meanwhile."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -324,6 +325,24 @@ def test_calls_of_keops_do_not_see_the_arguments_of_each_other(monkeypatch):
     for _ in range(2):
         held.expectation(mixture)
     assert len({id(caller) for caller in callers}) == len(callers) >= 4
+
+
+@pytest.mark.keops
+@pytest.mark.parametrize("flushed", [False, True])
+def test_kernels_of_keops_leave_the_smallest_numbers_as_they_are(flushed):
+    """Loaded by a process of its own, where nothing is yet."""
+    script = (
+        "import sys, numpy as np, torch\n"
+        "from napari_sparse_gmm import GaussianMixture\n"
+        "from napari_sparse_gmm.engines.keops import KeOps\n"
+        "from napari_sparse_gmm.observations import Observations\n"
+        f"torch.set_flush_denormal({flushed})\n"
+        "mixture = GaussianMixture([1.0], [[0.0, 0.0]], [np.eye(2)])\n"
+        "KeOps(Observations(np.zeros((9, 2)))).expectation(mixture, removal=True)\n"
+        "print(sys.float_info.min / 2 == 0.0)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout.strip() == str(flushed), run.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")

@@ -15,11 +15,14 @@ Four things that pykeops 2.3 leaves to its user:
 
 import inspect
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
+import torch
 from filelock import FileLock
 
 from napari_sparse_gmm.engines.engine import EngineUnavailable
@@ -29,7 +32,8 @@ from napari_sparse_gmm.engines.threads import look_for_runtimes
 # programs compiled with the unchanged wrapper are never mistaken for ours.
 _MARK = " -DSPARSE_GMM_RELEASES_LOCK"
 # A quarter less time: coordinates are relative to the centre of a block, so sums may be taken in
-# any order; densities may be infinite. The build folder belongs to one machine.
+# any order; densities may be infinite. The build folder belongs to one machine. (The thread that
+# loads a kernel then rounds the smallest numbers to zero: `_as_before` takes that back.)
 _FAST = " -march=native -ffast-math -fno-finite-math-only"
 _CALL = "return launch_keops_cpu_"
 
@@ -116,7 +120,7 @@ def first_use(key: object, call: Callable[[], object]) -> None:
         return
     lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
     try:
-        with _lock, FileLock(lock_file):
+        with _lock, FileLock(lock_file), _as_before():
             call()
     except Exception as error:
         raise EngineUnavailable(
@@ -125,3 +129,13 @@ def first_use(key: object, call: Callable[[], object]) -> None:
         ) from error
     look_for_runtimes()
     _ready.add(key)
+
+
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """This thread computes with denormal numbers afterwards if it has done so before."""
+    flushed = sys.float_info.min / 2 == 0.0
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
