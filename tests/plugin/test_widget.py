@@ -179,12 +179,13 @@ def test_click_while_busy_does_nothing(widget: SparseGMMWidget, workers: list[Ha
     assert len(workers) == 1
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError])
 def test_failure_is_told_and_the_button_comes_back(
-    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
+    widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit, kind: type[Exception]
 ) -> None:
-    fake_fit.error = RuntimeError("no luck")
+    fake_fit.error = kind("no luck")
     fit(widget, workers)
-    assert widget.status.value == "The fit failed with RuntimeError: no luck"
+    assert widget.status.value == f"The fit failed with {kind.__name__}: no luck"
     assert widget.run_button.enabled
 
 

@@ -96,7 +96,12 @@ def test_yields_are_throttled(
 
 @pytest.mark.parametrize(
     "error",
-    [RuntimeError("broken"), KeyError("broken"), np.linalg.LinAlgError("broken")],
+    [
+        RuntimeError("broken"),
+        KeyError("broken"),
+        ValueError("broken"),
+        np.linalg.LinAlgError("broken"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_every_error_arrives_as_one_that_is_no_runtime_error(
