@@ -1,13 +1,24 @@
 """What the tests hold the code against: the formulas written directly, and other libraries."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import multivariate_normal
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
+from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.in_memory import InMemory
+from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.observations import Observations
+
+ENGINES_AND_DEVICES = [
+    pytest.param(TorchTiles, "cpu", id="torch-cpu"),
+    pytest.param(KeOps, "cpu", id="keops-cpu"),
+    pytest.param(Fused, "cpu", id="fused-cpu"),
+    pytest.param(TorchTiles, "cuda", id="torch-cuda", marks=pytest.mark.cuda),
+    pytest.param(KeOps, "cuda", id="keops-cuda", marks=pytest.mark.cuda),
+]
 
 
 def hold(points, weights=None, *, noise=None, engine=TorchTiles, **keywords) -> InMemory:

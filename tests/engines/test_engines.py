@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from oracles import hold, random_mixture
+from oracles import ENGINES_AND_DEVICES, hold, random_mixture
 
 from napari_sparse_gmm import GaussianMixture, engines
 from napari_sparse_gmm.engines import TorchTiles, pattern
@@ -17,7 +17,6 @@ ENGINES = [
     pytest.param(KeOps, id="keops"),
     pytest.param(Fused, id="fused"),
 ]
-CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
 
 
 def hard_case(
@@ -46,10 +45,9 @@ def expected_statistics(mixture, points, weight):
     }
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("background_weight", [0.0, 0.2], ids=["pure", "background"])
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "device"), ENGINES_AND_DEVICES)
 def test_log_density_is_that_of_the_direct_sum(engine, n_dimensions, background_weight, device):
     mixture, points = hard_case(n_dimensions, background_weight)
     values = hold(points, engine=engine, device=device).log_density(mixture)
@@ -207,9 +205,8 @@ def test_a_background_alone_that_points_lie_outside_of(engine):
     assert weighted.log_likelihood == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "device"), ENGINES_AND_DEVICES)
 def test_statistics_are_those_of_the_direct_sum(engine, n_dimensions, device):
     # Clusters that overlap, and weights of which some are zero.
     mixture = random_mixture(5, n_dimensions, background_weight=0.2, field=4.0)
@@ -229,10 +226,9 @@ def test_statistics_are_those_of_the_direct_sum(engine, n_dimensions, device):
     assert statistics.total_weight == weight.sum()
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("background_weight", [0.0, 0.2], ids=["pure", "background"])
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3, 4])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "device"), ENGINES_AND_DEVICES)
 def test_points_are_assigned_as_by_the_direct_sum(engine, n_dimensions, background_weight, device):
     for mixture, points in (
         hard_case(n_dimensions, background_weight),

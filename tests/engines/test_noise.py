@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import hold, posterior_of_true_places, random_mixture
+from oracles import ENGINES_AND_DEVICES, hold, posterior_of_true_places, random_mixture
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.engines import TorchTiles
@@ -16,7 +16,6 @@ ENGINES = [
     pytest.param(KeOps, id="keops"),
     pytest.param(Fused, id="fused"),
 ]
-CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
 DIMENSIONS = [1, 2, 3, 4]
 
 
@@ -66,10 +65,9 @@ def test_noise_of_all_points_alike_widens_the_components():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("background_weight", [0.0, 0.2], ids=["pure", "background"])
 @pytest.mark.parametrize("n_dimensions", DIMENSIONS)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "device"), ENGINES_AND_DEVICES)
 def test_statistics_are_the_expected_ones_of_the_true_places(
     engine, n_dimensions, background_weight, device, dtype
 ):

@@ -91,12 +91,10 @@ class KeOps(InMemory):
         share = (behind - log_p).exp().masked_fill_(log_p == -torch.inf, 0.0)
         k = mixture.n_components
         # In the kernel a weight of zero becomes the least share that counts as nothing.
-        of_pairs = self._reduce("moments", pairs, log_p - weight.log()).double().cpu().numpy()
-        moments = _of_components(pattern, of_pairs, k)
+        moments = pairs.of_components(self._reduce("moments", pairs, log_p - weight.log()), k)
         removals = None
         if removal:
-            lost = self._reduce("removal", pairs, log_p, weight).double().cpu().numpy()
-            removals = _of_components(pattern, lost, k)[:, 0]
+            removals = pairs.of_components(self._reduce("removal", pairs, log_p, weight), k)[:, 0]
         likelihoods = (log_p * weight).masked_fill_(weight == 0, 0.0)
         return Sums(
             moments,
@@ -130,6 +128,10 @@ class KeOps(InMemory):
 
     def _tensor(self, values: NDArray[Any], dtype: np.dtype[Any] | None = None) -> Tensor:
         return self._fallback._tensor(values, dtype)
+
+    @cached_property
+    def _centres(self) -> Tensor:
+        return self._tensor(self.centres)
 
     @cached_property
     def _points_first(self) -> list[Tensor]:
@@ -186,14 +188,6 @@ class KeOps(InMemory):
             return torch.cat(list(threads.map(part, *zip(*parts, strict=True))))
 
 
-def _of_components(pattern: Pattern, of_pairs: FloatArray, k: int) -> FloatArray:
-    """Values of pairs (P, F) summed up for each of k components, (k, F)."""
-    sums = np.zeros((k, of_pairs.shape[1]))
-    for total, values in zip(sums.T, of_pairs.T, strict=True):
-        total += np.bincount(pattern.components, values, minlength=k)
-    return sums
-
-
 class _Pairs:
     """Pairs of blocks and components as the kernels read them.
 
@@ -209,12 +203,18 @@ class _Pairs:
     ) -> None:
         self.mixture, self.pattern, self.dtype = mixture, pattern, dtype
         d = engine.n_dimensions
-        table = component_table(mixture, engine.unit, noise=engine.noisy)[pattern.components]
-        means = (table[:, 1 : 1 + d] - engine.centres[pattern.blocks]) / engine.unit
-        self.of_pairs = [
-            engine._tensor(np.ascontiguousarray(values), dtype)
-            for values in (means, table[:, 1 + d :], table[:, :1])
-        ]
+        # Differences in double precision, on the device: there are many more pairs than components.
+        self._components = engine._tensor(pattern.components)
+        table = engine._tensor(component_table(mixture, engine.unit, noise=engine.noisy))
+        offset, means, triangle = table[self._components].split([1, d, table.shape[1] - 1 - d], 1)
+        means = (means - engine._centres[engine._tensor(pattern.blocks)]) / engine.unit
+        single = getattr(torch, dtype.name)
+        self.of_pairs = [values.to(single).contiguous() for values in (means, triangle, offset)]
+
+    def of_components(self, of_pairs: Tensor, k: int) -> FloatArray:
+        """Values of pairs (P, F) summed up for each of k components, (k, F)."""
+        sums = torch.zeros(k, of_pairs.shape[1], dtype=torch.float64, device=of_pairs.device)
+        return sums.index_add_(0, self._components, of_pairs.double()).cpu().numpy()
 
 
 def _ranges(counts: NDArray[np.intp], block_size: int, device: str) -> tuple[Tensor, ...]:

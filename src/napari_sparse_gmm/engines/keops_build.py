@@ -15,11 +15,14 @@ Four things that pykeops 2.3 leaves to its user:
 
 import inspect
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ctypes.util import find_library
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +38,14 @@ _MARK = " -DSPARSE_GMM_RELEASES_LOCK"
 # any order; densities may be infinite. The build folder belongs to one machine. (The thread that
 # loads a kernel then rounds the smallest numbers to zero: `_as_before` takes that back.)
 _FAST = " -march=native -ffast-math -fno-finite-math-only"
+# A kernel of some numbers on the graphics card.
+_TRIAL = """
+import torch
+from pykeops.torch import Genred
+x = torch.ones(2, 1, device="cuda")
+total = Genred("Exp(-Square(x - y))", ["x = Vi(1)", "y = Vj(1)"], axis=1)(x, x)
+assert (total == 2).all()
+"""
 _CALL = "return launch_keops_cpu_"
 
 _lock = threading.Lock()
@@ -67,6 +78,9 @@ def load_pykeops() -> Loaded:
         raise EngineUnavailable(f"pykeops cannot be imported ({error}).") from error
     except OSError as error:
         raise EngineUnavailable(f"KeOps cannot write its build folder ({error}).") from error
+    except TypeError as error:
+        # pykeops 2.3 compares the version of a libcudart that it has not found.
+        raise EngineUnavailable(_without_cuda()) from error
     if pykeops_base.get_cxx_compiler() is None:
         raise EngineUnavailable(
             "KeOps needs a C++ compiler to build its kernels and found none; "
@@ -74,6 +88,44 @@ def load_pykeops() -> Loaded:
         )
     _keep_calls_apart()
     return Loaded(pykeops.get_build_folder(), _release_lock_in_wrappers())
+
+
+def check_cuda() -> None:
+    """EngineUnavailable, saying what is missing, where pykeops cannot compile for CUDA.
+
+    The first time, a process of its own tries: what is linked against other libraries than
+    torch crashes there, and not here.
+    """
+    folder = load_pykeops().build_folder
+    from pykeops.config import pykeops_cuda
+
+    if not pykeops_cuda.get_use_cuda() or pykeops_cuda.get_cuda_include_path() is None:
+        raise EngineUnavailable(_without_cuda())
+    tried = Path(folder, f"napari-sparse-gmm-{torch.__version__}.tried")
+    if not tried.exists():
+        run_apart(_TRIAL)
+        tried.touch()
+
+
+def run_apart(code: str) -> None:
+    """Run some Python in a process of its own; EngineUnavailable where it fails or crashes."""
+    with _alone():
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        how = f"signal {-done.returncode}" if done.returncode < 0 else "an error"
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise EngineUnavailable(
+            f"KeOps cannot compute on this graphics card: a first kernel ended with {how}; see "
+            f"'python -c \"import pykeops; pykeops.test_torch_bindings()\"' ({last})."
+        )
+
+
+def _without_cuda() -> str:
+    missing = [f"lib{name}" for name in ("cuda", "nvrtc", "cudart") if not find_library(name)]
+    wanted = ", ".join(missing) or "cuda.h and nvrtc.h, in $CUDA_PATH/include"
+    return f"KeOps cannot compile for CUDA: it does not find {wanted}."
 
 
 def _keep_calls_apart() -> None:
@@ -118,9 +170,8 @@ def first_use(key: object, call: Callable[[], object]) -> None:
     """
     if key in _ready:
         return
-    lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
     try:
-        with _lock, FileLock(lock_file), _as_before():
+        with _alone(), _as_before():
             call()
     except Exception as error:
         raise EngineUnavailable(
@@ -129,6 +180,14 @@ def first_use(key: object, call: Callable[[], object]) -> None:
         ) from error
     look_for_runtimes()
     _ready.add(key)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else compiles meanwhile, in this process or in another."""
+    lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
+    with _lock, FileLock(lock_file):
+        yield
 
 
 @contextmanager

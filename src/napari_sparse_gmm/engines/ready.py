@@ -23,7 +23,7 @@ import numpy as np
 
 from napari_sparse_gmm.engines.engine import EngineUnavailable
 from napari_sparse_gmm.engines.in_memory import InMemory
-from napari_sparse_gmm.engines.keops_build import load_pykeops
+from napari_sparse_gmm.engines.keops_build import check_cuda, load_pykeops
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.observations import Observations
@@ -155,6 +155,8 @@ def _working_keops(n_dimensions: int, device: str, noise: bool) -> type[InMemory
     """The KeOps engine, after it computed one expectation and compiled all that a fit needs."""
     from napari_sparse_gmm.engines.keops import KeOps
 
+    if device == "cuda":
+        check_cuda()
     _try_out(KeOps, n_dimensions, device, noise, np.float32)
     return KeOps
 
