@@ -122,13 +122,19 @@ def test_cancelling_forgets_what_waits(log: Log) -> None:
     assert len(log.workers) == 1
 
 
-def test_what_comes_after_a_cancel_runs(log: Log) -> None:
+def test_nobody_waits_for_the_thread_of_what_was_cancelled(log: Log) -> None:
     log.runner.start(log.job("a"))
+    log.workers[0].step(1)
     log.runner.cancel("No more.")
+    assert log.runner.job is None
+    told = ["began", "a0", ("ended", "a", "No more.")]
+    assert log.told == told
     log.runner.start(log.job("b"))
+    assert log.closed == []  # it may be in the middle of a step
     log.workers[0].finish()
+    assert log.closed == ["a"]
     log.workers[1].finish()
-    assert log.told == ["began", "began", ("done", "b"), ("ended", "b", None)]
+    assert log.told == [*told, "began", ("done", "b"), ("ended", "b", None)]
 
 
 def test_cancelling_nothing_does_nothing(log: Log) -> None:

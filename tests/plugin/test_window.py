@@ -38,7 +38,7 @@ def widget(viewer: Any) -> SparseGMMWidget:
 def start(widget: SparseGMMWidget, qtbot: QtBot) -> None:
     """Click Run on a fit that goes on until it is stopped, and wait until it is in the middle."""
     widget.run_button.native.click()
-    with qtbot.waitSignal(widget._runner._worker.yielded, timeout=LONG):
+    with qtbot.waitSignal(widget._runner._run.worker.yielded, timeout=LONG):
         pass
 
 
@@ -134,7 +134,7 @@ def test_cancel_in_mid_fit(widget: SparseGMMWidget, qtbot: QtBot, fake_fit: Fake
     wait(widget, qtbot)
     assert widget.status.value == messages.CANCELLED
     assert widget.run_button.enabled
-    assert fake_fit.closed
+    qtbot.waitUntil(lambda: fake_fit.closed, timeout=LONG)
     fake_fit.endless = False
     run(widget, qtbot)
     assert widget.status.value.startswith("3 components")

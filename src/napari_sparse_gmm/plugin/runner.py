@@ -38,6 +38,26 @@ class Job:
     progress: Callable[[Progress], object] = lambda _: None
 
 
+@dataclass(eq=False)
+class _Run:
+    """A job in its thread."""
+
+    job: Job
+    worker: Any
+    steps: Work[Any]  # what the worker moves on
+    drawn: Event  # what the work waits for after a preview
+
+    @property
+    def stops(self) -> bool:
+        """Whether it has been told to."""
+        return bool(self.worker.abort_requested)
+
+    def stop(self) -> None:
+        """Between two steps; nothing that it tells from now on is heard."""
+        self.worker.quit()
+        self.drawn.set()
+
+
 class Runner:
     """Everything here happens in the main thread, but for the work itself.
 
@@ -59,18 +79,13 @@ class Runner:
         ended: Callable[[Job, str | None], object],
     ) -> None:
         self._changed, self._failed, self._ended = changed, failed, ended
-        self._job: Job | None = None
-        self._worker: Any = None
-        self._steps: Work[Any] | None = None  # what the worker moves on
+        self._run: _Run | None = None
         self._next: Job | None = None
-        self._why = ""
-        self._closed = False
-        self._drawn = Event()  # what the work waits for after a preview
 
     @property
     def job(self) -> Job | None:
         """What runs."""
-        return self._job
+        return None if self._run is None else self._run.job
 
     @property
     def waiting(self) -> Job | None:
@@ -80,76 +95,79 @@ class Runner:
     @property
     def cancelled(self) -> bool:
         """Whether what runs is only waited for."""
-        return self._worker is not None and self._worker.abort_requested
+        return self._run is not None and self._run.stops
 
     def start(self, job: Job) -> None:
         """Run a job, at once or when what runs has been stopped."""
-        if self._job is None:
+        if self._run is None:
             self._launch(job)
         else:
             self._next = job
-            self._quit()
+            self._run.stop()
 
     def cancel(self, why: str) -> None:
-        """Stop what runs, and forget what waits."""
-        self._next = None
-        if self._job is not None:
-            self._why = why
-            self._quit()
+        """Stop what runs, and forget what waits.
+
+        Its thread may be in the middle of a step that takes a while; nobody waits for that.
+        """
+        run = self._leave()
+        if run is not None:
+            self._ended(run.job, why)
 
     def close(self) -> None:
         """The window is gone: stop, and call nobody any more."""
-        self._closed = True
-        self.cancel("")
+        self._leave()
+
+    def _leave(self) -> _Run | None:
+        run, self._run, self._next = self._run, None, None
+        if run is not None:
+            run.stop()
+        return run
 
     def _launch(self, job: Job) -> None:
+        drawn = Event()
+        steps = _unhurried(job.work, drawn)
         # `failed` shows it; superqt would raise it in a slot, which may end the program.
-        self._steps = _unhurried(job.work, self._drawn)
-        worker = create_worker(_moved_on, self._steps, _ignore_errors=True)
-        worker.yielded.connect(partial(self._tell_progress, job.progress))
-        worker.returned.connect(partial(self._tell, job.done))
-        worker.errored.connect(partial(self._tell, self._failed))
-        worker.finished.connect(self._finish)
-        self._job, self._worker, self._why = job, worker, ""
+        worker = create_worker(_moved_on, steps, _ignore_errors=True)
+        run = _Run(job, worker, steps, drawn)
+        worker.yielded.connect(partial(self._tell_progress, run))
+        worker.returned.connect(partial(self._tell, run, job.done))
+        worker.errored.connect(partial(self._tell, run, self._failed))
+        worker.finished.connect(partial(self._finish, run))
+        self._run = run
         self._changed()
         worker.start()
 
-    def _quit(self) -> None:
-        self._worker.quit()
-        self._drawn.set()
-
-    def _tell_progress(self, listener: Callable[[Progress], object], progress: Progress) -> None:
+    def _tell_progress(self, run: _Run, progress: Progress) -> None:
         try:
-            self._tell(listener, progress)
+            self._tell(run, run.job.progress, progress)
         finally:
             if progress.preview is not None:
                 # Behind what the listener has the window draw.
-                QTimer.singleShot(0, self._drawn.set)
+                QTimer.singleShot(0, run.drawn.set)
 
-    def _tell(self, listener: Callable[[Any], object], news: Any) -> None:
-        # What was cancelled may have sent its news before.
-        if not (self._closed or self.cancelled):
+    def _tell(self, run: _Run, listener: Callable[[Any], object], news: Any) -> None:
+        # What was stopped may have sent its news before.
+        if run is self._run and not run.stops:
             listener(news)
 
-    def _finish(self) -> None:
+    def _finish(self, run: _Run) -> None:
         """Whatever came of the work: it is over, and the next may start."""
-        job, cancelled, worker, steps = self._job, self.cancelled, self._worker, self._steps
-        assert job is not None
-        assert steps is not None
-        self._job = self._worker = self._steps = None
         # napari remembers its workers as long as the window lives; what they worked on it need not.
+        worker = run.worker
         for signal in (worker.yielded, worker.returned, worker.errored, worker.finished):
             signal.disconnect()
-        # Where it was cancelled it is still in the middle of a fit.
-        steps.close()
-        job.work.close()
-        if self._closed:
+        # Where it was stopped it is still in the middle of a fit.
+        run.steps.close()
+        run.job.work.close()
+        if run is not self._run:
             return
+        self._run = None
         waiting, self._next = self._next, None
         if waiting is not None:
             self._launch(waiting)
         else:
-            self._ended(job, self._why if cancelled else None)
+            self._ended(run.job, None)
 
 
 def weakly(method: Callable[[], object]) -> Callable[[], None]:
