@@ -82,13 +82,70 @@ def test_predictions_agree_with_the_mixture(model, points):
     np.testing.assert_allclose(model.score_samples(points), model.mixture_.log_density(points))
 
 
+def test_outside_of_the_bounding_box_the_background_falls_off(model, points):
+    """Its predictive density: against the integral over the limits that it may have."""
+    n = model.background_weight_ * len(points)
+    limits = np.linspace(0.0, 60.0 / n, 4001)  # beyond the outermost points, in sides of the box
+    weight = (1.0 + limits[:, None] + limits) ** -(n + 2.0)  # n points and the prior
+    t = 1.0 / n
+    reached = limits[:, None] >= t
+    ratio = (weight / (1.0 + limits[:, None] + limits) * reached).sum() / (
+        weight / (1.0 + limits[:, None] + limits)
+    ).sum()
+    lower, upper = points.min(0), points.max(0)
+    others = np.array([[upper[0] + t * (upper[0] - lower[0]), lower[1]], [300.0, 400.0], points[0]])
+    log_density = model.score_samples(others)
+    inside = model.mixture_.log_background_density
+    assert log_density[0] - inside == pytest.approx(np.log(ratio), abs=0.02)
+    np.testing.assert_array_equal(model.score_samples(others[1:]), log_density[1:])
+    shares = model.predict_proba(others)
+    np.testing.assert_allclose(shares.sum(1), 1.0)
+    np.testing.assert_allclose(shares[:2, -1], 1.0)
+    np.testing.assert_array_equal(model.predict(others)[:2], [-1, -1])
+    assert model.score(others) == pytest.approx(log_density.mean())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_beside_a_component_the_background_adds_to_it(points):
+    at_corner = GaussianMixture([0.7], [[30.0, 30.0]], np.eye(2)[None], 0.3, [[0, 0], [30, 30]])
+    model = SparseGaussianMixture(1, background=True, init=at_corner, prior="none", max_iter=1)
+    model.fit(at_corner.sample(1000, 0)[0])
+    box, step = model.mixture_.background_region.box, np.array([0.5, 0.2])
+    outside = box[1] + step
+    own = np.exp(model.mixture_.log_density([outside])[0])
+    decay = (1.0 + step / (box[1] - box[0])) ** -(1000 * model.background_weight_ + 1)
+    behind = np.exp(model.mixture_.log_background_density) * decay.prod()
+    assert np.exp(model.score_samples([outside])[0]) == pytest.approx(own + behind)
+    share = model.predict_proba([outside])[0]
+    np.testing.assert_allclose(share, [own / (own + behind), behind / (own + behind)])
+
+
+def test_a_search_with_a_background_is_not_decided_by_points_at_the_border():
+    rng = np.random.default_rng(0)
+    centres = rng.permutation(np.repeat([[0.3, 0.3], [0.7, 0.7]], 150, axis=0))
+    x = np.concatenate([centres + rng.normal(0.0, 0.02, centres.shape), rng.uniform(size=(200, 2))])
+    estimator = SparseGaussianMixture(8, background=True, random_state=0, prior="sqrt")
+    search = GridSearchCV(estimator, {"sparsity": [0.0, 1.0, 5.0, 20.0]}, cv=5)
+    scores = search.fit(rng.permutation(x)).cv_results_["mean_test_score"]
+    assert np.ptp(scores[:3]) < 1.0  # nats for a point; where 1 in 100 had no density, infinite
+    assert search.best_params_["sparsity"] > 0
+
+
+def test_outside_of_a_region_that_was_given_there_is_no_background(points):
+    box = np.array([points.min(0), points.max(0)])
+    model = SparseGaussianMixture(5, background=box, random_state=0).fit(points)
+    far = box[1] + 1000.0
+    assert model.score_samples([far])[0] < -1000.0
+
+
 def test_samples_are_those_of_the_mixture(model):
     drawn, labels = model.sample(50_000)
     assert drawn.shape == (50_000, 2)
     shares = np.bincount(labels + 1, minlength=model.n_components_ + 1) / 50_000
     expected = np.append(model.background_weight_, model.weights_)
     np.testing.assert_allclose(shares, expected, atol=0.01)
-    assert model.score(drawn) == pytest.approx(model.mixture_.log_density(drawn).mean())
+    inside = drawn[model.mixture_.background_region.contains(drawn)]
+    assert model.score(inside) == pytest.approx(model.mixture_.log_density(inside).mean())
 
 
 def test_steps_are_progress_and_the_last_one_is_the_result(points):

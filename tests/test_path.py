@@ -72,11 +72,11 @@ def test_a_point_of_weight_0_counts_for_nothing():
     np.testing.assert_allclose(weighted.errors.weights, plain.errors.weights)
 
 
-def test_points_without_a_density_make_a_model_worth_nothing():
+def test_points_far_outside_make_a_model_worth_little():
     points = np.random.default_rng(0).random((100, 2))
     model = SparseGaussianMixture(1, background=True, sparsity=200.0, init="density").fit(points)
     assert model.n_components_ == 0
-    assert model.criteria(points + 5.0) == (np.inf, np.inf)
+    assert model.criteria(points + 5.0)[0] > 1000.0 * model.criteria(points)[0]
 
 
 @pytest.mark.parametrize("sparsities", [[], ["low"], [1.0, np.nan], [-1.0], 3.0, [1e300]])

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from napari_sparse_gmm.arrays import LARGEST, SMALLEST, float_array, input_errors, refuse_masked
-from napari_sparse_gmm.engines import Data, Engine, choose_engine
+from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import (
@@ -287,6 +287,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         else:
             validate_data(self, X, skip_check_array=True)
         self._set_result(result)
+        self.total_weight_ = engine.summary.total_weight
         self.engine_, self.engine_reason_ = engine.name, engine.reason
 
     def open(
@@ -342,23 +343,37 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
         `noise_std` is what `fit` takes, here and in what follows: the noise of these points.
         """
-        return self._opened(X, noise_std).assign(self.mixture_).component
+        return self._assigned(X, noise_std).component
 
     def predict_proba(
         self, X: "ArrayLike | Observations", *, noise_std: ArrayLike | None = None
     ) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""
         seen = self._observations(X, noise_std=noise_std)
-        return self.mixture_.responsibilities(seen.points, noise_std=seen.noise_std)
+        shares = self.mixture_.responsibilities(seen.points, noise_std=seen.noise_std)
+        rows, behind = self._beyond(seen.points)
+        if len(rows):
+            own = self.mixture_.log_density(
+                seen.points[rows], noise_std=seen.subset(rows).noise_std
+            )
+            shares[rows] *= np.exp(own - np.logaddexp(own, behind))[:, None]
+            shares[rows, -1] = np.exp(behind - np.logaddexp(own, behind))
+        return shares
 
     def score_samples(self, X: Data, *, noise_std: ArrayLike | None = None) -> FloatArray:
-        """Natural log of the density at each point, per data unit^D, (N,)."""
-        return self._opened(X, noise_std).log_density(self.mixture_)
+        """Natural log of the density at each point, per data unit^D, (N,).
+
+        A background without a region of its own fills the bounding box of the fitted points, n of
+        them its own. How far it really reaches is not known: at a distance of t sides of the box
+        from the box its density is lower by (1 + t)^(n + 1), on each axis. That is the posterior
+        predictive of a uniform distribution whose limits a < b have the prior (b - a)^-2.
+        """
+        return self._assigned(X, noise_std).log_density
 
     def score(self, X: Data, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
         """Mean of `score_samples`."""
-        engine = self._opened(X, noise_std)
-        return engine.scores(self.mixture_).log_likelihood / engine.summary.total_weight
+        scores, total = self._scores(X, noise_std)
+        return scores.log_likelihood / total
 
     def sample(self, n: int = 1) -> tuple[FloatArray, NDArray[np.intp]]:
         """Draw points (n, D) and the component of each, (n,); -1 is the background."""
@@ -400,9 +415,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         noise_std: ArrayLike | None = None,
     ) -> tuple[float, float]:
         """BIC and ICL on X; see `napari_sparse_gmm.path.PathPoint`."""
-        engine = self._opened(X, noise_std, sample_weight)
-        scores = engine.scores(self.mixture_)
-        bic = -2 * scores.log_likelihood + self._n_free() * np.log(engine.summary.total_weight)
+        scores, total = self._scores(X, noise_std, sample_weight)
+        bic = -2 * scores.log_likelihood + self._n_free() * np.log(total)
         return bic, bic - 2 * scores.log_certainty
 
     def bic(self, X: Data, *, noise_std: ArrayLike | None = None) -> float:
@@ -411,7 +425,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def aic(self, X: Data, *, noise_std: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""
-        scores = self._opened(X, noise_std).scores(self.mixture_)
+        scores, _ = self._scores(X, noise_std)
         return -2 * scores.log_likelihood + 2 * self._n_free()
 
     def standard_errors(
@@ -436,6 +450,45 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """Free parameters: means, covariances and weights, of which the last is given."""
         k, d = self.means_.shape
         return k * (d + d * (d + 1) // 2) + k - 1 + (self.background_weight_ > 0)
+
+    def _scores(
+        self, X: Data, noise_std: ArrayLike | None, sample_weight: ArrayLike | None = None
+    ) -> tuple[Scores, float]:
+        """Sums over points, and their total weight."""
+        if isinstance(X, Engine):
+            return X.scores(self.mixture_), X.summary.total_weight
+        seen = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
+        return self._assigned(seen, None).scores(seen.weights), seen.total_weight
+
+    def _assigned(self, X: Data, noise_std: ArrayLike | None) -> Assignment:
+        if isinstance(X, Engine):
+            return X.assign(self.mixture_)
+        seen = self._observations(X, noise_std=noise_std)
+        found = self._opened(seen, None).assign(self.mixture_)
+        rows, behind = self._beyond(seen.points)
+        own = found.log_density[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            best = np.where(own == -np.inf, own, own + np.log(found.probability[rows]))
+        total = np.logaddexp(own, behind)
+        found.component[rows[behind > best]] = -1
+        found.probability[rows] = np.exp(np.maximum(best, behind) - total)
+        found.log_density[rows] = total
+        return found
+
+    def _beyond(self, points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
+        """Which points lie outside of the box that the fit took for that of the background, and
+        the log density of the background there; see `score_samples`.
+        """
+        box = self.mixture_.background_region
+        if self.background_weight_ == 0 or not isinstance(as_background(self.background), bool):
+            return np.empty(0, dtype=np.intp), np.empty(0)
+        assert box is not None
+        rows = np.flatnonzero(~box.contains(points))
+        lower, upper = box.box
+        distance = np.maximum(np.maximum(lower - points[rows], points[rows] - upper), 0.0)
+        n = self.background_weight_ * self.total_weight_
+        decay = (n + 1.0) * np.log1p(distance / (upper - lower)).sum(1)
+        return rows, self.mixture_.log_background_density - decay
 
     def _opened(
         self,

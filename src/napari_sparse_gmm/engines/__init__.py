@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
 from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, Summary
-from napari_sparse_gmm.engines.statistics import Assignment, Statistics
+from napari_sparse_gmm.engines.statistics import Assignment, Scores, Statistics
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
@@ -28,6 +28,7 @@ __all__ = [
     "EngineChoice",
     "EngineFallbackWarning",
     "EngineUnavailable",
+    "Scores",
     "Statistics",
     "Summary",
     "TorchTiles",

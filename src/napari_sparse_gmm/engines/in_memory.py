@@ -212,15 +212,7 @@ class InMemory(Engine):
         )
 
     def scores(self, mixture: GaussianMixture) -> Scores:
-        found, weights = self.assign(mixture), self.observations.weights
-        weights = np.ones(self.n_points) if weights is None else weights
-        counted = weights > 0  # of a point that weighs nothing it is no matter
-        with np.errstate(divide="ignore"):
-            certainty = np.log(found.probability[counted])
-        return Scores(
-            float(weights[counted] @ found.log_density[counted]),
-            float(weights[counted] @ certainty),
-        )
+        return self.assign(mixture).scores(self.observations.weights)
 
     def without_noise(self) -> "InMemory":
         return type(self)(

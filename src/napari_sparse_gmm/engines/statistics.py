@@ -164,25 +164,6 @@ def _symmetric(triangles: FloatArray, d: int) -> FloatArray:
     return matrices
 
 
-@dataclass(frozen=True, eq=False)
-class Assignment:
-    """Which component each point belongs to.
-
-    Parameters
-    ----------
-    component : (N,) array of int
-        The most probable component; -1 is the background.
-    probability : (N,) array
-        That the point belongs there, its responsibility.
-    log_density : (N,) array
-        Natural log of the density of the mixture, per data unit^D.
-    """
-
-    component: NDArray[np.intp]
-    probability: FloatArray
-    log_density: FloatArray
-
-
 @dataclass(frozen=True)
 class Scores:
     """Sums over all points, with their weights.
@@ -203,4 +184,34 @@ class Scores:
         """Those of all points of several sets."""
         return cls(
             sum(part.log_likelihood for part in parts), sum(part.log_certainty for part in parts)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Which component each point belongs to.
+
+    Parameters
+    ----------
+    component : (N,) array of int
+        The most probable component; -1 is the background.
+    probability : (N,) array
+        That the point belongs there, its responsibility.
+    log_density : (N,) array
+        Natural log of the density of the mixture, per data unit^D.
+    """
+
+    component: NDArray[np.intp]
+    probability: FloatArray
+    log_density: FloatArray
+
+    def scores(self, weights: FloatArray | None) -> Scores:
+        """The sums over points of these weights (N,), or of 1."""
+        weights = np.ones(len(self.component)) if weights is None else weights
+        counted = weights > 0  # of a point that weighs nothing it is no matter
+        with np.errstate(divide="ignore"):
+            certainty = np.log(self.probability[counted])
+        return Scores(
+            float(weights[counted] @ self.log_density[counted]),
+            float(weights[counted] @ certainty),
         )
