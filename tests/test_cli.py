@@ -525,7 +525,9 @@ def test_ctrl_c_ends_cleanly(table: Path) -> None:
     out = table.parent / "out"
     # Says on stderr when the fit has started, then goes on for long.
     code = (
-        "import sys, napari_sparse_gmm.estimator as e\n"
+        "import signal, sys, napari_sparse_gmm.estimator as e\n"
+        # What runs in the background may have been started with this signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "steps = e.SparseGaussianMixture.iter_fit\n"
         "def loud(*a, **k):\n"
         "    for step in steps(*a, **k):\n"
