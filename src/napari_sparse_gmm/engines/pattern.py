@@ -30,7 +30,8 @@ from napari_sparse_gmm.mixture import GaussianMixture
 LARGEST_PRODUCT = 800.0
 # And the farthest corner alone: means are off by 6e-8 of it.
 WIDEST = 1024.0
-# With noise, the most for the condition of Sigma + S, as trace^D / determinant, times |y|^2.
+# With noise, the most for the condition of Sigma + S, as the sum of trace / pivot, times the largest
+# |y|^2 that matters: each pivot is what is left of a difference of numbers as large as the trace.
 LARGEST_CONDITION = 2048.0
 
 # So few pairs of boxes and components are looked at together, not level by level.
@@ -131,6 +132,7 @@ def find_pattern(
         wanted_before,
         candidates,
         mixture.log_amplitudes if noise is None else mixture.log_constants,
+        mixture.log_amplitudes,
         mixture.means,
         np.ascontiguousarray(mixture.precision_factors.swapaxes(1, 2)[:, *lower]) * 0.5**0.5,
         np.ascontiguousarray(mixture.covariances[:, *lower]),

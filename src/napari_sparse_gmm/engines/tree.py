@@ -111,6 +111,7 @@ def touching(
     wanted_before,
     candidates,
     offsets,
+    amplitudes,
     means,
     factors,
     covariances,
@@ -135,9 +136,10 @@ def touching(
         How many of the blocks before each are wanted.
     candidates : (C,) array of int
         The components to look at.
-    offsets, means, factors, covariances : (K,), (K, D), (K, D (D + 1) / 2) arrays
-        Log amplitudes, or log constants with noise; whitening factors times 0.5^0.5, row by row;
-        covariances likewise.
+    offsets, amplitudes : (K,) arrays
+        Log amplitudes, or log constants with noise; and log amplitudes.
+    means, factors, covariances : (K, D), (K, D (D + 1) / 2) arrays
+        Whitening factors times 0.5^0.5, row by row; covariances likewise.
     background, margin, negligible : float
         Log density of the background; what is below the rest by the margin is left out.
     largest_product, widest, largest_condition : float
@@ -154,7 +156,8 @@ def touching(
     noisy = len(noise_lower) > 0
     held = np.empty((n_levels, len(candidates)), np.int64)
     n_held = np.zeros(n_levels, np.int64)
-    near, squares = np.empty(len(candidates)), np.empty(len(candidates))
+    near, highest = np.empty(len(candidates)), np.empty(len(candidates))
+    squares, conditions = np.empty(len(candidates)), np.empty(len(candidates))
     centre, half, difference = np.empty(d), np.empty(d), np.empty(d)
     triangle, pivots, y, reach = np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
     path, end_of = np.zeros(n_levels, np.int64), np.zeros(n_levels, np.int64)
@@ -182,28 +185,37 @@ def touching(
         floor = max(background, negligible) if covered[box] else negligible
         for c in range(n_candidates):
             j = held[level - 1, c] if level > top else candidates[c]
-            closest, farthest, condition = 0.0, 0.0, 1.0
+            closest, farthest, condition = 0.0, 0.0, 0.0
             offset = least = offsets[j]
             if noisy:
+                trace, determinant, gap = 0.0, 1.0, 0.0
                 for k in range(d):
                     difference[k] = centre[k] - means[j, k]
+                    trace += covariances[j, k * (k + 1) // 2 + k] + noise_upper[box, k]
+                    short = max(abs(difference[k]) - half[k], 0.0)
+                    gap += short * short
+                # A bound without a factor: no axis is longer than the trace.
+                near[c] = amplitudes[j] - 0.5 * gap / trace
+                if near[c] < floor + margin:
+                    continue
                 _forward(
                     covariances, j, noise_upper, box, difference, half, triangle, pivots, y, reach
                 )
-                trace = 0.0
                 for k in range(d):
-                    trace += covariances[j, k * (k + 1) // 2 + k] + noise_upper[box, k]
                     short = max(abs(y[k]) - reach[k], 0.0)
                     closest += 0.5 * short * short / pivots[k]
-                    least -= 0.5 * np.log(pivots[k])
+                    determinant *= pivots[k]
+                least -= 0.5 * np.log(determinant)
+                determinant = 1.0
                 _forward(
                     covariances, j, noise_lower, box, difference, half, triangle, pivots, y, reach
                 )
                 for k in range(d):
                     long = abs(y[k]) + reach[k]
                     farthest += 0.5 * long * long / pivots[k]
-                    offset -= 0.5 * np.log(pivots[k])
-                    condition *= trace / pivots[k]
+                    determinant *= pivots[k]
+                    condition += trace / pivots[k]
+                offset -= 0.5 * np.log(determinant)
             else:
                 place = 0
                 for row in range(d):
@@ -217,12 +229,12 @@ def touching(
                     farthest += (value + far) * (value + far)
                     short = max(value - far, 0.0)
                     closest += short * short
-            near[c] = offset - closest
+            near[c], highest[c] = offset - closest, offset
             floor = max(floor, least - farthest)
             # What may cost single precision its digits.
-            squares[c] = condition * (1.0 + farthest) if noisy else farthest
+            squares[c], conditions[c] = farthest, condition
         n_kept = 0
-        peak, farthest = -np.inf, 0.0
+        peak, farthest, condition = -np.inf, 0.0, 0.0
         is_block = level == n_levels - 1
         if is_block and n_pairs + n_candidates > len(components):
             components = _grown(components, n_pairs + n_candidates)
@@ -231,7 +243,8 @@ def touching(
                 j = held[level - 1, c] if level > top else candidates[c]
                 if is_block:
                     components[n_pairs + n_kept] = j
-                    peak, farthest = max(peak, offsets[j]), max(farthest, squares[c])
+                    peak, farthest = max(peak, highest[c]), max(farthest, squares[c])
+                    condition = max(condition, conditions[c])
                 else:
                     held[level, n_kept] = j
                 n_kept += 1
@@ -245,11 +258,12 @@ def touching(
             rows, counts = _grown(rows, n_rows + 1), _grown(counts, n_rows + 1)
             double = _grown(double, n_rows + 1)
         rows[n_rows], counts[n_rows] = node, n_kept
-        if noisy:
-            double[n_rows] = d > 3 or farthest > largest_condition
-        else:
-            deep = (peak - floor) * farthest > largest_product * largest_product
-            double[n_rows] = deep or farthest > widest * widest
+        depth = min(peak - floor, farthest)  # the largest |y|^2 that matters
+        double[n_rows] = (
+            depth * farthest > largest_product * largest_product
+            or farthest > widest * widest
+            or (noisy and (d > 3 or condition * (1.0 + depth) > largest_condition))
+        )
         n_rows += 1
         n_pairs += n_kept
     return (
