@@ -175,7 +175,9 @@ def test_integer_weights_are_repeated_points():
 def test_bold_steps_are_fewer_and_lead_to_the_same(monkeypatch):
     """Where there is more noise than component; the cost of both ends there."""
     truth, points, std, _ = noisy_clusters(0, sigma=0.7)
-    engine = hold(points, noise=np.repeat(std[:, None] ** 2, 2, axis=1))
+    # Of a tolerance of 1e-8 single precision would make something else.
+    variances = np.repeat(std[:, None] ** 2, 2, axis=1)
+    engine = hold(points, noise=variances, dtype=np.float64)
     problem = Problem(engine, PenalisedLikelihood(NoPenalty()), 0.1, 20)
     start = GaussianMixture(
         truth.weights, truth.means + 1.0, 9.0 * truth.covariances, 0.3, truth.background_region

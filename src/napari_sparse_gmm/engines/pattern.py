@@ -30,8 +30,8 @@ from napari_sparse_gmm.mixture import GaussianMixture
 LARGEST_PRODUCT = 800.0
 # And the farthest corner alone: means are off by 6e-8 of it.
 WIDEST = 1024.0
-# With noise, the most for the condition of Sigma + S, as the sum of trace / pivot, times the largest
-# |y|^2 that matters: each pivot is what is left of a difference of numbers as large as the trace.
+# With noise, the most for the condition of Sigma + S, as the sum of trace / pivot, times the
+# largest |y|^2 that matters: a pivot is what is left of differences of numbers like the trace.
 LARGEST_CONDITION = 2048.0
 
 # So few pairs of boxes and components are looked at together, not level by level.
