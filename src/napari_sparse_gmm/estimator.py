@@ -22,7 +22,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from napari_sparse_gmm.arrays import LARGEST, SMALLEST, float_array, input_errors, refuse_masked
+from napari_sparse_gmm.arrays import (
+    LARGEST,
+    SMALLEST,
+    bounds,
+    float_array,
+    input_errors,
+    refuse_masked,
+)
 from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.errors import InputError
@@ -601,7 +608,7 @@ def _check_lengths(points: FloatArray) -> None:
             f"X has coordinates from {lower:.3g} to {upper:.3g}, and they may be as large as "
             f"{LARGEST:g}: give them in a larger unit."
         )
-    side = float(np.ptp(points, axis=0).max())
+    side = float(np.ptp(bounds(points), axis=0).max())
     if 0 < side < SMALLEST:
         raise InputError(
             f"X has points within {side:.3g}, and they may be as near each other as {SMALLEST:g}: "

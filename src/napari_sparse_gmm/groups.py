@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
@@ -105,7 +106,7 @@ def iter_groups(
     background = as_background(model.background)
     counted = seen.counted.points
     if background is True and len(values) > 1 and len(counted):
-        box = np.stack([counted.min(0), counted.max(0)])
+        box = bounds(counted)
         background = bounding_box(box, LEAST_FLOOR * float((box[1] - box[0]).max()))
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
     problems = []

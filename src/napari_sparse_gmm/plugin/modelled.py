@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.axes import Axes, axis_names
@@ -38,21 +39,24 @@ def modelled_points(
         axis into an earlier one that is not, or groups are too many or in uneven steps.
     """
     shown = np.asarray(layer.shown if used is None else used, dtype=bool)
-    data = np.asarray(layer.data, dtype=np.float64)[shown]
+    data = np.asarray(layer.data, dtype=np.float64)
+    # A mask that leaves nothing out would copy millions of points while the window waits.
+    data = data if shown.all() else data[shown]
     if len(data) == 0:
         raise InputError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
     # An axis of their own comes before all others of the layer.
     first = 0 if isinstance(each, str) else min([axes[0]] if each is None else [axes[0], each])
     kept = np.arange(first, layer.ndim)
-    points = data[:, kept] * layer.scale[kept]  # (N, n)
-    bad = int((~np.isfinite(points)).any(axis=1).sum())
-    if bad:
+    points = data[:, first:] * layer.scale[first:]  # (N, n)
+    if not np.isfinite(points).all():
+        bad = int((~np.isfinite(points)).any(axis=1).sum())
         raise InputError(
             f"{bad} of the {len(points)} points of layer {layer.name!r} have a coordinate that "
             "is NaN or infinite: remove or hide them, then run again."
         )
-    frame = _frame(layer, axes, kept, box=np.stack([points.min(axis=0), points.max(axis=0)]))
-    modelled = points[:, list(frame.axes)]
+    frame = _frame(layer, axes, kept, box=bounds(points))
+    every = list(frame.axes) == list(range(points.shape[1]))
+    modelled = points if every else points[:, list(frame.axes)]
     if each is None:
         return modelled, frame, np.zeros(len(points), dtype=np.intp)
     if isinstance(each, int):

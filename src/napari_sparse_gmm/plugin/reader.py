@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import sniff
 
@@ -75,5 +76,6 @@ def _diameter(found: "Localizations") -> float:
     """
     if found.typical_precision is not None:
         return found.typical_precision
-    sides = found.points.max(0) - found.points.min(0)
+    lower, upper = bounds(found.points)
+    sides = upper - lower
     return float(sides[-2:].max()) * _PART_OF_FIELD or 1.0

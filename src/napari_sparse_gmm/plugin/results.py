@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -111,7 +112,7 @@ class FitRequest:
     @property
     def box(self) -> FloatArray:
         """Lower and upper corner of the points, (2, D)."""
-        return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
+        return bounds(self.points)
 
 
 @dataclass(frozen=True, eq=False)

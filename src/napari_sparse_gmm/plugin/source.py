@@ -14,6 +14,7 @@ import numpy as np
 from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.annotation import ASSIGNMENT_FEATURES
@@ -147,19 +148,21 @@ class Source:
             raise InputError(
                 f"No point of layer {self.layer.name!r} lies in the region: choose another one."
             )
-        shown[shown] = inside
-        points, groups = points[inside], groups[inside]
-        # What lies outside does not count for the picture either.
-        box = frame.box.copy()
-        box[:, list(frame.axes)] = points.min(0), points.max(0)
+        if not inside.all():
+            shown[shown] = inside
+            seen, groups = seen.subset(inside), groups[inside]
+            # What lies outside does not count for the picture either.
+            box = frame.box.copy()
+            box[:, list(frame.axes)] = bounds(seen.points)
+            frame = replace(frame, box=box)
         if weights is not None and np.count_nonzero(weights[inside]) < 2:
             raise InputError(
                 f"Feature {self.weights!r} leaves fewer than two points of layer "
                 f"{self.layer.name!r} with a weight: choose another one."
             )
         return Cloud(
-            seen.subset(inside),
-            replace(frame, box=box),
+            seen,
+            frame,
             shown,
             groups,
             region,
