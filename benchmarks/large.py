@@ -47,6 +47,8 @@ def measure(options: Options) -> Iterator[Entry]:
                 share <= 1 / 30,
             )
             yield from _quality(f"{what}, {n:,} points", fits[engine], simulated, truth_level)
+            if engine != engines(options.device)[0]:
+                continue
             models: list[SparseGaussianMixture] = []
             longer = seconds(
                 lambda e=engine, s=more, out=models: out.append(

@@ -36,7 +36,7 @@ def measure(options: Options) -> Iterator[Entry]:
         (f"{m} clusters", clusters(n, m), {"n_components": 2 * m, **LARGE}, False),
         (f"{m} clusters in 3D", clusters(n, m, 3), {"n_components": 2 * m, **LARGE}, False),
     ):
-        for engine in engines(options.device):
+        for engine in engines(options.device)[:1]:
             above = peak(simulated, settings | {"engine": engine, "device": options.device})
             yield Row(
                 f"{len(simulated.points):,} points, {what}: {engine}",

@@ -22,6 +22,7 @@ from report import ROOT, read_entries
 
 HERE = Path(__file__).parent
 MODULES = (
+    "core",
     "peers",
     "engines",
     "spiral",
