@@ -1,4 +1,4 @@
-"""Input that is of little or no use: a result where one makes sense, else one clear sentence."""
+"""Input that is invalid or nearly so: a result where one makes sense, else one clear sentence."""
 
 import numpy as np
 import pytest

@@ -81,7 +81,7 @@ def fit_to_folder(
     Raises
     ------
     InputError, OSError
-        Where points, settings or folder are of no use.
+        Where points, settings or folder are invalid.
     """
     # What would fail at the end of a long fit is tried before it.
     points = table.points

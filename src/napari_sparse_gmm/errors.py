@@ -9,7 +9,7 @@ points must have shape (N, D), not (2,).
 
 
 class InputError(ValueError):
-    """Input of no use; its message says what came, and what to change.
+    """Invalid input; its message says what came, and what to change.
 
     Every other exception is a mistake of the program, and keeps its traceback. NumPy's
     LinAlgError is a ValueError, too, but never one of these.

@@ -246,7 +246,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Raises
         ------
         InputError
-            Where points, weights, noise or a parameter are of no use; the message says what to
+            Where points, weights, noise or a parameter are invalid; the message says what to
             mend.
 
         Warns
@@ -601,7 +601,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
 
 def _check_lengths(points: FloatArray) -> None:
-    """Raise an InputError where points are in units of no use."""
+    """Raise an InputError where the lengths of points are out of range."""
     lower, upper = points.min(), points.max()
     if max(-lower, upper) > LARGEST:
         raise InputError(

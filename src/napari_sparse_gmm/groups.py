@@ -96,7 +96,7 @@ def iter_groups(
     Raises
     ------
     InputError
-        Where values are of no use, or no group could be fitted.
+        Where values are invalid, or no group could be fitted.
     """
     seen = Observations.of(X, sample_weight, noise_std, name="X")
     of_points = np.asarray(labels)

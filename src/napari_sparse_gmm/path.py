@@ -229,7 +229,7 @@ def iter_path(
     Raises
     ------
     InputError
-        Where the model has another prior, or a value is of no use.
+        Where the model has another prior, or a value is invalid.
     """
     if SPARSITY.name not in declaration_of(model.prior).uses:
         raise InputError(f"A path is one of prior='sqrt', not of prior={model.prior!r}.")

@@ -1,4 +1,4 @@
-"""Files that napari opens: the manifest, the layer, and what it says of a file of no use."""
+"""Files that napari opens: the manifest, the layer, and what it says of an invalid file."""
 
 import re
 import subprocess

@@ -47,7 +47,7 @@ class LengthFields:
         ----------
         unit : pint.Unit
         width : float
-            In that unit; of no use where it is not finite or 0, as of a single point.
+            In that unit; taken as 1 where it is not finite or 0, as of a single point.
         n_dimensions : int
             How many axes are modelled.
         """

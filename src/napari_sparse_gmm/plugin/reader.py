@@ -28,7 +28,7 @@ _NAPARI = {"axis-0", "axis-1"}
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
     """A reader of that file; None for a stack of files and for layers that napari has saved.
 
-    For a table that is of no use there is a reader, too: it says why. Of None napari would only
+    For an invalid table there is a reader, too: it says why. Of None napari would only
     say that the file was refused.
     """
     if not isinstance(path, str):

@@ -64,7 +64,7 @@ def points_for(
     Raises
     ------
     InputError
-        Where the layer shows no points, lacks an axis or a feature, or has values of no use.
+        Where the layer shows no points, lacks an axis or a feature, or has invalid values.
     """
     frame, shown = frame_of(model), np.array(layer.shown, dtype=bool)
     data = np.asarray(layer.data, dtype=np.float64)[shown]

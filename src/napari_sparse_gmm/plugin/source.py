@@ -123,7 +123,7 @@ class Source:
         Raises
         ------
         InputError
-            Where no point is left, or a coordinate, a feature or a region is of no use.
+            Where no point is left, or a coordinate, a feature or a region is invalid.
         """
         shown = np.array(self.layer.shown, dtype=bool)
         n_hidden = int(np.count_nonzero(~shown))
@@ -203,7 +203,7 @@ def feature_values(
     Raises
     ------
     InputError
-        Where there is no such feature, or it has values of no use.
+        Where there is no such feature, or it has invalid values.
     """
     if feature not in layer.features:
         raise InputError(
