@@ -6,7 +6,7 @@ from oracles import hold, random_mixture, tutorial_spiral
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.fitting.births import Births
-from napari_sparse_gmm.fitting.claims import claims_of, disjoint
+from napari_sparse_gmm.fitting.claims import candidates_of, conflict_free
 from napari_sparse_gmm.fitting.mm import descend
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
 from napari_sparse_gmm.fitting.problem import Problem
@@ -39,9 +39,9 @@ OBJECTIVES = [
 def tried_out(problem, state, proposals):
     """What came of all proposals that can be tried together, and which those are."""
     touched = problem.engine.touched(state.mixture)
-    claims = claims_of(problem, state.mixture, touched, proposals)
-    chosen = disjoint(problem, state, claims)
-    steps = try_out(problem, state, claims.subset(chosen), touched, 1e-6)
+    candidates = candidates_of(problem, state.mixture, touched, proposals)
+    chosen = conflict_free(problem, state, candidates)
+    steps = try_out(problem, state, candidates.subset(chosen), touched, 1e-6)
     while True:
         try:
             next(steps)

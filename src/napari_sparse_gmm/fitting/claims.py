@@ -1,7 +1,8 @@
-"""Which moves can be tried together: those that lay claim to different points.
+"""Which moves can be tried together: conflict-free batches of proposals.
 
-A proposal claims the cells of points of the components that it removes, or, where it removes
-none, those near its new components; and the components that overlap with them, which step along.
+A proposal depends on the cells of points of the components that it removes, or, where it removes
+none, on those near its new components; and on the components that overlap with them, which step
+along. Two conflict where they share a cell, or where one removes a component of the other.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ _LARGEST_LOSS = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Claims:
-    """P proposals, and what each has for itself.
+class Candidates:
+    """P proposals with the cells and components that each depends on.
 
     Parameters
     ----------
@@ -45,11 +46,11 @@ class Claims:
     def __len__(self) -> int:
         return len(self.proposals)
 
-    def subset(self, chosen: NDArray[np.bool_]) -> "Claims":
+    def subset(self, chosen: NDArray[np.bool_]) -> "Candidates":
         """Those where `chosen` (P,) is true."""
         rows = np.flatnonzero(chosen)
         counts = self.starts[rows + 1] - self.starts[rows]
-        return Claims(
+        return Candidates(
             self.proposals.subset(rows),
             np.append(0, np.cumsum(counts)),
             self.cells[ragged(self.starts[rows], counts)],
@@ -62,10 +63,12 @@ class Claims:
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
 
-def claims_of(
+def candidates_of(
     problem: Problem, mixture: GaussianMixture, touched: Pattern, proposals: Proposals
-) -> Claims:
-    """What each proposal claims; `touched` says which cells the components of the mixture touch."""
+) -> Candidates:
+    """The proposals with what each depends on; `touched` are the cells that the components of the
+    mixture touch.
+    """
     order = np.argsort(touched.components, kind="stable")
     counts = np.bincount(touched.components, minlength=mixture.n_components)
     starts, cells = np.append(0, np.cumsum(counts)), touched.blocks[order]
@@ -84,7 +87,7 @@ def claims_of(
         owners.append(np.repeat(rows, np.diff(near.starts)))
     owner = np.concatenate(owners)
     order = np.argsort(owner, kind="stable")
-    return Claims(
+    return Candidates(
         proposals,
         np.append(0, np.cumsum(np.bincount(owner, minlength=len(proposals)))),
         np.concatenate(parts)[order],
@@ -116,9 +119,9 @@ def overlaps(problem: Problem, mixture: GaussianMixture, proposals: Proposals) -
     return out.reshape(len(proposals), -1)
 
 
-def disjoint(problem: Problem, state: Evaluated, claims: Claims) -> NDArray[np.bool_]:
-    """Which of the claims, (P,), are to different points; the first comes first."""
-    mixture, proposals = state.mixture, claims.proposals
+def conflict_free(problem: Problem, state: Evaluated, candidates: Candidates) -> NDArray[np.bool_]:
+    """A conflict-free batch of the candidates, (P,); greedy, the first comes first."""
+    mixture, proposals = state.mixture, candidates.proposals
     removed = np.maximum(proposals.removed, 0)
     weights = mixture.weights[removed] if mixture.n_components else np.zeros(removed.shape)
     loss = np.where(proposals.removed >= 0, weights, 0.0).sum(1) - proposals.weights.sum(1)
@@ -126,9 +129,9 @@ def disjoint(problem: Problem, state: Evaluated, claims: Claims) -> NDArray[np.b
         proposals.removed,
         proposals.growth,
         loss,
-        claims.starts,
-        claims.cells,
-        claims.overlapping,
+        candidates.starts,
+        candidates.cells,
+        candidates.overlapping,
         problem.most - mixture.n_components,
         _LARGEST_LOSS,
         np.zeros(mixture.n_components, dtype=bool),
@@ -139,30 +142,30 @@ def disjoint(problem: Problem, state: Evaluated, claims: Claims) -> NDArray[np.b
 
 @compiled
 def _greedy(  # type: ignore[no-untyped-def]
-    removed, growth, loss, starts, cells, overlapping, room, largest_loss, claimed, taken
+    removed, growth, loss, starts, cells, overlapping, capacity, largest_loss, used, used_cells
 ):
-    """One proposal after the other, where its components and cells are still free."""
+    """One proposal after the other, where its components and cells are not used yet."""
     chosen = np.zeros(len(removed), np.bool_)
     lost = 0.0
     for p in range(len(removed)):
-        free = growth[p] <= room and lost + loss[p] <= largest_loss
+        free = growth[p] <= capacity and lost + loss[p] <= largest_loss
         for j in removed[p]:
-            free = free and (j < 0 or not claimed[j])
-        for place in range(starts[p], starts[p + 1]):
+            free = free and (j < 0 or not used[j])
+        for i in range(starts[p], starts[p + 1]):
             if not free:
                 break
-            free = not taken[cells[place]]
+            free = not used_cells[cells[i]]
         if not free:
             continue
         chosen[p] = True
         lost += max(loss[p], 0.0)
-        room -= growth[p]
+        capacity -= growth[p]
         for j in removed[p]:
             if j >= 0:
-                claimed[j] = True
+                used[j] = True
         for j in overlapping[p]:
             if j >= 0:
-                claimed[j] = True
-        for place in range(starts[p], starts[p + 1]):
-            taken[cells[place]] = True
+                used[j] = True
+        for i in range(starts[p], starts[p + 1]):
+            used_cells[cells[i]] = True
     return chosen

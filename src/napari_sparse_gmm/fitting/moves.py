@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.fitting.births import BallBirths, Births
-from napari_sparse_gmm.fitting.claims import claims_of, disjoint
+from napari_sparse_gmm.fitting.claims import candidates_of, conflict_free
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.fitting.proposals import Index, Proposals, Propose, reductions, splits
 from napari_sparse_gmm.fitting.trial import Outcome, try_out
@@ -130,12 +130,12 @@ def improve(
     if not len(waiting):
         return None
     touched = problem.engine.touched(state.mixture)
-    claims = claims_of(problem, state.mixture, touched, waiting)
+    candidates = candidates_of(problem, state.mixture, touched, waiting)
     for _ in range(_TURNS):
-        now = disjoint(problem, state, claims)
+        now = conflict_free(problem, state, candidates)
         if not now.any():
             return None
-        chosen, claims = claims.subset(now), claims.subset(~now)
+        chosen, candidates = candidates.subset(now), candidates.subset(~now)
         outcome = yield from _followed(
             try_out(problem, replace(state, objective=objective), chosen, touched, tol), state
         )

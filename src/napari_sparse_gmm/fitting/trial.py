@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Statistics
 from napari_sparse_gmm.engines.pattern import Pattern
-from napari_sparse_gmm.fitting.claims import Claims
+from napari_sparse_gmm.fitting.claims import Candidates
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective
@@ -141,7 +141,7 @@ def _together(
 def try_out(
     problem: Problem,
     state: Evaluated,
-    claims: Claims,
+    batch: Candidates,
     touched: Pattern,
     tol: float,
 ) -> Generator[float, None, Outcome]:
@@ -152,8 +152,8 @@ def try_out(
     """
     objective, total = state.objective, state.statistics.total_weight
     multiplier = objective.multiplier(state.mixture.weights, total)
-    components, removed = _with_proposals(state.mixture, claims)
-    of = _neighbourhoods(problem, state, claims, touched, components, removed)
+    components, removed = _with_proposals(state.mixture, batch)
+    of = _neighbourhoods(problem, state, batch, touched, components, removed)
     before, n = state.statistics.cell_log_likelihoods, len(of)
     open_, accepted = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
     changes, last_gain = np.full(n, np.inf), np.full(n, np.inf)
@@ -190,9 +190,11 @@ def try_out(
     return Outcome(of, components, changes, accepted)
 
 
-def _with_proposals(old: GaussianMixture, claims: Claims) -> tuple[Components, NDArray[np.bool_]]:
+def _with_proposals(
+    old: GaussianMixture, batch: Candidates
+) -> tuple[Components, NDArray[np.bool_]]:
     """The components that are kept and those to put in; and which of the old ones are removed."""
-    proposals, k = claims.proposals, old.n_components
+    proposals, k = batch.proposals, old.n_components
     removed = np.zeros(k, dtype=bool)
     removed[proposals.removed[proposals.removed >= 0]] = True
     added = proposals.added
@@ -204,16 +206,16 @@ def _with_proposals(old: GaussianMixture, claims: Claims) -> tuple[Components, N
         proposals.means[added],
         proposals.covariances[added],
     )
-    kept = _of(old, _owners(k, claims))
+    kept = _of(old, _owners(k, batch))
     return _together(kept, ~removed, put_in, np.ones(len(rows), dtype=bool)), removed
 
 
-def _owners(k: int, claims: Claims) -> NDArray[np.intp]:
+def _owners(k: int, batch: Candidates) -> NDArray[np.intp]:
     """Which neighbourhood each of k components is in: that of the first that it overlaps with,
     and always of the one that removes it.
     """
     owner = np.full(k, -1)
-    for own in (claims.overlapping, claims.proposals.removed):
+    for own in (batch.overlapping, batch.proposals.removed):
         rows, slots = np.nonzero(own >= 0)
         owner[own[rows, slots][::-1]] = rows[::-1]
     return owner
@@ -227,16 +229,16 @@ def _of(mixture: GaussianMixture, owner: NDArray[np.intp]) -> Components:
 def _neighbourhoods(
     problem: Problem,
     state: Evaluated,
-    claims: Claims,
+    batch: Candidates,
     touched: Pattern,
     components: Components,
     removed: NDArray[np.bool_],
 ) -> Neighbourhoods:
-    engine, n, old = problem.engine, len(claims), state.mixture
-    before = _of(old, _owners(old.n_components, claims))
+    engine, n, old = problem.engine, len(batch), state.mixture
+    before = _of(old, _owners(old.n_components, batch))
     total = state.statistics.total_weight
     after = engine.touched(components.mixture(old)[0])
-    # The last to take a cell has it: what changes most comes last, then what is claimed.
+    # The last one owns a cell: what changes most comes last, then the cells of the batch.
     parts = []
     for pattern, owner, chosen in (
         (touched, before.owner, before.owner >= 0),
@@ -246,7 +248,7 @@ def _neighbourhoods(
     ):
         pairs = chosen[pattern.components]
         parts.append(np.stack([pattern.blocks, owner[pattern.components]], axis=1)[pairs])
-    parts.append(np.stack([claims.cells, claims.owners], axis=1))
+    parts.append(np.stack([batch.cells, batch.owners], axis=1))
     touching = np.concatenate(parts)
     cell_owner = np.full(len(engine.cell_weights), -1)
     cell_owner[touching[:, 0]] = touching[:, 1]
