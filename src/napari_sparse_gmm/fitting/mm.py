@@ -132,7 +132,7 @@ def relaxed(
 
     On straight lines of the means and of the logarithms of the weights; on the geodesic of the
     covariances, L V e^factor V^T L^T with old = L L^T and new = L V e V^T L^T, which stays
-    positive definite. `new` itself where a component is gone.
+    positive definite. `new` itself where a component was removed.
     """
     if factor == 1.0 or new.n_components < old.n_components:
         return new
@@ -176,7 +176,7 @@ def m_step(
         mixture.weights,
         statistics.total_weight,
     )
-    kept = (statistics.counts > problem.gone) & (weights > 0)
+    kept = (statistics.counts > problem.negligible) & (weights > 0)
     step = problem.step(state.objective, mixture, statistics, kept)
     covariances = step.covariances(state.objective, fast=bold)
     objective = state.objective.learnt(step.counts, covariances) if bold else state.objective

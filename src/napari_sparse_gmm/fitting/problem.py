@@ -15,9 +15,9 @@ from napari_sparse_gmm.fitting.step import Step
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective
 
-# A component of fewer expected points, of mean weight, is gone: what it adds to the likelihood
-# is lost in the rounding of the sums.
-_GONE = 1e-6
+# A component of fewer expected points, of mean weight, is negligible: what it adds to the
+# likelihood is lost in the rounding of the sums.
+_NEGLIGIBLE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,10 @@ class Problem:
         return self.engine.summary.total_weight
 
     @property
-    def gone(self) -> float:
-        """A component of fewer expected points is taken out."""
+    def negligible(self) -> float:
+        """A component of fewer expected points is removed."""
         summary = self.engine.summary
-        return _GONE * summary.total_weight / summary.n_points
+        return _NEGLIGIBLE * summary.total_weight / summary.n_points
 
     def evaluate(
         self,

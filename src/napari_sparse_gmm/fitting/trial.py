@@ -166,20 +166,20 @@ def try_out(
         after = statistics.cell_log_likelihoods
         gained = _sums(of.cell_owner[cells], after[cells] - before[cells], n)
         costs = objective.costs(components.weights, components.covariances, total)
-        costs = np.where(components.weights > 0, costs, 0.0)  # those that are gone cost nothing
+        costs = np.where(components.weights > 0, costs, 0.0)  # removed ones cost nothing
         change = _sums(components.owner, costs, n) - of.costs - gained / total
         change += multiplier * (_sums(components.owner, components.weights, n) - of.weights)
         gain = changes - change
         changes[open_] = change[open_]
         accepted |= open_ & (change < -tol)
-        # Gains that shrink by a factor q sum to gain q / (1 - q) (Aitken); twice that to be
-        # fair.
+        # Pruned early are moves that will not lower the cost: gains that shrink by a factor q sum
+        # to gain q / (1 - q) (Aitken); twice that to be fair.
         with np.errstate(invalid="ignore", divide="ignore"):
             q = np.where(last_gain > 0, np.minimum(gain / last_gain, 0.99), 0.0)
-            hopeless = ~(change - 2 * gain * q / (1 - q) < 0)
+            pruned = ~(change - 2 * gain * q / (1 - q) < 0)
         # Components that vanish come back to where they started from, and no lower.
-        hopeless |= _weight_of_new(components, n) < _VANISHING * new_weight
-        open_ &= ~accepted & ~(hopeless & (step >= 3))
+        pruned |= _weight_of_new(components, n) < _VANISHING * new_weight
+        open_ &= ~accepted & ~(pruned & (step >= 3))
         last_gain = gain
         if not open_.any() or step == _STEPS:
             break
@@ -275,7 +275,7 @@ def _stepped(
 ) -> Components:
     """A step of the free components, all others held; `mixture` is that of all."""
     n, total = len(scale), statistics.total_weight
-    alive = free & (statistics.counts > problem.gone)
+    alive = free & (statistics.counts > problem.negligible)
     step = problem.step(objective, mixture, statistics, alive)
     weights, means = components.weights.copy(), components.means.copy()
     covariances = components.covariances.copy()
