@@ -1,4 +1,4 @@
-"""Points that a model was not fitted to: their components, and how well it tells them.
+"""Points that a model was not fitted to: their components, and how well it predicts them.
 
 >>> groups = np.zeros(len(points), dtype=int)
 >>> assignment = assign_points(model.parts, Observations(points), groups)
@@ -22,7 +22,7 @@ from napari_sparse_gmm.wording import count, volume_unit
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
 
-# Percent of a component that an ellipsoid holds; who is beyond is none of its points.
+# Percent of a component that an ellipsoid holds; points outside are unassigned.
 _EDGE = 99.99
 
 
@@ -60,23 +60,23 @@ def assign_points(
             continue
         own = observations.subset(rows)
         found = assign(part.mixture, own, engine=engine, device=device)
-        beyond = _beyond(part.mixture, own, found.component)
-        whole.component[rows] = np.where(beyond, -1, found.component)
-        whole.probability[rows] = np.where(beyond, np.nan, found.probability)
+        unassigned = _unassigned(part.mixture, own, found.component)
+        whole.component[rows] = np.where(unassigned, -1, found.component)
+        whole.probability[rows] = np.where(unassigned, np.nan, found.probability)
         whole.log_density[rows] = found.log_density
     return whole
 
 
-def _beyond(
+def _unassigned(
     mixture: GaussianMixture,
     observations: Observations,
     component: NDArray[np.intp],
 ) -> NDArray[np.bool_]:
     """Which points (n, D) the model says nothing about: far from all that it was fitted to."""
     points, noise = observations.points, observations.noise
-    beyond = np.zeros(len(points), dtype=bool)
+    unassigned = np.zeros(len(points), dtype=bool)
     if mixture.background_weight == 0 or mixture.background_region is None:
-        return beyond
+        return unassigned
     outside = np.flatnonzero(~mixture.background_region.contains(points) & (component >= 0))
     own = component[outside]
     covariances = mixture.covariances[own]  # (m, D, D)
@@ -84,27 +84,27 @@ def _beyond(
         covariances = covariances + noise[outside, :, None] * np.eye(points.shape[1])
     difference = points[outside] - mixture.means[own]
     squares = (difference * np.linalg.solve(covariances, difference[:, :, None])[:, :, 0]).sum(1)
-    beyond[outside] = squares > coverage_to_radius(_EDGE, points.shape[1]) ** 2
-    return beyond
+    unassigned[outside] = squares > coverage_to_radius(_EDGE, points.shape[1]) ** 2
+    return unassigned
 
 
 def summary(
     model: DensityModel, points: FloatArray, groups: NDArray[np.intp], assignment: "Assignment"
 ) -> str:
-    """How well a model tells points (N, D) of some groups (N,), in a sentence or two."""
+    """How well a model predicts points (N, D) of some groups (N,), in a sentence or two."""
     scored = ~np.isnan(assignment.log_density)
-    told = scored & ~np.isnan(assignment.probability)
-    n, n_told = len(points), int(np.count_nonzero(told))
+    assigned = scored & ~np.isnan(assignment.probability)
+    n, n_assigned = len(points), int(np.count_nonzero(assigned))
     n_scored = int(np.count_nonzero(scored))
     missing = count(n - n_scored, "point") + " in no group that the model has a mixture for"
     if not n_scored:
         return f"{missing}: there is nothing to score."
-    if not n_told:
+    if not n_assigned:
         return "All points lie far from what the model was fitted to: there is nothing to score."
-    found = told & (assignment.component >= 0)
+    found = assigned & (assignment.component >= 0)
     components = np.stack([groups[found], assignment.component[found]], axis=1)
     k = len(np.unique(components, axis=0))
-    density = f"Mean log density {assignment.log_density[told].mean():.2f}"
+    density = f"Mean log density {assignment.log_density[assigned].mean():.2f}"
     density += f" per {volume_unit(model.unit, points.shape[1])}"
     known = [part.mean_log_density for part in model.fitted if part.mean_log_density is not None]
     if len(known) == len(model.fitted):
@@ -113,9 +113,9 @@ def summary(
     n_found = int(np.count_nonzero(found))
     sentences = [density, f"{n_found:,} of {count(n, 'point')} in {count(k, 'component')}"]
     if any(part.mixture.background_weight > 0 for part in model.fitted):
-        sentences[-1] += f", {1 - n_found / n_told:.0%} background"
-    if n_told < n_scored:
-        far = count(n_scored - n_told, "point")
+        sentences[-1] += f", {1 - n_found / n_assigned:.0%} background"
+    if n_assigned < n_scored:
+        far = count(n_scored - n_assigned, "point")
         sentences.append(f"{far} far from what the model was fitted to left out")
     if n_scored < n:
         sentences.append(missing)
