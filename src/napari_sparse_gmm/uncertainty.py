@@ -79,7 +79,7 @@ def standard_errors(
 
 
 def _neighbours(mixture: GaussianMixture, noise: FloatArray) -> NDArray[np.intp]:
-    """The components that overlap with each, as points with noise (D,) see them, (K, n); -1 where
+    """The components that overlap with each when convolved with the noise (D,), (K, n); -1 where
     there are fewer.
     """
     k = mixture.n_components
@@ -87,9 +87,9 @@ def _neighbours(mixture: GaussianMixture, noise: FloatArray) -> NDArray[np.intp]
     if n < 2:
         return np.empty((k, 0), dtype=np.intp)
     nearest = cKDTree(mixture.means).query(mixture.means, n)[1]  # each with itself
-    seen = mixture.covariances + np.diag(noise)
+    convolved = mixture.covariances + np.diag(noise)
     difference = mixture.means[nearest] - mixture.means[:, None]
-    squares = squared_distances(difference, seen[:, None] + seen[nearest])
+    squares = squared_distances(difference, convolved[:, None] + convolved[nearest])
     far = (squares > _OVERLAP**2) | (nearest == np.arange(k)[:, None])
     return np.where(far, -1, nearest)
 

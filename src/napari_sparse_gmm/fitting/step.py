@@ -29,7 +29,7 @@ class Step:
     scatters : (k, D, D) array
         Of their places, about that.
     surplus : (k, D, D) array
-        What of it the objective puts down to the mean; see `Objective.surplus`.
+        The part of it attributed to the uncertainty of the mean; see `Objective.surplus`.
     informations : (k, D, D) array or None
         On each mean, of points with noise.
     floor : float

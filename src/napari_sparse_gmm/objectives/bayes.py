@@ -121,7 +121,7 @@ class VariationalPoisson(Objective):
         of_size += 0.5 * (v - nu) * (_digammas(v, d) - d * np.log(2.0))
         of_size += 0.5 * (self.scale * traces - v * d)
         of_number = n * self._log_points(n) - _numbers(n, self.shape, self.rate)
-        # n_j nats of it are the price of its weight (`multiplier`), which the solver adds.
+        # n_j nats of it belong to its weight (`multiplier`); the solver adds them.
         return (of_number + of_mean + of_size - _KEEPING) / total - weights
 
     def constant(self, total: float) -> float:

@@ -26,7 +26,7 @@ def outlined(
 ) -> Region:
     """What the shapes, or all labels, of a layer cover, in the model's coordinates.
 
-    Of the last axes of the model, as many as the layer has a say in.
+    Of the last axes of the model, those that the layer constrains.
 
     Parameters
     ----------
