@@ -14,7 +14,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import following, messages, previews
 from napari_sparse_gmm.plugin.display import Display
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
-from napari_sparse_gmm.plugin.models import carried, layers_of
+from napari_sparse_gmm.plugin.models import attached_model, layers_of
 from napari_sparse_gmm.plugin.subset import Use
 from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
@@ -404,7 +404,7 @@ def test_layers_of_a_widget_that_is_gone_are_not_lost(
     again.cancel_button.native.click()
     workers[-1].finish()
     assert [layer.name for layer in viewer.layers] == names
-    assert carried("L components", viewer.layers["L components"].metadata)
+    assert attached_model("L components", viewer.layers["L components"].metadata)
 
 
 @pytest.mark.filterwarnings("ignore:.*heatmap failed.*")
@@ -476,15 +476,15 @@ def test_a_preview_is_no_model(
     live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, at_every_step: None
 ) -> None:
     shapes = viewer.layers["L components"]
-    carried("L components", shapes.metadata)
+    attached_model("L components", shapes.metadata)
     live.sparsity.value = 11.0
     pass_delay(live)
     workers[-1].step(4)
     with pytest.raises(InputError, match="wait until its fit has ended"):
-        carried("L components", shapes.metadata)
+        attached_model("L components", shapes.metadata)
     live.cancel_button.native.click()
     workers[-1].finish()
-    carried("L components", shapes.metadata)
+    attached_model("L components", shapes.metadata)
 
 
 def test_points_that_are_removed_take_previews_with_them(
@@ -534,7 +534,7 @@ def test_table_and_centre_are_there_for_a_model_of_a_file(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
 ) -> None:
     fit(widget, workers)
-    model = carried("L components", viewer.layers["L components"].metadata)
+    model = attached_model("L components", viewer.layers["L components"].metadata)
     viewer.layers.clear()
     for data, keywords, kind in layers_of(model, "old"):
         viewer.add_layer(Layer.create(data, keywords, kind))
@@ -779,7 +779,7 @@ def test_the_ellipses_carry_what_the_heatmap_shows(
     fit(widget, workers)
     shapes = viewer.layers["L components"]
     assert shapes.metadata[METADATA_KEY]["role"] == "components"
-    model = carried("L components", shapes.metadata)
+    model = attached_model("L components", shapes.metadata)
     assert model.mixture is widget._chosen_fit().solution.mixtures[0]
     assert model.unit == "nm"
     assert model.provenance["source"] == "L"
@@ -788,7 +788,7 @@ def test_the_ellipses_carry_what_the_heatmap_shows(
     widget._redraw_timer.stop()
     widget._redraw()
     workers[-1].finish()
-    assert carried("L components", shapes.metadata).view["quantity"] == "log_density"
+    assert attached_model("L components", shapes.metadata).view["quantity"] == "log_density"
 
 
 def test_everything_is_reached_by_the_keyboard_in_order(widget: SparseGMMWidget) -> None:

@@ -22,7 +22,7 @@ from napari_sparse_gmm.plugin.layers import show_components, show_heatmap
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.model_files import NotSaved, get_reader
 from napari_sparse_gmm.plugin.modelled import modelled_points
-from napari_sparse_gmm.plugin.models import MODEL_KEY, carry, model_of
+from napari_sparse_gmm.plugin.models import MODEL_KEY, attach_model, model_of
 from napari_sparse_gmm.plugin.picturing import drawn
 from napari_sparse_gmm.plugin.results import HeatmapChoice
 from napari_sparse_gmm.plugin.work import at_once
@@ -52,7 +52,7 @@ def viewer(request: pytest.FixtureRequest) -> ViewerModel:
     picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
     show_heatmap(viewer, points, frame, picture)
     layer = show_components(viewer, points, frame, drawing(solution, frame, 95.0, 2000))
-    carry(layer, model_of(solution, frame, "L", choice, 95.0, {}))
+    attach_model(layer, model_of(solution, frame, "L", choice, 95.0, {}))
     return viewer
 
 

@@ -22,8 +22,8 @@ from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
 from napari_sparse_gmm.plugin.modelled import modelled_points
 from napari_sparse_gmm.plugin.models import (
     MODEL_KEY,
-    carried,
-    carry,
+    attach_model,
+    attached_model,
     frame_of,
     layers_of,
     model_of,
@@ -56,7 +56,7 @@ def show(
     show_heatmap(viewer, points, frame, picture)
     layer = show_components(viewer, points, frame, drawing(solution, frame, 80.0, 2000))
     model = model_of(solution, frame, points.name, choice, 80.0, {"hidden": 3})
-    carry(layer, model)
+    attach_model(layer, model)
     return viewer, model
 
 
@@ -261,7 +261,7 @@ def test_a_damaged_view_is_named(tmp_path: Path, damage: dict) -> None:
 
 def test_a_layer_without_a_model() -> None:
     with pytest.raises(InputError, match="Layer 'drawn' carries no model: choose a components"):
-        carried("drawn", Shapes().metadata)
+        attached_model("drawn", Shapes().metadata)
 
 
 def test_a_model_goes_with_a_copy_of_its_layer() -> None:

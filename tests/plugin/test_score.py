@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.layers import show_components
 from napari_sparse_gmm.plugin.modelled import modelled_points
-from napari_sparse_gmm.plugin.models import MODEL_KEY, carry, layers_of, model_of
+from napari_sparse_gmm.plugin.models import MODEL_KEY, attach_model, layers_of, model_of
 from napari_sparse_gmm.plugin.results import HeatmapChoice
 from napari_sparse_gmm.plugin.score import NO_MODEL, NO_POINTS, SparseGMMScore
 
@@ -32,7 +32,7 @@ def show_fit(viewer: Any, mixture: GaussianMixture = MIXTURE, name: str = "L") -
     _, frame, _ = modelled_points(points, tuple(range(points.ndim)))
     solution = fitted(mixture, prior="sqrt")
     layer = show_components(viewer, points, frame, drawing(solution, frame, 95.0, 2000))
-    carry(layer, model_of(solution, frame, name, CHOICE, 95.0, {}))
+    attach_model(layer, model_of(solution, frame, name, CHOICE, 95.0, {}))
     return layer
 
 

@@ -9,7 +9,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QAbstractProxyModel, QModelIndex, Qt
 from qtpy.QtWidgets import QTableView
 
-from napari_sparse_gmm.plugin.models import may_carry
+from napari_sparse_gmm.plugin.models import is_components_layer
 from napari_sparse_gmm.plugin.places import to_world
 
 # A component that one goes to takes this share of the view.
@@ -101,7 +101,7 @@ class ComponentTable:
             place = model.mapToSource(place)
         layer = self._viewer.layers.selection.active
         # The table may show other layers by now.
-        if layer is not None and may_carry(layer) and self._shows(layer):
+        if layer is not None and is_components_layer(layer) and self._shows(layer):
             self.go_to(layer, place.row())
 
     def _shows(self, layer: Shapes) -> bool:

@@ -11,7 +11,7 @@ from napari_sparse_gmm.plugin.drawing import drawing
 from napari_sparse_gmm.plugin.fits import Asked, Fit
 from napari_sparse_gmm.plugin.layers import show_components, show_contours, show_heatmap
 from napari_sparse_gmm.plugin.made_layers import components_layer, keeping_place, remove_made
-from napari_sparse_gmm.plugin.models import carry, model_of
+from napari_sparse_gmm.plugin.models import attach_model, model_of
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.previews import PREVIEW_INTERVAL, Preview
 from napari_sparse_gmm.plugin.results import FitResult, Solution
@@ -85,7 +85,7 @@ class Display:
         shown = drawing(solution, asked.frame, coverage, most)
         with keeping_place(self._viewer):
             layer = show_components(self._viewer, asked.layer, asked.frame, shown)
-        carry(layer, None)
+        attach_model(layer, None)
 
     def _show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
         self._last_preview, self._next_preview = perf_counter(), np.inf
@@ -118,4 +118,4 @@ class Display:
             model = model_of(
                 done.solution, done.frame, done.layer.name, done.picture, done.coverage, left_out
             )
-            carry(layer, model)
+            attach_model(layer, model)

@@ -1,6 +1,6 @@
 """Layers that were made from a Points layer: found again, added, exchanged and placed.
 
-Each carries a mark in its metadata that names the Points layer it was made from, and itself: a
+Each has a mark in its metadata that names the Points layer it was made from, and itself: a
 copy that the user makes of it is the user's. So the next fit of those points finds it, whatever it
 is called by then, and updates it in place.
 """

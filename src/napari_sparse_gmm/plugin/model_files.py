@@ -11,7 +11,7 @@ from typing import Any
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
-from napari_sparse_gmm.plugin.models import MODEL_KEY, LayerData, carried, layers_of
+from napari_sparse_gmm.plugin.models import MODEL_KEY, LayerData, attached_model, layers_of
 
 SUFFIX = ".gmm.json"
 
@@ -40,7 +40,7 @@ def read(path: Paths) -> list[LayerData]:
 
 
 def write(path: str, layers: list[LayerData]) -> list[str]:
-    """Write the model that one of the layers carries; the others show the same."""
+    """Write the model attached to one of the layers; the others show the same."""
     all_data = [data for _, data, _ in layers]
     shapes = [data for data in all_data if MODEL_KEY in data["metadata"]]
     chosen = (shapes or all_data)[0]
@@ -52,7 +52,7 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
                 "alone."
             )
     try:
-        model = carried(chosen["name"], chosen["metadata"])
+        model = attached_model(chosen["name"], chosen["metadata"])
     except InputError as error:
         raise NotSaved(str(error)) from None
     path = path if path.lower().endswith(".json") else f"{path}{SUFFIX}"
@@ -66,9 +66,9 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
     return [path]
 
 
-def _shows_model_of(data: dict[str, Any], carrier: dict[str, Any]) -> bool:
-    """Whether a layer was made from the same points as the one that carries the model."""
-    made, same = (one["metadata"].get(METADATA_KEY, {}) for one in (data, carrier))
+def _shows_model_of(data: dict[str, Any], with_model: dict[str, Any]) -> bool:
+    """Whether a layer was made from the same points as the one with the model."""
+    made, same = (one["metadata"].get(METADATA_KEY, {}) for one in (data, with_model))
     return (
         MODEL_KEY not in data["metadata"]
         and "made_from" in made

@@ -3,7 +3,7 @@
 There and back::
 
     model = model_of(solution, frame, "L", choice, coverage=95.0, counts={"hidden": 3})
-    carry(layer, model)  # the components layer
+    attach_model(layer, model)  # the components layer
     for data, keywords, kind in layers_of(model, "L"): ...
 """
 
@@ -102,20 +102,22 @@ def model_of(
     )
 
 
-def carry(layer: Layer, model: DensityModel | None) -> None:
-    """Let a components layer carry its model, for it to be saved and to score points; or none."""
+def attach_model(layer: Layer, model: DensityModel | None) -> None:
+    """Put a model into the metadata of its components layer, to be saved and to score points; or
+    remove the one there.
+    """
     if model is None:
         layer.metadata.pop(MODEL_KEY, None)
     else:
         layer.metadata[MODEL_KEY] = model
 
 
-def may_carry(layer: Layer) -> bool:
-    """Whether a layer is one of those that carry a model."""
+def is_components_layer(layer: Layer) -> bool:
+    """Whether a layer is one of those that models are attached to."""
     return layer.metadata.get(METADATA_KEY, {}).get("role") == "components"
 
 
-def carried(name: str, metadata: Mapping[str, Any]) -> DensityModel:
+def attached_model(name: str, metadata: Mapping[str, Any]) -> DensityModel:
     """The model in the metadata of a layer of that name.
 
     Raises

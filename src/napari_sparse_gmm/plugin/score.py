@@ -17,7 +17,7 @@ from napari_sparse_gmm.parameters import LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.annotation import show_assignment
 from napari_sparse_gmm.plugin.fields import LabelColumn, choice, offer_layers, status_line
-from napari_sparse_gmm.plugin.models import carried, may_carry
+from napari_sparse_gmm.plugin.models import attached_model, is_components_layer
 from napari_sparse_gmm.plugin.picturing import assign_points
 from napari_sparse_gmm.plugin.results import HeatmapChoice
 from napari_sparse_gmm.plugin.runner import Job, Runner, weakly
@@ -102,7 +102,7 @@ class SparseGMMScore(WorkForm):
             return
         layer, in_units = self.points.value, self._viewer.layers.extent.units is not None
         try:
-            model = carried(self.model.value.name, self.model.value.metadata)
+            model = attached_model(self.model.value.name, self.model.value.metadata)
             read = points_for(model, layer, self.precision.value, in_units)
         except InputError as error:
             self._say(str(error))
@@ -165,7 +165,7 @@ class SparseGMMScore(WorkForm):
     # The fields
 
     def _model_choices(self, _: Any = None) -> list[Layer]:
-        return [layer for layer in self._viewer.layers if may_carry(layer)]
+        return [layer for layer in self._viewer.layers if is_components_layer(layer)]
 
     def _points_choices(self, _: Any = None) -> list[Points]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Points)]

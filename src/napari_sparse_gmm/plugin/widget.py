@@ -14,7 +14,7 @@ from napari_sparse_gmm.plugin.component_table import ComponentTable
 from napari_sparse_gmm.plugin.fits import told
 from napari_sparse_gmm.plugin.fitting_form import FittingForm
 from napari_sparse_gmm.plugin.made_layers import components_layer
-from napari_sparse_gmm.plugin.models import may_carry
+from napari_sparse_gmm.plugin.models import is_components_layer
 from napari_sparse_gmm.plugin.runner import weakly
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.subset import Use
@@ -106,10 +106,10 @@ class SparseGMMWidget(FittingForm):
     def _components(self) -> Shapes | None:
         """The ellipses that are selected; or those of the chosen layer, or else of a file."""
         layers, points = self._viewer.layers, self.points.value
-        if layers.selection.active is not None and may_carry(layers.selection.active):
+        if layers.selection.active is not None and is_components_layer(layers.selection.active):
             return layers.selection.active
         own = None if points is None else components_layer(self._viewer, points)
-        others = [layer for layer in layers if may_carry(layer)]
+        others = [layer for layer in layers if is_components_layer(layer)]
         return others[-1] if own is None and others else own
 
     def _follow_choice(self) -> None:
