@@ -110,15 +110,15 @@ class Runner:
 
         Its thread may be in the middle of a step that takes a while; nobody waits for that.
         """
-        run = self._leave()
+        run = self._detach()
         if run is not None:
             self._ended(run.job, why)
 
     def close(self) -> None:
         """The window is gone: stop, and call nobody any more."""
-        self._leave()
+        self._detach()
 
-    def _leave(self) -> _Run | None:
+    def _detach(self) -> _Run | None:
         run, self._run, self._next = self._run, None, None
         if run is not None:
             run.stop()
@@ -126,9 +126,9 @@ class Runner:
 
     def _launch(self, job: Job) -> None:
         drawn = Event()
-        steps = _unhurried(job.work, drawn)
+        steps = _with_back_pressure(job.work, drawn)
         # `failed` shows it; superqt would raise it in a slot, which may end the program.
-        worker = create_worker(_moved_on, steps, _ignore_errors=True)
+        worker = create_worker(_driven, steps, _ignore_errors=True)
         run = _Run(job, worker, steps, drawn)
         worker.yielded.connect(partial(self._tell_progress, run))
         worker.returned.connect(partial(self._tell, run, job.done))
@@ -182,8 +182,8 @@ def weakly(method: Callable[[], object]) -> Callable[[], None]:
     return call
 
 
-def _unhurried(work: Work[Any], drawn: Event) -> Work[Any]:
-    """The work; after a preview it waits until the window has drawn that.
+def _with_back_pressure(work: Work[Any], drawn: Event) -> Work[Any]:
+    """The work, which after a preview waits until the window has drawn that.
 
     Side by side both would take longer, as only one thread at a time runs Python.
     """
@@ -198,6 +198,6 @@ def _unhurried(work: Work[Any], drawn: Event) -> Work[Any]:
             drawn.wait(_PATIENCE)
 
 
-def _moved_on(work: Work[Any]) -> Work[Any]:
-    """What napari's worker wants: a function that makes the generator."""
+def _driven(work: Work[Any]) -> Work[Any]:
+    """A generator function, which napari's worker needs to drive the work."""
     return (yield from work)

@@ -24,7 +24,7 @@ from napari_sparse_gmm.plugin.runner import Job, Runner, weakly
 from napari_sparse_gmm.plugin.scored import ModelPoints, points_for
 from napari_sparse_gmm.plugin.source import numeric_features
 from napari_sparse_gmm.plugin.work import Refusal, Work
-from napari_sparse_gmm.plugin.work_form import Leaving, WorkForm
+from napari_sparse_gmm.plugin.work_form import CloseEvents, WorkForm
 
 NO_MODEL = (
     "Fit a density, or open a model that was saved (*.gmm.json): its components layer carries the "
@@ -92,7 +92,7 @@ class SparseGMMScore(WorkForm):
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             event.connect(self.reset_choices)
         events.removed.connect(self._forget)
-        Leaving(self.native, weakly(self.cancel))
+        CloseEvents(self.native, weakly(self.cancel))
         self.native.destroyed.connect(self._runner.close)
         self._follow_points()
 

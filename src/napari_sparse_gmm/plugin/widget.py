@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin.models import is_components_layer
 from napari_sparse_gmm.plugin.runner import weakly
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.subset import Use
-from napari_sparse_gmm.plugin.work_form import Leaving
+from napari_sparse_gmm.plugin.work_form import CloseEvents
 from napari_sparse_gmm.plugin.worker import fit, fit_path
 
 
@@ -50,7 +50,7 @@ class SparseGMMWidget(FittingForm):
             event.connect(self.reset_choices)
         events.removed.connect(self._forget)
         napari_viewer.events.theme.connect(self._recolour)
-        Leaving(self.native, weakly(self._leave))
+        CloseEvents(self.native, weakly(self._on_close))
         self.native.destroyed.connect(self._runner.close)
 
         active = napari_viewer.layers.selection.active
@@ -129,7 +129,7 @@ class SparseGMMWidget(FittingForm):
         if self.points.value is not None:
             self._uses[self.points.value.unique_id] = use
 
-    def _leave(self) -> None:
+    def _on_close(self) -> None:
         """The dock was closed: nobody sees what this widget does any more."""
         self.live.value = False
         self.cancel()

@@ -32,19 +32,19 @@ class WorkForm(Container):
         notification_manager.receive_error(type(error), error, error.__traceback__)
 
 
-class Leaving(QObject):
-    """Calls `left` when a widget has been taken out of its window.
+class CloseEvents(QObject):
+    """Calls `closed` when a widget has been removed from its window.
 
-    Of a dock that is closed napari only lets go of the widget in it, which lives on.
+    When a dock is closed napari only removes the widget in it, which lives on.
     """
 
-    def __init__(self, widget: QWidget, left: Callable[[], object]) -> None:
+    def __init__(self, widget: QWidget, closed: Callable[[], object]) -> None:
         super().__init__(widget)
-        self._left = left
+        self._closed = closed
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Qt's hook: sees the events of the widget, and lets them pass."""
         if event.type() == QEvent.Type.ParentChange and watched.parent() is None:
-            self._left()
+            self._closed()
         return False
