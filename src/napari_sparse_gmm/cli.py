@@ -243,8 +243,8 @@ def _demo(options: argparse.Namespace) -> None:
     sample = smlm_clusters()
     precision = sample.features["precision"][:, None].repeat(2, axis=1)
     labels = sample.axis_labels
-    seen = Observations.of(sample.points, noise_std=precision)
-    table = PointTable(seen, labels, labels, sample.unit)
+    observations = Observations.of(sample.points, noise_std=precision)
+    table = PointTable(observations, labels, labels, sample.unit)
     folder = Path(options.out)
     _run(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
     if obstacle := _viewer_obstacle():

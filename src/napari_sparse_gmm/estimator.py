@@ -313,7 +313,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if isinstance(X, Engine):
             return X
         if isinstance(X, Observations):
-            seen = Observations.of(X, sample_weight, noise_std)
+            observations = Observations.of(X, sample_weight, noise_std)
         else:
             refuse_masked(X, "X")
             with input_errors():
@@ -322,16 +322,16 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
                 )
             _get_feature_names(X)  # may raise, which at the end of the fit would be too late
             weight = None if sample_weight is None else self._check_weight(sample_weight, points)
-            seen = Observations(points, weight, noise_variances(noise_std, points.shape))
-        seen = seen.counted
-        if len(seen) < 2:
+            observations = Observations(points, weight, noise_variances(noise_std, points.shape))
+        observations = observations.counted
+        if len(observations) < 2:
             raise InputError("sample_weight must be positive for at least 2 points.")
-        _check_lengths(seen.points)
-        settings = self._settings(seen.n_dimensions)
+        _check_lengths(observations.points)
+        settings = self._settings(observations.n_dimensions)
         if declaration_of(self.prior).counts:
-            self._check_total(seen.total_weight)
+            self._check_total(observations.total_weight)
         with limited_threads(self.n_threads):
-            return open_engine(seen, settings)
+            return open_engine(observations, settings)
 
     def fit_predict(
         self,
@@ -356,12 +356,14 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self, X: "ArrayLike | Observations", *, noise_std: ArrayLike | None = None
     ) -> FloatArray:
         """Probability of each component, (N, K), or (N, K + 1) with the background last."""
-        seen = self._observations(X, noise_std=noise_std)
-        shares = self.mixture_.responsibilities(seen.points, noise_std=seen.noise_std)
-        rows, behind = self._beyond(seen.points)
+        observations = self._observations(X, noise_std=noise_std)
+        shares = self.mixture_.responsibilities(
+            observations.points, noise_std=observations.noise_std
+        )
+        rows, behind = self._beyond(observations.points)
         if len(rows):
             own = self.mixture_.log_density(
-                seen.points[rows], noise_std=seen.subset(rows).noise_std
+                observations.points[rows], noise_std=observations.subset(rows).noise_std
             )
             shares[rows] *= np.exp(own - np.logaddexp(own, behind))[:, None]
             shares[rows, -1] = np.exp(behind - np.logaddexp(own, behind))
@@ -464,15 +466,17 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """Sums over points, and their total weight."""
         if isinstance(X, Engine):
             return X.scores(self.mixture_), X.summary.total_weight
-        seen = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
-        return self._assigned(seen, None).scores(seen.weights), seen.total_weight
+        observations = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
+        return self._assigned(observations, None).scores(
+            observations.weights
+        ), observations.total_weight
 
     def _assigned(self, X: Data, noise_std: ArrayLike | None) -> Assignment:
         if isinstance(X, Engine):
             return X.assign(self.mixture_)
-        seen = self._observations(X, noise_std=noise_std)
-        found = self._opened(seen, None).assign(self.mixture_)
-        rows, behind = self._beyond(seen.points)
+        observations = self._observations(X, noise_std=noise_std)
+        found = self._opened(observations, None).assign(self.mixture_)
+        rows, behind = self._beyond(observations.points)
         own = found.log_density[rows]
         with np.errstate(divide="ignore", invalid="ignore"):
             best = np.where(own == -np.inf, own, own + np.log(found.probability[rows]))
@@ -507,15 +511,15 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         if isinstance(X, Engine):
             return X
-        seen = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
+        observations = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
         choice = choose_engine(
             self.engine_,
             self.device,
-            n_dimensions=seen.n_dimensions,
-            noise=seen.noise is not None,
+            n_dimensions=observations.n_dimensions,
+            noise=observations.noise is not None,
         )
         with limited_threads(self.n_threads):
-            return choice.open(seen, n_components=self.n_components_, exact=True)
+            return choice.open(observations, n_components=self.n_components_, exact=True)
 
     def _observations(
         self,

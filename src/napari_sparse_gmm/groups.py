@@ -98,13 +98,13 @@ def iter_groups(
     InputError
         Where values are invalid, or no group could be fitted.
     """
-    seen = Observations.of(X, sample_weight, noise_std, name="X")
+    observations = Observations.of(X, sample_weight, noise_std, name="X")
     of_points = np.asarray(labels)
-    if of_points.shape != seen.points.shape[:1]:
-        raise InputError(f"labels must have shape ({len(seen)},), not {of_points.shape}.")
+    if of_points.shape != observations.points.shape[:1]:
+        raise InputError(f"labels must have shape ({len(observations)},), not {of_points.shape}.")
     values, groups = np.unique(of_points, return_inverse=True)
     background = as_background(model.background)
-    counted = seen.counted.points
+    counted = observations.counted.points
     if background is True and len(values) > 1 and len(counted):
         box = bounds(counted)
         background = bounding_box(box, LEAST_FLOOR * float((box[1] - box[0]).max()))
@@ -117,7 +117,7 @@ def iter_groups(
         try:
             if len(rows) < 2:
                 raise InputError("A single point is too few: a mixture needs two or more.")
-            engine = fitted.open(seen if len(values) == 1 else seen.subset(rows))
+            engine = fitted.open(observations if len(values) == 1 else observations.subset(rows))
             yield from fitted.iter_fit(engine)
         except InputError as error:
             problems.append(str(error))

@@ -1,9 +1,9 @@
 """Points with what is known of each: how often it counts, and how precise it is.
 
->>> seen = Observations.of([[0.0, 0.0], [3.0, 4.0]], noise_std=2.0)
->>> len(seen), seen.n_dimensions, seen.noise[0].tolist()
+>>> observations = Observations.of([[0.0, 0.0], [3.0, 4.0]], noise_std=2.0)
+>>> len(observations), observations.n_dimensions, observations.noise[0].tolist()
 (2, 2, [4.0, 4.0])
->>> len(seen.subset([True, False]))
+>>> len(observations.subset([True, False]))
 1
 
 Wherever points are taken with their weights and noise, an `Observations` may be given instead.

@@ -74,10 +74,12 @@ def information(
 
     from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 
-    seen, double = engine.observations, np.dtype(np.float64)
-    noise = np.zeros(seen.points.shape) if seen.noise is None else seen.noise
+    observations, double = engine.observations, np.dtype(np.float64)
+    noise = (
+        np.zeros(observations.points.shape) if observations.noise is None else observations.noise
+    )
     tiles = TorchTiles(
-        Observations(seen.points, seen.weights, noise),
+        Observations(observations.points, observations.weights, noise),
         device=engine.device,
         dtype=double,
         tolerance=engine.tolerance,

@@ -240,13 +240,15 @@ class _Tree:
 
     @classmethod
     def of(cls, engine: "InMemory", turn: int, narrowest: float) -> "_Tree":
-        d, seen = engine.n_dimensions, engine.observations
+        d, observations = engine.n_dimensions, engine.observations
         axes, rank, points = np.eye(d), None, engine.placed
         if turn:
             axes = np.linalg.qr(np.random.default_rng(turn).standard_normal((d, d)))[0]
             rank, points = kd_order(engine.placed @ axes)
         order = engine.blocks.order if rank is None else engine.blocks.order[rank]
-        weight = np.ones(len(order)) if seen.weights is None else seen.weights[order]
+        weight = (
+            np.ones(len(order)) if observations.weights is None else observations.weights[order]
+        )
         n = len(points)
         depth = max(0, int(np.log2(max(1, n // FEWEST))))
         edges = [halves(n, level) for level in range(depth + 1)]
@@ -269,7 +271,7 @@ class _Tree:
             axes,
             rank,
             weight,
-            None if seen.noise is None else seen.noise[order],
+            None if observations.noise is None else observations.noise[order],
             first,
             last,
             sides.prod(1),
@@ -392,16 +394,16 @@ class _Positions:
 
     @classmethod
     def of(cls, engine: "InMemory") -> Self:
-        seen = engine.observations
-        points, index = np.unique(seen.points, axis=0, return_inverse=True)
+        observations = engine.observations
+        points, index = np.unique(observations.points, axis=0, return_inverse=True)
         index = index.reshape(-1)
         k = min(int(np.clip(_ALL // len(points), _LEAST, _MOST)), len(points))
         distances, nearest = cKDTree(points).query(points, np.arange(1, k + 1))
-        own = np.ones(len(index)) if seen.weights is None else seen.weights
+        own = np.ones(len(index)) if observations.weights is None else observations.weights
         weight = np.bincount(index, own).astype(np.float64)
         noise = None
-        if seen.noise is not None:
-            sums = [np.bincount(index, own * variances) for variances in seen.noise.T]
+        if observations.noise is not None:
+            sums = [np.bincount(index, own * variances) for variances in observations.noise.T]
             noise = np.stack(sums, axis=1) / weight[:, None]
         return cls(points, index, weight, noise, distances, nearest)
 

@@ -178,6 +178,6 @@ def _try_out(
 ) -> None:
     points = np.zeros((1, n_dimensions))
     mixture = GaussianMixture(np.ones(1), points, np.eye(n_dimensions)[None])
-    seen = Observations(points, None, points if noise else None)
+    observations = Observations(points, None, points if noise else None)
     with limited_threads(1):
-        engine(seen, device=device, dtype=dtype).expectation(mixture, removal=True)
+        engine(observations, device=device, dtype=dtype).expectation(mixture, removal=True)
