@@ -127,7 +127,7 @@ class Statistics:
     ) -> Self:
         """From sums of kernels, with lengths in `unit` and weights in `weight_unit`.
 
-        With `noise` positions are the true ones: a point of component j that is seen at x has the
+        With `noise` positions are the true ones: a point of component j, observed at x, has the
         mean mu + Sigma u and the covariance Sigma - Sigma T^-1 Sigma (Bovy, Hogg & Roweis, 2011,
         eq. 16).
         """

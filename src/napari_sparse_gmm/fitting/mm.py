@@ -10,7 +10,7 @@ raises the cost. With the expected count n_j, shift s_j and scatter S_j of compo
     W       <- the objective's `update_weights`
 
 Raising the eigenvalues is the exact minimum under the constraint Sigma >= floor^2 I. Of points
-with noise s_j and S_j are the expected ones of their true places: these are the steps of extreme
+with noise s_j and S_j are the expected ones of their true positions: these are the steps of extreme
 deconvolution (Bovy, Hogg & Roweis, Annals of Applied Statistics 5, 2011). Where there is more
 noise than component they are short, so bolder ones are tried first (`step`).
 

@@ -8,7 +8,8 @@ from napari_sparse_gmm.factored import above
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import Objective
 
-# Where so small a share of what is seen along some axis is a component's own, EM's step is short.
+# Where so small a share of the observed variance along some axis is a component's own, EM's step
+# is short.
 _NARROW = 0.5
 
 # Eigenvalues of a matrix are known up to so much of the largest.
@@ -25,9 +26,9 @@ class Step:
     counts : (k,) array
         Expected points.
     shifts : (k, D) array
-        The mean of their places, from the old mean.
+        The mean of their positions, from the old mean.
     scatters : (k, D, D) array
-        Of their places, about that.
+        Of their positions, about that.
     surplus : (k, D, D) array
         The part of it attributed to the uncertainty of the mean; see `Objective.surplus`.
     informations : (k, D, D) array or None
@@ -60,7 +61,7 @@ class Step:
         """Those of EM, no narrower than the floor; with `fast`, of components narrower than the
         noise, those of another bound (Zhou, Hu, Zhou & Lange, JCGS 28, 2019).
 
-        EM's step is short there, for it takes the true places as data. This bound takes log det T
+        EM is slow there, for it takes the true positions as data. This bound takes log det T
         by its tangent. With u and T as in `engines.pairs`, its minimum is where
 
             Sigma A Sigma = C,    A = sum r T^-1,    C = Sigma_old (sum r u u^T) Sigma_old,

@@ -20,12 +20,12 @@ costs as many nats as its posterior is away from the prior, its Kullback-Leibler
 
 is minus a lower bound of the evidence. The hyperparameters a, b, psi and nu are learnt from all
 clusters of the image together (empirical Bayes): fifty clusters of five points tell what a cluster
-is, though one alone does not. They are what DBSCAN wants to be told for each image.
+is, though one alone does not. They are what DBSCAN needs as parameters for each image.
 
-Of points with noise, S_j is the expected scatter of their true places, and M = Sigma (Sigma + S)^-1
-the part of what is seen that is the cluster's own, S typical of the noise. Such points tell less,
+Of points with noise, S_j is the expected scatter of their true positions, S the typical noise, and
+M = Sigma (Sigma + S)^-1 the cluster's own part of the observed covariance. Such points tell less,
 so the posterior is wider: of the mean, covariance (Sigma + S) / n; of the covariance,
-v = nu + tr(M^2) / D (n - 1). With the width that true places would allow, narrow clusters would
+v = nu + tr(M^2) / D (n - 1). With the width that true positions would allow, narrow clusters would
 cost too much, and most of all those that differ from the others. What this adds to the cost
 depends on Sigma; `surplus` is its derivative. (It is a bound no longer, but near to the evidence.)
 """
@@ -172,7 +172,7 @@ class VariationalPoisson(Objective):
         return rest @ covariances + worth[:, None, None] * (own @ own @ rest @ covariances)
 
     def _own(self, covariances: FloatArray) -> FloatArray:
-        """M of the module: the part of what is seen that is a cluster's own, (K, D, D)."""
+        """M of the module: a cluster's own part of the observed covariance, (K, D, D)."""
         return covariances @ np.linalg.inv(self._convolved(covariances))
 
     def _posterior_degrees(

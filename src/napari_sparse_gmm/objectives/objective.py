@@ -93,7 +93,7 @@ class Objective(ABC):
         return self
 
     def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
-        """The intensity in whose place the points are, mass x p(x), as a mixture and its mass.
+        """The intensity of the points, mass x p(x), as a mixture and its mass.
 
         That of `mixture` where components are known. Where there is a posterior of each, the
         exponential of the expected log intensity.
