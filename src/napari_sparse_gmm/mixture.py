@@ -369,10 +369,11 @@ class GaussianMixture:
         if noise is None:
             joint[:-1] = self.log_amplitudes[:, None] - 0.5 * self._squared_distances(d)
         else:
-            seen = Factored.of_sum(
+            convolved = Factored.of_sum(
                 self.covariances[:, *np.tril_indices(len(d))].T[:, :, None], noise[rows].T
             )
-            forms = seen.form(seen.forward(d)) + sum(np.log(pivot) for pivot in seen.pivots)
+            log_determinants = sum(np.log(pivot) for pivot in convolved.pivots)
+            forms = convolved.form(convolved.forward(d)) + log_determinants
             joint[:-1] = self.log_constants[:, None] - 0.5 * forms
         joint[-1] = self.log_background_density
         if self.background_weight > 0 and self.background_region is not None:

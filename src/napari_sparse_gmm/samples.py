@@ -92,10 +92,10 @@ def smlm_clusters(seed: int = 0) -> Sample:
 
     precision = np.minimum(10.0 * np.exp(0.3 * rng.standard_normal(n)), 19.0)
     centres = rng.uniform(0.0, field_size, (n_clusters, 2))
-    seen_std = rng.uniform(20.0, 88.0, n_clusters)
+    observed_std = rng.uniform(20.0, 88.0, n_clusters)
 
     error = precision[:n_clustered].reshape(n_clusters, n_each, 1)
-    molecule_std = np.sqrt(seen_std**2 - (error**2).mean(axis=(1, 2)))  # (n_clusters,)
+    molecule_std = np.sqrt(observed_std**2 - (error**2).mean(axis=(1, 2)))  # (n_clusters,)
     molecules = centres[:, None] + molecule_std[:, None, None] * rng.standard_normal(
         (n_clusters, n_each, 2)
     )

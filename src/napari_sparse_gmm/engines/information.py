@@ -121,8 +121,9 @@ def _slopes(tile: "Tile") -> "Tensor":
     """
     import torch
 
-    assert tile.seen is not None
-    u, inverse = tile.seen.backward(tile.seen.forward(tile.differences)), tile.seen.inverse()
+    assert tile.convolved is not None
+    u = tile.convolved.backward(tile.convolved.forward(tile.differences))
+    inverse = tile.convolved.inverse()
     of_covariance = [
         (0.5 if k == row else 1.0) * (u[row] * u[k] - inverse[row][k])
         for row in range(len(u))
@@ -137,8 +138,8 @@ def _complete(tile: "Tile", shares: "Tensor") -> "Tensor":
     """
     import torch
 
-    assert tile.seen is not None
-    rows = tile.seen.inverse()
+    assert tile.convolved is not None
+    rows = tile.convolved.inverse()
     d = len(rows)
     inverse = torch.stack(
         [rows[max(i, j)][min(i, j)] for i in range(d) for j in range(d)], dim=2

@@ -299,12 +299,13 @@ def _whitened_formulas(d: int) -> Formulas:
 def _noisy_formulas(d: int) -> Formulas:
     """The same for points with noise."""
     x, noise, mean = (_elements(name, 0, d) for name in ("x", "noise", "mean"))
-    seen = Factored.of_sum(_elements("triangle", 0, d * (d + 1) // 2), noise)
-    whitened = seen.forward([entry - of_mean for entry, of_mean in zip(x, mean, strict=True)])
-    z = _Formula("offset") - f"IntInv(2) * ({seen.form(whitened)} + Log({seen.determinant}))"
-    u = seen.backward(whitened)
+    convolved = Factored.of_sum(_elements("triangle", 0, d * (d + 1) // 2), noise)
+    whitened = convolved.forward([entry - of_mean for entry, of_mean in zip(x, mean, strict=True)])
+    form, determinant = convolved.form(whitened), convolved.determinant
+    z = _Formula("offset") - f"IntInv(2) * ({form} + Log({determinant}))"
+    u = convolved.backward(whitened)
     squares = [u[row] * u[k] for row in range(d) for k in range(row + 1)]
-    inverse = [entry for entries in seen.inverse() for entry in entries]
+    inverse = [entry for entries in convolved.inverse() for entry in entries]
     return z, [_Formula("IntCst(1)"), *u, *squares, *inverse]
 
 

@@ -47,7 +47,7 @@ class Tile:
     weight : (b, B) tensor
     differences : list of D tensors (b, K, B)
         From each mean to each point, in units.
-    seen : Factored or None
+    convolved : Factored or None
         Sigma + S of each pair at each point, entries (b, K, B), of points with noise.
     log_density : (b, B) tensor
     r : (b, K, B) tensor
@@ -60,7 +60,7 @@ class Tile:
     components: NDArray[np.intp]
     weight: Tensor
     differences: list[Tensor]
-    seen: Factored | None
+    convolved: Factored | None
     log_density: Tensor
     r: Tensor
     r_background: Tensor
@@ -68,11 +68,11 @@ class Tile:
     def moments(self) -> Tensor:
         """The moments of `Sums` of each pair, (b, K, F), in double precision."""
         shares = self.r * self.weight[:, None]
-        if self.seen is None:
+        if self.convolved is None:
             first, inverse = self.differences, []
         else:
-            first = self.seen.backward(self.seen.forward(self.differences))
-            inverse = [shares * entry for entries in self.seen.inverse() for entry in entries]
+            first = self.convolved.backward(self.convolved.forward(self.differences))
+            inverse = [shares * entry for entries in self.convolved.inverse() for entry in entries]
         slopes = [shares * entry for entry in first]
         squares = [slopes[row] * first[k] for row in range(len(first)) for k in range(row + 1)]
         sums = [values.sum(2, dtype=torch.float64) for values in (*slopes, *squares, *inverse)]
@@ -123,11 +123,12 @@ class TorchTiles(InMemory):
         means, triangle = means_and_triangle[:d], means_and_triangle[d:]
         x = self._tensor(self.local_coordinates(blocks, dtype))[:, :, None].unbind(1)  # (b, 1, B)
         differences = [entry - mean for entry, mean in zip(x, means, strict=True)]  # (b, K, B)
-        seen = None
+        convolved = None
         if self.noisy:
             noise = self._tensor(self.local_variances(blocks, dtype))[:, :, None].unbind(1)
-            seen = Factored.of_sum(triangle, noise)
-            z = offset - 0.5 * (seen.form(seen.forward(differences)) + seen.determinant.log())
+            convolved = Factored.of_sum(triangle, noise)
+            form = convolved.form(convolved.forward(differences))
+            z = offset - 0.5 * (form + convolved.determinant.log())
         else:
             entries, z = iter(triangle), offset
             for row in range(d):
@@ -147,7 +148,7 @@ class TorchTiles(InMemory):
             components,
             self._tensor(self.weight[blocks], dtype),
             differences,
-            seen,
+            convolved,
             torch.where(total > 0, peak + total.log(), -torch.inf),
             shares * scale[:, None],
             of_background * scale,

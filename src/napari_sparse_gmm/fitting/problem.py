@@ -92,8 +92,8 @@ class Problem:
     ) -> Statistics:
         """The statistics of `scale` times the mixture; see `Engine.expectation`."""
         total = self.total_weight
-        seen, mass = objective.expected(mixture, scale * total)
-        statistics = self.engine.expectation(seen, removal=removal, cells=cells)
+        expected, mass = objective.expected(mixture, scale * total)
+        statistics = self.engine.expectation(expected, removal=removal, cells=cells)
         looked_at = slice(None) if cells is None else cells
         log_likelihoods = statistics.cell_log_likelihoods.copy()
         log_likelihoods[looked_at] += np.log(mass / total) * self.engine.cell_weights[looked_at]

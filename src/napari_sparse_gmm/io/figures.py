@@ -146,14 +146,14 @@ def _draw_ellipses(axes: Axes, model: DensityModel, grid: Grid, coverage_percent
     mixture = model.mixture
     radius = coverage_to_radius(coverage_percent, mixture.n_dimensions)
     # An ellipsoid seen along z has the outline of its covariance in the other two axes.
-    seen = GaussianMixture(
+    projected = GaussianMixture(
         mixture.weights,
         mixture.means[:, -2:],
         mixture.covariances[:, -2:, -2:],
         mixture.background_weight,
         Box(grid.edges[:, -2:]),
     )
-    std, directions = seen.principal_axes
+    std, directions = projected.principal_axes
     major_y, major_x = directions[:, :, 0].T
     width, height = 2.0 * radius * std.T
     axes.add_collection(
@@ -162,7 +162,7 @@ def _draw_ellipses(axes: Axes, model: DensityModel, grid: Grid, coverage_percent
             height,
             np.degrees(np.arctan2(major_y, major_x)),
             units="xy",
-            offsets=seen.means[:, ::-1],
+            offsets=projected.means[:, ::-1],
             offset_transform=axes.transData,
             facecolors="none",
             edgecolors="deepskyblue",

@@ -4,8 +4,8 @@ The value at the centre of a pixel stands for all of it. A component much narrow
 would light up where it happens to meet a centre, and vanish elsewhere.
 
 >>> narrow = GaussianMixture([1.0], [[0.0, 0.0]], [0.01 * np.eye(2)])
->>> seen = antialiased(narrow, spacing=[1.0, 1.0])
->>> np.sqrt(seen.covariances[0].diagonal())
+>>> smooth = antialiased(narrow, spacing=[1.0, 1.0])
+>>> np.sqrt(smooth.covariances[0].diagonal())
 array([0.5, 0.5])
 """
 

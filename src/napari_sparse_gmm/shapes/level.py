@@ -27,15 +27,15 @@ class Level:
     quantity: str
     device: str
     tiles: TileCache
-    _seen: dict[int, GaussianMixture] = field(default_factory=dict)
+    _antialiased: dict[int, GaussianMixture] = field(default_factory=dict)
 
     def highest(self) -> float:
         """The largest value at the centre of a component, in all slices."""
         values = []
         for mixture, n_points in zip(self.mixtures, self.n_points, strict=True):
             if mixture is not None and mixture.n_components:
-                seen = antialiased(mixture, self.grid.spacing)
-                value = float(seen.log_density(seen.means).max())
+                smooth = antialiased(mixture, self.grid.spacing)
+                value = float(smooth.log_density(smooth.means).max())
                 scale = n_points if self.quantity == "expected_points" else 1.0
                 values.append(value if self.quantity == "log_density" else scale * np.exp(value))
         return float(max(values))
@@ -46,14 +46,14 @@ class Level:
         if mixture is None:
             nothing = -np.inf if self.quantity == "log_density" else 0.0
             return np.full((len(rows), len(columns)), nothing, dtype=np.float32)
-        if slice_ not in self._seen:
-            self._seen[slice_] = antialiased(mixture, self.grid.spacing)
+        if slice_ not in self._antialiased:
+            self._antialiased[slice_] = antialiased(mixture, self.grid.spacing)
         if max(rows.step, columns.step) > 1 or min(len(rows), len(columns)) < _THIN:
             return self._computed(slice_, rows, columns)
         return self._from_tiles(slice_, rows, columns)
 
     def _computed(self, slice_: int, rows: range, columns: range) -> NDArray[np.float32]:
-        mixture = self._seen[slice_]
+        mixture = self._antialiased[slice_]
         with_tails = self.quantity == "log_density"
         steps = self.grid.spacing * (rows.step, columns.step)
         origin = self.grid.coordinates((rows.start, columns.start))
