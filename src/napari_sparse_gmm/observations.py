@@ -101,7 +101,7 @@ class Observations:
         return None if self.noise is None else np.sqrt(self.noise)
 
     def subset(self, rows: ArrayLike | slice) -> "Observations":
-        """Some of the points: by a mask (N,), their places, or a slice."""
+        """Some of the points: by a mask (N,), their indices, or a slice."""
         chosen = rows if isinstance(rows, slice) else np.asarray(rows)
         return Observations(
             self.points[chosen],

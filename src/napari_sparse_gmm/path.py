@@ -106,8 +106,8 @@ class SparsityPath:
     def __iter__(self) -> Iterator[PathPoint]:
         return iter(self.points)
 
-    def __getitem__(self, place: int) -> PathPoint:
-        return self.points[place]
+    def __getitem__(self, index: int) -> PathPoint:
+        return self.points[index]
 
     @property
     def sparsity(self) -> FloatArray:

@@ -21,11 +21,11 @@ def direct(mixture: GaussianMixture, origin, spacing, shape) -> np.ndarray:
 
 def on_grid(mixture, origin, spacing, shape, engine="torch") -> np.ndarray:
     image = np.full(shape, np.nan)
-    for place, values in grid_log_density(
+    for index, values in grid_log_density(
         mixture, origin, spacing, shape, engine=engine, device="cpu"
     ):
-        assert np.isnan(image[place]).all()
-        image[place] = values
+        assert np.isnan(image[index]).all()
+        image[index] = values
     return image.ravel()
 
 
@@ -157,10 +157,10 @@ def test_what_is_negligible_is_left_out_and_nothing_else(background):
     shape, spacing = (300, 300), np.full(2, 0.5)
     negligible = float(mixture.log_amplitudes.min())
     image = np.empty(shape)
-    for place, values in grid_log_density(
+    for index, values in grid_log_density(
         mixture, np.full(2, 30.0), spacing, shape, negligible=negligible, engine="torch"
     ):
-        image[place] = values
+        image[index] = values
     expected = np.exp(direct(mixture, np.full(2, 30.0), spacing, shape)).reshape(shape)
     np.testing.assert_allclose(np.exp(image), expected, rtol=1e-4, atol=1e-5 * np.exp(negligible))
     assert (image == -np.inf).any()

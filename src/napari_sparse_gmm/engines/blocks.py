@@ -112,7 +112,7 @@ class Blocks:
     Parameters
     ----------
     order : (N,) array of int
-        Which point comes at each place.
+        Which point comes at each position.
     starts : (2^depth + 1,) array of int
         Where each block starts in that order, and N.
     boxes : Boxes

@@ -8,8 +8,8 @@ background through and through: they are filled. An engine gets the pixels of th
 bricks of the same shape together.
 
     >>> image = np.empty((400, 400))
-    >>> for place, values in grid_log_density(mixture, (0.0, 0.0), (5.0, 5.0), image.shape):
-    ...     image[place] = np.exp(values)
+    >>> for index, values in grid_log_density(mixture, (0.0, 0.0), (5.0, 5.0), image.shape):
+    ...     image[index] = np.exp(values)
 """
 
 from collections.abc import Iterator
@@ -104,8 +104,8 @@ def grid_log_density(
 
     Yields
     ------
-    place : tuple of D slice
-        Where in the grid the slab is.
+    index : tuple of D slice
+        Of the slab in the grid.
     values : array of the shape of the slab
         Within 1e-4 of the direct float64 sum wherever a component contributes, and what is
         `negligible` is within 1e-5 of exp(`negligible`).
@@ -151,12 +151,12 @@ def _slab(
         points = np.empty((len(shape), n, b))
         for k, axis in enumerate(axes):
             points[k] = axis[corners[:, k, None] + indices[k]]
-        places = (corners @ strides)[:, None] + np.tensordot(strides, indices, 1)  # (n, b)
+        offsets = (corners @ strides)[:, None] + np.tensordot(strides, indices, 1)  # (n, b)
         blocks = Blocks(np.arange(n * b), np.arange(n + 1) * b, boxes[some.rows])
         pixels = Observations(points.reshape(-1, n * b).T)
         held = choice.engine(pixels, device=choice.device, blocks=blocks)
         own = Pattern(np.arange(n), some.counts, some.components, some.double)
-        values.reshape(-1)[places.ravel()] = held.log_density(mixture, own)
+        values.reshape(-1)[offsets.ravel()] = held.log_density(mixture, own)
     return values
 
 

@@ -312,7 +312,7 @@ class InMemory(Engine):
 
     @property
     def _real(self) -> NDArray[np.bool_]:
-        """Which places of all blocks have a point, and no padding, (n_blocks, B)."""
+        """Which slots of all blocks have a point, and no padding, (n_blocks, B)."""
         return np.arange(self.blocks.size) < np.diff(self.blocks.starts)[:, None]
 
     def in_given_order(self, padded: NDArray[_Number]) -> NDArray[_Number]:

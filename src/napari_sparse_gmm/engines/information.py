@@ -160,7 +160,7 @@ def _complete(tile: "Tile", shares: "Tensor") -> "Tensor":
 def _slots(
     components: NDArray[np.intp], k: int, keys: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], ...]:
-    """Where pairs of components meet: block, the places of both in it, and which pair it is.
+    """Where pairs of components meet: block, the slots of both in it, and which pair it is.
 
     `components` (b, K) are those of each block; `keys`, rising, are j K + k of each pair.
     """
@@ -174,7 +174,7 @@ def look_up(
     keys: NDArray[np.intp], wanted: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Where in `keys`, rising, those that are wanted would be, and which of them are there."""
-    places = np.searchsorted(keys, wanted)
-    found = places < len(keys)
-    found[found] = keys[places[found]] == wanted[found]
-    return places, found
+    positions = np.searchsorted(keys, wanted)
+    found = positions < len(keys)
+    found[found] = keys[positions[found]] == wanted[found]
+    return positions, found

@@ -115,7 +115,7 @@ def _moments_any(x, b, parameters, shares, slot, out, p):
     for i in range(shares.shape[1]):
         n += shares[slot, i]
     out[p, 0] = n
-    place = 1 + d
+    packed = 1 + d
     for row in range(d):
         m, s = parameters[slot, 1 + row], zero
         for i in range(shares.shape[1]):
@@ -125,8 +125,8 @@ def _moments_any(x, b, parameters, shares, slot, out, p):
             other, q = parameters[slot, 1 + column], zero
             for i in range(shares.shape[1]):
                 q += shares[slot, i] * (x[b, row, i] - m) * (x[b, column, i] - other)
-            out[p, place] = q
-            place += 1
+            out[p, packed] = q
+            packed += 1
 
 
 @compiled
@@ -254,11 +254,11 @@ def _factor_at(noise, b, parameters, slot, i, inverse_factor, inverse_pivots):
     d = noise.shape[1]
     zero, one = noise.dtype.type(0.0), noise.dtype.type(1.0)
     lower = np.zeros((d, d), noise.dtype)
-    place = 1 + d
+    packed = 1 + d
     for row in range(d):
         for column in range(row + 1):
-            entry = parameters[slot, place]
-            place += 1
+            entry = parameters[slot, packed]
+            packed += 1
             if column == row:
                 entry += noise[b, row, i]
             for k in range(column):
@@ -309,13 +309,13 @@ def _moments_noisy_any(x, noise, b, parameters, shares, slot, out, p):
                 inverse[row, column] = entry
                 u[row] += entry * (x[b, column, i] - parameters[slot, 1 + column])
         out[p, 0] += shares[slot, i]
-        place = 1 + d
+        packed = 1 + d
         for row in range(d):
             out[p, 1 + row] += shares[slot, i] * u[row]
             for column in range(row + 1):
-                out[p, place] += shares[slot, i] * u[row] * u[column]
-                out[p, place + n_entries] += shares[slot, i] * inverse[row, column]
-                place += 1
+                out[p, packed] += shares[slot, i] * u[row] * u[column]
+                out[p, packed + n_entries] += shares[slot, i] * inverse[row, column]
+                packed += 1
 
 
 @compiled

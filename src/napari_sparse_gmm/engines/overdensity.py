@@ -4,7 +4,7 @@ If the points come from the mixture, 1 / p(x) summed over those in some volume i
 volume; if it is rho times that, the n_b points there are rho times as many as expected. The
 evidence is the log of the ratio of Poisson likelihoods, n_b log rho - (n_b - n_b / rho).
 
-Two searches look for such places: `Boxes` tests the boxes of the points' tree, of all sizes;
+Two searches look for such volumes: `Boxes` tests the boxes of the points' tree, of all sizes;
 `Balls` the balls around each point, for clusters too small for boxes. Nothing is assumed of the
 share of the background or the size of clusters.
 """

@@ -201,10 +201,10 @@ class TorchTiles(InMemory):
             for tile in self.tiles(mixture, pattern, dtype):
                 log_density[tile.rows] = tile.log_density.cpu().numpy()
                 # The background comes first: it has what is as probable.
-                share, place = torch.cat([tile.r_background[:, None], tile.r], 1).max(1)
+                share, column = torch.cat([tile.r_background[:, None], tile.r], 1).max(1)
                 probability[tile.rows] = share.cpu().numpy()
                 pairs = np.concatenate([np.full((len(tile.rows), 1), -1), tile.slots], axis=1)
-                best[tile.rows] = np.take_along_axis(pairs, place.cpu().numpy(), 1)
+                best[tile.rows] = np.take_along_axis(pairs, column.cpu().numpy(), 1)
         return best, probability, log_density
 
     def _background(
@@ -223,7 +223,7 @@ class TorchTiles(InMemory):
 
 
 def _of_like_counts(counts: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
-    """Places of blocks that share tiles, and the largest of their counts.
+    """Indices of blocks that share tiles, and the largest of their counts.
 
     Counts are equal or within a fifth; or, where all of a few blocks fit in one tile of `most`
     pairs, as they are: padding costs less than another tile.

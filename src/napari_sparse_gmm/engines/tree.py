@@ -217,12 +217,12 @@ def touching(
                     condition += trace / pivots[k]
                 offset -= 0.5 * np.log(determinant)
             else:
-                place = 0
+                packed = 0
                 for row in range(d):
                     value = far = 0.0
                     for k in range(row + 1):
-                        f = factors[j, place]
-                        place += 1
+                        f = factors[j, packed]
+                        packed += 1
                         value += f * (centre[k] - means[j, k])
                         far += abs(f) * half[k]
                     value = abs(value)
@@ -283,8 +283,8 @@ def fill(placed, starts, rows, first, last, centres, unit, out):
         b = rows[n]
         for k in range(out.shape[1]):
             for i in range(out.shape[2]):
-                place = min(starts[b] + i, starts[b + 1] - 1)
-                out[n, k, i] = (placed[place, k] - centres[b, k]) / unit
+                position = min(starts[b] + i, starts[b + 1] - 1)
+                out[n, k, i] = (placed[position, k] - centres[b, k]) / unit
 
 
 # Of a point far from everything it is no matter how far: this is next to what a float64 holds.

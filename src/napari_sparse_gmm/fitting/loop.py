@@ -76,14 +76,14 @@ class FitResult:
 
 
 def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None, FitResult]:
-    """Fit a mixture to the points of an engine, of positive weight and not all in one place.
+    """Fit a mixture to the points of an engine, of positive weight and not all at one position.
 
     Yields every step of every start; returns the solution of lowest cost.
 
     Raises
     ------
     InputError
-        Where all points lie in one place and no `covariance_floor` says how wide that is; or
+        Where all points lie at one position and no `covariance_floor` says how wide that is; or
         points lie outside of the region of the background.
     """
     floor = settings.floor(engine)

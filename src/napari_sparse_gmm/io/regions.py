@@ -69,7 +69,7 @@ def enclosed(shapes: Sequence[FloatArray], kinds: Sequence[str]) -> list[FloatAr
 
 
 def _around(corners: FloatArray) -> FloatArray:
-    """Places on the ellipse in a rectangle (4, n)."""
+    """Points on the ellipse in a rectangle (4, n)."""
     centre, first, second = corners.mean(0), corners[1] - corners[0], corners[3] - corners[0]
     turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)[:, None]
     return np.asarray(centre + 0.5 * (np.cos(turn) * first + np.sin(turn) * second))

@@ -15,7 +15,7 @@ from napari_sparse_gmm.arrays import input_errors
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
 
-# A pixel takes up to 9 bytes, its place in the summed area table with it.
+# A pixel takes up to 9 bytes, with its entry in the summed area table.
 _MOST_PIXELS = 1 << 30
 
 
@@ -94,15 +94,15 @@ class Mask(Region):
     def box(self) -> FloatArray:
         first, end = self._ends
         corners = np.array(list(product(*zip(first - 0.5, end - 0.5, strict=True))))
-        places = self.origin + corners @ self.spacing.T
-        return np.stack([places.min(0), places.max(0)])
+        positions = self.origin + corners @ self.spacing.T
+        return np.stack([positions.min(0), positions.max(0)])
 
     @property
     def volume(self) -> float:
         return self._pixel_volume * float(np.count_nonzero(self.mask))
 
     def _indices(self, points: FloatArray) -> FloatArray:
-        """Of places (..., D), in pixels."""
+        """Of positions (..., D), in pixels."""
         return np.asarray((points - self.origin) @ np.linalg.inv(self.spacing).T)
 
     def contains(self, points: ArrayLike) -> BoolArray:
@@ -118,20 +118,20 @@ class Mask(Region):
         half += 1e-9 * (1.0 + np.abs(centre))  # rounding must not hide a pixel that is touched
         first, end = np.floor(centre - half + 0.5), np.floor(centre + half + 0.5) + 1
         covered = ((first >= self._ends[0]) & (end <= self._ends[1])).all(1)
-        low, high = ((places[covered].astype(np.intp) - self._ends[0]).T for places in (first, end))
+        low, high = ((ends[covered].astype(np.intp) - self._ends[0]).T for ends in (first, end))
         counts = np.zeros(low.shape[1], dtype=np.int64)
         # Inclusion and exclusion of the corners.
         for corner in product((0, 1), repeat=self.mask.ndim):
-            places = np.where(np.array(corner)[:, None], high, low)
-            counts += (-1) ** (self.mask.ndim - sum(corner)) * self._sums[tuple(places)]
+            index = np.where(np.array(corner)[:, None], high, low)
+            counts += (-1) ** (self.mask.ndim - sum(corner)) * self._sums[tuple(index)]
         covered[covered] = counts == (high - low).prod(0)
         return np.asarray(covered)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         pixels = np.flatnonzero(self.mask)
         drawn = np.stack(np.unravel_index(rng.choice(pixels, n), self.mask.shape), axis=1)
-        places = drawn + rng.uniform(-0.5, 0.5, drawn.shape)
-        return np.asarray(self.origin + places @ self.spacing.T)
+        indices = drawn + rng.uniform(-0.5, 0.5, drawn.shape)
+        return np.asarray(self.origin + indices @ self.spacing.T)
 
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Mask":
         s = np.broadcast_to(np.asarray(scale, dtype=float), self.mask.ndim)

@@ -16,7 +16,7 @@ _KINDS: dict[str, type["Region"]] = {}
 
 
 class Region(ABC):
-    """A bounded set of places in R^D, of positive volume."""
+    """A bounded subset of R^D, of positive volume."""
 
     kind: ClassVar[str]
 
@@ -46,7 +46,7 @@ class Region(ABC):
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Places drawn uniformly from it, (n, D)."""
+        """Points drawn uniformly from it, (n, D)."""
 
     @abstractmethod
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Region":
@@ -82,7 +82,7 @@ def region_from_dict(values: dict[str, Any]) -> Region:
 
 
 def of_simplices(simplices: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
-    """Places drawn uniformly from simplices by their corners, (T, D + 1, D). Returns (n, D)."""
+    """Points drawn uniformly from simplices by their corners, (T, D + 1, D). Returns (n, D)."""
     sides = simplices[:, 1:] - simplices[:, :1]
     volumes = np.abs(np.linalg.det(sides / np.abs(sides).max((0, 1))))  # in proportion
     drawn = rng.choice(len(simplices), n, p=volumes / volumes.sum())

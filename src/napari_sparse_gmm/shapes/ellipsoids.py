@@ -64,7 +64,7 @@ def ellipsoid_mesh(mixture: GaussianMixture, radius: float) -> EllipsoidMesh:
     first = 0
     for k, h in enumerate(halvings.tolist()):
         sphere, triangles = spheres[h]
-        # A place y on the unit sphere goes to mu + r L y, the map of a standard normal.
+        # A point y on the unit sphere goes to mu + r L y, the map of a standard normal.
         vertices.append(mixture.means[k] + radius * sphere @ mixture.covariance_factors[k].T)
         faces.append(triangles + first)
         component.append(np.full(len(sphere), k))

@@ -175,10 +175,10 @@ def heatmap(
         engine=engine,
         device=device,
     )
-    for place, values in slabs:
+    for index, values in slabs:
         if quantity != "log_density":
             np.exp(values, out=values)
         if quantity == "expected_points":
             values *= n_points
-        image[place] = values
+        image[index] = values
     return image

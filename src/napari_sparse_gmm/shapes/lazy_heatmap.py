@@ -52,8 +52,8 @@ class LazyHeatmap:
     def __getitem__(self, key: Any) -> "LazyHeatmap":
         keys = list(key) if isinstance(key, tuple) else [key]
         if any(one is Ellipsis for one in keys):
-            place = next(i for i, one in enumerate(keys) if one is Ellipsis)
-            keys[place : place + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
+            axis = next(i for i, one in enumerate(keys) if one is Ellipsis)
+            keys[axis : axis + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
         if len(keys) > self.ndim:
             raise IndexError(f"{len(keys)} indices are too many for {self.ndim} axes.")
         given = iter(keys)
@@ -81,8 +81,8 @@ class LazyHeatmap:
         if self.size:
             rising = tuple(axis[::-1] if axis.step < 0 else axis for axis in (rows, columns))
             turned = tuple(slice(None, None, -1 if r.step < 0 else 1) for r in (rows, columns))
-            for place, slice_ in enumerate(slices):
-                out[place] = self.level.pixels(slice_, *rising)[turned]
+            for i, slice_ in enumerate(slices):
+                out[i] = self.level.pixels(slice_, *rising)[turned]
         order = [kind for kind in self.kinds if kind is not None]
         out = out.transpose(order if 0 in order else [0, *order]).reshape(self.shape)
         return out if dtype is None else out.astype(dtype, copy=False)

@@ -72,11 +72,11 @@ class Level:
         first = np.array([rows.start, columns.start]) // TILE
         end = -(-np.array([rows.stop, columns.stop]) // TILE)
         missing = np.zeros(end - first, dtype=bool)
-        for place in np.ndindex(missing.shape):
-            row, column = (first + place).tolist()
+        for index in np.ndindex(missing.shape):
+            row, column = (first + index).tolist()
             tile = self.tiles.get((self.grid.shape, slice_, row, column))
             if tile is None:
-                missing[place] = True
+                missing[index] = True
             else:
                 _paste(out, rows, columns, tile, row * TILE, column * TILE)
         for corner, opposite in _rectangles(missing):
