@@ -50,7 +50,7 @@ def fit_to_folder(
     inputs: Sequence[Path] = (),
     pixel_size: float | None = None,
     on_step: Callable[[FitStep], object] = lambda step: None,
-    tell: Callable[[str], object] = lambda sentence: None,
+    on_wait: Callable[[str], object] = lambda sentence: None,
 ) -> tuple[GroupFit, ...]:
     """Fit a table of points and write model, components, heatmap and picture to a folder.
 
@@ -71,7 +71,7 @@ def fit_to_folder(
         Side of a heatmap pixel in the units of the points; see `Grid.covering`.
     on_step : callable
         Called with each `FitStep`.
-    tell : callable
+    on_wait : callable
         Called with a sentence, once, where something else has to be waited for.
 
     Returns
@@ -104,12 +104,12 @@ def fit_to_folder(
 
     estimator = SparseGaussianMixture(**settings)
     engine, device = estimator.engine, estimator.device
-    told = False
+    waited = False
     noise = table.observations.noise is not None
     for waiting in preparation(engine, device, n_dimensions=points.shape[1], noise=noise):
-        if waiting.sentence and not told:
-            tell(waiting.sentence)
-            told = True
+        if waiting.sentence and not waited:
+            on_wait(waiting.sentence)
+            waited = True
     fits, tables = [], []
     for event in iter_groups(estimator, table.observations, groups):
         if not isinstance(event, GroupFit):

@@ -228,7 +228,7 @@ def _score(options: argparse.Namespace) -> None:
     computing = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _COMPUTING_OPTIONS
     }
-    # Beside a file of Picasso lies what tells its pixel size.
+    # Beside a file of Picasso lies one with its pixel size.
     table_path = Path(options.input)
     inputs = [Path(options.model), table_path, table_path.with_suffix(".yaml")]
     sentence = score_to_file(model, table, Path(options.out), inputs=inputs, **computing)
@@ -297,7 +297,7 @@ def _run(
         bar.set_postfix_str(text, refresh=False)
         bar.update(step.iteration - bar.n)
 
-    def tell(sentence: str) -> None:
+    def show_wait(sentence: str) -> None:
         bar.write(f"{sentence}.", file=sys.stderr)
 
     with bar:
@@ -309,7 +309,7 @@ def _run(
             inputs=[Path(path) for path in inputs],
             pixel_size=pixel_size,
             on_step=show,
-            tell=tell,
+            on_wait=show_wait,
         )
     seconds = time.perf_counter() - started
     unit = f" in {table.unit}" if table.unit else ""
@@ -351,7 +351,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning in one line, without the line of source that nobody asked for."""
+    """A warning in one line, without the line of source."""
     print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
 
 
