@@ -49,7 +49,7 @@ def standard_errors(
 
     Of each component together with the few that overlap with it, and the background; that those
     further off are not known either is left out. They hold at an optimum of the likelihood, and
-    for many points; infinite where the points tell nothing.
+    for many points; infinite where the points carry no information.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _covariances(
     keys = pairs[:, 0] * k + pairs[:, 1]
     members = np.column_stack([components, near[components]])  # (C, 1 + n)
     n = members.shape[1]
-    whole = np.tile(np.eye(n * q + 1), (len(members), 1, 1))  # of a missing one nothing is asked
+    whole = np.tile(np.eye(n * q + 1), (len(members), 1, 1))  # 1 where one is missing
     for a in range(n):
         rows = slice(a * q, (a + 1) * q)
         there = members[:, a] >= 0
@@ -130,7 +130,7 @@ def _covariances(
     if of_points.background > 0:
         whole[:, -1, -1] = of_points.background
     covariances = _inverses(whole)[:, :q, :q]
-    # Of a few points, or away from an optimum, the whole may tell nothing.
+    # Of a few points, or away from an optimum, the whole may have no inverse.
     alone = np.isinf(covariances).any((1, 2))
     covariances[alone] = _inverses(of_points.own[components[alone]])
     return covariances
@@ -179,10 +179,10 @@ def _inverses(matrices: FloatArray) -> FloatArray:
         scales = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
         units = scales[:, :, None] * scales[:, None, :]
         scaled = matrices / units
-        told = np.flatnonzero(np.isfinite(scaled).all((1, 2)))
-        values, vectors = np.linalg.eigh(scaled[told])
+        finite = np.flatnonzero(np.isfinite(scaled).all((1, 2)))
+        values, vectors = np.linalg.eigh(scaled[finite])
         good = values[:, 0] > 1e-13
-        told, values, vectors = told[good], values[good], vectors[good]
-        found = (vectors / values[:, None, :]) @ vectors.swapaxes(1, 2) / units[told]
-    inverses[told] = np.where(np.isfinite(found).all((1, 2), keepdims=True), found, np.inf)
+        finite, values, vectors = finite[good], values[good], vectors[good]
+        found = (vectors / values[:, None, :]) @ vectors.swapaxes(1, 2) / units[finite]
+    inverses[finite] = np.where(np.isfinite(found).all((1, 2), keepdims=True), found, np.inf)
     return inverses
