@@ -29,7 +29,7 @@ class Part:
 
     `total_weight` is that of the points: their number where all weigh 1. The errors are not
     known while the fit goes on; nor are they, how it ended, and the mean log density of its points
-    where a file does not tell.
+    where a file has none.
     """
 
     mixture: GaussianMixture
@@ -59,7 +59,7 @@ def part_of(model: "SparseGaussianMixture", engine: "Engine") -> Part:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """What tells groups of points apart that have a mixture each.
+    """What distinguishes groups of points that have a mixture each.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def provenance(
 ) -> dict[str, Any]:
     """How a model was made: from what, by which parameters, engine and version, and when.
 
-    Anything else that there is to tell comes behind.
+    `more` comes behind.
     """
     return {
         "source": source,

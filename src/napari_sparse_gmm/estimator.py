@@ -306,9 +306,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     ) -> Engine:
         """The engine that holds the points that are to be fitted.
 
-        To fit them more than once, or to ask for the errors and the score of a fit, without
-        ordering them each time: wherever X is asked for, an engine may be given. Points of weight 0
-        are left out. Arguments and errors are those of `fit`.
+        To fit them more than once, or to get the errors and the score of a fit, without ordering
+        them each time: an engine may be given for X everywhere. Points of weight 0 are left out.
+        Arguments and errors are those of `fit`.
         """
         if isinstance(X, Engine):
             return X

@@ -32,7 +32,7 @@ SPARSITIES = (0.0, *np.geomspace(0.5, 200.0, 27).round(3).tolist())
 
 
 class SparseModel(Protocol):
-    """A scikit-learn estimator with a sparsity: what a path asks of `SparseGaussianMixture`.
+    """A scikit-learn estimator with a sparsity: what a path needs of `SparseGaussianMixture`.
 
     That stands above this module, for it has a method that gives a path.
     """

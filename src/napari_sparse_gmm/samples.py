@@ -143,8 +143,8 @@ def nuclei_3d(seed: int = 0) -> Sample:
     offsets = np.einsum("jsk,jkl->jsl", sites - centres[:, None], orientations)
     occupancy = np.exp(-0.5 * ((offsets / half_axes[:, None]) ** 2).sum(2))  # (n_niches, S)
 
-    # A site holds a nucleus of niche j with probability occupancy_j, unless the niches
-    # together ask for more than there is room for.
+    # A site holds a nucleus of niche j with probability occupancy_j, unless these sum to more
+    # than 1.
     total = occupancy.sum(0) + sparse_share
     ceilings = np.cumsum(occupancy, axis=0) / np.maximum(total, 1.0)  # (n_niches, S)
     draw = rng.uniform(size=len(sites))

@@ -17,7 +17,7 @@ from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
 
 class EngineFallbackWarning(UserWarning):
-    """The engine that was asked for cannot run; another one does the same work."""
+    """The requested engine cannot run; another one does the same work."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def choose_engine(
     n_dimensions: int,
     noise: bool = False,
 ) -> EngineChoice:
-    """Resolve "auto", check that what was asked for works, fall back where it does not.
+    """Resolve "auto", check that what is requested works, fall back where it does not.
 
     The first time on a machine kernels have to be compiled, and this waits; `preparation` does so
     with progress reporting. On a graphics card "auto" waits for no compiler: PyTorch takes over
@@ -78,13 +78,13 @@ def choose_engine(
     Raises
     ------
     InputError
-        Where a name is not known, or CUDA is asked for and there is none, or for an engine of
+        Where a name is not known, or CUDA is requested and there is none, or for an engine of
         processors.
 
     Warns
     -----
     EngineFallbackWarning
-        Where the engine that is asked for cannot run here; PyTorch then does the work.
+        Where the requested engine cannot run here; PyTorch then does the work.
     """
     kind = _device(engine, device)
     name = _resolved(engine, kind)

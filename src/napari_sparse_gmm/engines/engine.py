@@ -145,7 +145,7 @@ class Engine(ABC):
         removal: bool = False,
         cells: NDArray[np.intp] | None = None,
     ) -> Statistics:
-        """The statistics of a mixture, with `removal` where asked for; of all points, or of those
+        """The statistics of a mixture, with `removal` where requested; of all points, or of those
         in some `cells`, rising.
         """
 
@@ -163,7 +163,7 @@ class Engine(ABC):
     def overdensities(
         self, mixture: GaussianMixture, search: Search, whole: Summary | None = None
     ) -> Overdensities:
-        """Where the points are denser than a mixture of all of them says.
+        """Where the points are denser than a mixture of all of them predicts.
 
         `whole` sums up all points, where those here are a part of them.
         """
@@ -176,7 +176,7 @@ class Engine(ABC):
 
     @abstractmethod
     def scores(self, mixture: GaussianMixture) -> Scores:
-        """How well a mixture tells the points, and how surely they belong to its components."""
+        """How well a mixture predicts the points, and how surely they belong to its components."""
 
     @abstractmethod
     def log_density(self, mixture: GaussianMixture) -> FloatArray:

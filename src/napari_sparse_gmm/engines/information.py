@@ -7,8 +7,8 @@ density of point i by those (Louis, JRSS B 44, 1982),
     I_jj = complete_j - sum_i omega_i r_ij (1 - r_ij) g_ij g_ij^T,
     I_jk = sum_i omega_i r_ij r_ik g_ij g_ik^T,
 
-where `complete_j` is what the points would tell if it were known which are j's own, expected, and
-the rest is missing because it is not. The background has log n_0 alone.
+where `complete_j` is the expected information if it were known which points are j's own, and the
+rest is missing because it is not. The background has log n_0 alone.
 """
 
 from collections.abc import Sequence
@@ -133,8 +133,8 @@ def _slopes(tile: "Tile") -> "Tensor":
 
 
 def _complete(tile: "Tile", shares: "Tensor") -> "Tensor":
-    """What the points would tell of those parameters if it were known which are a component's
-    own, (b, K, Q, Q), expected, from omega r, (b, K, B).
+    """The expected information on those parameters if it were known which points are a component's
+    own, (b, K, Q, Q), from omega r, (b, K, B).
     """
     import torch
 

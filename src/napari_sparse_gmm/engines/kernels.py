@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_sparse_gmm.engines.compiled import compiled, exp, log
 
-# What a pass over the blocks is asked for.
+# What a pass over the blocks computes.
 MOMENTS, LOG_DENSITY, ASSIGNMENT = 0, 1, 2
 
 

@@ -1,4 +1,4 @@
-"""Where points are denser than a mixture says: what births of components are made from.
+"""Where points are denser than a mixture predicts: what births of components are made from.
 
 If the points come from the mixture, 1 / p(x) summed over those in some volume is n times that
 volume; if it is rho times that, the n_b points there are rho times as many as expected. The

@@ -8,7 +8,7 @@ waiting; the compilers go on, for the next time::
     for waiting in get_ready("keops", 2, "cpu").waiting():
         print(waiting)
 
-Whoever asks meanwhile waits for the same compilers.
+Other callers meanwhile wait for the same compilers.
 """
 
 import os
@@ -37,7 +37,7 @@ _LONGEST_LOADING = {"keops": 5.0, "fused": 2.0}  # seconds
 
 @dataclass(frozen=True)
 class Waiting:
-    """For how long an engine has been made ready, and what to tell of it.
+    """For how long an engine has been made ready, and a sentence about it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Preparation:
         self._engine, self._n_dimensions = engine, n_dimensions
         self._device, self._noise = device, noise
         self._started = time.monotonic()
-        # What tells that something has been compiled; only KeOps leaves traces.
+        # Which kernels have been compiled; only KeOps leaves traces.
         self._traces: Callable[[], set[tuple[str, int]]] = set
         self._before: set[tuple[str, int]] = set()
         self.outcome: Future[type[InMemory]] = Future()

@@ -75,7 +75,7 @@ class Statistics:
         sum_i omega_i over all points of the engine, looked at or not.
     removal : (K,) array, optional
         sum_i omega_i log(1 - r_ij): what the log-likelihood would lose without component j,
-        the other weights left as they are. Only where it was asked for.
+        the other weights left as they are. Only where requested.
     informations : (K, D, D) array, optional
         sum_i omega_i r_ij (Sigma_j + S_i)^-1, Fisher's information on each mean, of points with
         noise. Without noise it is counts Sigma_j^-1.

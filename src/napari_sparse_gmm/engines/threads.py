@@ -1,5 +1,5 @@
-"""How many processor threads a fit takes: as many as it is told; else the compiled kernels take all
-cores, and torch and OpenMP all but one.
+"""How many processor threads a fit takes: `n_threads`; else the compiled kernels all cores, torch
+and OpenMP all but one.
 
     >>> with limited_threads(1):
     ...     with limited_threads():  # of an engine, say, which keeps to the 1
@@ -18,7 +18,7 @@ What torch and OpenMP leave to their user:
 - `torch.set_num_threads` sets the number of the calling thread, and besides one for the
   whole process, which every thread takes over that turns to torch later. Without care a fit
   that starts during a pass of another would take that fit's number for its own.
-- KeOps kernels ask the OpenMP that their compiler brings, torch and scikit-learn that of
+- KeOps kernels use the OpenMP that their compiler brings, torch and scikit-learn that of
   their wheels. (In torch 2.13 for Linux both are one: KeOps finds torch's already loaded.)
 - A generator that yields from within a `with` leaves its number to whoever takes the step,
   and may be closed in another thread than it ran in: hence `step_by_step`.
@@ -131,7 +131,7 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_cores(), thread_name_prefix="sparse-gmm")
 
 
-# In the child of a fork the threads of the pool are gone.
+# The threads of the pool do not exist in the child of a fork.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)
 

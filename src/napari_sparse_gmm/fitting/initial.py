@@ -13,7 +13,7 @@ from napari_sparse_gmm.parameters import INIT
 from napari_sparse_gmm.regions import Box, Region
 
 # What looks at neighbours looks at no more points than this, drawn at random: enough
-# to place thousands of components, in a time that does not grow with the points.
+# to start thousands of components, in a time that does not grow with the points.
 _SAMPLE = 20_000
 
 # K-means++ takes time for each mean and each position: so many in all, or for each mean.
@@ -42,14 +42,14 @@ def box_side(box: FloatArray) -> float:
 
 
 def default_floor(engine: Engine, rng: np.random.Generator) -> float:
-    """The smallest standard deviation that tells anything.
+    """The smallest standard deviation that points can resolve.
 
     Half the median distance between neighbouring positions; 0 where there is one only. Far
     below the size of any cluster of more than a few points, and wide enough that no component
     pays off on a single point: the likelihood of a mixture is unbounded without.
 
-    Of points with noise a tenth of its median standard deviation s: n of them tell a size from
-    zero to about s (2 / n)^(1/4), which is more for any n that there will be.
+    Of points with noise a tenth of its median standard deviation s: n of them resolve sizes down to
+    about s (2 / n)^(1/4), which is more for any n that there will be.
     """
     sample = engine.sample(_SAMPLE, rng)
     if sample.noise is not None:

@@ -122,7 +122,7 @@ class FitSettings:
 
 
 def open_engine(observations: Observations, settings: FitSettings) -> Engine:
-    """The engine that holds the points of a fit, ordered once for all that is asked of them."""
+    """The engine that holds the points of a fit, ordered once for all questions."""
     choice = choose_engine(
         settings.engine,
         settings.device,

@@ -113,12 +113,12 @@ def without_flat_z(coordinates: dict[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def common_unit(columns: Sequence[str], file_name: str) -> str | None:
-    """The unit of columns that are lengths, where their names tell it.
+    """The unit of columns that are lengths, where their names have it.
 
     Raises
     ------
     InputError
-        Where they tell different ones.
+        Where they have different ones.
     """
     units = list(dict.fromkeys(unit for unit in map(unit_of, columns) if unit is not None))
     if len(units) > 1:

@@ -46,7 +46,7 @@ class Localizations:
     features : DataFrame of N rows
         The other columns as they are, by name.
     about : mapping
-        What else the file tells.
+        Other metadata of the file.
     """
 
     points: FloatArray
@@ -57,7 +57,7 @@ class Localizations:
 
     @property
     def typical_precision(self) -> float | None:
-        """Median precision of x and y, in the unit of the points, where a feature tells it."""
+        """Median precision of x and y, in the unit of the points, where a feature has it."""
         for name in _PRECISION:
             for column in matching(list(self.features), name):
                 if unit_of(column) in (None, self.unit):

@@ -119,7 +119,7 @@ def _read(content: dict[str, Any]) -> DensityModel:
 
 
 def _read_version_1(content: dict[str, Any]) -> DensityModel:
-    """A single mixture; errors and box are not told."""
+    """A single mixture, without errors and box."""
     n_points = number(content, "n_points")
     return DensityModel(
         parts=(Part(_mixture(content), None, whole(content, "n_points"), n_points),),

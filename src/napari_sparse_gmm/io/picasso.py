@@ -93,7 +93,7 @@ def _is_nested(dtype: np.dtype[Any]) -> bool:
 
 
 def _in_nm(pixels: NDArray[Any], pixel_size: float) -> NDArray[Any]:
-    """Lengths (N,) in nm; what is no number stays as it is, for `io.columns` to tell."""
+    """Lengths (N,) in nm; what is no number stays as it is, for `io.columns` to report."""
     return pixels.astype(float) * pixel_size if pixels.dtype.kind in "iuf" else pixels
 
 

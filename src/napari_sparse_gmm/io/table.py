@@ -32,13 +32,13 @@ class Table:
     name : str
         Name of its file.
     columns : tuple of str
-        With the unit in brackets where the file tells it.
+        With the unit in brackets where the file has it.
     n_rows : int
-        Where the file does not tell, an estimate.
+        An estimate where the file does not say.
     load : callable
         Makes a frame of the columns at these positions, which are what its columns are called.
     about : mapping
-        What else the file tells, for the metadata of a layer.
+        Other metadata of the file, for those of a layer.
     """
 
     name: str

@@ -94,7 +94,7 @@ def read_points(
     precision_z : str, optional
         That of z alone, where it is another one.
     group : str, optional
-        Column whose values, numbers or words, tell groups of points apart.
+        Column whose values, numbers or words, distinguish groups of points.
 
     Raises
     ------

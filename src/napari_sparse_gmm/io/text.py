@@ -17,7 +17,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import SPACES, Dialect, cells, sniff
 from napari_sparse_gmm.io.table import Table, listing, one_line
 
-# The length of these first lines tells how many there are.
+# The number of lines is estimated from the length of these first ones.
 _SAMPLE_BYTES = 1 << 18
 
 

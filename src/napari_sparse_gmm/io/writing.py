@@ -36,7 +36,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             return
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        # Its suffix tells some writers what to write.
+        # Some writers go by its suffix.
         beside = target.with_name(f".{token_hex(8)}{target.suffix}")
         try:
             beside.touch(exist_ok=False)
@@ -49,7 +49,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        # Some libraries tell no more than a sentence: that fewer bytes were written than asked for.
+        # Some libraries give no more than a sentence: that too few bytes were written.
         why = error.strerror or str(error)
         raise OSError(error.errno or errno.EIO, why, os.fspath(path)) from error
 

@@ -19,11 +19,11 @@ costs as many nats as its posterior is away from the prior, its Kullback-Leibler
     n cost = sum_j KL_j - sum_i log T_i + ...
 
 is minus a lower bound of the evidence. The hyperparameters a, b, psi and nu are learnt from all
-clusters of the image together (empirical Bayes): fifty clusters of five points tell what a cluster
+clusters of the image together (empirical Bayes): fifty clusters of five points show what a cluster
 is, though one alone does not. They are what DBSCAN needs as parameters for each image.
 
 Of points with noise, S_j is the expected scatter of their true positions, S the typical noise, and
-M = Sigma (Sigma + S)^-1 the cluster's own part of the observed covariance. Such points tell less,
+M = Sigma (Sigma + S)^-1 the cluster's own part of the observed covariance. Such points say less,
 so the posterior is wider: of the mean, covariance (Sigma + S) / n; of the covariance,
 v = nu + tr(M^2) / D (n - 1). With the width that true positions would allow, narrow clusters would
 cost too much, and most of all those that differ from the others. What this adds to the cost
@@ -217,7 +217,7 @@ class VariationalPoisson(Objective):
             kept = counts == counts.max()
         n, covariances = counts[kept], covariances[kept]
         v, _ = self._posterior_degrees(n, covariances)
-        points = v - self.degrees + 1  # that tell of the size; without noise all n
+        points = v - self.degrees + 1  # informative about the size; without noise all n
         more, scatter = self.pseudo_points
         squares = (points + more)[:, None] * np.linalg.eigvalsh(covariances) - scatter
         shape, rate = _likeliest_numbers(n)

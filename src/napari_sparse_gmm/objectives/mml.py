@@ -1,6 +1,6 @@
 """Minimum message length: how many components, without a knob.
 
-The message that tells the points and the mixture costs, beside the negative
+The message that encodes the points and the mixture costs, beside the negative
 log-likelihood, for each component of T = D + D (D + 1) / 2 free parameters
 
     T/2 log(n W_j) + 1/2 log(n)    nats:

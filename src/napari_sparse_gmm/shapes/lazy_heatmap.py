@@ -45,7 +45,7 @@ class LazyHeatmap:
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """Sides of a tile: napari then asks for whole ones, and so not at each step of a pan."""
+        """Sides of a tile: napari then requests whole ones, and so not at each step of a pan."""
         axes = zip(self.kinds, self.kept, strict=True)
         return tuple(1 if not kind else TILE for kind, kept in axes if isinstance(kept, range))
 

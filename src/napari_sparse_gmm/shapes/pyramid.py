@@ -1,4 +1,4 @@
-"""A heatmap that sharpens where one looks closer: images of which only what is seen is computed.
+"""A heatmap that sharpens where one looks closer: images of which only what is shown is computed.
 
 Each level has pixels half as large as the next one, down to what shows the narrowest component.
 The coarsest level is an image like any other; the finer ones are lazy arrays: slicing them costs
@@ -72,7 +72,7 @@ def heatmap_pyramid(
 ) -> HeatmapPyramid | None:
     """The levels that a heatmap lacks; None where it shows all that there is, and for volumes.
 
-    PyTorch computes them, whatever computed the image: what a window asks for cannot wait until
+    PyTorch computes them, whatever computed the image: a window's request cannot wait until
     KeOps has compiled its kernels.
 
     Parameters
