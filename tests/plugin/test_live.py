@@ -150,7 +150,7 @@ def test_what_runs_shows_a_picture_before_the_next_one_begins(
     assert not running.abort_requested
     assert live._refit_timer.remainingTime() > 1000  # if it shows none, it is not waited for long
     running.step(1)
-    assert live._running.seen
+    assert live._running.previewed
     assert live._refit_timer.remainingTime() < 500
     pass_delay(live)
     assert running.abort_requested
@@ -158,7 +158,7 @@ def test_what_runs_shows_a_picture_before_the_next_one_begins(
     assert live._running.asked.request.parameters["sparsity"] == 14.0
     # What is on the screen is of the one before, until this one shows something.
     assert live._running.shown is not None
-    assert not live._running.seen
+    assert not live._running.previewed
 
 
 def test_what_shows_nothing_has_to_make_way(
@@ -335,7 +335,7 @@ def test_a_run_of_another_layer_is_waited_for(
     live.points.value = other
     live.run_button.native.click()
     workers[-1].step(4)
-    assert live._running.seen
+    assert live._running.previewed
     live.points.value = viewer.layers["L"]
     live.sparsity.value = 11.0
     pass_delay(live)
@@ -379,7 +379,7 @@ def test_a_start_in_other_axes_is_none(
     widget.axes.value = "y, x"
     pass_delay(widget)
     workers[-1].step(4)
-    assert widget._running.seen
+    assert widget._running.previewed
     widget.axes.value = "z, y, x"
     fake_fit.starts.clear()
     pass_delay(widget)

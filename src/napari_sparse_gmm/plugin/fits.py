@@ -113,7 +113,7 @@ class Running:
     shown : Shown or None
         What the layers show instead of `before`: what it has found so far, or another fit that had
         to make way for it.
-    seen : bool
+    previewed : bool
         Whether it has shown something itself.
     """
 
@@ -123,7 +123,7 @@ class Running:
     shows: bool
     began: float
     shown: "Shown | None" = None
-    seen: bool = False
+    previewed: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,7 +102,7 @@ class FittingForm(DensityForm):
         if running is not None and of_other and not running.live:  # which somebody waits for
             self._refit_timer.start(int(1000 * _PATIENCE))
             return
-        if running is not None and not running.seen and self._runner.waiting is None:
+        if running is not None and not running.previewed and self._runner.waiting is None:
             patience = running.began + _PATIENCE - time.monotonic()
             if patience > 0:
                 self._refit_timer.start(int(1000 * patience) + 1)
@@ -194,7 +194,7 @@ class FittingForm(DensityForm):
         if running is not None and running.shows:
             result = self._display.show_progress(asked, progress, self.coverage.value)
             if result is not None:
-                self._running = replace(running, shown=Shown(asked, result), seen=True)
+                self._running = replace(running, shown=Shown(asked, result), previewed=True)
                 if self._refit_timer.isActive():
                     self._refit_timer.start(_PAUSE)
         if progress.passes:

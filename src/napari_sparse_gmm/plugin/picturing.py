@@ -83,8 +83,8 @@ def drawn(
     for group, part in enumerate(solution.parts):
         if part is None:
             continue
-        # What is finer than these pixels is seen when one zooms in, so that here it may be blurred.
-        seen = part.mixture if pyramid is None else antialiased(part.mixture, grid.spacing)
+        # What is finer than these pixels shows when one zooms in, so it may be blurred here.
+        smooth = part.mixture if pyramid is None else antialiased(part.mixture, grid.spacing)
         for first in range(0, n_rows, rows_at_once):
             done = group * n_rows + first
             yield Progress(done, len(values) * n_rows, "Drawing the heatmap")
@@ -96,7 +96,7 @@ def drawn(
             )
             with no_fallback_warning(), limited_threads(choice.n_threads):
                 values[group, first:last] = heatmap(
-                    seen,
+                    smooth,
                     slab,
                     choice.quantity,
                     n_points=part.total_weight,
@@ -126,8 +126,8 @@ def _contours(
     coarsest, finest = (side / n for n in _CONTOUR_PIXELS)
     grid = Grid.covering(*box, pixel_size=float(np.clip(narrowest / 2, finest, coarsest)))
     # A cluster that falls between the pixels would hold nothing, and the lines of all be wrong.
-    seen = antialiased(clusters, grid.spacing)
-    image = heatmap(seen, grid, "log_density", engine=choice.engine, device=choice.device)
+    smooth = antialiased(clusters, grid.spacing)
+    image = heatmap(smooth, grid, "log_density", engine=choice.engine, device=choice.device)
     levels = contour_levels(image, CONTOURS)
     return [
         (coverage, line)

@@ -37,7 +37,7 @@ class Previews:
     """Previews of a fit at some of its steps.
 
     Small ones from time to time; and, where it is to `settle`, a complete one whenever it has
-    settled at something that was not seen yet.
+    settled at something that was not shown yet.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class Previews:
         # The first one comes early: it is what a live fit is waited for.
         self._next = self._next_settled = self._began + PREVIEW_INTERVAL / 2
         self._fit: tuple[int, int] | None = None
-        # The lowest cost of this fit; those of what was seen, and seen complete.
-        self._cost = self._seen = self._complete = np.inf
+        # The lowest cost of this fit; those of what was shown, and shown complete.
+        self._cost = self._shown = self._complete = np.inf
         self._still = 0
 
     def of(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
@@ -70,9 +70,9 @@ class Previews:
             and self._cost < self._complete - _UNSEEN
             and now >= self._next_settled
         )
-        if not settled and self._cost >= self._seen - _UNSEEN:
+        if not settled and self._cost >= self._shown - _UNSEEN:
             return None
-        self._seen, self._next = self._cost, now + PREVIEW_INTERVAL
+        self._shown, self._next = self._cost, now + PREVIEW_INTERVAL
         if settled:
             self._complete = self._cost
             # Ever more rarely: each takes time from the window, and from the fit.
@@ -82,6 +82,6 @@ class Previews:
     def _follow(self, step: "FitStep", n_found: int) -> None:
         if self._fit != (n_found, step.start):
             self._fit = n_found, step.start
-            self._cost = self._seen = self._complete = np.inf
+            self._cost = self._shown = self._complete = np.inf
         self._still = 0 if step.cost < self._cost - _UNSEEN else self._still + 1
         self._cost = min(self._cost, step.cost)

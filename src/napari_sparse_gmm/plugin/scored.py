@@ -105,8 +105,8 @@ def points_for(
     pooled = tuple(
         name for axis, name in enumerate(names) if axis - layer.ndim + n_axes not in used
     )
-    seen = Observations.of(u[:, modelled], noise_std=noise_std)
-    return ModelPoints(seen, groups, shown, pooled)
+    observations = Observations.of(u[:, modelled], noise_std=noise_std)
+    return ModelPoints(observations, groups, shown, pooled)
 
 
 def _groups(

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-# Pixels of the fields that are seen at least.
+# Pixels of the fields that are shown at least.
 _LEAST_HEIGHT = 88
 
 _CHANGED_BY_WHEEL = QAbstractSpinBox, QComboBox, QSlider

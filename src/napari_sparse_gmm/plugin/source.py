@@ -142,7 +142,7 @@ class Source:
                 "more: show or choose others."
             )
         n_unused = len(shown) - n_hidden - len(points)
-        seen = Observations.of(points, weights, noise_std)
+        observations = Observations.of(points, weights, noise_std)
         region, inside = self._region(points)
         if not inside.any():
             raise InputError(
@@ -150,10 +150,10 @@ class Source:
             )
         if not inside.all():
             shown[shown] = inside
-            seen, groups = seen.subset(inside), groups[inside]
+            observations, groups = observations.subset(inside), groups[inside]
             # What lies outside does not count for the picture either.
             box = frame.box.copy()
-            box[:, list(frame.axes)] = bounds(seen.points)
+            box[:, list(frame.axes)] = bounds(observations.points)
             frame = replace(frame, box=box)
         if weights is not None and np.count_nonzero(weights[inside]) < 2:
             raise InputError(
@@ -161,7 +161,7 @@ class Source:
                 f"{self.layer.name!r} with a weight: choose another one."
             )
         return Cloud(
-            seen,
+            observations,
             frame,
             shown,
             groups,
