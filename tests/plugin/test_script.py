@@ -44,7 +44,7 @@ def run_script(
     source: Source,
     cloud: Cloud,
     chosen: Mapping[str, Any],
-    path_place: int | None = None,
+    path_index: int | None = None,
     starts: Sequence[GaussianMixture | None] = (),
 ) -> dict[str, Any]:
     """Everything that the lines leave behind, in a viewer with the layer and others."""
@@ -52,7 +52,7 @@ def run_script(
     viewer.add_points(np.zeros((5, layer.ndim)), name="other")
     if layer not in viewer.layers:
         viewer.add_layer(layer)
-    text = script(source, cloud, given(cloud, chosen), starts, path_place)
+    text = script(source, cloud, given(cloud, chosen), starts, path_index)
     left: dict[str, Any] = {"viewer": viewer}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of small fits that did not converge

@@ -39,7 +39,7 @@ class AxesField:
     def offer(self, layer: Points | None) -> bool:
         """Offer the axes that a layer has now; whether the field says something else than before.
 
-        Then it has told so.
+        Then `changed` was emitted.
         """
         widget, before = self.widget, self.widget.value
         self._layer, self._by_label, axes = layer, {}, None
@@ -55,7 +55,7 @@ class AxesField:
         label = next((label for label, those in self._by_label.items() if those == axes), None)
         # What it says meanwhile is nobody's choice.
         with widget.changed.blocked():
-            widget.native.clear()  # or those that both layers have would keep their places
+            widget.native.clear()  # or those that both layers have would keep their order
             widget.reset_choices()
             widget.value = label
         # Two axes leave no choice, unless one of them is time.

@@ -63,8 +63,8 @@ class ComponentTable:
         by_points = np.argsort(-layer.features["expected_points"].to_numpy(), kind="stable")
         index = min(layer.selected_data, default=int(by_points[0]))
         if index == self._last and index in layer.selected_data:
-            place = int(np.flatnonzero(by_points == index)[0])
-            index = int(by_points[(place + 1) % len(by_points)])
+            rank = int(np.flatnonzero(by_points == index)[0])
+            index = int(by_points[(rank + 1) % len(by_points)])
         self.go_to(layer, index)
 
     def go_to(self, layer: Shapes, index: int) -> None:
@@ -94,15 +94,15 @@ class ComponentTable:
         row, model = min(self._selected), self._view.model()
         self._view.scrollTo(model.mapFromSource(model.sourceModel().index(row, 0)))
 
-    def _go_to_row(self, place: QModelIndex) -> None:
+    def _go_to_row(self, index: QModelIndex) -> None:
         """Napari's table has a proxy that sorts its rows."""
-        model = place.model()
+        model = index.model()
         if isinstance(model, QAbstractProxyModel):
-            place = model.mapToSource(place)
+            index = model.mapToSource(index)
         layer = self._viewer.layers.selection.active
         # The table may show other layers by now.
         if layer is not None and is_components_layer(layer) and self._shows(layer):
-            self.go_to(layer, place.row())
+            self.go_to(layer, index.row())
 
     def _shows(self, layer: Shapes) -> bool:
         """Whether the table is there, and of this layer: it may show others by now."""

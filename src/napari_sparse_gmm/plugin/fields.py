@@ -101,9 +101,9 @@ class _Choice(ComboBox):
 
     def reset_choices(self, *_: Any) -> None:
         super().reset_choices()
-        for place in range(self.native.count()):
-            name = self._full.get(self.native.itemText(place), "")
-            self.native.setItemData(place, name, Qt.ItemDataRole.ToolTipRole)
+        for index in range(self.native.count()):
+            name = self._full.get(self.native.itemText(index), "")
+            self.native.setItemData(index, name, Qt.ItemDataRole.ToolTipRole)
 
     def _shown(self, widget: Any) -> list[tuple[str, Any]]:
         named = [
@@ -122,8 +122,8 @@ def one_line(names: Sequence[str]) -> list[str]:
         for line in lines
     ]
     return [
-        name if short.count(name) == 1 else f"{name} ({place})"
-        for place, name in enumerate(short, start=1)
+        name if short.count(name) == 1 else f"{name} ({number})"
+        for number, name in enumerate(short, start=1)
     ]
 
 

@@ -274,19 +274,19 @@ class FittingForm(DensityForm):
         """The path of the chosen layer, where there is one."""
         done = self._chosen_fit()
         path = None if done is None else done.path
-        place = self.plots.indexOf(self.path_view.native)
-        self.plots.setTabVisible(place, path is not None)
+        index = self.plots.indexOf(self.path_view.native)
+        self.plots.setTabVisible(index, path is not None)
         if done is not None and path is not None:
             self.path_view.show_path(path, done.chosen)
             self.plots.show()
-            self.plots.setCurrentIndex(place)
+            self.plots.setCurrentIndex(index)
 
-    def _choose(self, place: int) -> None:
+    def _choose(self, index: int) -> None:
         """Show another solution along the path: its ellipses at once, its heatmap when drawn."""
         done = self._chosen_fit()
-        if done is None or done.path is None or place == done.chosen:
+        if done is None or done.path is None or index == done.chosen:
             return
-        chosen = replace(done, chosen=place, annotated=False)
+        chosen = replace(done, chosen=index, annotated=False)
         self._fits[done.layer.unique_id] = chosen
         self._show_sparsity(chosen)
         self._display.show_components(chosen)

@@ -8,7 +8,7 @@ The model lives in u = scale * d, on the axes that are modelled: the layer's own
 which a pixel is square and a length is a length. A new layer whose pixel i lies at
 u = origin + spacing * i is then placed by scale = spacing and
 translate + rotate shear origin; rotation, shear and affine stay as they are. All of
-napari's conventions about places are in this file.
+napari's conventions about positions are in this file.
 
 Where the points are fitted in groups, the new layers have a slice for each: along an axis of the
 layer that says which group a point is in, or along an axis of their own.
@@ -112,7 +112,7 @@ class Frame:
         return self.box[:, list(self.axes)]
 
     def same_as(self, other: "Frame") -> bool:
-        """Whether layers of both lie in the same place, and their coordinates mean the same."""
+        """Whether layers of both lie at the same position, and their coordinates mean the same."""
         if self.stack is None or other.stack is None:
             same_groups = self.stack is other.stack
         else:
@@ -135,7 +135,7 @@ class Frame:
         ) and np.array_equal(self.scale, other.scale)
 
     def coordinates(self, world: FloatArray) -> FloatArray:
-        """Where a place of the world (n,) lies in u, (n,)."""
+        """Where a position of the world (n,) lies in u, (n,)."""
         turned = np.linalg.solve(self.affine[:-1, :-1], world - self.affine[:-1, -1])
         return np.asarray(np.linalg.solve(self.rotate @ self.shear, turned - self.translate))
 
@@ -150,8 +150,8 @@ class Frame:
     def layout(self) -> Layout:
         """How images of all groups are one array over the kept axes."""
         kinds: list[int | None] = [None] * len(self.scale)
-        for place, axis in enumerate(self.axes):
-            kinds[axis] = place + 1
+        for column, axis in enumerate(self.axes):
+            kinds[axis] = column + 1
         if self.stack is None:
             return Layout(tuple(kinds))
         kinds[self.stack.axis] = 0

@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin.drawing import (
     image_placement,
 )
 from napari_sparse_gmm.plugin.frame import Frame
-from napari_sparse_gmm.plugin.made_layers import add, exchanged, made_from, place
+from napari_sparse_gmm.plugin.made_layers import add, exchanged, made_from, set_placement
 from napari_sparse_gmm.plugin.picturing import CONTOURS
 from napari_sparse_gmm.plugin.results import Heatmap
 
@@ -50,13 +50,13 @@ def show_heatmap(
             layer = exchanged(viewer, layer, data)
         # An image of several levels may come down to one, for a while.
         layer.data = [data] if layer.multiscale and not keywords["multiscale"] else data
-        place(layer, image_placement(frame, heatmap))
+        set_placement(layer, image_placement(frame, heatmap))
     _limit(layer, heatmap, limits)
     return layer
 
 
 def _index(viewer: ViewerModel, points: Points) -> int:
-    """Where they are among the layers, or the lowest place if they are gone by now."""
+    """Where they are among the layers, or the lowest index if they were removed."""
     return viewer.layers.index(points) if points in viewer.layers else 0
 
 
@@ -98,7 +98,7 @@ def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Dr
         # Its features follow at once: what listens to them need not hear of it twice.
         with layer.events.features.blocker():
             layer.data = [(box, "ellipse") for box in shown.corners]
-        place(layer, frame.shape_placement())
+        set_placement(layer, frame.shape_placement())
         layer.edge_width = list(shown.edge_width)
         layer.features = shown.features
     _show_surface(viewer, points, shown.surface, under=layer)
@@ -143,7 +143,7 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
     else:
         # napari keeps no shape of the old ones when it is given all anew.
         layer.data = []
-        place(layer, frame.shape_placement())
+        set_placement(layer, frame.shape_placement())
         layer.add_paths(data, **shown)
     layer.features = {"holds [%]": held}
 
@@ -161,4 +161,4 @@ def _show_surface(
         add(viewer, points, "ellipsoids", viewer.layers.index(under), layer)
     else:
         layer.vertex_colors = None  # they are of another number of vertices
-        place(layer, surface)
+        set_placement(layer, surface)

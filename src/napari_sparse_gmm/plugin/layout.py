@@ -39,7 +39,7 @@ class Layout:
     def of_slices(self, groups: Sequence[_Item]) -> list[_Item | None]:
         """What belongs to each group as what belongs to each slice, None in the gaps."""
         of_slice = dict(zip(self.slices, groups, strict=True))
-        return [of_slice.get(place) for place in range(self.n_slices)]
+        return [of_slice.get(index) for index in range(self.n_slices)]
 
     def image(self, values: NDArray[Any], nothing: float = 0.0) -> NDArray[Any]:
         """Images (G, ...) over the axes of the model as one array; `nothing` in the gaps."""
@@ -53,5 +53,5 @@ class Layout:
             if 0 in order
             else stacked[0].transpose([axis - 1 for axis in order])
         )
-        alone = [place for place, axis in enumerate(self.axes) if axis is None]
+        alone = [index for index, axis in enumerate(self.axes) if axis is None]
         return np.expand_dims(stacked, alone)

@@ -119,19 +119,19 @@ def exchanged(viewer: ViewerModel, old: Layer, data: Any, **keywords: Any) -> La
     if isinstance(old, Image):
         kept["multiscale"] = isinstance(data, list)
     marked = old.metadata.get(METADATA_KEY)
-    place, selected = viewer.layers.index(old), old in viewer.layers.selection
+    index, selected = viewer.layers.index(old), old in viewer.layers.selection
     viewer.layers.remove(old)
     kept |= {"affine": old.affine.affine_matrix, "metadata": dict(old.metadata)}
     new = type(old)(data, **{**kept, **keywords})
     if marked is not None:
         new.metadata[METADATA_KEY] = {**marked, "layer": new.unique_id}
-    _insert(viewer, place, new)
+    _insert(viewer, index, new)
     if selected:
         viewer.layers.selection.add(new)
     return new
 
 
-def place(layer: Layer, placement: dict[str, Any]) -> None:
+def set_placement(layer: Layer, placement: dict[str, Any]) -> None:
     """Set what differs: napari draws anew for each of them."""
     for name, value in placement.items():
         old = (
@@ -147,9 +147,9 @@ def place(layer: Layer, placement: dict[str, Any]) -> None:
 
 @contextmanager
 def keeping_place(viewer: ViewerModel) -> Iterator[None]:
-    """Look at the same place while layers become larger or smaller.
+    """Look at the same position while layers become larger or smaller.
 
-    napari keeps the number of the slice, which is another place then.
+    napari keeps the number of the slice, which is another position then.
     """
     point = viewer.dims.point
     yield

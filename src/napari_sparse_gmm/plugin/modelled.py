@@ -91,9 +91,9 @@ def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
     if len(steps):
         # All differences together tell the step better than the smallest one.
         step = float(steps.sum() / np.rint(steps / steps.min()).sum())
-    places = (labels - labels[0]) / step
-    slices = np.rint(places).astype(np.intp)
-    if np.abs(places - slices).max() > _UNEVEN:
+    positions = (labels - labels[0]) / step
+    slices = np.rint(positions).astype(np.intp)
+    if np.abs(positions - slices).max() > _UNEVEN:
         raise InputError(
             f"The values of {name!r} are in uneven steps, so they cannot be slices of an image: "
             "round them, or fit all points together."

@@ -1,4 +1,4 @@
-"""Where the places of one layer lie in the coordinates of something else.
+"""Where the positions of one layer lie in the coordinates of something else.
 
 napari aligns the last axes of layers, and shows them in their units where those of all go together.
 """
@@ -28,7 +28,7 @@ def affine_from(
     units : sequence of m pint units
         Of the last axes of the world.
     coordinates : callable
-        The other coordinates (k,) of a place of the world (m,) in these units.
+        The other coordinates (k,) of a position in the world (m,) in these units.
     in_units : bool
         Whether the viewer shows layers in their units.
 
@@ -38,22 +38,22 @@ def affine_from(
     """
     lengths = _lengths(layer, units) if in_units else np.ones(layer.ndim)
 
-    def moved(place: FloatArray) -> FloatArray:
+    def moved(position: FloatArray) -> FloatArray:
         world = np.zeros(max(layer.ndim, len(units)))
-        world[-layer.ndim :] = lengths * layer.data_to_world(place)
+        world[-layer.ndim :] = lengths * layer.data_to_world(position)
         return coordinates(world[-len(units) :])
 
     offset = moved(np.zeros(layer.ndim))
     return np.stack([moved(row) - offset for row in np.eye(layer.ndim)], axis=1), offset
 
 
-def to_world(layer: Layer, viewer: ViewerModel, places: FloatArray) -> FloatArray:
+def to_world(layer: Layer, viewer: ViewerModel, positions: FloatArray) -> FloatArray:
     """Where data coordinates (..., n) of a layer lie in the viewer's world, in its units."""
     units = viewer.layers.extent.units
     in_units = units is not None  # else they do not go together, and napari goes by numbers alone
     of_world = units[-layer.ndim :] if in_units else layer.units
     matrix, offset = affine_from(layer, of_world, lambda world: world, in_units)
-    return places @ matrix.T + offset
+    return positions @ matrix.T + offset
 
 
 def _lengths(layer: Layer, units: Sequence[Any]) -> FloatArray:

@@ -49,11 +49,11 @@ class _Run:
 
     @property
     def stops(self) -> bool:
-        """Whether it has been told to."""
+        """Whether it has been requested to."""
         return bool(self.worker.abort_requested)
 
     def stop(self) -> None:
-        """Between two steps; nothing that it tells from now on is heard."""
+        """Between two steps; nothing that it sends from now on is heard."""
         self.worker.quit()
         self.drawn.set()
 

@@ -49,14 +49,14 @@ def points_for(
 ) -> ModelPoints:
     """The points that a layer shows, in the coordinates of a model and in its groups.
 
-    A point is the same place of the world as in the layer, whatever the scales and units.
+    A point is at the same position of the world as in the layer, whatever the scales and units.
 
     Parameters
     ----------
     model : DensityModel
     layer : Points
     precision : str, optional
-        The feature that is the standard deviation of the place of each point, in the unit of the
+        The feature with the standard deviation of the position of each point, in the unit of the
         layer.
     in_units : bool
         Whether the viewer shows layers in their units.
@@ -114,8 +114,8 @@ def _groups(
 ) -> NDArray[np.intp]:
     """The group of each point: by the slice of the model it lies in, or by its feature."""
     if not stack.own and layer.ndim >= len(frame.scale) - stack.axis:
-        places = (u[:, stack.axis] - stack.origin) / stack.spacing
-        return Index(stack.slices).get_indexer(np.rint(places).astype(np.intp))
+        positions = (u[:, stack.axis] - stack.origin) / stack.spacing
+        return Index(stack.slices).get_indexer(np.rint(positions).astype(np.intp))
     if stack.name in layer.features:
         return Index(stack.labels).get_indexer(layer.features[stack.name][shown])
     raise InputError(

@@ -28,7 +28,7 @@ def script(
     cloud: Cloud,
     settings: Mapping[str, Any],
     starts: Sequence[GaussianMixture | None] = (),
-    path_place: int | None = None,
+    path_index: int | None = None,
 ) -> str:
     """Lines that need a `viewer` with the layer, and leave the fitted `model`.
 
@@ -41,7 +41,7 @@ def script(
         Keywords of `SparseGaussianMixture`; those that are the default are left out.
     starts : sequence of (GaussianMixture or None), optional
         What the fit of each group went on from, if not as the settings say.
-    path_place : int, optional
+    path_index : int, optional
         Which solution along a sparsity path it is, if it is one.
     """
     layer, axes = source.layer, list(source.axes)
@@ -86,9 +86,9 @@ def script(
         lines.append(f"fits = fit_groups(model, points, groups{extra})")
         lines.append("for fit in fits:")
         lines.append("    print(fit.label, fit.model.n_components_ if fit.model else fit.problem)")
-    elif path_place is not None:
+    elif path_index is not None:
         lines.append(f"path = model.sparsity_path(points{extra})")
-        lines.append(f"model = path[{path_place}].model")
+        lines.append(f"model = path[{path_index}].model")
         lines.append("print(model.n_components_, model.means_)")
     else:
         lines.append(f"model.fit(points{extra})")

@@ -67,7 +67,7 @@ class Cloud:
         return self.observations.points
 
     def same_as(self, other: "Cloud") -> bool:
-        """Whether a fit of the one is a fit of the other, in the same place."""
+        """Whether a fit of the one is a fit of the other, at the same position."""
         if self is other:
             return True
         return (
@@ -97,7 +97,7 @@ class Source:
     weights : str, optional
         How often each point counts.
     precision : str, optional
-        Standard deviation of the place of each point, in the unit of the layer.
+        Standard deviation of the position of each point, in the unit of the layer.
     axial_precision : str, optional
         The same along the first of three axes, where it is another one.
     each : int or str, optional

@@ -47,19 +47,19 @@ def used(use: Use, layer: Points, viewer: ViewerModel) -> NDArray[np.bool_]:
 
 
 def in_view(layer: Points, viewer: ViewerModel) -> NDArray[np.bool_]:
-    """Which points of a layer (N,) lie within the canvas; at any place of the sliders."""
+    """Which points of a layer (N,) lie within the canvas; at any position of the sliders."""
     world = to_world(layer, viewer, np.asarray(layer.data, dtype=np.float64))
     # napari aligns the last axes of layers.
     displayed = [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
     camera = viewer.scene.camera
     centre = np.asarray(camera.center)[-len(displayed) :]
     height, width = viewer.canvas.size
-    place = np.zeros((len(world), len(displayed)))
+    offset = np.zeros((len(world), len(displayed)))
     for column, axis in enumerate(displayed):
         if axis >= 0:  # the layer reaches through the others
-            place[:, column] = world[:, axis] - centre[column]
+            offset[:, column] = world[:, axis] - centre[column]
     if len(displayed) == 3:
         up = np.asarray(camera.up_direction)
-        place = place @ np.stack([up, np.cross(up, camera.view_direction)], axis=1)
+        offset = offset @ np.stack([up, np.cross(up, camera.view_direction)], axis=1)
     half = 0.5 * np.array([height, width]) / camera.zoom
-    return (np.abs(place) <= half).all(axis=1)
+    return (np.abs(offset) <= half).all(axis=1)

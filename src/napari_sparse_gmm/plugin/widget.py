@@ -93,10 +93,10 @@ class SparseGMMWidget(FittingForm):
         if done is None:
             self._say(messages.NOT_FITTED)
             return
-        place = None if done.path is None else done.chosen
+        index = None if done.path is None else done.chosen
         asked = done.asked
         text = script(
-            asked.source, asked.cloud, asked.request.parameters, done.solution.starts, place
+            asked.source, asked.cloud, asked.request.parameters, done.solution.starts, index
         )
         QGuiApplication.clipboard().setText(text)
         self._say(messages.copied(text))
