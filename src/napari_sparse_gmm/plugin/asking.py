@@ -32,7 +32,7 @@ def ask(
     cloud : Cloud
         What was read of them.
     settings : mapping
-        Keywords of `SparseGaussianMixture`. A fit always has a seed, so that it can be told, and
+        Keywords of `SparseGaussianMixture`. A fit always has a seed, so that it can be shown, and
         repeated: that of `before`, or a new one.
     heatmap : HeatmapChoice
     units : sequence of pint units, or None

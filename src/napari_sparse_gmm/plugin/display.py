@@ -67,12 +67,12 @@ class Display:
         with keeping_place(self._viewer):
             show_heatmap(self._viewer, done.layer, done.frame, done.heatmap)
             show_contours(self._viewer, done.layer, done.frame, done.heatmap)
-        self._carry(done)
+        self._attach_model(done)
 
     def show_components(self, done: Fit) -> None:
         """Show the ellipses."""
         self.show_ellipses(done.asked, done.solution, done.coverage)
-        self._carry(done)
+        self._attach_model(done)
 
     def show_ellipses(
         self, asked: Asked, solution: Solution, coverage: float, most: int | None = None
@@ -105,8 +105,8 @@ class Display:
         took = perf_counter() - self._last_preview
         self._next_preview = self._last_preview + max(PREVIEW_INTERVAL, took / _PREVIEW_SHARE)
 
-    def _carry(self, done: Fit) -> None:
-        """Give the ellipses their model, to be saved with."""
+    def _attach_model(self, done: Fit) -> None:
+        """Attach the model to the ellipses, to be saved with."""
         layer = components_layer(self._viewer, done.layer)
         if layer is not None:
             cloud = done.asked.cloud

@@ -17,7 +17,7 @@ from napari_sparse_gmm.plugin.results import Heatmap, Solution
 from napari_sparse_gmm.shapes.ellipses import ellipse_corners
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 
-# As many as can be told apart; there may be more components, whose neighbours differ still.
+# As many as can be distinguished; there may be more components, whose neighbours differ still.
 _N_COLOURS = 50
 _GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
@@ -119,7 +119,7 @@ def _limits(values: NDArray[Any], quantity: str) -> tuple[float, float]:
         lowest = max(float(values.min()), highest - _LOG_RANGE)
         return (lowest, highest) if lowest < highest else (lowest - 1.0, highest)
     # One narrow component would make all others black: let its peak saturate. Every few
-    # pixels of a large image tell as much, and do not stop the window.
+    # pixels of a large image show as much, and do not stop the window.
     some = values.reshape(-1)[:: max(1, values.size // 1_000_000)]
     bright = float(np.quantile(some, 0.998))
     if float(np.median(some)) > 0.999 * highest:  # a background alone, which is nothing bright

@@ -151,7 +151,7 @@ def offer_layers(field: ComboBox) -> bool:
 
 
 def status_line() -> Label:
-    """Where whole sentences are told: wrapped, never wider than the dock, to be copied."""
+    """Where whole sentences are shown: wrapped, never wider than the dock, to be copied."""
     status = Label(name="status")
     native = status.native
     native.setTextFormat(Qt.TextFormat.PlainText)

@@ -134,7 +134,7 @@ class Shown:
     result: FitResult
 
 
-def told(done: Fit) -> str:
+def summary(done: Fit) -> str:
     """What came of a fit, for the status line."""
     sentences = (
         messages.summary(done.solution, done.asked.cloud, preferences().most_ellipses),

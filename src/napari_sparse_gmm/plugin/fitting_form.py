@@ -21,7 +21,7 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.annotation import clear_assignment, show_assignment
 from napari_sparse_gmm.plugin.asking import ask
 from napari_sparse_gmm.plugin.display import Display
-from napari_sparse_gmm.plugin.fits import Asked, Fit, Running, Shown, told
+from napari_sparse_gmm.plugin.fits import Asked, Fit, Running, Shown, summary
 from napari_sparse_gmm.plugin.form import DensityForm
 from napari_sparse_gmm.plugin.made_layers import has_made
 from napari_sparse_gmm.plugin.picturing import assign_points, draw
@@ -124,7 +124,7 @@ class FittingForm(DensityForm):
             return
         if asked.same_as(before):
             if self._runner.job is None:
-                self._say(told(done))  # not what was wrong meanwhile
+                self._say(summary(done))  # not what was wrong meanwhile
             return
         starts = None
         if asked.frame.alike(latest.frame):
@@ -253,7 +253,7 @@ class FittingForm(DensityForm):
         self._show_path()
         self._display.show_picture(done)
         self._display.show_components(done)
-        self._say(told(done))
+        self._say(summary(done))
 
     def _show_heatmap(self, wanted: Fit, heatmap: Heatmap) -> None:
         """A new picture of a fit, if it still is the last one."""
@@ -262,7 +262,7 @@ class FittingForm(DensityForm):
             done = replace(done, heatmap=heatmap)
             self._fits[done.layer.unique_id] = done
             self._display.show_picture(done)
-            self._say(told(done))
+            self._say(summary(done))
 
     def _show_sparsity(self, done: Fit) -> None:
         """Along a path, that of the solution which is shown: the next Run is one for it."""
@@ -290,7 +290,7 @@ class FittingForm(DensityForm):
         self._fits[done.layer.unique_id] = chosen
         self._show_sparsity(chosen)
         self._display.show_components(chosen)
-        self._say(told(chosen))
+        self._say(summary(chosen))
         self._redraw_soon()
 
     def _redraw_soon(self) -> None:
@@ -355,7 +355,7 @@ class FittingForm(DensityForm):
             self._say(messages.points_changed(done.layer.name))
             return
         show_assignment(done.layer, shown, assignment)
-        self._say(told(done))
+        self._say(summary(done))
 
     def _follow_annotate(self, wanted: bool) -> None:
         layer, done = self.points.value, self._chosen_fit()

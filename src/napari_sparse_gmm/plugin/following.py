@@ -1,4 +1,4 @@
-"""Follow a fit: what is told of its steps, and what is shown of them."""
+"""Follow a fit: the progress of its steps, and what is shown of them."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -25,12 +25,12 @@ _INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which tak
 
 def followed(
     events: Generator[Any, None, None],
-    told: "Callable[[FitStep, list[Any]], Progress]",
+    progress_of: "Callable[[FitStep, list[Any]], Progress]",
     previews: Previews | None = None,
 ) -> Work[list[Any]]:
-    """Yield what is told of some of the steps, and how they look; returns all other events.
+    """Yield the progress of some of the steps, and how they look; returns all other events.
 
-    `told` gets a step, and the other events that came before.
+    `progress_of` gets a step, and the other events that came before.
     """
     from napari_sparse_gmm.fitting import FitStep
 
@@ -46,7 +46,7 @@ def followed(
             preview = None if previews is None else previews.of(event, found)
             if preview is None and time.monotonic() - last < _INTERVAL:
                 continue
-            yield replace(told(event, found), passes=tuple(passes), preview=preview)
+            yield replace(progress_of(event, found), passes=tuple(passes), preview=preview)
             passes.clear()
             last = time.monotonic()
     if passes:

@@ -40,7 +40,7 @@ class DensityForm(WorkForm):
     Parameters
     ----------
     layers : callable
-        The layers of the viewer, asked anew whenever they may have changed.
+        The layers of the viewer, called again whenever they may have changed.
     theme : callable
         The name of the viewer's theme.
     preferred : Preferences

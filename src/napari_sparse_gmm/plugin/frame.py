@@ -40,7 +40,7 @@ class Stack:
     ----------
     name : str
     labels : (G,) array
-        What tells the groups apart, in ascending order.
+        What distinguishes the groups, in ascending order.
     slices : (G,) array of int
         Which slice each is, from 0 on; there may be gaps.
     origin, spacing : float

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
 
-# Where a background was asked for, less of it is hardly any.
+# Where a background was requested, less of it is hardly any.
 _NO_BACKGROUND = 0.01
 
 # A component of a larger standard deviation, as a share of the longest side of the points' box,
 # is as wide as scattered points are: those of a uniform density have 12 ** -0.5 = 0.29.
 _WIDE = 0.25
 
-# Of all that could be changed, so much is told.
+# Of all that could be changed, so much is suggested.
 _MOST_ADVICE = 2
 
 RUN = "Fit the points, and show the heatmap and the ellipses."
@@ -92,9 +92,9 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
 
 def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
     """What to change where the solution may not be what was wanted, the most useful first."""
-    parts, asked = solution.fitted, solution.parameters
+    parts, settings = solution.fitted, solution.parameters
     numbers = [part.mixture.n_components for part in parts]
-    prior, most = asked["prior"], asked["n_components"]
+    prior, most = settings["prior"], settings["n_components"]
     declared = PRIORS[prior]
     sparse, bayes = SPARSITY.name in declared.uses, bool(declared.starts)
     advice = []
@@ -107,14 +107,14 @@ def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
             lower = "lower Sparsity" if sparse else "try another Prior"
             advice.append(f"No component is left: {lower} to keep some.")
         return advice
-    if asked["background"] is False and _widest(solution) > _WIDE * _longest_side(frame):
+    if settings["background"] is False and _widest(solution) > _WIDE * _longest_side(frame):
         instead = ", and lower Sparsity, or choose the prior Bayes" if sparse else ""
         advice.append(
             "A component is as wide as the field: tick Background, so that scattered points need "
             f"no component of their own{instead}."
         )
     # Of a region that somebody has drawn nothing better is known.
-    if asked["background"] is True and background < _NO_BACKGROUND:
+    if settings["background"] is True and background < _NO_BACKGROUND:
         left = "Hardly any" if background > 0 else "No"
         more = "Raise Sparsity; or, where" if sparse else "Where"
         advice.append(

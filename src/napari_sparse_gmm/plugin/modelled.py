@@ -89,7 +89,7 @@ def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
     steps = np.diff(labels)
     step = 1.0
     if len(steps):
-        # All differences together tell the step better than the smallest one.
+        # All differences together give the step better than the smallest one.
         step = float(steps.sum() / np.rint(steps / steps.min()).sum())
     positions = (labels - labels[0]) / step
     slices = np.rint(positions).astype(np.intp)

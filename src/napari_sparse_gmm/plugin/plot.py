@@ -82,7 +82,7 @@ class Plot(QWidget):
 
 
 def line_colours(theme: str) -> tuple[str, ...]:
-    """Of lines that are told from each other on the background of a theme, as "#rrggbb"."""
+    """Of lines, distinct on the background of a theme, as "#rrggbb"."""
     dark = sum(get_theme(theme).background.as_rgb_tuple()[:3]) < 3 * 128
     return _ON_DARK if dark else _ON_LIGHT
 

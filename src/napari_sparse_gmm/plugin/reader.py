@@ -36,7 +36,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     try:
         if set(sniff(Path(path)).header) >= _NAPARI:
             return None
-    except InputError:  # no text table, or none that can be read: told by the reader
+    except InputError:  # no text table, or none that can be read: reported by the reader
         pass
     return read
 

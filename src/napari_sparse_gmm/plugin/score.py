@@ -1,7 +1,7 @@
 """The dock widget "Sparse GMM score": the points of another layer as a model sees them.
 
 It fits nothing. The model comes from a components layer, of a fit or of a file; the points get
-their components as features and colours, and a sentence says how well the model tells them.
+their components as features and colours, and a sentence says how well the model predicts them.
 """
 
 from collections.abc import Sequence

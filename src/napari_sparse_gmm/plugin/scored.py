@@ -82,7 +82,7 @@ def points_for(
             f"Layer {layer.name!r} has {layer.ndim} axes, and the model has "
             f"{len(frame.axes)} ({', '.join(frame.names)}): choose a layer that has them all."
         )
-    # The layers that were fitted have no axis for groups that a feature told apart.
+    # The layers that were fitted have no axis for groups that a feature distinguishes.
     first = int(frame.stack is not None and frame.stack.own)
 
     def coordinates(world: FloatArray) -> FloatArray:

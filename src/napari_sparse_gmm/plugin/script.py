@@ -48,8 +48,8 @@ def script(
     imports = {"from napari_sparse_gmm import SparseGaussianMixture"}
     lines = [f"layer = viewer.layers[{layer.name!r}]"]
     names, unit = ", ".join(cloud.frame.names), cloud.frame.unit
-    told = " ".join(f"{names} in {unit}".split() if unit else names.split())  # on one line
-    lines.append(f"points = layer.data[:, {axes}] * layer.scale[{axes}]  # {told}")
+    comment = " ".join(f"{names} in {unit}".split() if unit else names.split())  # on one line
+    lines.append(f"points = layer.data[:, {axes}] * layer.scale[{axes}]  # {comment}")
     chosen = ""
     if not cloud.shown.all():
         imports |= {"import base64", "import zlib", "import numpy as np"}

@@ -24,7 +24,7 @@ class SourceFields:
     Parameters
     ----------
     layers : callable
-        The layers of the viewer, asked anew whenever they may have changed.
+        The layers of the viewer, called again whenever they may have changed.
     """
 
     def __init__(self, layers: Callable[[], LayerList]) -> None:

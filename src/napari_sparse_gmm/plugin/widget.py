@@ -11,7 +11,7 @@ from qtpy.QtGui import QGuiApplication
 
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.component_table import ComponentTable
-from napari_sparse_gmm.plugin.fits import told
+from napari_sparse_gmm.plugin.fits import summary
 from napari_sparse_gmm.plugin.fitting_form import FittingForm
 from napari_sparse_gmm.plugin.made_layers import components_layer
 from napari_sparse_gmm.plugin.models import is_components_layer
@@ -123,7 +123,7 @@ class SparseGMMWidget(FittingForm):
             self._reader.follow(self.source())
         if self._runner.job is None:
             done = self._chosen_fit()
-            self._say(self.obstacle() or (told(done) if done else ""))
+            self._say(self.obstacle() or (summary(done) if done else ""))
 
     def _remember_use(self, use: Use) -> None:
         if self.points.value is not None:

@@ -27,8 +27,8 @@ class Pass(NamedTuple):
 class Progress:
     """How far the work is: `value` of `total`, and a few words for the progress bar.
 
-    `sentence` is for the status line, where it has something to tell meanwhile; `passes` are the
-    steps since the last one that was told.
+    `sentence` is for the status line, where there is something to say meanwhile; `passes` are the
+    steps since the last one that was reported.
     """
 
     value: int
@@ -83,19 +83,19 @@ def prepare(
     """Wait for compilers, where the engine needs them first, and say so."""
     from napari_sparse_gmm.engines.choice import preparation
 
-    told = False
+    announced = False
     with closing(preparation(engine, device, n_dimensions=n_dimensions, noise=noise)) as waits:
         for waiting in waits:
-            told = told or bool(waiting.sentence)
+            announced = announced or bool(waiting.sentence)
             text = "Compiling" if waiting.sentence else "Starting"
             yield Progress(0, total, text, f"{waiting}." if waiting.sentence else None)
-    if told:
+    if announced:
         yield Progress(0, total, "Starting", "")
 
 
 @contextmanager
 def no_fallback_warning() -> Iterator[None]:
-    """Silence what `engine_reason_` tells; in a worker it would become a notification."""
+    """Silence what `engine_reason_` says; in a worker it would become a notification."""
     from napari_sparse_gmm.engines import EngineFallbackWarning
 
     with warnings.catch_warnings():

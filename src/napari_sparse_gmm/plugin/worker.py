@@ -128,13 +128,13 @@ def _path(request: FitRequest) -> Work[FitResult]:
 
     engine = model.open(request.observations)
 
-    def told(step: "FitStep", done: list[Any]) -> Progress:
+    def progress_of(step: "FitStep", done: list[Any]) -> Progress:
         text = f"Sparsity {SPARSITIES[len(done)]:g}: {step_text(step)}"
         return Progress(len(done), len(SPARSITIES), text)
 
     found = yield from followed(
         iter_path(model, engine),
-        told,
+        progress_of,
         Previews(lambda step, _, complete: so_far(request, (step.mixture,), complete)),
     )
     path = SparsityPath(tuple(found))
@@ -162,7 +162,7 @@ def _fitted(
     labels = _groups(request)
     names = [request.names[group] for group in labels]
 
-    def told(step: "FitStep", done: "list[GroupFit]") -> Progress:
+    def progress_of(step: "FitStep", done: "list[GroupFit]") -> Progress:
         name = f"{names[len(done)]}: " if names[len(done)] else ""
         value = len(done) * most + step.iteration
         return Progress(value, most * len(names), f"{name}{step_text(step)}")
@@ -182,7 +182,7 @@ def _fitted(
                 request.group_of_points,
                 starts=None if starts is None else [starts[group] for group in labels],
             ),
-            told,
+            progress_of,
             Previews(pictured, settle=starts is not None) if pictures else None,
         )
     )
