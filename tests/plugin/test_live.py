@@ -614,7 +614,7 @@ def test_previews_leave_the_window_time(
     workers[-1].step(1)
     assert shown == [10.0]  # until the window has drawn it
     now = 10.05
-    widget._display._follow_preview()
+    widget._display._on_preview_drawn()
     now = 10.99
     workers[-1].step(1)
     assert shown == [10.0]

@@ -51,9 +51,9 @@ class ComponentTable:
         dock.raise_()
         if layer is not self._layer:
             if self._layer is not None:
-                self._layer.selected_data.events.items_changed.disconnect(self._follow_selection)
+                self._layer.selected_data.events.items_changed.disconnect(self._show_row)
             self._layer = layer
-            layer.selected_data.events.items_changed.connect(self._follow_selection)
+            layer.selected_data.events.items_changed.connect(self._show_row)
         self._viewer.layers.selection = {layer}
 
     def go_on(self, layer: Shapes) -> None:
@@ -85,7 +85,7 @@ class ComponentTable:
         if width > 0:
             camera.zoom = _SHARE * min(self._viewer.canvas.size) / width
 
-    def _follow_selection(self, _: Any = None) -> None:
+    def _show_row(self, _: Any = None) -> None:
         """Show the row of an ellipse that was selected, if the table is still open."""
         assert self._layer is not None
         before, self._selected = self._selected, set(self._layer.selected_data)

@@ -90,7 +90,7 @@ class Display:
     def _show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
         self._last_preview, self._next_preview = perf_counter(), np.inf
         # Behind what this has the window draw; and whatever becomes of it, another one may come.
-        QTimer.singleShot(0, weakly(self._follow_preview))
+        QTimer.singleShot(0, weakly(self._on_preview_drawn))
         with keeping_place(self._viewer):
             show_heatmap(self._viewer, asked.layer, asked.frame, preview.result.heatmap)
         self.show_ellipses(
@@ -100,7 +100,7 @@ class Display:
             None if preview.settled else _PREVIEW_ELLIPSES,
         )
 
-    def _follow_preview(self) -> None:
+    def _on_preview_drawn(self) -> None:
         """The window has drawn it; the longer that took, the later the next may come."""
         took = perf_counter() - self._last_preview
         self._next_preview = self._last_preview + max(PREVIEW_INTERVAL, took / _PREVIEW_SHARE)

@@ -81,7 +81,7 @@ class FitFields:
         self.engine.value, self.device.value = preferred.engine, preferred.device
         if preferred.n_threads is not None:
             self.n_threads.value = preferred.n_threads
-        self.prior.changed.connect(self._follow_prior)
+        self.prior.changed.connect(self._on_prior_changed)
 
     def keywords(self) -> dict[str, Any]:
         """Of `SparseGaussianMixture`."""
@@ -103,6 +103,6 @@ class FitFields:
         for widget in self.advanced:
             widget.visible = shown
 
-    def _follow_prior(self, prior: str) -> None:
+    def _on_prior_changed(self, prior: str) -> None:
         for parameter in _OF_SOME_PRIORS:
             getattr(self, parameter.name).enabled = parameter.name in PRIORS[prior].uses

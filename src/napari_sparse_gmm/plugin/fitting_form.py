@@ -62,7 +62,7 @@ class FittingForm(DensityForm):
         self._running: Running | None = None
         self._settling: Fit | None = None  # what is being drawn of it
         self._uses_others = False  # whether other points are to be used than those of the last fit
-        self._runner = Runner(self._follow_work, self._show_failure, self._end)
+        self._runner = Runner(self._on_work_changed, self._show_failure, self._end)
         self._display = Display(viewer)
         self._reader = SourceReader(self._refit_soon)
         super().__init__(lambda: viewer.layers, lambda: viewer.theme, preferences())
@@ -75,8 +75,8 @@ class FittingForm(DensityForm):
             widget.changed.connect(self._refit_soon)
         # To choose another layer changes fields, but asks for nothing.
         self.points.changed.connect(self._refit_not)
-        self.use.changed.connect(self._follow_use)
-        self.annotate.changed.connect(self._follow_annotate)
+        self.use.changed.connect(self._on_use_changed)
+        self.annotate.changed.connect(self._on_annotate_changed)
         self.path_view.slider.changed.connect(self._choose)
 
     # The work
@@ -184,7 +184,7 @@ class FittingForm(DensityForm):
             self.cancel_button.enabled = False
             self.progress.native.setFormat("Cancelling")
 
-    def _follow_work(self) -> None:
+    def _on_work_changed(self) -> None:
         self._show_progress(Progress(0, 1, ""))
         self._enable_buttons()
 
@@ -306,7 +306,7 @@ class FittingForm(DensityForm):
         self._refit_timer.stop()
         self._uses_others = False
 
-    def _follow_use(self) -> None:
+    def _on_use_changed(self) -> None:
         self._uses_others = True
         self._refit_soon()
 
@@ -357,7 +357,7 @@ class FittingForm(DensityForm):
         show_assignment(done.layer, shown, assignment)
         self._say(summary(done))
 
-    def _follow_annotate(self, wanted: bool) -> None:
+    def _on_annotate_changed(self, wanted: bool) -> None:
         layer, done = self.points.value, self._chosen_fit()
         if layer is not None and not wanted:
             clear_assignment(layer)

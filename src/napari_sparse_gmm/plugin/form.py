@@ -135,9 +135,9 @@ class DensityForm(WorkForm):
         policy.setRetainSizeWhenHidden(True)  # so that nothing jumps
         self.progress.native.setSizePolicy(policy)
         for widget in (self.prior, self.each):
-            widget.changed.connect(self._follow_path)
+            widget.changed.connect(self._update_path_button)
         fit.fold()
-        source.follow(self._follow_source, self._say)
+        source.follow(self._on_source_changed, self._say)
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
@@ -169,13 +169,13 @@ class DensityForm(WorkForm):
             n_threads=value_of(parameters.N_THREADS, self.n_threads),
         )
 
-    def _follow_source(self) -> None:
+    def _on_source_changed(self) -> None:
         layer, axes = self.points.value, self._source_fields.chosen_axes
         if layer is not None and axes is not None:
             self._suit(layer, axes)
-        self._follow_choice()
+        self._on_choice_changed()
 
-    def _follow_choice(self) -> None:
+    def _on_choice_changed(self) -> None:
         """What to do when another layer, or other axes, are to be modelled; here nothing."""
 
     def _suit(self, layer: Points, axes: Axes) -> None:
@@ -185,7 +185,7 @@ class DensityForm(WorkForm):
         for fields in (self._fit_fields, self._picture_fields):
             fields.suit(layer.units[axes[-1]], float(np.max(widths)), len(axes))
 
-    def _follow_path(self, _: Any = None) -> None:
+    def _update_path_button(self, _: Any = None) -> None:
         obstacle = self.path_obstacle()
         self.path_button.enabled = self.run_button.enabled and not obstacle
         self.path_button.tooltip = obstacle or messages.PATH

@@ -31,15 +31,15 @@ class Plots(QTabWidget):
     def setVisible(self, visible: bool) -> None:  # noqa: N802
         """Qt's hook behind `show` and `hide`."""
         self._something = visible
-        self._follow()
+        self._update_visibility()
 
     def sizeHint(self) -> QSize:  # noqa: N802
         return QSize(super().sizeHint().width(), _HEIGHT)
 
     def _unfold(self, unfolded: bool) -> None:
         self._unfolded = unfolded
-        self._follow()
+        self._update_visibility()
 
-    def _follow(self) -> None:
+    def _update_visibility(self) -> None:
         self.button.visible = self._something
         super().setVisible(self._something and self._unfolded)

@@ -60,7 +60,7 @@ class Previews:
 
     def of(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
         """That of a step, after the fits that were found, where it is time for one."""
-        self._follow(step, len(found))
+        self._record(step, len(found))
         now = time.monotonic()
         if now < self._next:
             return None
@@ -79,7 +79,7 @@ class Previews:
             self._next_settled = now + (now - self._began) / 2
         return Preview(self._draw(step, found, settled), settled)
 
-    def _follow(self, step: "FitStep", n_found: int) -> None:
+    def _record(self, step: "FitStep", n_found: int) -> None:
         if self._fit != (n_found, step.start):
             self._fit = n_found, step.start
             self._cost = self._shown = self._complete = np.inf

@@ -45,8 +45,8 @@ class SparseGMMScore(WorkForm):
 
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         self._viewer = napari_viewer
-        self._runner = Runner(self._follow_work, self._show_failure, self._end)
-        self._followed: Points | None = None  # the layer whose features are offered
+        self._runner = Runner(self._on_work_changed, self._show_failure, self._end)
+        self._connected_layer: Points | None = None  # the layer whose features are offered
         self.model = choice(
             "model",
             "Model",
@@ -84,8 +84,8 @@ class SparseGMMScore(WorkForm):
         rows.margins = buttons.margins = (0, 0, 0, 0)
         super().__init__(widgets=[rows, buttons, self.progress, self.status], labels=False)
 
-        self.model.changed.connect(self._follow_choice)
-        self.points.changed.connect(self._follow_points)
+        self.model.changed.connect(self._on_choice_changed)
+        self.points.changed.connect(self._on_points_changed)
         self.score_button.clicked.connect(self.score)
         self.cancel_button.clicked.connect(self.cancel)
         events = napari_viewer.layers.events
@@ -94,7 +94,7 @@ class SparseGMMScore(WorkForm):
         events.removed.connect(self._forget)
         CloseEvents(self.native, weakly(self.cancel))
         self.native.destroyed.connect(self._runner.close)
-        self._follow_points()
+        self._on_points_changed()
 
     def score(self) -> None:
         """Score the chosen points, and show their components when they are there."""
@@ -145,14 +145,14 @@ class SparseGMMScore(WorkForm):
                 sentence += f" {n_hidden:,} hidden points left out."
             self._say(sentence)
 
-    def _follow_work(self) -> None:
+    def _on_work_changed(self) -> None:
         busy = self._runner.job is not None
         self.score_button.enabled = not busy and not self.obstacle()
         self.cancel_button.enabled = busy
         self.progress.visible = busy
 
     def _end(self, _: Job, why: str | None) -> None:
-        self._follow_work()
+        self._on_work_changed()
         if why is not None:
             self._say(why)
 
@@ -175,16 +175,16 @@ class SparseGMMScore(WorkForm):
         names = [] if layer is None else numeric_features(layer)
         return [("not considered", None), *((name, name) for name in names)]
 
-    def _follow_points(self, _: Any = None) -> None:
+    def _on_points_changed(self, _: Any = None) -> None:
         """Listen to the layer that is chosen now, and offer its features."""
         self._listen(self.points.value)
         self._offer_features()
-        self._follow_choice()
+        self._on_choice_changed()
 
     def _listen(self, layer: Points | None) -> None:
-        if self._followed is not None:
-            self._followed.events.features.disconnect(self._offer_features)
-        self._followed = layer
+        if self._connected_layer is not None:
+            self._connected_layer.events.features.disconnect(self._offer_features)
+        self._connected_layer = layer
         if layer is not None:
             layer.events.features.connect(self._offer_features)
 
@@ -192,9 +192,9 @@ class SparseGMMScore(WorkForm):
         self.precision.reset_choices()
         self.precision.visible = len(self.precision.choices) > 1
 
-    def _follow_choice(self, _: Any = None) -> None:
+    def _on_choice_changed(self, _: Any = None) -> None:
         if self._runner.job is None:
-            self._follow_work()
+            self._on_work_changed()
             self._say(self.obstacle())
 
 

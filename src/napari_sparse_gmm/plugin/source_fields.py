@@ -29,8 +29,8 @@ class SourceFields:
 
     def __init__(self, layers: Callable[[], LayerList]) -> None:
         self._layers = layers
-        self._followed: Points | None = None  # the layer whose axes are offered
-        self._follow: Callable[[], object] = lambda: None
+        self._connected_layer: Points | None = None  # the layer whose axes are offered
+        self._changed: Callable[[], object] = lambda: None
         self._tell: Callable[[str], object] = lambda sentence: None
 
         self.points = choice(
@@ -92,16 +92,16 @@ class SourceFields:
             self.each,
             *self._of_features,
         ]
-        self.points.changed.connect(self._follow_layer)
-        self.axes.changed.connect(self._follow_axes)
+        self.points.changed.connect(self._on_layer_changed)
+        self.axes.changed.connect(self._on_axes_changed)
         self.precision.changed.connect(self._show_features)
 
     def follow(self, changed: Callable[[], object], tell: Callable[[str], object]) -> None:
         """From now on call `changed` when another layer, or other axes, are to be modelled, and
         `tell` with a sentence where a choice is gone.
         """
-        self._follow, self._tell = changed, tell
-        self._follow_layer()
+        self._changed, self._tell = changed, tell
+        self._on_layer_changed()
 
     def reset_choices(self) -> None:
         """Follow the layers that there are; the chosen ones stay chosen under a new name."""
@@ -171,14 +171,14 @@ class SourceFields:
             *((layer.name, layer) for layer in found),
         ]
 
-    def _follow_layer(self, _: Any = None) -> None:
+    def _on_layer_changed(self, _: Any = None) -> None:
         """Listen to the layer that is chosen now, and offer its axes."""
         layer = self.points.value
-        if self._followed is not None:
-            self._followed.events.axis_labels.disconnect(self._offer_axes)
-            self._followed.events.units.disconnect(self._offer_axes)
-            self._followed.events.features.disconnect(self._offer_features)
-        self._followed = layer
+        if self._connected_layer is not None:
+            self._connected_layer.events.axis_labels.disconnect(self._offer_axes)
+            self._connected_layer.events.units.disconnect(self._offer_axes)
+            self._connected_layer.events.features.disconnect(self._offer_features)
+        self._connected_layer = layer
         if layer is not None:
             layer.events.axis_labels.connect(self._offer_axes)
             layer.events.units.connect(self._offer_axes)
@@ -200,9 +200,9 @@ class SourceFields:
 
     def _offer_axes(self, _: Any = None) -> None:
         if not self._axes_field.offer(self.points.value):
-            self._follow_axes()
+            self._on_axes_changed()
 
-    def _follow_axes(self, _: Any = None) -> None:
+    def _on_axes_changed(self, _: Any = None) -> None:
         self.each.reset_choices()
         self._show_features()
-        self._follow()
+        self._changed()

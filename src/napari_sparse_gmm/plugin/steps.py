@@ -21,14 +21,14 @@ class Steps(QObject):
         self._box = box
         box.setStepType(QAbstractSpinBox.StepType.DefaultStepType)
         self.begin_with(first)
-        box.valueChanged.connect(self._follow)
+        box.valueChanged.connect(self._on_value_changed)
 
     def begin_with(self, first: float) -> None:
         """From now on take another first step."""
         self._first = first
-        self._follow(self._box.value())
+        self._on_value_changed(self._box.value())
 
-    def _follow(self, value: float) -> None:
+    def _on_value_changed(self, value: float) -> None:
         self._box.setSingleStep(step(value, self._first))
 
 

@@ -56,7 +56,7 @@ class SparseGMMWidget(FittingForm):
         active = napari_viewer.layers.selection.active
         if active in self.points.choices:
             self.points.value = active
-        self._follow_choice()
+        self._on_choice_changed()
 
     def run(self) -> None:
         """Fit the chosen layer, and show the result when it is there."""
@@ -112,7 +112,7 @@ class SparseGMMWidget(FittingForm):
         others = [layer for layer in layers if is_components_layer(layer)]
         return others[-1] if own is None and others else own
 
-    def _follow_choice(self) -> None:
+    def _on_choice_changed(self) -> None:
         layer = self.points.value
         if layer is not None:
             with self.use.changed.blocked():
