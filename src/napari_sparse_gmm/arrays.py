@@ -50,8 +50,8 @@ def bounds(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def refuse_masked(values: Any, name: str) -> None:
     """An InputError where values of a masked array are masked: NumPy would take them as they are.
 
-    Those under a mask are often anything, and to leave rows out is for whoever has the others of
-    the same points, too.
+    Those under a mask are often anything, and to leave rows out is for the caller, who has
+    the others of the same points, too.
     """
     masked = np.count_nonzero(np.ma.getmaskarray(values)) if np.ma.isMaskedArray(values) else 0
     if masked:

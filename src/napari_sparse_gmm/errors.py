@@ -1,4 +1,4 @@
-"""The one error that is meant for whoever gives the input.
+"""The one error that is meant for the caller.
 
 >>> try:
 ...     Observations.of([1.0, 2.0])

@@ -103,7 +103,7 @@ class GaussianMixture:
         background_weight: float = 0.0,
         background_region: Region | None = None,
     ) -> "GaussianMixture":
-        """Without checks or copies: of float64 arrays that are right, and that nobody changes."""
+        """Without checks or copies: of valid float64 arrays that are not changed later."""
         mixture = object.__new__(cls)
         for name, value in (
             ("weights", weights),

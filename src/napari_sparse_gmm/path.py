@@ -67,7 +67,7 @@ class PathPoint:
         Bayesian information criterion; the lower the better.
     icl : float
         Integrated completed likelihood (Biernacki, Celeux & Govaert, IEEE TPAMI 22(7), 2000), with
-        each point given to its most probable component: BIC, and a price for clusters that
+        each point given to its most probable component: BIC, and a penalty on clusters that
         overlap. The lower the better.
     held_out : float
         Mean log density of points that were not fitted; NaN where there are none.

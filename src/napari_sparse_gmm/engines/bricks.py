@@ -114,7 +114,7 @@ def grid_log_density(
     start, step = np.asarray(origin, dtype=np.float64), np.asarray(spacing, dtype=np.float64)
     slabs = Bricks.of(shape, step, _SLAB)
     for first, end in zip(slabs.first, slabs.end, strict=True):
-        # One pass for one slab: whoever takes the next one may have other threads in mind.
+        # One pass for one slab: the caller may use another number of threads for the next one.
         with limited_threads():
             values = _slab(mixture, start, step, first, end, choice, negligible)
         yield tuple(slice(a, b) for a, b in zip(first, end, strict=True)), values

@@ -184,7 +184,7 @@ def first_use(key: object, call: Callable[[], object]) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Nobody else compiles meanwhile, in this process or in another."""
+    """Locks out other compilations, in this process and in others."""
     lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
     with _lock, FileLock(lock_file):
         yield

@@ -2,8 +2,8 @@
 
 Their kernels are compiled at their first use on a machine: those of KeOps take some 5 s each, three
 for each number of dimensions, and for points with noise three more; those of the processor some
-10 s together. A thread of its own does it, so that whoever waits can say for how long, or stop
-waiting; the compilers go on, for the next time::
+10 s together. A thread of its own does it, so that a caller can show how long it has been waiting,
+or stop waiting; the compilers go on, for the next time::
 
     for waiting in get_ready("keops", 2, "cpu").waiting():
         print(waiting)

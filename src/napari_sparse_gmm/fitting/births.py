@@ -50,7 +50,7 @@ class Births:
 
 
 class BallBirths:
-    """Proposals from balls around single positions, the most evidence first."""
+    """Proposals from balls around unique positions of points, the most evidence first."""
 
     def __call__(self, problem: Problem, state: Evaluated) -> Proposals:
         n = state.mixture.n_components

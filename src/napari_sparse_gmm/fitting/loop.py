@@ -89,8 +89,8 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
     floor = settings.floor(engine)
     noise, starts, first = engine.typical_noise, settings.starts(), 0
     if noise is not None and declaration_of(settings.prior).starts and len(starts) > 1:
-        # Clusters teach the prior what they look like. Where noise may account for any shape they
-        # are all alike to it, and stay in pieces; convolved with the noise they are not.
+        # The prior is learnt from the clusters. Where noise may account for any shape they are all
+        # alike to it, and stay in pieces; convolved with the noise they are not.
         first = len(starts)
         convolved = yield from fit_steps(engine.without_noise(), settings)
         starts = [(without_noise(convolved.mixture, noise), ())]

@@ -43,8 +43,8 @@ def born_at_once(
 ) -> GaussianMixture:
     """The mixture with every birth from "boxes", then from "balls", chance or not.
 
-    For a objective that learns from all components what a cluster is, and has none to learn from: a
-    first few, tried alone, would teach it that clusters are as those are.
+    For an objective that learns its hyperparameters from all components, and has none yet: from a
+    first few, tried alone, it would learn that clusters are as those are.
     """
     for kind in births:
         propose: Propose = {"boxes": Births, "balls": BallBirths}[kind]()

@@ -74,11 +74,11 @@ class Problem:
         return Evaluated(mixture, float(cost), objective, statistics)
 
     def start(self, mixture: GaussianMixture) -> "Evaluated":
-        """A mixture to start from, evaluated: the objective has learnt from its components."""
+        """A mixture to start from, evaluated under an objective learnt from its components."""
         return self.evaluate(mixture, self.learnt(mixture.weights, mixture.covariances))
 
     def learnt(self, weights: FloatArray, covariances: FloatArray) -> Objective:
-        """The objective with what such components teach it."""
+        """The objective with hyperparameters learnt from such components."""
         return self.objective.learnt(weights * self.total_weight, covariances)
 
     def expectation(
@@ -142,7 +142,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What every solver yields: a mixture and its cost, under a objective.
+    """What every solver yields: a mixture and its cost, under an objective.
 
     `work` is what was looked at since the last one, in passes over all points.
     """

@@ -88,7 +88,7 @@ class FitSettings:
         return usual if self.solver == "mm" else "kmeans++"
 
     def floor(self, engine: Engine) -> float:
-        """The smallest standard deviation of a component; a InputError where there is none."""
+        """The smallest standard deviation of a component; an InputError where there is none."""
         floor = self.covariance_floor
         if floor is None:
             needed = declaration_of(self.prior).needs_floor or engine.typical_noise is not None
@@ -104,7 +104,7 @@ class FitSettings:
         return floor
 
     def region(self, engine: Engine, floor: float) -> Region:
-        """Where points can lie; a InputError where some lie outside, and so have no density."""
+        """Where points can lie; an InputError where some lie outside, and so have no density."""
         summary, background = engine.summary, self.background
         if not isinstance(background, Region):
             return bounding_box(summary.box, floor)

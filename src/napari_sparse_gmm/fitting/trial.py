@@ -145,7 +145,7 @@ def try_out(
     touched: Pattern,
     tol: float,
 ) -> Generator[float, None, Outcome]:
-    """Step all neighbourhoods until each is decided.
+    """Step all neighbourhoods until each is accepted or pruned.
 
     Yields the share of the points that each step has looked at. `touched` is of the mixture of
     `state`.

@@ -115,7 +115,7 @@ def _label(axes: Axes, model: DensityModel, coverage_percent: float) -> None:
 
 
 def _frame(grid: Grid) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper corner (y, x) of what is shown: the image, if need be with room around it.
+    """Lower and upper corner (y, x) of what is shown: the image, if need be with a margin.
 
     Of points that lie on a line the image is one, too thin to look at.
     """

@@ -351,7 +351,7 @@ DECLARATION = Declaration(
     make=_make,
     uses=frozenset(),
     solvers=("mm",),
-    # From large clusters; and from small ones, too, which large ones alone cannot teach.
+    # From large clusters; and from small ones, too, which cannot be learnt from large ones alone.
     starts=(Start("density", ("boxes",)), Start("density", ("boxes", "balls"))),
     births=("boxes", "balls"),
     # Where sizes have a prior nothing collapses, and among scattered points a cluster may be

@@ -15,7 +15,7 @@ in localizations with a background there are many.
 That formula is negative for the smallest components, and its slope has no bound: taken at
 its word it kills all components at once where each starts with fewer than T/2 points. Below
 40 points the penalty goes on as its own tangent there. So it stays concave, and what is left
-of the price when a component vanishes is positive: one that a few points pay for shrinks
+of the penalty when a component vanishes is positive: one that a few points pay for shrinks
 slowly, and one too many is worth deleting.
 """
 

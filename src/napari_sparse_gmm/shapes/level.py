@@ -97,7 +97,7 @@ class Level:
 def _weakest_peak(mixture: GaussianMixture) -> float:
     """Log of the density at the centre of the component that is lowest there.
 
-    Nobody sees 1e-5 of that.
+    1e-5 of that is invisible.
     """
     return float(mixture.log_amplitudes[mixture.weights > 0].min(initial=np.inf))
 
