@@ -467,9 +467,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if isinstance(X, Engine):
             return X.scores(self.mixture_), X.summary.total_weight
         observations = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
-        return self._assigned(observations, None).scores(
-            observations.weights
-        ), observations.total_weight
+        scores = self._assigned(observations, None).scores(observations.weights)
+        return scores, observations.total_weight
 
     def _assigned(self, X: Data, noise_std: ArrayLike | None) -> Assignment:
         if isinstance(X, Engine):

@@ -75,9 +75,8 @@ def information(
     from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 
     observations, double = engine.observations, np.dtype(np.float64)
-    noise = (
-        np.zeros(observations.points.shape) if observations.noise is None else observations.noise
-    )
+    noise = observations.noise
+    noise = np.zeros(observations.points.shape) if noise is None else noise
     tiles = TorchTiles(
         Observations(observations.points, observations.weights, noise),
         device=engine.device,

@@ -246,9 +246,8 @@ class _Tree:
             axes = np.linalg.qr(np.random.default_rng(turn).standard_normal((d, d)))[0]
             rank, points = kd_order(engine.placed @ axes)
         order = engine.blocks.order if rank is None else engine.blocks.order[rank]
-        weight = (
-            np.ones(len(order)) if observations.weights is None else observations.weights[order]
-        )
+        weight = observations.weights
+        weight = np.ones(len(order)) if weight is None else weight[order]
         n = len(points)
         depth = max(0, int(np.log2(max(1, n // FEWEST))))
         edges = [halves(n, level) for level in range(depth + 1)]

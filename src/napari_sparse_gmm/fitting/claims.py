@@ -66,9 +66,7 @@ class Candidates:
 def candidates_of(
     problem: Problem, mixture: GaussianMixture, touched: Pattern, proposals: Proposals
 ) -> Candidates:
-    """The proposals with what each depends on; `touched` are the cells that the components of the
-    mixture touch.
-    """
+    """What each proposal depends on; `touched` are the cells of the mixture's components."""
     order = np.argsort(touched.components, kind="stable")
     counts = np.bincount(touched.components, minlength=mixture.n_components)
     starts, cells = np.append(0, np.cumsum(counts)), touched.blocks[order]

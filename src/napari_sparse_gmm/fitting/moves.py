@@ -136,7 +136,7 @@ def improve(
         if not now.any():
             return None
         chosen, candidates = candidates.subset(now), candidates.subset(~now)
-        outcome = yield from _followed(
+        outcome = yield from _as_states(
             try_out(problem, replace(state, objective=objective), chosen, touched, tol), state
         )
         tried.add(state.mixture, chosen.proposals.subset(~outcome.accepted))
@@ -150,7 +150,7 @@ def improve(
     return None
 
 
-def _followed(
+def _as_states(
     steps: Generator[float, None, Outcome], state: Evaluated
 ) -> Generator[Evaluated, None, Outcome]:
     """`steps`, each as the state with the work that it has cost."""

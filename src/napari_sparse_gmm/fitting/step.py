@@ -8,8 +8,7 @@ from napari_sparse_gmm.factored import above
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import Objective
 
-# Where so small a share of the observed variance along some axis is a component's own, EM's step
-# is short.
+# Where so small a share of the observed variance is a component's own, EM's step is short.
 _NARROW = 0.5
 
 # Eigenvalues of a matrix are known up to so much of the largest.

@@ -103,9 +103,7 @@ def model_of(
 
 
 def attach_model(layer: Layer, model: DensityModel | None) -> None:
-    """Put a model into the metadata of its components layer, to be saved and to score points; or
-    remove the one there.
-    """
+    """Attach a model to its components layer, to be saved and to score points; None removes it."""
     if model is None:
         layer.metadata.pop(MODEL_KEY, None)
     else:
