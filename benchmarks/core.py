@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from fits import quiet_fit, warm_up, whole_fit
 from memory import peak
-from peers import sklearn_iterations
+from peers import whole_sklearn_iteration
 from report import Entry, Options, Row, main
 from simulations import clusters, crowd
 from timing import Call, medians, readable, seconds
@@ -149,7 +149,7 @@ def whole(quick: bool) -> Iterator[Row]:
                 ratio <= 2.0,
             )
         if start == "density":
-            iteration = _sklearn_iteration(points, simulated.truth)
+            iteration = whole_sklearn_iteration(points, simulated.truth)
             share = times["ours"] / iteration
             yield Row(
                 "the same against one iteration of scikit-learn",
@@ -247,17 +247,6 @@ def _prototype(points: FloatArray) -> Callable[[], object] | None:
     from large_fit import fit
 
     return lambda: fit(points, kernel="numba", verbose=False)
-
-
-def _sklearn_iteration(points: FloatArray, truth: object) -> float:
-    """Of all points, from 1/50 and 1/25 of them; see `large.py`."""
-    few, some = len(points) // 50, len(points) // 25
-    taken = {
-        count: min(medians(sklearn_iterations(points[:count], truth), 1, warm=False).values())  # type: ignore[arg-type]
-        for count in (few, some)
-    }
-    each = (taken[some] - taken[few]) / (some - few)
-    return taken[some] + each * (len(points) - some)
 
 
 def _dense_clusters() -> FloatArray:

@@ -103,6 +103,23 @@ def sklearn_iterations(points: FloatArray, mixture: GaussianMixture) -> dict[str
     return {"all threads": iteration, "one thread": with_one_thread}
 
 
+def whole_sklearn_iteration(points: FloatArray, mixture: GaussianMixture) -> float:
+    """Seconds of an iteration with all of thousands of components, whose table of
+    responsibilities would not fit in memory: the difference between 50 and 25 of them, scaled.
+    """
+    few, some = 25, 50
+    taken = {}
+    for n in (few, some):
+        part = GaussianMixture(
+            mixture.weights[:n] / mixture.weights[:n].sum(),
+            mixture.means[:n],
+            mixture.covariances[:n],
+        )
+        taken[n] = min(medians(sklearn_iterations(points, part), 3, warm=False).values())
+    each = (taken[some] - taken[few]) / (some - few)
+    return taken[some] + each * (mixture.n_components - some)
+
+
 def _gmmx_iteration(points: FloatArray, mixture: GaussianMixture) -> Call:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
