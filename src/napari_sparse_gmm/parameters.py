@@ -205,8 +205,8 @@ N_THREADS = Parameter(
     "n_threads",
     None,
     "Threads",
-    "How many processor threads a fit may use. Where no number is given, all cores but one: "
-    "threads that wait for a core that a window has taken slow the whole fit down.",
+    "How many processor threads a fit may use. Where no number is given, compiled kernels take "
+    "all cores, and PyTorch and KeOps, whose threads wait for each other, all but one.",
     minimum=1,
     maximum=1_024,
     largest=1_024,

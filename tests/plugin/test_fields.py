@@ -330,7 +330,7 @@ def test_the_preferences_say_what_no_threads_are() -> None:
     manifest = Path(napari_sparse_gmm.__file__).with_name("napari.yaml")
     pages = PluginManifest.from_file(manifest).contributions.configurations.values()
     (threads,) = [page.properties["n_threads"] for page in pages if "n_threads" in page.properties]
-    assert "0: all cores but one" in threads.title
+    assert "0: automatic" in threads.title
 
 
 def test_a_slider_moves_by_pages(qtbot: QtBot) -> None:

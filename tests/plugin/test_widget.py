@@ -84,7 +84,7 @@ def test_fields_that_may_be_automatic(
     widget.random_state.value = 0
     assert widget.random_state.native.text() == "0"
     widget.covariance_floor.value = 2.5
-    assert widget.n_threads.native.text() == "all cores but one"
+    assert widget.n_threads.native.text() == "automatic"
     widget.n_threads.native.stepBy(1)
     assert widget.n_threads.native.text() == "1"
     widget.run()

@@ -64,7 +64,7 @@ class FitFields:
         self.random_state = field(parameters.RANDOM_STATE, none_text="new each time")
         self.engine = field(parameters.ENGINE)
         self.device = field(parameters.DEVICE)
-        self.n_threads = field(parameters.N_THREADS, none_text="all cores but one")
+        self.n_threads = field(parameters.N_THREADS, none_text="automatic")
 
         self.computing: list[Widget] = [self.engine, self.device, self.n_threads]
         self.advanced: list[Widget] = [

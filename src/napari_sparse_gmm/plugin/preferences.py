@@ -18,7 +18,7 @@ class Preferences:
     ----------
     engine, device : str
     n_threads : int or None
-        None: all cores but one.
+        None: as the engine likes.
     longest_side : int
         Pixels of a 2D heatmap.
     most_ellipses : int
