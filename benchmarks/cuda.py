@@ -5,7 +5,8 @@ scikit-learn's mixture on arrays of the card and gmmx. Nothing of napari is need
 own wheel, those of pykeops and keopscore, pytest and hypothesis; torch for CUDA, numba, pandas,
 pyarrow, scikit-learn; gmmx and JAX for CUDA, where they are to be compared with. KeOps compiles
 its kernels with nvrtc: libcuda, libnvrtc and libcudart have to be found by the loader, cuda.h and
-nvrtc.h in $CUDA_PATH/include. What is missing is said, and the rest goes on.
+nvrtc.h in $CUDA_PATH/include, and $CXX, or g++, has to link the shared C++ library. What is
+missing is said, and the rest goes on. `cuda.md` has what was measured.
 
     python benchmarks/cuda.py               # 6 minutes, less the fits that no longer fit in
     python benchmarks/cuda.py --quick       # small sizes, to check the script
@@ -125,7 +126,7 @@ def ceilings(limits: Limits) -> Iterator[Row]:
     source, target = (torch.rand(n, device="cuda") for _ in range(2))
     taken = medians({"copy": lambda: target.copy_(source)}, 9)["copy"]
     yield "copy, bytes read and written", f"{8 * n / taken / 1e12:.2f} TB/s"
-    piece = torch.rand(1 << 20, device="cuda")
+    piece = torch.rand(1 << 22, device="cuda")
     out = torch.empty_like(piece)
 
     def exponentials() -> None:

@@ -49,8 +49,10 @@ class Section:
         return [entry for entry in self.entries if isinstance(entry, Row)]
 
 
-def page(sections: Sequence[Section], title: str, machine: Sequence[tuple[str, str]]) -> str:
-    """The page: what is not as it was asked to be, the machine, and all sections."""
+def page(
+    sections: Sequence[Section], title: str, machine: Sequence[tuple[str, str]], more: str = ""
+) -> str:
+    """The page: what is not as it was asked to be, the machine, all sections, and more of them."""
     return (
         "\n\n".join(
             [
@@ -62,8 +64,11 @@ def page(sections: Sequence[Section], title: str, machine: Sequence[tuple[str, s
                 "## The machine",
                 _table(("", ""), machine),
                 *(_section(section) for section in sections),
+                more.strip(),
             ]
-        ).replace("\n\n\n", "\n\n")
+        )
+        .replace("\n\n\n", "\n\n")
+        .rstrip()
         + "\n"
     )
 

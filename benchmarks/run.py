@@ -43,6 +43,8 @@ MODULES = (
     "window",
     "startup",
 )
+# What was measured elsewhere, with `cuda.py`.
+ON_A_CARD = HERE / "cuda.md"
 LONGEST = 2 * 3600  # seconds of one module
 
 
@@ -65,7 +67,7 @@ def main() -> int:
         options = ["--device", arguments.device, "--images", str(folder / "images")]
         failures.append(run(name, options + ["--quick"] * arguments.quick, store))
         title = "Benchmarks at small sizes, to check them" if arguments.quick else "Benchmarks"
-        text = page(stored_sections(store), title, describe())
+        text = page(stored_sections(store), title, describe(), ON_A_CARD.read_text())
         (folder / "benchmarks.md").write_text(text, encoding="utf-8")
     print(f"\n{folder / 'benchmarks.md'}")
     return int(any(failures))
