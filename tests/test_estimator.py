@@ -292,6 +292,33 @@ def test_births_with_an_outlier_far_from_everything():
     assert np.isfinite(model.cost_)
 
 
+def three_clusters(rng):
+    centres = np.array([[0.0, 0.0], [400.0, 100.0], [150.0, 500.0]])
+    return (centres[:, None] + 18.0 * rng.standard_normal((3, 60, 2))).reshape(-1, 2)
+
+
+@pytest.mark.parametrize("prior", ["mml", "bayes"])
+@pytest.mark.parametrize("away", [2.0**31, 1e10])
+def test_one_stray_point_makes_the_others_no_coarser(prior, away):
+    points = three_clusters(np.random.default_rng(0))
+    model = SparseGaussianMixture(20, prior=prior, background=True, random_state=0)
+    model.fit(np.vstack([points, [[away, away]]]))
+    assert model.n_components_ == 3
+    sizes = np.sqrt(np.diagonal(model.covariances_, axis1=1, axis2=2))
+    np.testing.assert_allclose(sizes, 18.0, rtol=0.3)
+
+
+@pytest.mark.parametrize("prior", ["sqrt", "mml", "bayes"])
+def test_an_axis_in_another_unit_does_not_widen_the_others(prior):
+    """The distances between points are then those along that axis, wider than a cluster is."""
+    units = np.array([300.0, 1.0, 1.0])
+    points = units * 18.0 * np.random.default_rng(1).standard_normal((200, 3))
+    model = SparseGaussianMixture(1, prior=prior, random_state=0).fit(points)
+    expected = np.cov(points.T, bias=True) / np.multiply.outer(units, units)
+    found = model.covariances_[0] / np.multiply.outer(units, units)
+    np.testing.assert_allclose(found, expected, atol=0.05 * 18.0**2)
+
+
 def test_density_needs_moves(points):
     with pytest.raises(InputError, match="init='density' finds its components by moves"):
         SparseGaussianMixture(5, init="density", solver="adam").fit(points)

@@ -228,7 +228,7 @@ def test_a_descent_ends_only_where_a_step_of_em_gains_little(seed):
         problem.engine,
         "random",
         6,
-        floor=1e-3,
+        floor=np.full(2, 1e-3),
         region=None,
         rng=np.random.default_rng(seed),
     )

@@ -107,7 +107,7 @@ class _Parameters:
 
     def project(self) -> None:
         """Keep every standard deviation at or above the floor: singular values of A."""
-        largest = self.unit / self.problem.covariance_floor
+        largest = self.unit / self.problem.least_floor
         with torch.no_grad():
             u, s, v = torch.linalg.svd(self.a)
             if (s > largest).any():

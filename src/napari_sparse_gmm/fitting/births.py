@@ -40,9 +40,7 @@ class Births:
         if self._turn < 0 or (self.faint and n > self._n_components):
             self._turn += 1
         self._n_components = n
-        search = Boxes(
-            _FAINT if self.faint else _EVIDENCE, problem.covariance_floor, turn=self._turn
-        )
+        search = Boxes(_FAINT if self.faint else _EVIDENCE, problem.least_floor, turn=self._turn)
         if n >= problem.most:
             return _proposals(problem, Overdensities.none(state.mixture.n_dimensions))
         found = problem.engine.overdensities(state.mixture, search)
@@ -56,7 +54,7 @@ class BallBirths:
         n = state.mixture.n_components
         if n >= problem.most:
             return _proposals(problem, Overdensities.none(state.mixture.n_dimensions))
-        found = problem.engine.overdensities(state.mixture, Balls(problem.covariance_floor))
+        found = problem.engine.overdensities(state.mixture, Balls(problem.least_floor))
         scatters = found.counts[:, None, None] * raise_eigenvalues(found.covariances, 0.0)
         shrunk = state.objective.updated_covariances(found.counts, scatters)
         found = replace(found, covariances=shrunk)

@@ -27,8 +27,13 @@ _OF_NOISE = 0.1
 _LEFT = 0.1
 
 # Smallest standard deviation, relative to the longest side of the points: the ratio of the
-# largest to the smallest variance then keeps within the digits of a float64.
+# largest to the smallest variance then keeps within the digits of a float64. Not of all of them,
+# since a stray one may be anywhere: of the middle nine tenths along each axis.
 LEAST_FLOOR = 1e-7
+_MIDDLE = (0.05, 0.95)
+
+# An axis along which points spread so many times wider than along each other is in another unit.
+_OTHER_UNIT = 30.0
 
 
 def box_side(box: FloatArray) -> float:
@@ -41,31 +46,51 @@ def box_side(box: FloatArray) -> float:
     return float(2.0 ** np.ceil(np.log2(longest))) if longest > 0 else 1.0
 
 
-def default_floor(engine: Engine, rng: np.random.Generator) -> float:
-    """The smallest standard deviation that points can resolve.
+def least_floor(engine: Engine, rng: np.random.Generator) -> float:
+    """The smallest standard deviation that can be computed with; 0 of points at one position."""
+    lower, upper = np.quantile(engine.sample(_SAMPLE, rng).points, _MIDDLE, axis=0)
+    box = engine.summary.box
+    middle, whole = float((upper - lower).max()), float((box[1] - box[0]).max())
+    # Coordinates have no more digits than these.
+    rounding = 4 * np.finfo(float).eps * float(np.abs(box).max()) if whole > 0 else 0.0
+    return max(LEAST_FLOOR * (middle or whole), rounding)
+
+
+def default_floor(engine: Engine, rng: np.random.Generator) -> FloatArray:
+    """The smallest standard deviation that points can resolve along each axis, (D,).
 
     Half the median distance between neighbouring positions; 0 where there is one only. Far
     below the size of any cluster of more than a few points, and wide enough that no component
-    pays off on a single point: the likelihood of a mixture is unbounded without.
+    pays off on a single point: the likelihood of a mixture is unbounded without. An axis in
+    another unit would make the distances its own: it has the floor of the others, scaled.
 
     Of points with noise a tenth of its median standard deviation s: n of them resolve sizes down to
     about s (2 / n)^(1/4), which is more for any n that there will be.
     """
     sample = engine.sample(_SAMPLE, rng)
+    d = sample.n_dimensions
     if sample.noise is not None:
         typical = _OF_NOISE * float(np.sqrt(np.median(sample.noise)))
         if typical > 0:
-            return typical
-    positions = np.unique(sample.points, axis=0)
+            return np.full(d, typical)
+    spreads = np.subtract(*np.quantile(sample.points, _MIDDLE[::-1], axis=0))
+    widest = np.argmax(spreads)
+    others = np.delete(spreads, widest)
+    alike = len(others) == 0 or spreads[widest] <= _OTHER_UNIT * others.max() or not others.any()
+    points = sample.points if alike else np.delete(sample.points, widest, axis=1)
+    positions = np.unique(points, axis=0)
     if len(positions) < 2:
-        return 0.0
+        return np.zeros(d)
     distances = cKDTree(positions).query(positions, k=2)[0][:, 1]
     # Of n points, a sample of m has neighbours (n / m)^(1/D) times as far.
     thinned = len(sample) / engine.summary.n_points
-    return 0.5 * float(np.median(distances)) * thinned ** (1.0 / sample.n_dimensions)
+    floor = np.full(d, 0.5 * float(np.median(distances)) * thinned ** (1.0 / points.shape[1]))
+    if not alike:
+        floor[widest] *= spreads[widest] / others.max()
+    return floor
 
 
-def bounding_box(box: FloatArray, floor: float) -> Box:
+def bounding_box(box: FloatArray, floor: FloatArray | float) -> Box:
     """The bounding box (2, D) of points; a side without extent is given one of a few `floor`."""
     lower, upper = box
     # Never thinner than the rounding of the coordinates themselves.
@@ -79,7 +104,7 @@ def start_mixture(
     init: str | FloatArray | GaussianMixture,
     n_components: int,
     *,
-    floor: float,
+    floor: FloatArray,
     region: Region | None,
     rng: np.random.Generator,
 ) -> GaussianMixture:
@@ -97,8 +122,8 @@ def start_mixture(
         given, taken away or laid over these points as `region` says, and for the floor.
     n_components : int
         M; not used where `init` gives the components.
-    floor : float
-        Smallest standard deviation.
+    floor : (D,) array
+        Smallest standard deviation along each axis.
     region : Region, optional
         That of the uniform background, where there is one.
     rng : numpy.random.Generator
@@ -120,8 +145,7 @@ def start_mixture(
         means = rng.uniform(box[0], box[1], (n_components, d))
     else:
         means = init
-    sigma = max(box_side(box) / 15.0, floor)
-    ball = sigma**2 * np.eye(d)
+    ball = np.diag(np.maximum(box_side(box) / 15.0, floor) ** 2)
     return _equal_weights(means, np.broadcast_to(ball, (len(means), *ball.shape)), region)
 
 
@@ -132,7 +156,7 @@ def without_noise(mixture: GaussianMixture, noise: FloatArray) -> GaussianMixtur
 
 
 def _fitted_out(
-    mixture: GaussianMixture, n_dimensions: int, floor: float, region: Region | None
+    mixture: GaussianMixture, n_dimensions: int, floor: FloatArray, region: Region | None
 ) -> GaussianMixture:
     if mixture.n_dimensions != n_dimensions:
         raise InputError(
@@ -153,7 +177,7 @@ def _fitted_out(
     return GaussianMixture(weights, mixture.means[kept], covariances, share, region)
 
 
-def _one_component(summary: Summary, floor: float, region: Region | None) -> GaussianMixture:
+def _one_component(summary: Summary, floor: FloatArray, region: Region | None) -> GaussianMixture:
     """The background alone; without one, a component with the moments of the points."""
     d = len(summary.mean)
     if region is not None:
@@ -175,7 +199,7 @@ def _equal_weights(
 
 
 def _kmeans_plus_plus(
-    engine: Engine, n_components: int, floor: float, rng: np.random.Generator
+    engine: Engine, n_components: int, floor: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Means by k-means++ (Arthur & Vassilvitskii, SODA 2007), and the scatter around each."""
     from sklearn.cluster import kmeans_plusplus
@@ -206,6 +230,7 @@ def _kmeans_plus_plus(
     variances = squares / np.bincount(nearest, weight, minlength=m) / d
     variances -= engine.summary.noise.mean()
     # A mean that is alone has no scatter; it starts as wide as the typical component.
-    typical = np.median(variances[variances > 0]) if (variances > 0).any() else floor**2
-    variances = np.maximum(np.where(variances > 0, variances, typical), floor**2)
-    return means + centre, variances[:, None, None] * np.eye(d)
+    typical = np.median(variances[variances > 0]) if (variances > 0).any() else 0.0
+    variances = np.where(variances > 0, variances, typical)
+    diagonals = np.maximum(variances[:, None], floor**2)  # (M, D)
+    return means + centre, diagonals[:, :, None] * np.eye(d)

@@ -130,7 +130,7 @@ def _problem(
     settings: FitSettings,
     init: str | FloatArray | GaussianMixture,
     births: tuple[str, ...],
-    floor: float,
+    floor: FloatArray,
     region: Region,
 ) -> tuple[Problem, GaussianMixture]:
     """What a start minimises, and where it begins."""
@@ -153,7 +153,7 @@ def _problem(
         size = settings.typical_size or default_size(
             engine.summary.covariance, settings.n_components
         )
-        prior = InverseWishart(settings.covariance_prior, max(size, floor))
+        prior = InverseWishart(settings.covariance_prior, max(size, float(floor.min())))
         objective = replace(objective, covariance_prior=prior)
     most = max(settings.n_components, mixture.n_components)
     problem = Problem(engine, objective, floor, most, declared.births)

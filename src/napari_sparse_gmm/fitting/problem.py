@@ -30,8 +30,8 @@ class Problem:
         Holds the points.
     objective : Objective
         What the fit starts from; a state has its own, with what it has learnt.
-    covariance_floor : float
-        Smallest standard deviation along any axis of a component, in data units.
+    covariance_floor : (D,) array, or float
+        Smallest standard deviation of a component along each axis, in data units.
     most : int
         The most components that moves may lead to.
     births : tuple of str
@@ -40,9 +40,14 @@ class Problem:
 
     engine: Engine
     objective: Objective
-    covariance_floor: float
+    covariance_floor: FloatArray | float
     most: int
     births: tuple[str, ...] = ("boxes",)
+
+    @property
+    def least_floor(self) -> float:
+        """The smallest of them."""
+        return float(np.min(self.covariance_floor))
 
     @property
     def total_weight(self) -> float:

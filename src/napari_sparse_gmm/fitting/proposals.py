@@ -130,7 +130,7 @@ def splits(problem: Problem, state: Evaluated) -> Proposals:
     v = _APART * np.sqrt(values[:, -1:]) * vectors[:, :, -1]  # (K, D)
     covariances = mixture.covariances - v[:, :, None] * v[:, None, :]
     # A half would be narrower than the floor, or hold less than a point.
-    wide = (1 - _APART**2) * values[:, -1] >= problem.covariance_floor**2
+    wide = (1 - _APART**2) * values[:, -1] >= problem.least_floor**2
     heavy = mixture.weights * problem.engine.summary.n_points >= 4
     heaviest_first = np.argsort(-mixture.weights, kind="stable")
     j = heaviest_first[(wide & heavy)[heaviest_first]]

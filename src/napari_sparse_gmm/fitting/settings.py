@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sparse_gmm.engines import Engine, choose_engine
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box, default_floor
+from napari_sparse_gmm.fitting.initial import bounding_box, default_floor, least_floor
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective, Start, WeightPenalty, declaration_of
 from napari_sparse_gmm.observations import Observations
@@ -87,23 +87,26 @@ class FitSettings:
             return str(self.init)
         return usual if self.solver == "mm" else "kmeans++"
 
-    def floor(self, engine: Engine) -> float:
-        """The smallest standard deviation of a component; an InputError where there is none."""
-        floor = self.covariance_floor
-        if floor is None:
-            needed = declaration_of(self.prior).needs_floor or engine.typical_noise is not None
-            floor = default_floor(engine, self.rng) if needed else 0.0
-        summary = engine.summary
-        floor = max(floor, LEAST_FLOOR * float((summary.box[1] - summary.box[0]).max()))
-        if not floor > 0:
+    def floor(self, engine: Engine) -> FloatArray:
+        """The smallest standard deviation of a component along each axis, (D,); an InputError
+        where there is none.
+        """
+        if self.covariance_floor is not None:
+            floor = np.full(len(engine.summary.mean), self.covariance_floor)
+        elif declaration_of(self.prior).needs_floor or engine.typical_noise is not None:
+            floor = default_floor(engine, self.rng)
+        else:
+            floor = np.zeros(len(engine.summary.mean))
+        floor = np.maximum(floor, least_floor(engine, self.rng))
+        if not (floor > 0).all():
             raise InputError(
-                f"All {summary.n_points} points lie in one place, so there is no spread to model. "
-                "Give covariance_floor, the smallest standard deviation in data units, to fit them "
-                "still."
+                f"All {engine.summary.n_points} points lie in one place, so there is no spread to "
+                "model. Give covariance_floor, the smallest standard deviation in data units, to "
+                "fit them still."
             )
         return floor
 
-    def region(self, engine: Engine, floor: float) -> Region:
+    def region(self, engine: Engine, floor: FloatArray) -> Region:
         """Where points can lie; an InputError where some lie outside, and so have no density."""
         summary, background = engine.summary, self.background
         if not isinstance(background, Region):

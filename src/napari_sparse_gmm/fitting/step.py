@@ -43,7 +43,7 @@ class Step:
     scatters: FloatArray
     surplus: FloatArray
     informations: FloatArray | None
-    floor: float
+    floor: FloatArray | float
 
     def means(self, *, fast: bool) -> FloatArray:
         """Those of EM; or, with `fast`, the likeliest ones with all else held.
@@ -94,12 +94,17 @@ def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
     return np.asarray(inverse @ inverse.swapaxes(1, 2))
 
 
-def raise_eigenvalues(covariances: FloatArray, least: float) -> FloatArray:
-    """The nearest covariances (K, D, D) without an eigenvalue below `least`.
+def raise_eigenvalues(covariances: FloatArray, least: FloatArray | float) -> FloatArray:
+    """The nearest covariances (K, D, D) without an eigenvalue below `least`; where that is one for
+    each axis, (D,), in lengths in which it is 1.
 
     Symmetric, which sums over points far apart are only up to their rounding; and without one that
     is lost in the rounding of the largest.
     """
+    if np.ptp(least) > 0:
+        units = np.sqrt(np.multiply.outer(least, least))
+        return raise_eigenvalues(covariances / units, 1.0) * units
+    least = float(np.max(least))
     covariances = 0.5 * (covariances + covariances.swapaxes(1, 2))
     traces = np.trace(covariances, axis1=1, axis2=2)
     low = np.flatnonzero(~above(covariances, np.maximum(least, _ROUNDING * traces)))
