@@ -103,23 +103,25 @@ def check_cuda() -> None:
         raise EngineUnavailable(_without_cuda())
     tried = Path(folder, f"napari-sparse-gmm-{torch.__version__}.tried")
     if not tried.exists():
-        run_apart(_TRIAL)
+        if failure := failure_apart(_TRIAL):
+            raise EngineUnavailable(
+                f"KeOps cannot compute on this graphics card: a first kernel {failure}; see "
+                "'python -c \"import pykeops; pykeops.test_torch_bindings()\"'."
+            )
         tried.touch()
 
 
-def run_apart(code: str) -> None:
-    """Run some Python in a process of its own; EngineUnavailable where it fails or crashes."""
+@cache
+def failure_apart(code: str) -> str:
+    """How some Python ended in a process of its own: "" where it was well."""
     with _alone():
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
-    if done.returncode:
-        how = f"signal {-done.returncode}" if done.returncode < 0 else "an error"
-        last = done.stderr.strip().rpartition("\n")[2]
-        raise EngineUnavailable(
-            f"KeOps cannot compute on this graphics card: a first kernel ended with {how}; see "
-            f"'python -c \"import pykeops; pykeops.test_torch_bindings()\"' ({last})."
-        )
+    if done.returncode < 0:
+        return f"crashed with signal {-done.returncode}"
+    last = done.stderr.strip().rpartition("\n")[2]
+    return f"failed ({last})" if done.returncode else ""
 
 
 def _without_cuda() -> str:
