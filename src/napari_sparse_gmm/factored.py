@@ -12,7 +12,7 @@ lines are the arithmetic of the reference, of both engines, and of their bounds:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from operator import add, mul
 from typing import Any
 
@@ -23,6 +23,13 @@ from napari_sparse_gmm.observations import FloatArray
 
 # An array, a tensor or a formula: they have no type in common.
 Entry = Any
+
+
+@cache
+def lower_triangle(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the lower triangle of a (d, d) matrix, row by row."""
+    rows, columns = np.tril_indices(d)
+    return rows, columns
 
 
 @dataclass(frozen=True, eq=False)

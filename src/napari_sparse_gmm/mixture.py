@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.factored import Factored, cholesky, inverse_of_lower
+from napari_sparse_gmm.factored import Factored, cholesky, inverse_of_lower, lower_triangle
 from napari_sparse_gmm.observations import FloatArray as FloatArray
 from napari_sparse_gmm.observations import noise_variances
 from napari_sparse_gmm.regions import Box, Region, region_from_dict
@@ -179,6 +179,17 @@ class GaussianMixture:
         A_j^T = L_j^-1 whitens: A_j^T (x - mu_j) is standard normal.
         """
         return inverse_of_lower(self.covariance_factors).swapaxes(1, 2)
+
+    @cached_property
+    def packed_covariances(self) -> FloatArray:
+        """Their lower triangles, row by row, (K, D (D + 1) / 2)."""
+        return np.ascontiguousarray(self.covariances[:, *lower_triangle(self.n_dimensions)])
+
+    @cached_property
+    def packed_whitening(self) -> FloatArray:
+        """Lower triangles of A_j^T times 0.5^0.5, the factor of half of the precision, likewise."""
+        whitening = self.precision_factors.swapaxes(1, 2)
+        return np.ascontiguousarray(whitening[:, *lower_triangle(self.n_dimensions)]) * 0.5**0.5
 
     @cached_property
     def halved_precisions(self) -> FloatArray:
@@ -369,9 +380,7 @@ class GaussianMixture:
         if noise is None:
             joint[:-1] = self.log_amplitudes[:, None] - 0.5 * self._squared_distances(d)
         else:
-            convolved = Factored.of_sum(
-                self.covariances[:, *np.tril_indices(len(d))].T[:, :, None], noise[rows].T
-            )
+            convolved = Factored.of_sum(self.packed_covariances.T[:, :, None], noise[rows].T)
             log_determinants = sum(np.log(pivot) for pivot in convolved.pivots)
             forms = convolved.form(convolved.forward(d)) + log_determinants
             joint[:-1] = self.log_constants[:, None] - 0.5 * forms

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.engines.information import Information, look_up
+from napari_sparse_gmm.factored import lower_triangle
 from napari_sparse_gmm.fitting.proposals import squared_distances
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
@@ -153,7 +154,7 @@ def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
     over twice the root.
     """
     std, directions = mixture.principal_axes
-    rows, columns = np.tril_indices(mixture.n_dimensions)
+    rows, columns = lower_triangle(mixture.n_dimensions)
     # The slope of v^T Sigma v by each entry of the lower triangle, (K, D, Q).
     slopes = np.einsum("kqa,kqa->kaq", directions[:, rows], directions[:, columns])
     slopes *= np.where(rows == columns, 1.0, 2.0)
@@ -165,7 +166,7 @@ def _of_axes(mixture: GaussianMixture, covariances: FloatArray) -> FloatArray:
 def _of_covariances(mixture: GaussianMixture) -> FloatArray:
     """The information of a point without noise on the covariance of its component, (K, Q, Q)."""
     inverse = 2.0 * mixture.halved_precisions
-    rows, columns = np.tril_indices(mixture.n_dimensions)
+    rows, columns = lower_triangle(mixture.n_dimensions)
     times = np.where(rows == columns, 1.0, 2.0)
     products = inverse[:, rows[:, None], rows] * inverse[:, columns[:, None], columns]
     products += inverse[:, rows[:, None], columns] * inverse[:, columns[:, None], rows]

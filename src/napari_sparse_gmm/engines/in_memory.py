@@ -330,13 +330,12 @@ def component_table(mixture: GaussianMixture, unit: float, *, noise: bool) -> Fl
     log of its weight less D/2 log 2 pi, for densities per data unit^D, and the covariance.
     """
     d = mixture.n_dimensions
-    lower = np.tril_indices(d)
     if noise:
         offset = mixture.log_constants - d * np.log(unit)
-        triangles = mixture.covariances[:, *lower] / unit**2
+        triangles = mixture.packed_covariances / unit**2
     else:
         offset = mixture.log_amplitudes
-        triangles = mixture.precision_factors.swapaxes(1, 2)[:, *lower] * (0.5**0.5 * unit)
+        triangles = mixture.packed_whitening * unit
     return np.ascontiguousarray(np.column_stack([offset, mixture.means, triangles]))
 
 

@@ -119,7 +119,6 @@ def find_pattern(
     sizes = np.diff(ends)
     few = sizes * len(candidates) <= _FEW
     level = int(np.argmin(few)) if not few.all() else len(sizes) - 1
-    lower = np.tril_indices(d)
     noise = boxes.noise
     nothing = np.empty((0, d))
     arguments = (
@@ -134,8 +133,8 @@ def find_pattern(
         mixture.log_amplitudes if noise is None else mixture.log_constants,
         mixture.log_amplitudes,
         mixture.means,
-        np.ascontiguousarray(mixture.precision_factors.swapaxes(1, 2)[:, *lower]) * 0.5**0.5,
-        np.ascontiguousarray(mixture.covariances[:, *lower]),
+        mixture.packed_whitening,
+        mixture.packed_covariances,
         mixture.log_background_density,
         margin,
         float(negligible),

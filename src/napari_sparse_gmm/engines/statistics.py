@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.factored import lower_triangle
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
 
@@ -158,7 +159,7 @@ class Statistics:
 def _symmetric(triangles: FloatArray, d: int) -> FloatArray:
     """Matrices (K, D, D) from the rows of their lower triangles, (K, D (D + 1) / 2)."""
     matrices = np.empty((len(triangles), d, d))
-    rows, columns = np.tril_indices(d)
+    rows, columns = lower_triangle(d)
     matrices[:, rows, columns] = triangles
     matrices[:, columns, rows] = triangles
     return matrices

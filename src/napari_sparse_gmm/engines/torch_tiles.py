@@ -21,7 +21,7 @@ from napari_sparse_gmm.engines.in_memory import (
 )
 from napari_sparse_gmm.engines.pattern import Pattern
 from napari_sparse_gmm.engines.statistics import Sums
-from napari_sparse_gmm.factored import Factored
+from napari_sparse_gmm.factored import Factored, lower_triangle
 from napari_sparse_gmm.mixture import GaussianMixture
 
 # Elements (points x components) of a tile.
@@ -92,7 +92,7 @@ class TorchTiles(InMemory):
         d, size, starts = self.n_dimensions, self.blocks.size, pattern.starts[:-1]
         table = component_table(mixture, self.unit, noise=self.noisy)
         # The last is padding: no weight, and a covariance that does no harm.
-        diagonal = [row == column for row, column in zip(*np.tril_indices(d), strict=True)]
+        diagonal = [row == column for row, column in zip(*lower_triangle(d), strict=True)]
         table = np.vstack([table, [-np.inf, *np.zeros(d), *diagonal]])
         most = TILE_ELEMENTS[torch.device(self.device).type]
         for alike, k in _of_like_counts(pattern.counts, most // size):
