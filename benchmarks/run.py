@@ -43,8 +43,8 @@ MODULES = (
     "window",
     "startup",
 )
-# What was measured elsewhere, with `cuda.py`.
-ON_A_CARD = HERE / "cuda.md"
+# What was measured elsewhere, with `graphics_card.py`.
+ON_A_CARD = HERE / "graphics_card.md"
 LONGEST = 2 * 3600  # seconds of one module
 
 

@@ -6,10 +6,10 @@ own wheel, those of pykeops and keopscore, pytest and hypothesis; torch for CUDA
 pyarrow, scikit-learn; gmmx and JAX for CUDA, where they are to be compared with. KeOps compiles
 its kernels with nvrtc: libcuda, libnvrtc and libcudart have to be found by the loader, cuda.h and
 nvrtc.h in $CUDA_PATH/include, and $CXX, or g++, has to link the shared C++ library. What is
-missing is said, and the rest goes on. `cuda.md` has what was measured.
+missing is said, and the rest goes on. `graphics_card.md` has what was measured.
 
-    python benchmarks/cuda.py               # 6 minutes, less the fits that no longer fit in
-    python benchmarks/cuda.py --quick       # small sizes, to check the script
+    python benchmarks/graphics_card.py               # 6 minutes, less the fits that no longer fit in
+    python benchmarks/graphics_card.py --quick       # small sizes, to check the script
 """
 
 import argparse
