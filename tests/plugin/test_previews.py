@@ -36,12 +36,28 @@ class Watched:
             seen.append(self._previews.of(step, [None] * found))
         return [one for one in seen if one is not None]
 
+    def end(self, cost: float) -> list[Preview]:
+        """That of the end of a fit."""
+        one = self._previews.at_end(FitStep(9, cost, MIXTURE, 0), [])
+        return [] if one is None else [one]
+
 
 def test_a_fit_that_has_settled_is_shown_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch, 0.03, settle=True)
     (seen,) = watched.costs([5.0, 3.0, 2.99995, 2.99992, 2.99991, 2.99990])
     assert seen.settled
     assert seen.result == (2.99992, 0, True)
+
+
+@pytest.mark.parametrize(("seconds", "settle"), [(0.01, True), (0.03, True), (0.01, False)])
+def test_what_a_fit_ended_with_is_shown_once(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, settle: bool
+) -> None:
+    """At its end, where that came before it was time for a preview."""
+    watched = Watched(monkeypatch, seconds, settle=settle)
+    shown = watched.costs([5.0, 3.0, 3.0, 3.0, 3.0])
+    shown += watched.end(3.0)
+    assert [one.result for one in shown] == [(3.0, 0, True)] * settle
 
 
 def test_what_lowers_the_cost_again_is_shown_and_then_complete(

@@ -37,20 +37,23 @@ def followed(
     found: list[Any] = []
     passes: list[Pass] = []
     last = -np.inf
+    last_step: tuple[FitStep, list[Any]] | None = None
     with no_fallback_warning(), closing(events):
         for event in events:
             if not isinstance(event, FitStep):
                 found.append(event)
                 continue
             passes.append(Pass(event.iteration, event.cost, event.n_components))
+            last_step = event, list(found)
             preview = None if previews is None else previews.of(event, found)
             if preview is None and time.monotonic() - last < _INTERVAL:
                 continue
             yield replace(progress_of(event, found), passes=tuple(passes), preview=preview)
             passes.clear()
             last = time.monotonic()
-    if passes:
-        yield Progress(1, 1, "Finishing", passes=tuple(passes))
+    preview = None if previews is None or last_step is None else previews.at_end(*last_step)
+    if passes or preview is not None:
+        yield Progress(1, 1, "Finishing", passes=tuple(passes), preview=preview)
     return found
 
 

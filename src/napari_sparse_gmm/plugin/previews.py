@@ -79,6 +79,12 @@ class Previews:
             self._next_settled = now + (now - self._began) / 2
         return Preview(self._draw(step, found, settled), settled)
 
+    def at_end(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
+        """That of the last step, where the fit was to settle and has ended before it was shown."""
+        if not self._settle or self._cost >= self._complete - _UNSEEN:
+            return None
+        return Preview(self._draw(step, found, True), True)
+
     def _record(self, step: "FitStep", n_found: int) -> None:
         if self._fit != (n_found, step.start):
             self._fit = n_found, step.start
