@@ -152,6 +152,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     covariances_ : (K, D, D) array
     background_weight_ : float
         Share of the background; 0 without one.
+    total_weight_ : float
+        Of the points that were fitted; their number where each counts once.
     n_components_ : int
         K, the components that are left.
     prior_ : Objective
