@@ -8,8 +8,8 @@ its kernels with nvrtc: libcuda, libnvrtc and libcudart have to be found by the 
 nvrtc.h in $CUDA_PATH/include, and $CXX, or g++, has to link the shared C++ library. What is
 missing is said, and the rest goes on. `graphics_card.md` has what was measured.
 
-    python benchmarks/graphics_card.py               # 6 minutes, less the fits that no longer fit in
-    python benchmarks/graphics_card.py --quick       # small sizes, to check the script
+    python benchmarks/graphics_card.py              # 6 minutes; longer fits are left out
+    python benchmarks/graphics_card.py --quick      # small sizes, to check the script
 """
 
 import argparse
