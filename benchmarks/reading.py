@@ -18,7 +18,7 @@ from napari.layers import Layer
 from report import Entry, Options, Row, main
 from timing import medians, readable
 
-from napari_sparse_gmm.plugin.reader import get_reader
+from napari_sparse_gmm.plugin.table_file import get_reader
 
 ROWS, QUICK_ROWS = 1_000_000, 10_000
 REPEATS = 5

@@ -26,9 +26,9 @@ from timing import readable, seconds
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.plugin.results import FitRequest
-from napari_sparse_gmm.plugin.work import at_once
-from napari_sparse_gmm.plugin.worker import fit
+from napari_sparse_gmm.plugin.tasks.fit import fit
+from napari_sparse_gmm.plugin.tasks.task import at_once
+from napari_sparse_gmm.plugin.tasks.values import FitRequest
 
 N_POINTS, N_COMPONENTS, ITERATIONS, ROUNDS, IDLE = 1_000_000, 300, 60, 3, 10.0
 QUICK_POINTS, QUICK_COMPONENTS, QUICK_ITERATIONS, QUICK_ROUNDS, QUICK_IDLE = 20_000, 30, 5, 1, 1.0

@@ -6,7 +6,7 @@ import pytest
 import napari_sparse_gmm
 from napari_sparse_gmm import InputError, SparseGaussianMixture, cli
 from napari_sparse_gmm.groups import fit_groups
-from napari_sparse_gmm.plugin.work import FitFailed, Refusal, at_once, guarded
+from napari_sparse_gmm.plugin.tasks.task import FitFailed, Refusal, at_once, guarded
 
 POINTS = np.random.default_rng(0).normal(size=(20, 2))
 

@@ -11,7 +11,7 @@ from npe2 import PluginManager, PluginManifest
 from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps
 
 import napari_sparse_gmm
-from napari_sparse_gmm.plugin.widget import SparseGMMWidget
+from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 
 AFFINE = [[1.0, 0.2, 5.0], [-0.1, 0.9, 7.0], [0.0, 0.0, 1.0]]
 POSES: dict[str, dict[str, Any]] = {
@@ -73,9 +73,9 @@ def workers(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit) -> list[HandWork
         created.append(HandWorker(function(*arguments)))
         return created[-1]
 
-    monkeypatch.setattr("napari_sparse_gmm.plugin.runner.create_worker", create_worker)
+    monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner.create_worker", create_worker)
     # No other thread draws meanwhile.
-    monkeypatch.setattr("napari_sparse_gmm.plugin.runner._PATIENCE", 0.0)
+    monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner._PATIENCE", 0.0)
     return created
 
 

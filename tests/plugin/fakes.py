@@ -13,8 +13,8 @@ from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.engines import Engine, TorchTiles
 from napari_sparse_gmm.engines.ready import Waiting
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.plugin.results import Solution
-from napari_sparse_gmm.plugin.work import FitFailed
+from napari_sparse_gmm.plugin.tasks.task import FitFailed
+from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.uncertainty import StandardErrors
 
 DATA = np.random.default_rng(0).uniform(0, 100, (60, 2))

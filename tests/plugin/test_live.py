@@ -11,12 +11,14 @@ from plugin.fakes import DATA, FakeFit, HandWorker, fit
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.plugin import following, messages, previews
-from napari_sparse_gmm.plugin.display import Display
-from napari_sparse_gmm.plugin.made_layers import METADATA_KEY
-from napari_sparse_gmm.plugin.models import attached_model, layers_of
-from napari_sparse_gmm.plugin.subset import Use
-from napari_sparse_gmm.plugin.widget import SparseGMMWidget
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.control.display import Display
+from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
+from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, layers_of
+from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
+from napari_sparse_gmm.plugin.points.selection import Use
+from napari_sparse_gmm.plugin.tasks import previews
+from napari_sparse_gmm.plugin.tasks import progress as following
 
 
 @pytest.fixture
@@ -164,7 +166,7 @@ def test_what_runs_shows_a_picture_before_the_next_one_begins(
 def test_what_shows_nothing_has_to_make_way(
     live: SparseGMMWidget, workers: list[HandWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_sparse_gmm.plugin.fitting_form._PATIENCE", 0.0)
+    monkeypatch.setattr("napari_sparse_gmm.plugin.control.controller._PATIENCE", 0.0)
     live.sparsity.value = 11.0
     pass_delay(live)
     workers[-1].step(1)
@@ -413,11 +415,11 @@ def test_what_fails_to_be_drawn_is_not_drawn_again(
 ) -> None:
     told: list[Exception] = []
     monkeypatch.setattr(
-        "napari_sparse_gmm.plugin.work_form.notification_manager.receive_error",
+        "napari_sparse_gmm.plugin.form.task_form.notification_manager.receive_error",
         lambda kind, error, trace: told.append(error),
     )
     monkeypatch.setattr(
-        "napari_sparse_gmm.plugin.picturing.heatmap",
+        "napari_sparse_gmm.plugin.tasks.render.heatmap",
         lambda *_, **__: (_ for _ in ()).throw(KeyError("broken")),
     )
     live.longest_side.value = 100
@@ -604,10 +606,10 @@ def test_previews_leave_the_window_time(
     monkeypatch.setattr(following, "_INTERVAL", 0.0)
     monkeypatch.setattr(previews, "PREVIEW_INTERVAL", 0.0)
     now = 10.0
-    monkeypatch.setattr("napari_sparse_gmm.plugin.display.perf_counter", lambda: now)
+    monkeypatch.setattr("napari_sparse_gmm.plugin.control.display.perf_counter", lambda: now)
     shown = []
     monkeypatch.setattr(
-        "napari_sparse_gmm.plugin.display.show_heatmap", lambda *_: shown.append(now)
+        "napari_sparse_gmm.plugin.control.display.show_heatmap", lambda *_: shown.append(now)
     )
     widget.run_button.native.click()
     workers[-1].step(3)

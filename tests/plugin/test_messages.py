@@ -8,11 +8,11 @@ from plugin.fakes import solution_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.plugin.frame import Frame
 from napari_sparse_gmm.plugin.messages import heatmap_unit, path_sentence, summary
-from napari_sparse_gmm.plugin.modelled import modelled_points
-from napari_sparse_gmm.plugin.results import Solution
-from napari_sparse_gmm.plugin.source import Cloud
+from napari_sparse_gmm.plugin.points.coordinates import modelled_points
+from napari_sparse_gmm.plugin.points.source import Cloud
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.tasks.values import Solution
 
 
 def frame(ndim: int = 2, unit: str = "nm") -> Frame:

@@ -10,8 +10,8 @@ from npe2 import PluginManifest
 
 import napari_sparse_gmm
 from napari_sparse_gmm import parameters
+from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 from napari_sparse_gmm.plugin.preferences import preferences
-from napari_sparse_gmm.plugin.widget import SparseGMMWidget
 
 NAME = "napari-sparse-gmm"
 

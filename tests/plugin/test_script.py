@@ -12,8 +12,8 @@ from pandas import Categorical
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.groups import fit_groups
+from napari_sparse_gmm.plugin.points.source import Around, Cloud, Source
 from napari_sparse_gmm.plugin.script import script
-from napari_sparse_gmm.plugin.source import Around, Cloud, Source
 
 DEFAULTS = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
 ESTIMATOR = {n: DEFAULTS[n] for n in SparseGaussianMixture().get_params() if n in DEFAULTS}

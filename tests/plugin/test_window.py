@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.widget import SparseGMMWidget
+from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 from napari_sparse_gmm.samples import smlm_clusters
 
 PLUGIN, WIDGET = "napari-sparse-gmm", "Sparse GMM density"

@@ -6,9 +6,9 @@ import numpy as np
 
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import SPARSITY
-from napari_sparse_gmm.plugin.frame import Frame
-from napari_sparse_gmm.plugin.results import Solution
-from napari_sparse_gmm.plugin.source import Cloud
+from napari_sparse_gmm.plugin.points.source import Cloud
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.wording import count, volume_unit
 
 if TYPE_CHECKING:

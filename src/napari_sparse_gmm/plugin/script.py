@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.mixture import GaussianMixture
-from napari_sparse_gmm.plugin.source import Around, Cloud, Source
+from napari_sparse_gmm.plugin.points.source import Around, Cloud, Source
 from napari_sparse_gmm.regions import Hull, Region
 
 _DEFAULTS = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}

@@ -1,0 +1,122 @@
+"""Shows fits in a viewer, and what a fit that goes on has found so far."""
+
+from time import perf_counter
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Points
+from qtpy.QtCore import QTimer
+
+from napari_sparse_gmm.plugin.control.state import Asked, Fit
+from napari_sparse_gmm.plugin.layers.components import drawing, show_components
+from napari_sparse_gmm.plugin.layers.contours import show_contours
+from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
+from napari_sparse_gmm.plugin.layers.model_metadata import attach_model, model_of
+from napari_sparse_gmm.plugin.layers.owned import components_layer, keeping_place, remove_made
+from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.tasks.previews import PREVIEW_INTERVAL, Preview
+from napari_sparse_gmm.plugin.tasks.runner import weakly
+from napari_sparse_gmm.plugin.tasks.task import Progress
+from napari_sparse_gmm.plugin.tasks.values import FitResult, Solution
+
+# Previews may take about this share of the main thread's time.
+_PREVIEW_SHARE = 0.05
+
+# Of a preview no more than what takes a tenth of a second to draw.
+_PREVIEW_ELLIPSES = 100
+
+
+class Display:
+    """The layers of fits in a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        # When the last one came, and when the next of the same fit may.
+        self._last_preview = -np.inf
+        self._next_preview = 0.0
+
+    def begin(self) -> None:
+        """Another fit begins."""
+        self._next_preview = self._last_preview + PREVIEW_INTERVAL
+
+    def show_progress(self, asked: Asked, progress: Progress, coverage: float) -> FitResult | None:
+        """Show what a fit has found so far, where there is time for it; returns what is shown."""
+        preview = progress.preview
+        if preview is None:
+            return None
+        due = preview.settled or perf_counter() >= self._next_preview
+        if not due or asked.layer not in self._viewer.layers:
+            return None
+        self._show_preview(asked, preview, coverage)
+        return preview.result
+
+    def restore(self, layer: Points, done: Fit | None) -> None:
+        """Show the last fit of a layer instead of what was found so far; or nothing."""
+        if done is None:
+            remove_made(self._viewer, layer)
+        elif layer in self._viewer.layers or components_layer(self._viewer, layer) is not None:
+            self.show_picture(done)
+            self.show_components(done)
+
+    def show_picture(self, done: Fit) -> None:
+        """Show the heatmap and the contours."""
+        with keeping_place(self._viewer):
+            show_heatmap(self._viewer, done.layer, done.frame, done.heatmap)
+            show_contours(self._viewer, done.layer, done.frame, done.heatmap)
+        self._attach_model(done)
+
+    def show_components(self, done: Fit) -> None:
+        """Show the ellipses."""
+        self.show_ellipses(done.asked, done.solution, done.coverage)
+        self._attach_model(done)
+
+    def show_ellipses(
+        self, asked: Asked, solution: Solution, coverage: float, most: int | None = None
+    ) -> None:
+        """Show the ellipses of a solution without a model; those of most points, at most so many.
+
+        By default as many as the preferences say.
+        """
+        most = preferences().most_ellipses if most is None else most
+        shown = drawing(solution, asked.frame, coverage, most)
+        with keeping_place(self._viewer):
+            layer = show_components(self._viewer, asked.layer, asked.frame, shown)
+        attach_model(layer, None)
+
+    def _show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
+        self._last_preview, self._next_preview = perf_counter(), np.inf
+        # Behind what this has the window draw; and whatever becomes of it, another one may come.
+        QTimer.singleShot(0, weakly(self._on_preview_drawn))
+        with keeping_place(self._viewer):
+            show_heatmap(self._viewer, asked.layer, asked.frame, preview.result.heatmap)
+        self.show_ellipses(
+            asked,
+            preview.result.solution,
+            coverage,
+            None if preview.settled else _PREVIEW_ELLIPSES,
+        )
+
+    def _on_preview_drawn(self) -> None:
+        """The window has drawn it; the longer that took, the later the next may come."""
+        took = perf_counter() - self._last_preview
+        self._next_preview = self._last_preview + max(PREVIEW_INTERVAL, took / _PREVIEW_SHARE)
+
+    def _attach_model(self, done: Fit) -> None:
+        """Attach the model to the ellipses, to be saved with."""
+        layer = components_layer(self._viewer, done.layer)
+        if layer is not None:
+            cloud = done.asked.cloud
+            left_out = {
+                "hidden": cloud.n_hidden,
+                "unused": cloud.n_unused,
+                "outside": cloud.n_outside,
+            }
+            model = model_of(
+                done.solution, done.frame, done.layer.name, done.picture, done.coverage, left_out
+            )
+            attach_model(layer, model)

@@ -1,0 +1,209 @@
+"""The fields of the dock widget that say what is to be modelled; they follow the layers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from magicgui.widgets import ComboBox, Widget
+from napari.components import LayerList
+from napari.layers import Layer, Points
+
+from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.form.axes_field import AxesField
+from napari_sparse_gmm.plugin.form.fields import choice, compact, offer_layers
+from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
+from napari_sparse_gmm.plugin.points.features import grouping_features, numeric_features
+from napari_sparse_gmm.plugin.points.region import outlines_regions
+from napari_sparse_gmm.plugin.points.selection import Use
+from napari_sparse_gmm.plugin.points.source import Around, Source
+from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
+
+
+class SourceFields:
+    """Points layer, axes, groups, features and region, as fields whose choices are the layers'.
+
+    Parameters
+    ----------
+    layers : callable
+        The layers of the viewer, called again whenever they may have changed.
+    """
+
+    def __init__(self, layers: Callable[[], LayerList]) -> None:
+        self._layers = layers
+        self._connected_layer: Points | None = None  # the layer whose axes are offered
+        self._changed: Callable[[], object] = lambda: None
+        self._tell: Callable[[str], object] = lambda sentence: None
+
+        self.points = choice(
+            "points",
+            "Points",
+            "The Points layer whose density is modelled.",
+            self._points_choices,
+        )
+        self.use = compact(
+            ComboBox(
+                name="use",
+                label="Use",
+                tooltip="Which of the points that the layer shows are fitted. Along sliders, those "
+                "in the view are all. A live fit keeps those of the last fit until this changes.",
+                choices=[(use.value, use) for use in Use],
+            )
+        )
+        self._axes_field = AxesField()
+        self.axes = self._axes_field.widget
+        self.each = choice(
+            "each",
+            "Fit each",
+            "Fit points of different values apart: those of each time, channel or cell. The "
+            "results are stacked, and napari's slider goes through them.",
+            self._each_choices,
+        )
+        self.weights = choice(
+            "weights",
+            "Weights",
+            "The feature of the points that says how often each of them counts.",
+            partial(self._features_choices, "equal"),
+        )
+        self.precision = choice(
+            "precision",
+            "Precision",
+            "The feature that says how precise the place of each point is, its standard deviation "
+            "in the unit of the layer. The components are then the shapes without that error.",
+            partial(self._features_choices, "not considered"),
+        )
+        self.axial_precision = choice(
+            "axial_precision",
+            "Axial precision",
+            "The same along the first axis, z, where it is another one there.",
+            partial(self._features_choices, "as the others"),
+        )
+        self.region = choice(
+            "region",
+            "Region",
+            "Where points could have been, and the background is: in their bounding box, in their "
+            "convex hull, or in what a Shapes layer (polygons, rectangles, ellipses) or a Labels "
+            "layer covers. Points outside of it are left out.",
+            self._region_choices,
+        )
+        self._of_features = [self.weights, self.precision, self.axial_precision]
+        self.of_points: list[Widget] = [
+            self.points,
+            self.use,
+            self.axes,
+            self.each,
+            *self._of_features,
+        ]
+        self.points.changed.connect(self._on_layer_changed)
+        self.axes.changed.connect(self._on_axes_changed)
+        self.precision.changed.connect(self._show_features)
+
+    def follow(self, changed: Callable[[], object], tell: Callable[[str], object]) -> None:
+        """From now on call `changed` when another layer, or other axes, are to be modelled, and
+        `tell` with a sentence where a choice is gone.
+        """
+        self._changed, self._tell = changed, tell
+        self._on_layer_changed()
+
+    def reset_choices(self) -> None:
+        """Follow the layers that there are; the chosen ones stay chosen under a new name."""
+        for field in (self.points, self.region):
+            chosen = field.value
+            if not offer_layers(field) and field is self.region:
+                self._tell(messages.region_gone(chosen.name))
+
+    @property
+    def chosen_axes(self) -> Axes | None:
+        """The axes to model; None where that is still to be chosen."""
+        return self._axes_field.chosen
+
+    def source(self) -> Source:
+        """What is to be modelled, where there is no `obstacle`."""
+        axes = self.chosen_axes
+        assert axes is not None
+        return Source(
+            self.points.value,
+            axes,
+            weights=self.weights.value,
+            precision=self.precision.value,
+            axial_precision=self.axial_precision.value,
+            each=self.each.value,
+            region=self.region.value,
+            in_units=self._layers().extent.units is not None,
+        )
+
+    def obstacle(self) -> str:
+        """Why a fit cannot run yet, for the user; "" where it can."""
+        layer = self.points.value
+        if layer is None:
+            return messages.NO_POINTS
+        if layer.ndim < 2:
+            return messages.too_few_axes(layer.name)
+        if self.chosen_axes is None:
+            return messages.choose_axes(layer.name, axis_names(layer))
+        return ""
+
+    def _points_choices(self, _: Any = None) -> list[Points]:
+        return [layer for layer in self._layers() if isinstance(layer, Points)]
+
+    def _features_choices(self, without: str, _: Any = None) -> list[tuple[str, str | None]]:
+        """The features of the layer; `without` is what it is to have none."""
+        layer = self.points.value
+        names = [] if layer is None else numeric_features(layer)
+        return [(without, None), *((name, name) for name in names)]
+
+    def _each_choices(self, _: Any = None) -> list[tuple[str, int | str | None]]:
+        """What can keep points apart: the axes that are not modelled, and features."""
+        layer, axes = self.points.value, self.chosen_axes
+        choices: list[tuple[str, int | str | None]] = [("all together", None)]
+        if layer is not None and axes is not None:
+            names = axis_names(layer)
+            choices += [(names[axis], axis) for axis in range(layer.ndim) if axis not in axes]
+            choices += [(name, name) for name in grouping_features(layer)]
+        return choices
+
+    def _region_choices(self, _: Any = None) -> list[tuple[str, Around | Layer]]:
+        found = [
+            layer
+            for layer in self._layers()
+            if outlines_regions(layer) and METADATA_KEY not in layer.metadata
+        ]
+        return [
+            *((around.value, around) for around in Around),
+            *((layer.name, layer) for layer in found),
+        ]
+
+    def _on_layer_changed(self, _: Any = None) -> None:
+        """Listen to the layer that is chosen now, and offer its axes."""
+        layer = self.points.value
+        if self._connected_layer is not None:
+            self._connected_layer.events.axis_labels.disconnect(self._offer_axes)
+            self._connected_layer.events.units.disconnect(self._offer_axes)
+            self._connected_layer.events.features.disconnect(self._offer_features)
+        self._connected_layer = layer
+        if layer is not None:
+            layer.events.axis_labels.connect(self._offer_axes)
+            layer.events.units.connect(self._offer_axes)
+            layer.events.features.connect(self._offer_features)
+        self._offer_features()
+        self._offer_axes()
+
+    def _offer_features(self, _: Any = None) -> None:
+        for widget in (self.each, *self._of_features):
+            widget.reset_choices()
+        self._show_features()
+
+    def _show_features(self, _: Any = None) -> None:
+        """Where there are choices, and the axial precision where there are three axes."""
+        for widget in (self.each, *self._of_features):
+            widget.visible = len(widget.choices) > 1
+        if self.precision.value is None or len(self.chosen_axes or ()) != 3:
+            self.axial_precision.visible = False
+
+    def _offer_axes(self, _: Any = None) -> None:
+        if not self._axes_field.offer(self.points.value):
+            self._on_axes_changed()
+
+    def _on_axes_changed(self, _: Any = None) -> None:
+        self.each.reset_choices()
+        self._show_features()
+        self._changed()

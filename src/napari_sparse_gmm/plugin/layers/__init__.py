@@ -1,0 +1,1 @@
+"""The layers that show a mixture, by kind."""

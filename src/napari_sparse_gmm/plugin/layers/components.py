@@ -1,0 +1,126 @@
+"""The Shapes layer with the ellipses of a mixture, above everything."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Points, Shapes
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.components import component_table
+from napari_sparse_gmm.coverage import coverage_to_radius
+from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.layers.ellipsoids import ellipsoids, show_ellipsoids
+from napari_sparse_gmm.plugin.layers.owned import (
+    add,
+    exchanged,
+    flat_in_space,
+    made_from,
+    set_placement,
+)
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.tasks.values import Solution
+from napari_sparse_gmm.shapes.ellipses import ellipse_corners
+
+# What napari calls the unit of a layer that nobody gave one, and units that differ.
+_NO_UNITS = ("pixel", "px", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What shows the components: those of most points.
+
+    `corners` (k, 4, n) of their ellipses are in the coordinates of `Frame.shape_placement`,
+    `edge_width` (k,) too; `features` has k rows, in the units of the Points layer. `surface` is of
+    the ellipsoids that there are in 3D.
+    """
+
+    corners: FloatArray
+    edge_width: FloatArray
+    features: dict[str, NDArray[Any]]
+    surface: dict[str, Any] | None = None  # keywords of a layer
+
+
+def drawing(solution: Solution, frame: Frame, coverage: float, most: int) -> Drawing:
+    """The ellipses that hold `coverage` percent of their component, and in 3D the ellipsoids.
+
+    At most so many: napari takes half a second to draw 2000. In 3D each ellipse is the section
+    along the two longest axes; the radius is such that the ellipsoid around it holds that share.
+    """
+    points = np.concatenate([p.mixture.weights * p.total_weight for p in solution.fitted])
+    drawn = np.zeros(len(points), dtype=bool)
+    drawn[np.argsort(-points, kind="stable")[:most]] = True
+    ends = np.cumsum([part.mixture.n_components for part in solution.fitted])
+    groups = [group for group, part in enumerate(solution.parts) if part is not None]
+    chosen = list(zip(groups, solution.fitted, np.split(drawn, ends[:-1]), strict=True))
+    parts = [_drawing(part, frame, group, own, coverage) for group, part, own in chosen]
+    return Drawing(
+        np.concatenate([part.corners for part in parts]),
+        np.concatenate([part.edge_width for part in parts]),
+        {
+            name: np.concatenate([part.features[name] for part in parts])
+            for name in parts[0].features
+        },
+        ellipsoids(chosen, frame, coverage) if len(frame.axes) == 3 and drawn.any() else None,
+    )
+
+
+def _drawing(
+    part: Part, frame: Frame, group: int, drawn: NDArray[np.bool_], coverage: float
+) -> Drawing:
+    """The components of a group where `drawn` (K,) is true."""
+    mixture, radius = part.mixture, coverage_to_radius(coverage, len(frame.axes))
+    unit = None if frame.unit in _NO_UNITS else frame.unit
+    table = component_table(mixture, part.total_weight, frame.names, part.errors, unit)
+    if frame.stack is not None:
+        name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"
+        table = {name: np.full(len(drawn), frame.stack.labels[group]), **table}
+    # Fine lines over the whole field, finer ones where an ellipse is small itself.
+    field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
+    width = np.minimum(0.003 * field, 0.12 * radius * mixture.principal_axes.std[:, 1])
+    return Drawing(
+        corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn], group),
+        edge_width=width[drawn] / np.abs(frame.scale[list(frame.axes)]).mean(),
+        features={name: column[drawn] for name, column in table.items()},
+    )
+
+
+def components_keywords(name: str, frame: Frame, shown: Drawing) -> dict[str, Any]:
+    """Keywords of a Shapes layer with the ellipses of the points called `name`."""
+    n = len(shown.corners)
+    return {
+        "data": list(shown.corners) if n else None,
+        "ndim": len(frame.scale),
+        "shape_type": "ellipse",
+        "name": f"{name} components",
+        "edge_width": list(shown.edge_width) if n else 1,
+        # Not the blue in which napari highlights what is selected.
+        "edge_color": "lime",
+        "face_color": "transparent",
+        "features": shown.features,
+        **frame.shape_placement(),
+    }
+
+
+def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Drawing) -> Shapes:
+    """Show ellipses as the Shapes layer of `points`, above everything, and ellipsoids below it."""
+    layer = made_from(viewer, points, "components", Shapes, len(frame.scale))
+    keywords = components_keywords(points.name, frame, shown)
+    if layer is None:
+        layer = Shapes(**keywords)
+        add(viewer, points, "components", len(viewer.layers), layer)
+    elif flat_in_space(viewer, layer):
+        data = keywords.pop("data")
+        keywords.pop("name")
+        layer = exchanged(viewer, layer, data, **keywords)
+    else:
+        # Its features follow at once: what listens to them need not hear of it twice.
+        with layer.events.features.blocker():
+            layer.data = [(box, "ellipse") for box in shown.corners]
+        set_placement(layer, frame.shape_placement())
+        layer.edge_width = list(shown.edge_width)
+        layer.features = shown.features
+    show_ellipsoids(viewer, points, shown.surface, under=layer)
+    return layer

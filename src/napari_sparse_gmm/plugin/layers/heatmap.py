@@ -1,0 +1,115 @@
+"""The Image layer with the heatmap of a mixture, under its points."""
+
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Points
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.plugin.layers.owned import add, exchanged, index_of, made_from, set_placement
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.tasks.values import Heatmap
+
+# The log density is shown down to this far below its peak: four decades.
+_LOG_RANGE = 4.0 * np.log(10.0)
+
+# In the metadata of an image: the limits that it was given, to know them from the user's own.
+_LIMITS_KEY = "napari-sparse-gmm limits"
+
+# Limits of an image stay where those of the next one differ by less than this factor.
+_ALIKE = 3.0
+
+
+def show_heatmap(
+    viewer: ViewerModel,
+    points: Points,
+    frame: Frame,
+    heatmap: Heatmap,
+) -> Image:
+    """Show a heatmap as the Image layer of `points`, under them."""
+    keywords = heatmap_keywords(points.name, frame, heatmap)
+    data, limits = keywords["data"], keywords["contrast_limits"]
+    layer = made_from(viewer, points, "density", Image, len(frame.scale))
+    if layer is None:
+        layer = Image(**keywords)
+        add(viewer, points, "density", index_of(viewer, points), layer)
+    else:
+        if keywords["multiscale"] and not layer.multiscale:
+            layer = exchanged(viewer, layer, data)
+        # An image of several levels may come down to one, for a while.
+        layer.data = [data] if layer.multiscale and not keywords["multiscale"] else data
+        set_placement(layer, image_placement(frame, heatmap))
+    _limit(layer, heatmap, limits)
+    return layer
+
+
+def heatmap_keywords(name: str, frame: Frame, heatmap: Heatmap) -> dict[str, Any]:
+    """Keywords of an Image layer with a heatmap of the points called `name`."""
+    base, pyramid = frame.layout.image(heatmap.values, heatmap.choice.nothing), heatmap.pyramid
+    return {
+        "data": base if pyramid is None else [*pyramid.levels, base],
+        "multiscale": pyramid is not None,
+        "name": f"{name} density",
+        "colormap": "inferno",
+        # A density is smooth, however few pixels there are of it.
+        "interpolation2d": "linear",
+        # Dark where there is nothing, so that an image below shines through.
+        "blending": "additive",
+        "contrast_limits": contrast_limits(heatmap),
+        **image_placement(frame, heatmap),
+    }
+
+
+def image_placement(frame: Frame, heatmap: Heatmap) -> dict[str, Any]:
+    """Keywords that place the image."""
+    pyramid = heatmap.pyramid
+    return frame.image_placement(heatmap.grid if pyramid is None else pyramid.grid)
+
+
+def contrast_limits(heatmap: Heatmap) -> tuple[float, float]:
+    """Limits that show its structure."""
+    low, high = _limits(heatmap.values, heatmap.choice.quantity)
+    if heatmap.pyramid is not None and heatmap.choice.quantity != "log_density":
+        # Between what is bright from afar and from nearby.
+        high = float(np.sqrt(high * max(heatmap.pyramid.highest, high)))
+    return low, high
+
+
+def _limits(values: NDArray[Any], quantity: str) -> tuple[float, float]:
+    """Limits that show the structure of a heatmap."""
+    highest = float(values.max())
+    if quantity == "log_density":
+        # Minus infinity where there is no density at all, beside the background's box.
+        lowest = max(float(values.min()), highest - _LOG_RANGE)
+        return (lowest, highest) if lowest < highest else (lowest - 1.0, highest)
+    # One narrow component would make all others black: let its peak saturate. Every few
+    # pixels of a large image show as much, and do not stop the window.
+    some = values.reshape(-1)[:: max(1, values.size // 1_000_000)]
+    bright = float(np.quantile(some, 0.998))
+    if float(np.median(some)) > 0.999 * highest:  # a background alone, which is nothing bright
+        return 0.0, 4.0 * highest or 1.0
+    return 0.0, (bright if bright > 0.02 * highest else highest) or 1.0
+
+
+def _limit(layer: Image, heatmap: Heatmap, limits: tuple[float, float]) -> None:
+    """Set the contrast limits, unless they are the user's or do for this image as well."""
+    values, pyramid, quantity = heatmap.values, heatmap.pyramid, heatmap.choice.quantity
+    present = tuple(layer.contrast_limits)
+    before, given = layer.metadata.get(_LIMITS_KEY, (quantity, present))
+    keeps = quantity == before and (present != given or _alike(present, limits, quantity))
+    if keeps:
+        limits = present
+    reach = limits[1] - limits[0]  # below the limits, for the user to move them
+    lowest = max(float(values.min()), limits[0] - reach)
+    highest = float(values.max()) if pyramid is None else pyramid.highest
+    layer.contrast_limits_range = (min(lowest, limits[0]), max(highest, limits[1]))
+    layer.contrast_limits = limits
+    layer.metadata[_LIMITS_KEY] = (quantity, given if keeps else tuple(layer.contrast_limits))
+
+
+def _alike(old: tuple[float, float], new: tuple[float, float], quantity: str) -> bool:
+    """Whether old limits do for an image that has new ones, so that it need not flicker."""
+    if quantity == "log_density":
+        return bool(np.abs(np.subtract(old, new)).max() < np.log(_ALIKE))
+    return 1 / _ALIKE < old[1] / new[1] < _ALIKE

@@ -1,0 +1,162 @@
+"""Models of layers: from a fit to a value that can be saved, and back to a fit and its layers.
+
+There and back::
+
+    model = model_of(solution, frame, "L", choice, coverage=95.0, counts={"hidden": 3})
+    attach_model(layer, model)  # the components layer
+    for data, keywords, kind in layers_of(model, "L"): ...
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from napari.layers import Layer
+
+from napari_sparse_gmm.density_model import DensityModel, Groups, provenance
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.parameters import COVERAGE, LONGEST_SIDE, QUANTITY
+from napari_sparse_gmm.plugin.layers.components import components_keywords, drawing
+from napari_sparse_gmm.plugin.layers.ellipsoids import ellipsoids_keywords
+from napari_sparse_gmm.plugin.layers.heatmap import heatmap_keywords
+from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY, mark
+from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.space.model_frame import frame_of, view_of
+from napari_sparse_gmm.plugin.tasks.render import drawn
+from napari_sparse_gmm.plugin.tasks.task import at_once
+from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Solution
+from napari_sparse_gmm.shapes.grid import LONGEST_SIDE_3D
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+MODEL_KEY = "napari-sparse-gmm model"
+
+
+# Pixels of the heatmaps of all groups together, about, that a file opens with.
+_MOST_PIXELS = 1 << 23
+
+
+def model_of(
+    solution: Solution,
+    frame: Frame,
+    source: str,
+    choice: HeatmapChoice,
+    coverage: float,
+    counts: Mapping[str, int],
+) -> DensityModel:
+    """What a fit found, as a value that can be saved. It refers to the arrays, and copies none.
+
+    Parameters
+    ----------
+    solution : Solution
+    frame : Frame
+        Of the points.
+    source : str
+        Name of the Points layer.
+    choice : HeatmapChoice
+        What of the heatmap is shown.
+    coverage : float
+        Percentage that an ellipse holds.
+    counts : mapping
+        Numbers of points that were left out, by why.
+    """
+    stack = frame.stack
+    return DensityModel(
+        parts=solution.parts,
+        axis_labels=frame.names,
+        unit=frame.unit or None,
+        box=frame.modelled_box,
+        groups=None if stack is None else Groups(stack.name, stack.labels),
+        view={
+            "quantity": choice.quantity,
+            "coverage": coverage,
+            **view_of(frame),
+        },
+        provenance=provenance(
+            source=source,
+            parameters=solution.parameters,
+            engine=solution.engine,
+            engine_reason=solution.engine_reason,
+            deconvolved=solution.deconvolved,
+            problem=solution.problem,
+            went_on_from_an_earlier_fit=bool(solution.starts),
+            left_out=dict(counts),
+        ),
+    )
+
+
+def attach_model(layer: Layer, model: DensityModel | None) -> None:
+    """Attach a model to its components layer, to be saved and to score points; None removes it."""
+    if model is None:
+        layer.metadata.pop(MODEL_KEY, None)
+    else:
+        layer.metadata[MODEL_KEY] = model
+
+
+def is_components_layer(layer: Layer) -> bool:
+    """Whether a layer is one of those that models are attached to."""
+    return layer.metadata.get(METADATA_KEY, {}).get("role") == "components"
+
+
+def attached_model(name: str, metadata: Mapping[str, Any]) -> DensityModel:
+    """The model in the metadata of a layer of that name.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
+    """
+    model = metadata.get(MODEL_KEY)
+    if not isinstance(model, DensityModel):
+        raise InputError(
+            f"Layer {name!r} carries no model: choose a components layer that Sparse GMM density "
+            "has made, or that was opened from a model, and wait until its fit has ended."
+        )
+    return model
+
+
+def solution_of(model: DensityModel) -> Solution:
+    """The fit that a model comes from."""
+    made = model.provenance
+    return Solution(
+        model.parts,
+        made.get("engine_reason", ""),
+        made.get("parameters", {}),
+        made.get("deconvolved", False),
+        made.get("problem", ""),
+        made.get("engine", ""),
+    )
+
+
+def layers_of(model: DensityModel, name: str) -> list[LayerData]:
+    """The layers that show a model of points called `name`, the lowest first.
+
+    Heatmap, ellipsoids where it is in 3D, and ellipses, as a fit makes them.
+    """
+    solution, frame, view = solution_of(model), frame_of(model), model.view or {}
+    longest_side = LONGEST_SIDE.default if len(frame.axes) == 2 else LONGEST_SIDE_3D
+    fewer = (_MOST_PIXELS / (frame.layout.n_slices * longest_side ** len(frame.axes))) ** (
+        1.0 / len(frame.axes)
+    )
+    choice = HeatmapChoice(
+        view.get("quantity", QUANTITY.default),
+        max(1, round(longest_side * min(1.0, fewer))),
+        None,
+        engine="torch",  # which nobody has to wait for
+    )
+    picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
+    shown = drawing(
+        solution, frame, float(view.get("coverage", COVERAGE.default)), preferences().most_ellipses
+    )
+    layers = [("density", heatmap_keywords(name, frame, picture), "image")]
+    if shown.surface is not None:
+        layers.append(("ellipsoids", ellipsoids_keywords(name, shown.surface), "surface"))
+    layers.append(("components", components_keywords(name, frame, shown), "shapes"))
+    made, made_from = [], uuid4()
+    for role, keywords, kind in layers:
+        metadata = mark(made_from, role)
+        if role == "components":
+            metadata[MODEL_KEY] = model
+        made.append((keywords.pop("data"), {**keywords, "metadata": metadata}, kind))
+    return made

@@ -1,0 +1,97 @@
+"""Models as files, for napari: dropped on the window or opened, and saved with the layers.
+
+The writer takes the "… components" layer, alone or with the density and the ellipsoids, which are
+drawn anew from the model when its file is opened.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.models import is_model, load_model, save_model
+from napari_sparse_gmm.plugin.layers.model_metadata import (
+    MODEL_KEY,
+    LayerData,
+    attached_model,
+    layers_of,
+)
+from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
+
+SUFFIX = ".gmm.json"
+
+Paths = str | Sequence[str]
+
+
+class NotSaved(Exception):
+    """Layers that are no model.
+
+    Not an InputError: napari takes one for the sign that there is no plugin to save them.
+    """
+
+
+def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
+    """What reads a model; None where a file is none.
+
+    For one that is called a model there is a reader, too: it says what is wrong. Of None napari
+    would only say that the file was refused.
+    """
+    return read if all(_is_called_model(one) or is_model(one) for one in _each(path)) else None
+
+
+def read(path: Paths) -> list[LayerData]:
+    """The layers that show a model: heatmap, ellipsoids in 3D, and ellipses."""
+    return [layer for one in _each(path) for layer in layers_of(load_model(one), _name(one))]
+
+
+def write(path: str, layers: list[LayerData]) -> list[str]:
+    """Write the model attached to one of the layers; the others show the same."""
+    all_data = [data for _, data, _ in layers]
+    shapes = [data for data in all_data if MODEL_KEY in data["metadata"]]
+    chosen = (shapes or all_data)[0]
+    for data in all_data:
+        if shapes and data is not chosen and not _shows_model_of(data, chosen):
+            raise NotSaved(
+                f"Layer {data['name']!r} does not belong to the model of layer "
+                f"{chosen['name']!r}: select the layers of one model, or its components layer "
+                "alone."
+            )
+    try:
+        model = attached_model(chosen["name"], chosen["metadata"])
+    except InputError as error:
+        raise NotSaved(str(error)) from None
+    path = path if path.lower().endswith(".json") else f"{path}{SUFFIX}"
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise NotSaved(f"There is no folder {str(folder)!r}: create it, or choose another.")
+    try:
+        save_model(path, model)
+    except OSError as error:
+        raise NotSaved(f"{path} cannot be written ({error.strerror}): choose another.") from error
+    return [path]
+
+
+def _shows_model_of(data: dict[str, Any], with_model: dict[str, Any]) -> bool:
+    """Whether a layer was made from the same points as the one with the model."""
+    made, same = (one["metadata"].get(METADATA_KEY, {}) for one in (data, with_model))
+    return (
+        MODEL_KEY not in data["metadata"]
+        and "made_from" in made
+        and made["made_from"] == same.get("made_from")
+    )
+
+
+def _is_called_model(path: str) -> bool:
+    return path.lower().endswith(SUFFIX)
+
+
+def _each(path: Paths) -> Sequence[str]:
+    return [path] if isinstance(path, str) else path
+
+
+def _name(path: str) -> str:
+    """What the layers are called after; napari proposes the name of a layer for its file."""
+    name = Path(path).name
+    for ending in (".json", ".gmm", " components"):
+        name = name.removesuffix(ending)
+    return name

@@ -1,0 +1,1 @@
+"""What is modelled: points of a layer, as observations."""

@@ -1,0 +1,63 @@
+"""Features of the points of a layer: which there are, and their values."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from napari.layers import Points
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.mixture import FloatArray
+
+# What a fit tells of each point.
+ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
+
+
+def feature_values(
+    layer: Points, feature: str, shown: NDArray[np.bool_], purpose: str
+) -> FloatArray:
+    """A feature of some points of a layer, finite and not negative, (N,).
+
+    Parameters
+    ----------
+    layer : Points
+    feature : str
+    shown : (all points of the layer,) array of bool
+        Which N of them.
+    purpose : str
+        What the feature is to be, in a word or two.
+
+    Raises
+    ------
+    InputError
+        Where there is no such feature, or it has invalid values.
+    """
+    if feature not in layer.features:
+        raise InputError(
+            f"Layer {layer.name!r} has no feature {feature!r} any more: choose another "
+            f"{purpose}, then run again."
+        )
+    values = np.asarray(layer.features[feature], dtype=np.float64)[shown]
+    bad = int((~np.isfinite(values) | (values < 0)).sum())
+    if bad:
+        raise InputError(
+            f"Feature {feature!r} is negative or not a number for {bad} of the {len(values)} "
+            f"points of layer {layer.name!r}: mend it, or choose another {purpose}."
+        )
+    return values
+
+
+def numeric_features(layer: Points) -> list[str]:
+    """The features of a layer that are real numbers, and not from an earlier fit, by name."""
+    return _own(layer.features.select_dtypes("number").columns)
+
+
+def grouping_features(layer: Points) -> list[str]:
+    """The features of a layer that can tell groups apart: all but those with fractions, by name."""
+    fractions = layer.features.select_dtypes("floating")
+    whole = fractions.columns[(fractions % 1 == 0).all(axis=0)]
+    return _own([name for name in layer.features if name not in fractions or name in whole])
+
+
+def _own(columns: Iterable[str]) -> list[str]:
+    return [str(name) for name in columns if name not in ASSIGNMENT_FEATURES]

@@ -1,0 +1,125 @@
+"""Points of a layer as a model sees them that was fitted to others.
+
+>>> read = points_for(model, layer, "precision", in_units=True)
+>>> read.observations.points.shape, read.observations.noise.shape
+((600, 2), (600, 2))
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from napari.layers import Points
+from numpy.typing import NDArray
+from pandas import Index
+
+from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.observations import FloatArray, Observations
+from napari_sparse_gmm.plugin.points.features import feature_values
+from napari_sparse_gmm.plugin.space.axes import axis_names
+from napari_sparse_gmm.plugin.space.frame import Frame, Stack
+from napari_sparse_gmm.plugin.space.model_frame import frame_of
+from napari_sparse_gmm.plugin.space.transforms import affine_from
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPoints:
+    """Points in the coordinates of a model.
+
+    Parameters
+    ----------
+    observations : Observations
+        N points, with their precision where that is known.
+    groups : (N,) array of int
+        Of which part of the model each is; -1 of none.
+    shown : (all points of the layer,) array of bool
+        Which of them these are.
+    pooled : tuple of str
+        Axes of the layer along which points are taken together.
+    """
+
+    observations: Observations
+    groups: NDArray[np.intp]
+    shown: NDArray[np.bool_]
+    pooled: tuple[str, ...]
+
+
+def points_for(
+    model: DensityModel, layer: Points, precision: str | None, in_units: bool
+) -> ModelPoints:
+    """The points that a layer shows, in the coordinates of a model and in its groups.
+
+    A point is at the same position of the world as in the layer, whatever the scales and units.
+
+    Parameters
+    ----------
+    model : DensityModel
+    layer : Points
+    precision : str, optional
+        The feature with the standard deviation of the position of each point, in the unit of the
+        layer.
+    in_units : bool
+        Whether the viewer shows layers in their units.
+
+    Raises
+    ------
+    InputError
+        Where the layer shows no points, lacks an axis or a feature, or has invalid values.
+    """
+    frame, shown = frame_of(model), np.array(layer.shown, dtype=bool)
+    data = np.asarray(layer.data, dtype=np.float64)[shown]
+    if len(data) == 0:
+        raise InputError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
+    bad = int((~np.isfinite(data)).any(axis=1).sum())
+    if bad:
+        raise InputError(
+            f"{bad} of the {len(data)} points of layer {layer.name!r} have a coordinate that is "
+            "NaN or infinite: remove or hide them, then score again."
+        )
+    n_axes = len(frame.scale)
+    if layer.ndim < n_axes - frame.axes[0]:
+        raise InputError(
+            f"Layer {layer.name!r} has {layer.ndim} axes, and the model has "
+            f"{len(frame.axes)} ({', '.join(frame.names)}): choose a layer that has them all."
+        )
+    # The layers that were fitted have no axis for groups that a feature distinguishes.
+    first = int(frame.stack is not None and frame.stack.own)
+
+    def coordinates(world: FloatArray) -> FloatArray:
+        return frame.coordinates(np.concatenate([np.zeros(first), world]))
+
+    matrix, offset = affine_from(layer, frame.units[first:], coordinates, in_units)
+    u = data @ matrix.T + offset  # (N, n)
+    modelled = list(frame.axes)
+    groups = np.zeros(len(data), dtype=np.intp)
+    used = set(modelled)
+    if frame.stack is not None:
+        used.add(frame.stack.axis)
+        groups = _groups(frame, frame.stack, layer, shown, u)
+    noise_std = None
+    if precision is not None:
+        std = feature_values(layer, precision, shown, "precision")
+        # How long a step in the unit of the layer is along each axis of the model.
+        noise_std = std[:, None] * np.linalg.norm(matrix[modelled] / layer.scale, axis=1)
+    names = axis_names(layer)
+    pooled = tuple(
+        name for axis, name in enumerate(names) if axis - layer.ndim + n_axes not in used
+    )
+    observations = Observations.of(u[:, modelled], noise_std=noise_std)
+    return ModelPoints(observations, groups, shown, pooled)
+
+
+def _groups(
+    frame: Frame, stack: Stack, layer: Points, shown: NDArray[np.bool_], u: FloatArray
+) -> NDArray[np.intp]:
+    """The group of each point: by the slice of the model it lies in, or by its feature."""
+    if not stack.own and layer.ndim >= len(frame.scale) - stack.axis:
+        positions = (u[:, stack.axis] - stack.origin) / stack.spacing
+        return Index(stack.slices).get_indexer(np.rint(positions).astype(np.intp))
+    if stack.name in layer.features:
+        return Index(stack.labels).get_indexer(layer.features[stack.name][shown])
+    raise InputError(
+        f"The model has a mixture for each {stack.name}: choose points that have "
+        + ("" if stack.own else "such an axis, or ")
+        + f"a feature {stack.name!r}, which layer {layer.name!r} has not."
+    )

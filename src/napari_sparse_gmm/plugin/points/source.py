@@ -1,0 +1,185 @@
+"""What the user wants to be modelled: a Points layer, some of its axes, some of its features.
+
+>>> source = Source(layer, axes=(0, 1), precision="precision")
+>>> cloud = source.read()
+>>> cloud.points.shape, cloud.observations.noise.shape
+((600, 2), (600, 2))
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from napari.layers import Labels, Points, Shapes
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.arrays import bounds
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.observations import FloatArray, Observations
+from napari_sparse_gmm.plugin.points.coordinates import modelled_points
+from napari_sparse_gmm.plugin.points.features import feature_values
+from napari_sparse_gmm.plugin.points.region import outlined
+from napari_sparse_gmm.plugin.space.axes import Axes
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.regions import Hull, Region, over
+
+
+class Around(Enum):
+    """What around the points themselves may be where they could have been."""
+
+    BOX = "bounding box"
+    HULL = "convex hull"
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """The points that are to be modelled, in model coordinates, with what is known about each.
+
+    Parameters
+    ----------
+    observations : Observations
+        N points in model coordinates, with weights and precision.
+    frame : Frame
+    shown : (all points of the layer,) array of bool
+        Which of them these are.
+    groups : (N,) array of int
+        Which of the groups that are fitted apart each is in.
+    region : Region or None
+        Where they could have been, if it is not their bounding box.
+    n_hidden, n_unused, n_outside : int
+        Points of the layer that it does not show; that it shows, but are not to be used; and that
+        lie outside of the region.
+    """
+
+    observations: Observations
+    frame: Frame
+    shown: NDArray[np.bool_]
+    groups: NDArray[np.intp]
+    region: Region | None
+    n_hidden: int
+    n_unused: int
+    n_outside: int
+
+    @property
+    def points(self) -> FloatArray:
+        """Model coordinates, (N, D)."""
+        return self.observations.points
+
+    def same_as(self, other: "Cloud") -> bool:
+        """Whether a fit of the one is a fit of the other, at the same position."""
+        if self is other:
+            return True
+        return (
+            self.frame.same_as(other.frame)
+            and np.array_equal(self.groups, other.groups)
+            and self.observations.same_as(other.observations)
+            and _same_region(self.region, other.region)
+        )
+
+
+def _same_region(one: Region | None, other: Region | None) -> bool:
+    if one is None or other is None or one is other:
+        return one is other
+    return one.to_dict() == other.to_dict()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A Points layer, the axes to model, and the names of the features that matter.
+
+    Two are equal where they mean the same.
+
+    Parameters
+    ----------
+    layer : Points
+    axes : tuple of int
+    weights : str, optional
+        How often each point counts.
+    precision : str, optional
+        Standard deviation of the position of each point, in the unit of the layer.
+    axial_precision : str, optional
+        The same along the first of three axes, where it is another one.
+    each : int or str, optional
+        An axis or a feature: points of different values are fitted apart.
+    region : Around, Shapes or Labels
+        Where points could have been; those outside are left out.
+    in_units : bool
+        Whether the viewer shows layers in their units.
+    """
+
+    layer: Points
+    axes: Axes
+    weights: str | None = None
+    precision: str | None = None
+    axial_precision: str | None = None
+    each: int | str | None = None
+    region: Around | Shapes | Labels = Around.BOX
+    in_units: bool = True
+
+    def read(self, used: NDArray[np.bool_] | None = None) -> Cloud:
+        """What the layer shows now; of its points those that are `used`, (all,), or all.
+
+        Raises
+        ------
+        InputError
+            Where no point is left, or a coordinate, a feature or a region is invalid.
+        """
+        shown = np.array(self.layer.shown, dtype=bool)
+        n_hidden = int(np.count_nonzero(~shown))
+        if used is not None:
+            shown &= used
+        points, frame, groups = modelled_points(self.layer, self.axes, self.each, shown)
+        weights = (
+            None
+            if self.weights is None
+            else feature_values(self.layer, self.weights, shown, "weight")
+        )
+        noise_std = None if self.precision is None else self._noise_std(self.precision, shown)
+        if len(points) == 1:
+            raise InputError(
+                f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
+                "more: show or choose others."
+            )
+        n_unused = len(shown) - n_hidden - len(points)
+        observations = Observations.of(points, weights, noise_std)
+        region, inside = self._region(points)
+        if not inside.any():
+            raise InputError(
+                f"No point of layer {self.layer.name!r} lies in the region: choose another one."
+            )
+        if not inside.all():
+            shown[shown] = inside
+            observations, groups = observations.subset(inside), groups[inside]
+            # What lies outside does not count for the picture either.
+            box = frame.box.copy()
+            box[:, list(frame.axes)] = bounds(observations.points)
+            frame = replace(frame, box=box)
+        if weights is not None and np.count_nonzero(weights[inside]) < 2:
+            raise InputError(
+                f"Feature {self.weights!r} leaves fewer than two points of layer "
+                f"{self.layer.name!r} with a weight: choose another one."
+            )
+        return Cloud(
+            observations,
+            frame,
+            shown,
+            groups,
+            region,
+            n_hidden,
+            n_unused,
+            int(np.count_nonzero(~inside)),
+        )
+
+    def _region(self, points: FloatArray) -> tuple[Region | None, NDArray[np.bool_]]:
+        """The region, and which points lie in it."""
+        if isinstance(self.region, Around):
+            hull = Hull(points) if self.region is Around.HULL else None
+            return hull, np.ones(len(points), dtype=bool)
+        base = outlined(self.region, self.layer, self.axes, in_units=self.in_units)
+        return over(base, points)
+
+    def _noise_std(self, feature: str, shown: NDArray[np.bool_]) -> FloatArray:
+        columns = [feature_values(self.layer, feature, shown, "precision")] * len(self.axes)
+        if self.axial_precision is not None and len(self.axes) == 3:
+            columns[0] = feature_values(self.layer, self.axial_precision, shown, "axial precision")
+        return np.stack(columns, axis=1)

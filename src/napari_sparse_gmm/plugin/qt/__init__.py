@@ -1,0 +1,1 @@
+"""What would suit any Qt program."""

@@ -1,0 +1,1 @@
+"""Coordinates, axes and slices: all of napari's geometry."""

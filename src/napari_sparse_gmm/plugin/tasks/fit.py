@@ -1,0 +1,252 @@
+"""Fits, as work for a thread."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.density_model import part_of
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.objectives import PRIORS
+from napari_sparse_gmm.parameters import (
+    DEVICE,
+    ENGINE,
+    INIT,
+    MAX_ITER,
+    N_COMPONENTS,
+    PRIOR,
+    RANDOM_STATE,
+    SOLVER,
+    SPARSITY,
+)
+from napari_sparse_gmm.plugin.tasks.previews import Previews
+from napari_sparse_gmm.plugin.tasks.progress import followed, so_far, step_text
+from napari_sparse_gmm.plugin.tasks.render import drawn
+from napari_sparse_gmm.plugin.tasks.task import (
+    Progress,
+    Refusal,
+    Work,
+    guarded,
+    prepare,
+)
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, Solution
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Engine
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.groups import GroupFit
+
+# What a fit starts from in each group; None as its parameters say.
+Starts = Sequence[GaussianMixture | None]
+
+# A fit, and what holds its points.
+Fitted = tuple["SparseGaussianMixture", "Engine"]
+
+
+def fit(request: FitRequest) -> Work[FitResult | Refusal]:
+    """Fit a mixture to the points and draw its heatmap.
+
+    Previews are yielded meanwhile.
+
+    Returns
+    -------
+    FitResult, or Refusal where the input is at fault.
+
+    Raises
+    ------
+    FitFailed
+        For every other error, whatever its kind.
+    """
+    return guarded("fit", _fit(request))
+
+
+def refit(request: FitRequest, starts: Starts) -> Work[FitResult | Refusal]:
+    """Fit from an earlier solution, `starts` for each group: soon, and then well.
+
+    Whenever what is found from there has settled, there is a preview of it. Then comes a fit
+    from the start that the parameters say: where a rising penalty has removed components, a
+    falling one cannot bring all of them back. Returns the better solution of each group, and
+    raises, like `fit`.
+    """
+    return guarded("fit", _refit(request, starts))
+
+
+def fit_path(request: FitRequest) -> Work[FitResult | Refusal]:
+    """Fit the solutions along a rising sparsity. Returns and raises like `fit`."""
+    return guarded("path", _path(request))
+
+
+def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Starts | None:
+    """The mixtures, where a fit can start from those of an earlier request; else None.
+
+    Not where a start of its own is asked for, in other dimensions or groups, or where there are
+    more components than may be, none, or too few that nothing would add to.
+    """
+    old, new = before.parameters, request.parameters
+    if any(old[name] != new[name] for name in (INIT.name, RANDOM_STATE.name)):
+        return None
+    if request.points.shape[1] != before.points.shape[1] or request.names != before.names:
+        return None
+    numbers = [mixture.n_components for mixture in mixtures if mixture is not None]
+    most = new[N_COMPONENTS.name]
+    if max(numbers, default=0) > most or min(numbers, default=0) == 0:
+        return None
+    grows = PRIORS[new[PRIOR.name]].prunes and new[SOLVER.name] == "mm"
+    return mixtures if grows or min(numbers, default=0) == most else None
+
+
+def _fit(request: FitRequest) -> Work[FitResult]:
+    model = yield from _model(request, request.parameters[MAX_ITER.name])
+    fits = yield from _fitted(request, model, None)
+    return (yield from _finished(request, fits))
+
+
+def _refit(request: FitRequest, starts: Starts) -> Work[FitResult]:
+    model = yield from _model(request, request.parameters[MAX_ITER.name])
+    near = yield from _fitted(request, model, starts)
+    anew = yield from _fitted(request, model, None, pictures=False)
+    taken, better = list(starts), []
+    for one, other, group in zip(near, anew, _groups(request), strict=True):
+        gains = _cost(one) < _cost(other) - model.tol
+        better.append(one if gains else other)
+        if not gains:
+            taken[group] = None
+    return (yield from _finished(request, better, taken))
+
+
+def _cost(fitted: "GroupFit") -> float:
+    return np.inf if fitted.model is None else fitted.model.cost_
+
+
+def _path(request: FitRequest) -> Work[FitResult]:
+    model = yield from _model(request, 1)
+
+    from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
+
+    engine = model.open(request.observations)
+
+    def progress_of(step: "FitStep", done: list[Any]) -> Progress:
+        text = f"Sparsity {SPARSITIES[len(done)]:g}: {step_text(step)}"
+        return Progress(len(done), len(SPARSITIES), text)
+
+    found = yield from followed(
+        iter_path(model, engine),
+        progress_of,
+        Previews(lambda step, _, complete: so_far(request, (step.mixture,), complete)),
+    )
+    path = SparsityPath(tuple(found))
+    solutions = []
+    for point in found:
+        parameters = {**request.parameters, SPARSITY.name: point.sparsity}
+        of_point = replace(request, parameters=parameters)
+        solutions.append((yield from _solution(of_point, [(point.model, engine)])))
+    chosen = found.index(path.suggested)
+    picture = yield from drawn(solutions[chosen], request.box, request.heatmap, request.layout)
+    return FitResult(tuple(solutions), chosen, picture, path)
+
+
+def _fitted(
+    request: FitRequest,
+    model: "SparseGaussianMixture",
+    starts: Starts | None,
+    *,
+    pictures: bool = True,
+) -> "Work[list[GroupFit]]":
+    """Fit each group of points that there is, and show how; from `starts` what has settled, too."""
+    from napari_sparse_gmm.groups import iter_groups
+
+    most = request.parameters[MAX_ITER.name]
+    labels = _groups(request)
+    names = [request.names[group] for group in labels]
+
+    def progress_of(step: "FitStep", done: "list[GroupFit]") -> Progress:
+        name = f"{names[len(done)]}: " if names[len(done)] else ""
+        value = len(done) * most + step.iteration
+        return Progress(value, most * len(names), f"{name}{step_text(step)}")
+
+    def pictured(step: "FitStep", done: "Sequence[GroupFit]", complete: bool) -> FitResult:
+        mixtures = _mixtures(request, done)
+        for group in labels[len(done) :]:
+            mixtures[group] = None if starts is None else starts[group]
+        mixtures[labels[len(done)]] = step.mixture
+        return so_far(request, mixtures, complete)
+
+    return (
+        yield from followed(
+            iter_groups(
+                model,
+                request.observations,
+                request.group_of_points,
+                starts=None if starts is None else [starts[group] for group in labels],
+            ),
+            progress_of,
+            Previews(pictured, settle=starts is not None) if pictures else None,
+        )
+    )
+
+
+def _finished(
+    request: FitRequest, fits: "Sequence[GroupFit]", starts: Starts = ()
+) -> Work[FitResult]:
+    """The solution that the fits of groups make, with its heatmap."""
+    problem = next((fitted.problem for fitted in fits if fitted.problem), "")
+    solution = yield from _solution(request, _of_all_groups(request, fits), problem)
+    if any(start is not None for start in starts):
+        solution = replace(solution, starts=tuple(starts))
+    picture = yield from drawn(solution, request.box, request.heatmap, request.layout)
+    return FitResult((solution,), 0, picture)
+
+
+def _groups(request: FitRequest) -> NDArray[np.intp]:
+    """The groups that have points."""
+    return np.unique(request.group_of_points)
+
+
+def _of_all_groups(request: FitRequest, fits: "Sequence[GroupFit]") -> "list[Fitted | None]":
+    """The fit of each group, None where it has no points or could not be fitted."""
+    of_groups: list[Fitted | None] = [None] * len(request.names)
+    for fitted in fits:
+        if fitted.model is not None and fitted.engine is not None:
+            of_groups[fitted.label] = fitted.model, fitted.engine
+    return of_groups
+
+
+def _mixtures(request: FitRequest, fits: "Sequence[GroupFit]") -> list[GaussianMixture | None]:
+    """What each group was fitted to, None as above."""
+    of_groups = _of_all_groups(request, fits)
+    return [None if fitted is None else fitted[0].mixture_ for fitted in of_groups]
+
+
+def _solution(
+    request: FitRequest, fits: "Sequence[Fitted | None]", problem: str = ""
+) -> Work[Solution]:
+    """The solution that fitted estimators hold, one for each group, with its standard errors."""
+    parts = []
+    for group, fitted in enumerate(fits):
+        yield Progress(group, len(fits), "Estimating the errors")
+        parts.append(None if fitted is None else part_of(*fitted))
+    engine = next(fitted[1] for fitted in fits if fitted is not None)
+    return Solution(
+        tuple(parts),
+        engine.reason,
+        request.parameters,
+        request.noisy,
+        problem,
+        engine=engine.name,
+    )
+
+
+def _model(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
+    """The estimator of a request, when all that it needs is there."""
+    # What is wrong with the heatmap is better known before the fit.
+    request.heatmap.grid(request.box, request.layout.n_slices)
+    yield Progress(0, total, "Starting")
+
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
+
+    engine, device = request.parameters[ENGINE.name], request.parameters[DEVICE.name]
+    yield from prepare(engine, device, request.points.shape[1], total, noise=request.noisy)
+    return SparseGaussianMixture(**request.parameters)

@@ -1,0 +1,93 @@
+"""When a fit that goes on is worth looking at.
+
+After a step of a fit::
+
+    previews = Previews(draw, settle=True)
+    previews.of(step, found)  # a Preview, or None
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparse_gmm.plugin.tasks.values import FitResult
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.fitting import FitStep
+
+PREVIEW_INTERVAL = 0.2  # seconds between two previews, at least
+
+# A fit has settled where so many steps, one after the other, each lowered its cost by less than the
+# eye would see. The moves to come are tried for longer than all steps took so far, most in vain.
+_STILL, _UNSEEN = 2, 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a fit has found so far, as a small picture; one that has `settled` is complete."""
+
+    result: FitResult
+    settled: bool
+
+
+class Previews:
+    """Previews of a fit at some of its steps.
+
+    Small ones from time to time; and, where it is to `settle`, a complete one whenever it has
+    settled at something that was not shown yet.
+
+    Parameters
+    ----------
+    draw : callable
+        Gets a step, the results of earlier fits, and whether the picture is to be complete.
+    settle : bool
+    """
+
+    def __init__(
+        self, draw: "Callable[[FitStep, Sequence[Any], bool], FitResult]", *, settle: bool = False
+    ) -> None:
+        self._draw, self._settle = draw, settle
+        self._began = time.monotonic()
+        # The first one comes early: it is what a live fit is waited for.
+        self._next = self._next_settled = self._began + PREVIEW_INTERVAL / 2
+        self._fit: tuple[int, int] | None = None
+        # The lowest cost of this fit; those of what was shown, and shown complete.
+        self._cost = self._shown = self._complete = np.inf
+        self._still = 0
+
+    def of(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
+        """That of a step, after the fits that were found, where it is time for one."""
+        self._record(step, len(found))
+        now = time.monotonic()
+        if now < self._next:
+            return None
+        settled = (
+            self._settle
+            and self._still >= _STILL
+            and self._cost < self._complete - _UNSEEN
+            and now >= self._next_settled
+        )
+        if not settled and self._cost >= self._shown - _UNSEEN:
+            return None
+        self._shown, self._next = self._cost, now + PREVIEW_INTERVAL
+        if settled:
+            self._complete = self._cost
+            # Ever more rarely: each takes time from the window, and from the fit.
+            self._next_settled = now + (now - self._began) / 2
+        return Preview(self._draw(step, found, settled), settled)
+
+    def at_end(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
+        """That of the last step, where the fit was to settle and has ended before it was shown."""
+        if not self._settle or self._cost >= self._complete - _UNSEEN:
+            return None
+        return Preview(self._draw(step, found, True), True)
+
+    def _record(self, step: "FitStep", n_found: int) -> None:
+        if self._fit != (n_found, step.start):
+            self._fit = n_found, step.start
+            self._cost = self._shown = self._complete = np.inf
+        self._still = 0 if step.cost < self._cost - _UNSEEN else self._still + 1
+        self._cost = min(self._cost, step.cost)

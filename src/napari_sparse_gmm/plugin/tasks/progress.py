@@ -1,0 +1,91 @@
+"""Follow a fit: the progress of its steps, and what is shown of them."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin.tasks.previews import Previews
+from napari_sparse_gmm.plugin.tasks.render import drawn
+from napari_sparse_gmm.plugin.tasks.task import Pass, Progress, Work, at_once, no_fallback_warning
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, Solution
+from napari_sparse_gmm.wording import count
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.fitting import FitStep
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+_INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
+
+
+def followed(
+    events: Generator[Any, None, None],
+    progress_of: "Callable[[FitStep, list[Any]], Progress]",
+    previews: Previews | None = None,
+) -> Work[list[Any]]:
+    """Yield the progress of some of the steps, and how they look; returns all other events.
+
+    `progress_of` gets a step, and the other events that came before.
+    """
+    from napari_sparse_gmm.fitting import FitStep
+
+    found: list[Any] = []
+    passes: list[Pass] = []
+    last = -np.inf
+    last_step: tuple[FitStep, list[Any]] | None = None
+    with no_fallback_warning(), closing(events):
+        for event in events:
+            if not isinstance(event, FitStep):
+                found.append(event)
+                continue
+            passes.append(Pass(event.iteration, event.cost, event.n_components))
+            last_step = event, list(found)
+            preview = None if previews is None else previews.of(event, found)
+            if preview is None and time.monotonic() - last < _INTERVAL:
+                continue
+            yield replace(progress_of(event, found), passes=tuple(passes), preview=preview)
+            passes.clear()
+            last = time.monotonic()
+    preview = None if previews is None or last_step is None else previews.at_end(*last_step)
+    if passes or preview is not None:
+        yield Progress(1, 1, "Finishing", passes=tuple(passes), preview=preview)
+    return found
+
+
+def so_far(
+    request: FitRequest, mixtures: Sequence[GaussianMixture | None], complete: bool
+) -> FitResult:
+    """What a fit has found so far, in a small picture or a complete one, but for contours."""
+    choice = (
+        replace(request.heatmap, contours=False)
+        if complete
+        else request.heatmap.small(request.points.shape[1])
+    )
+    groups, n = request.group_of_points, len(mixtures)
+    numbers = np.bincount(groups, minlength=n).tolist()
+    totals = np.bincount(groups, request.observations.weights, minlength=n).tolist()
+    parts = tuple(
+        None if mixture is None else Part(mixture, _unknown(mixture), number, total)
+        for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
+    )
+    solution = Solution(parts, "", request.parameters, request.noisy)
+    return FitResult((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
+
+
+def _unknown(mixture: GaussianMixture) -> "StandardErrors":
+    """Errors that nobody knows yet, so that a table has the same columns throughout."""
+    from napari_sparse_gmm.uncertainty import StandardErrors
+
+    shape = mixture.means.shape
+    return StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
+
+
+def step_text(step: "FitStep") -> str:
+    """A step in a few words."""
+    left = f"{count(step.n_components, 'component')} left"
+    return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"

@@ -1,0 +1,158 @@
+"""What a fit is asked for, and what came of it: frozen values that the threads exchange."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sparse_gmm.arrays import bounds
+from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
+from napari_sparse_gmm.plugin.space.slices import Layout
+from napari_sparse_gmm.shapes.grid import MAX_PIXELS, Grid
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.path import SparsityPath
+    from napari_sparse_gmm.shapes.pyramid import HeatmapPyramid
+
+# Pixels along the longest side of a preview, by dimensions.
+_GLANCE = {2: 128, 3: 32}
+
+
+# Of a single image in two dimensions.
+_ALONE = Layout()
+
+
+@dataclass(frozen=True)
+class HeatmapChoice:
+    """What of a heatmap the user chooses; see `parameters` for the fields.
+
+    Two choices are equal where they show the same, whatever computes it.
+    """
+
+    quantity: str
+    longest_side: int
+    pixel_size: float | None
+    contours: bool = False
+    sharpen: bool = False
+    engine: str = field(default=ENGINE.default, compare=False)
+    device: str = field(default=DEVICE.default, compare=False)
+    n_threads: int | None = field(default=N_THREADS.default, compare=False)
+
+    def small(self, n_dimensions: int) -> "HeatmapChoice":
+        """What is good enough for a glance, and quickly made."""
+        side = min(self.longest_side, _GLANCE[n_dimensions])
+        return replace(self, longest_side=side, pixel_size=None, contours=False, sharpen=False)
+
+    @property
+    def nothing(self) -> float:
+        """What is shown where there is no density at all."""
+        return -np.inf if self.quantity == "log_density" else 0.0
+
+    def grid(self, box: FloatArray, n_slices: int) -> Grid:
+        """The pixels that cover a box (2, D). InputError where those of all slices are too many."""
+        lower, upper = box
+        grid = Grid.covering(
+            lower, upper, pixel_size=self.pixel_size, longest_side=self.longest_side
+        )
+        if n_slices * np.prod(grid.shape, dtype=float) > MAX_PIXELS:
+            raise InputError(
+                f"A heatmap in each of {n_slices:,} slices would have more than {MAX_PIXELS:,} "
+                "pixels: choose a larger pixel size, or fewer pixels along the longest side."
+            )
+        return grid
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Drawn heatmaps: `values` (G, ...) float32, of each group at the pixels of `grid`.
+
+    `contours` are lines of equal density: the group, the percentage that it holds, and the
+    line (V, 2). `pyramid` has what is finer than these pixels, where they do not show all.
+    """
+
+    values: NDArray[np.float32]
+    grid: Grid
+    choice: HeatmapChoice
+    contours: tuple[tuple[int, float, FloatArray], ...] = ()
+    pyramid: "HeatmapPyramid | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class FitRequest:
+    """All that a fit needs to know; `parameters` are keywords of `SparseGaussianMixture`."""
+
+    observations: Observations  # N points, in model coordinates
+    parameters: Mapping[str, Any]
+    heatmap: HeatmapChoice
+    groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
+    names: tuple[str, ...] = ("",)  # of the groups
+    layout: Layout = _ALONE  # of the images of the groups
+
+    @property
+    def points(self) -> FloatArray:
+        """Model coordinates, (N, D)."""
+        return self.observations.points
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the precision of the points is considered."""
+        return self.observations.noise is not None
+
+    @property
+    def group_of_points(self) -> NDArray[np.intp]:
+        """Which group each point is in, (N,)."""
+        return np.zeros(len(self.points), dtype=np.intp) if self.groups is None else self.groups
+
+    @property
+    def box(self) -> FloatArray:
+        """Lower and upper corner of the points, (2, D)."""
+        return bounds(self.points)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a fit found, and the parameters that it was asked for.
+
+    One part for each group; None where it could not be fitted, for which `problem` has a reason.
+    `starts` has for each group the mixture that its fit went on from; None where it began as the
+    parameters say, and nothing at all where no fit went on from one.
+    """
+
+    parts: tuple[Part | None, ...]
+    engine_reason: str
+    parameters: Mapping[str, Any]
+    deconvolved: bool = False  # the precision of the points was considered
+    problem: str = ""
+    engine: str = ""
+    starts: tuple[GaussianMixture | None, ...] = ()
+
+    @property
+    def mixtures(self) -> tuple[GaussianMixture | None, ...]:
+        """Of each group."""
+        return tuple(None if part is None else part.mixture for part in self.parts)
+
+    @property
+    def fitted(self) -> tuple[Part, ...]:
+        """The parts that there are."""
+        return tuple(part for part in self.parts if part is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What came of a fit: its solution, or those of a path, and the heatmap of the chosen one."""
+
+    solutions: tuple[Solution, ...]
+    chosen: int
+    heatmap: Heatmap
+    path: "SparsityPath | None" = None
+
+    @property
+    def solution(self) -> Solution:
+        """The chosen one."""
+        return self.solutions[self.chosen]

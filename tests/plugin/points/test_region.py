@@ -1,0 +1,149 @@
+"""Regions from other layers: a place is inside where napari shows it inside."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels, Points, Shapes
+from plugin.conftest import POSES
+
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.plugin.points.region import outlined
+from napari_sparse_gmm.plugin.points.source import Around, Source
+from napari_sparse_gmm.regions import Hull, over
+
+SQUARE = np.array([[20.0, 20.0], [20.0, 40.0], [40.0, 40.0], [40.0, 20.0]])
+
+
+def region_of(layer: Any, points: Points, axes: tuple[int, ...] = (0, 1)) -> Any:
+    u = points.data[:, list(axes)] * points.scale[list(axes)]
+    return over(outlined(layer, points, axes), u)[0]
+
+
+def of_world(points: Points, place: Any) -> np.ndarray:
+    """A place of the world in the model's coordinates, (1, 2)."""
+    return (np.asarray(points.world_to_data(place)) * points.scale)[None]
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_a_drawn_polygon_is_where_it_is_seen(pose: str, posed_points: Points) -> None:
+    """Shapes in one pose, points in another: inside is what is inside in the world."""
+    shapes = Shapes([SQUARE], shape_type="polygon", **POSES[pose])
+    corners = np.array([shapes.data_to_world(corner) for corner in SQUARE])
+    middle, edge = corners.mean(0), 0.5 * (corners[0] + corners[1])
+    region = region_of(shapes, posed_points)
+    for share, inside in ((0.0, True), (0.98, True), (1.02, False)):
+        place = of_world(posed_points, middle + share * (edge - middle))
+        assert region.contains(place)[0] == inside
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_a_painted_mask_is_where_it_is_seen(pose: str, posed_points: Points) -> None:
+    painted = np.zeros((60, 60), dtype=int)
+    painted[20:41, 20:41] = 7
+    labels = Labels(painted, **POSES[pose])
+    region = region_of(labels, posed_points)
+    for pixel, inside in (((20.4, 40.4), True), ((30, 30), True), ((19.4, 30), False)):
+        place = of_world(posed_points, labels.data_to_world(pixel))
+        assert region.contains(place)[0] == inside
+
+
+def test_units_are_those_of_the_points() -> None:
+    points = Points(1000.0 * np.random.default_rng(0).uniform(0, 60, (9, 2)), units="nm")
+    assert region_of(Shapes([SQUARE], units="um"), points).volume == pytest.approx(4e8)
+    # napari shows pixels beside nanometres as if they were.
+    assert region_of(Shapes([SQUARE]), points).volume == pytest.approx(400.0)
+
+
+@pytest.mark.parametrize(("kind", "area"), [("rectangle", 400.0), ("ellipse", 100 * np.pi)])
+def test_shapes_with_an_inside(kind: str, area: float) -> None:
+    shapes = Shapes([SQUARE], shape_type=kind)
+    shapes.add_paths(np.array([[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]]))
+    region = region_of(shapes, Points(np.random.default_rng(0).uniform(0, 60, (9, 2))))
+    assert region.volume == pytest.approx(area, rel=1e-3)
+
+
+def test_in_3d_a_region_of_the_plane_reaches_over_all_z() -> None:
+    data = np.random.default_rng(0).uniform(0, 60, (200, 3))
+    points = Points(data, scale=(3, 1, 1))
+    painted = np.zeros((61, 61), dtype=int)
+    painted[20:41, 20:41] = 1
+    on_a_slice = np.column_stack([np.full(4, 5.0), SQUARE])
+    from_the_middle = np.abs(data[:, 1:] - 30).max(1)
+    sure = np.abs(from_the_middle - 10) > 1
+    for layer in (Shapes([SQUARE]), Shapes([on_a_slice]), Labels(painted)):
+        found = region_of(layer, points, (0, 1, 2)).contains(data * (3, 1, 1))
+        np.testing.assert_array_equal(found[sure], from_the_middle[sure] < 10)
+
+
+def test_labels_of_all_times_together() -> None:
+    painted = np.zeros((3, 61, 61), dtype=int)
+    painted[0, 20:41, 20:41] = 1
+    painted[2, 50:61, 50:61] = 2
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 3)), axis_labels=("t", "y", "x"))
+    region = region_of(Labels(painted), points, (1, 2))
+    assert region.volume == 21**2 + 11**2
+    np.testing.assert_array_equal(
+        region.contains([[30, 30], [55, 55], [45, 45]]), [True, True, False]
+    )
+
+
+def test_a_layer_that_outlines_nothing_is_refused() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)), name="L")
+    with pytest.raises(InputError, match="no polygon, rectangle or ellipse"):
+        region_of(Shapes(name="empty"), points)
+    with pytest.raises(InputError, match="no label"):
+        region_of(Labels(np.zeros((5, 5), dtype=int)), points)
+
+
+def test_points_outside_are_left_out_of_all_that_is_read() -> None:
+    data = np.random.default_rng(0).uniform(0, 60, (300, 2))
+    points = Points(data, name="L", features={"w": np.arange(300.0), "s": np.full(300, 2.0)})
+    points.shown = np.arange(300) >= 10
+    cloud = Source(points, (0, 1), weights="w", precision="s", region=Shapes([SQUARE])).read()
+    inside = ((data >= 20) & (data <= 40)).all(1) & (np.arange(300) >= 10)
+    np.testing.assert_array_equal(cloud.shown, inside)
+    np.testing.assert_array_equal(cloud.points, data[inside])
+    np.testing.assert_array_equal(cloud.observations.weights, np.flatnonzero(inside))
+    assert (cloud.n_hidden, cloud.n_outside) == (10, 290 - inside.sum())
+    assert cloud.observations.noise_std.shape == cloud.points.shape
+    assert cloud.region.volume == pytest.approx(400.0)
+    assert (cloud.frame.modelled_box >= 20).all()
+    assert (cloud.frame.modelled_box <= 40).all()
+
+
+def test_the_hull_leaves_no_point_out() -> None:
+    data = np.random.default_rng(0).normal(size=(300, 2))
+    cloud = Source(Points(data), (0, 1), region=Around.HULL).read()
+    assert isinstance(cloud.region, Hull)
+    assert (len(cloud.points), cloud.n_outside) == (300, 0)
+
+
+def test_a_region_without_points_is_refused() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 10, (9, 2)), name="L")
+    with pytest.raises(InputError, match="No point of layer 'L' lies in the region"):
+        Source(points, (0, 1), region=Shapes([SQUARE])).read()
+
+
+def test_labels_in_several_scales_are_those_of_the_first() -> None:
+    painted = np.zeros((64, 64), dtype=int)
+    painted[20:41, 20:41] = 1
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)))
+    scales = Labels([painted, painted[::2, ::2], painted[::4, ::4]])
+    assert scales.multiscale
+    assert region_of(scales, points).volume == region_of(Labels(painted), points).volume == 441
+
+
+def test_a_region_over_all_z_is_as_high_as_its_points() -> None:
+    """A point outside of it, far up, does not make the background thinner."""
+    data = np.random.default_rng(0).uniform([0, 21, 21], [1, 39, 39], (200, 3))
+    data = np.vstack([data, [100.0, 0.0, 0.0]])
+    cloud = Source(Points(data), (0, 1, 2), region=Shapes([SQUARE])).read()
+    assert cloud.region.volume == pytest.approx(400.0, rel=0.05)
+    assert (len(cloud.points), cloud.n_outside) == (200, 1)
+
+
+def test_units_count_only_where_napari_shows_them() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)), units="nm")
+    shapes = Shapes([SQUARE], units="um")
+    assert outlined(shapes, points, (0, 1), in_units=False).volume == pytest.approx(400.0)

@@ -1,0 +1,572 @@
+"""The work as plain generators: no Qt, no napari."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from oracles import random_mixture
+from plugin.fakes import FakeFit, SlowKeOps, solution_of
+
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.plugin.space.slices import Layout
+from napari_sparse_gmm.plugin.tasks import previews
+from napari_sparse_gmm.plugin.tasks import progress as following
+from napari_sparse_gmm.plugin.tasks import render as picturing
+from napari_sparse_gmm.plugin.tasks.fit import fit, fit_path, refit, starts_for
+from napari_sparse_gmm.plugin.tasks.render import assign_points, draw
+from napari_sparse_gmm.plugin.tasks.task import FitFailed, Pass, Progress, Refusal
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, HeatmapChoice
+from napari_sparse_gmm.shapes.grid import heatmap
+
+CHOICE = HeatmapChoice("density", 24, None, engine="torch", device="cpu")
+
+
+@pytest.fixture
+def request_() -> FitRequest:
+    points = np.random.default_rng(0).uniform(0, 100, (300, 2))
+    settings = {
+        parameters.N_COMPONENTS.name: 8,
+        parameters.MAX_ITER.name: 50,
+        parameters.ENGINE.name: "torch",
+        parameters.DEVICE.name: "cpu",
+        parameters.RANDOM_STATE.name: 0,
+    }
+    return FitRequest(Observations(points), settings, CHOICE)
+
+
+def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
+    """What a generator yields, and what it returns."""
+    yielded = []
+    while True:
+        try:
+            yielded.append(next(work))
+        except StopIteration as stop:
+            return yielded, stop.value
+
+
+def test_fit_returns_the_mixture_and_its_heatmap(request_: FitRequest) -> None:
+    _, result = run(fit(request_))
+    assert isinstance(result, FitResult)
+    (part,) = result.solution.parts
+    assert 1 <= part.mixture.n_components <= 8
+    assert part.n_points == 300
+    assert part.n_iter <= 50
+    assert result.solution.engine_reason
+    grid = result.heatmap.grid
+    assert max(grid.shape) == 24
+    expected = part.mixture.density(grid.coordinates(np.argwhere(np.ones(grid.shape))))
+    np.testing.assert_allclose(result.heatmap.values.ravel(), expected, rtol=1e-3)
+
+
+def test_parameters_reach_the_estimator(request_: FitRequest, fake_fit: FakeFit) -> None:
+    run(fit(request_))
+    assert fake_fit.parameters == [request_.parameters]
+
+
+def test_progress_shows_iteration_cost_and_components(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
+    yielded, _ = run(fit(request_))
+    step = next(p for p in yielded if p.text.startswith("Iteration 3"))
+    assert step == Progress(
+        3, 50, "Iteration 3: cost 6.0000, 3 components left", passes=(Pass(3, 6.0, 3),)
+    )
+
+
+def test_yields_are_throttled(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def tick(_: int) -> None:
+        nonlocal now
+        now += 0.01  # seconds a step
+
+    fake_fit.n_steps, fake_fit.on_step = 100, tick
+    monkeypatch.setattr(following.time, "monotonic", lambda: now)
+    yielded, _ = run(fit(request_))
+    steps = [p.value for p in yielded if p.text.startswith("Iteration")]
+    assert len(steps) in (10, 11, 9)  # a second, one each 100 ms, or 110 by round-off
+    assert np.diff(steps).min() >= 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("broken"),
+        KeyError("broken"),
+        ValueError("broken"),
+        np.linalg.LinAlgError("broken"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_arrives_as_one_that_is_no_runtime_error(
+    request_: FitRequest, fake_fit: FakeFit, error: Exception
+) -> None:
+    fake_fit.error = error
+    with pytest.raises(FitFailed, match=rf"The fit failed with {type(error).__name__}: .*broken"):
+        run(fit(request_))
+    assert not issubclass(FitFailed, RuntimeError)
+    assert fake_fit.closed
+
+
+def test_out_of_memory_has_a_remedy(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.error = MemoryError()
+    with pytest.raises(FitFailed, match="ran out of memory: choose fewer"):
+        run(fit(request_))
+
+
+def test_wrong_input_is_refused_in_the_words_of_the_estimator(
+    request_: FitRequest, fake_fit: FakeFit
+) -> None:
+    fake_fit.error = InputError("Give it more points.")
+    assert run(fit(request_))[1] == Refusal("Give it more points.")
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        pytest.param(np.zeros((1, 2)), "single point is too few", id="one point"),
+        pytest.param(np.ones((50, 2)), "one place", id="all points equal"),
+    ],
+)
+def test_points_without_a_density_are_refused(
+    request_: FitRequest, points: np.ndarray, words: str
+) -> None:
+    _, refusal = run(fit(replace(request_, observations=Observations(points))))
+    assert isinstance(refusal, Refusal)
+    assert words in refusal.sentence
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param(np.arange(10.0).reshape(5, 2) ** 2, id="fewer points than components"),
+        pytest.param(np.stack([np.arange(60.0)] * 2, axis=1), id="all on a line"),
+        pytest.param(np.random.default_rng(0).normal(size=(99, 2)) + 1e9, id="around 1e9"),
+        pytest.param(np.random.default_rng(0).normal(size=(99, 2)) * 1e-9, id="nanometres in m"),
+    ],
+)
+def test_odd_points_have_a_density(request_: FitRequest, points: np.ndarray) -> None:
+    _, result = run(fit(replace(request_, observations=Observations(points))))
+    assert isinstance(result, FitResult)
+    assert np.isfinite(result.heatmap.values).all()
+    assert result.heatmap.values.max() > 0
+
+
+def test_absurd_pixel_size_is_refused_before_the_fit(
+    request_: FitRequest, fake_fit: FakeFit
+) -> None:
+    _, refusal = run(fit(replace(request_, heatmap=HeatmapChoice("density", 24, 1e-6))))
+    assert isinstance(refusal, Refusal)
+    assert "larger pixel size" in refusal.sentence
+    assert fake_fit.parameters == []
+
+
+def test_closing_the_work_closes_the_fit(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.endless = True
+    work = fit(request_)
+    while not next(work).text.startswith("Iteration"):
+        pass
+    assert not fake_fit.closed
+    work.close()
+    assert fake_fit.closed
+
+
+def test_compilers_are_waited_for_before_the_fit(
+    request_: FitRequest, fake_fit: FakeFit, slow_keops: SlowKeOps
+) -> None:
+    yielded, _ = run(fit(request_))
+    waiting = [p for p in yielded if p.sentence is not None]
+    told = "Compiling KeOps kernels for 2D points, first time only"
+    of_fit = [
+        Progress(0, 50, "Compiling", f"{told} (1 s)."),
+        Progress(0, 50, "Compiling", f"{told} (2 s)."),
+        Progress(0, 50, "Starting", ""),
+    ]
+    assert waiting[:3] == of_fit
+    first = next(n for n, p in enumerate(yielded) if p.text.startswith("Iteration"))
+    assert first > yielded.index(of_fit[-1])
+    # The heatmap may be drawn by another engine, whose turn comes after the fit.
+    assert slow_keops.asked == [("torch", "cpu", 2), ("torch", "cpu", 2)]
+
+
+def test_closing_the_work_waits_for_no_compiler(
+    request_: FitRequest, fake_fit: FakeFit, slow_keops: SlowKeOps
+) -> None:
+    slow_keops.n_waits = np.inf
+    work = fit(request_)
+    while next(work).text != "Compiling":
+        pass
+    work.close()
+    assert slow_keops.closed
+    assert not hasattr(fake_fit, "mixture_")  # the fit was not begun
+
+
+def test_unknown_engine_is_refused(request_: FitRequest) -> None:
+    settings = {**request_.parameters, parameters.ENGINE.name: "abacus"}
+    _, refusal = run(fit(replace(request_, parameters=settings)))
+    assert isinstance(refusal, Refusal)
+    assert "engine must be one of" in refusal.sentence
+
+
+def test_heatmap_takes_as_many_threads_as_the_fit(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(*arguments: Any, **keywords: Any) -> np.ndarray:
+        seen.append(torch.get_num_threads())
+        return heatmap(*arguments, **keywords)
+
+    monkeypatch.setattr(picturing, "heatmap", spy)
+    monkeypatch.setattr("napari_sparse_gmm.engines.threads.n_cores", lambda: 8)
+    run(fit(replace(request_, heatmap=replace(CHOICE, n_threads=3))))
+    assert set(seen) == {3}
+
+
+@pytest.mark.parametrize("quantity", parameters.QUANTITY.choices)
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+def test_heatmap_in_slabs_is_the_whole_heatmap(
+    quantity: str, n_dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picturing, "_SLAB", 200)
+    mixture = random_mixture(3, n_dimensions)
+    box = np.array([[0.0] * n_dimensions, [10.0, 7.0, 5.0][:n_dimensions]])
+    choice = HeatmapChoice(quantity, 17, None, engine="torch", device="cpu")
+    solution = solution_of(mixture, n_points=40)
+    yielded, drawn = run(draw(solution, box, choice, Layout()))
+    assert len(yielded) > 1
+    grid = choice.grid(box, 1)
+    assert drawn.values.shape == (1, *grid.shape)
+    whole = heatmap(mixture, grid, quantity, n_points=40, engine="torch", device="cpu")
+    np.testing.assert_allclose(drawn.values[0], whole, rtol=1e-4, atol=1e-30)
+
+
+@pytest.fixture
+def in_groups(request_: FitRequest) -> FitRequest:
+    """Three groups: of many points, of one, and of many others further down."""
+    groups = np.repeat([0, 1, 2], [150, 1, 149])
+    seen = Observations(request_.points + np.where(groups == 2, 500.0, 0.0)[:, None])
+    return replace(request_, observations=seen, groups=groups, names=("t 0", "t 1", "t 2"))
+
+
+def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
+    yielded, result = run(fit(in_groups))
+    first, none, last = result.solution.parts
+    assert none is None
+    assert "single point is too few" in result.solution.problem
+    assert (first.n_points, last.n_points) == (150, 149)
+    alone = SparseGaussianMixture(**in_groups.parameters).fit(in_groups.points[:150])
+    np.testing.assert_allclose(first.mixture.means, alone.means_)
+    assert (last.mixture.means > 490).all()
+    values = result.heatmap.values
+    assert values.shape == (3, *result.heatmap.grid.shape)
+    assert values[0].max() > 0
+    assert values[1].max() == 0
+    assert {"t 0", "t 2"} <= {p.text.partition(":")[0] for p in yielded}
+    progress = [p.value for p in yielded if p.text.startswith("t ")]
+    assert (np.diff(progress) >= 0).all()
+
+
+def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
+    _, result = run(fit(in_groups))
+    asked = (result.solution.parts, in_groups.observations, in_groups.groups, CHOICE)
+    _, assignment = run(assign_points(*asked))
+    first, _, last = result.solution.parts
+    labels = first.mixture.predict(in_groups.points[:150])
+    np.testing.assert_array_equal(assignment.component[:150], labels)
+    assert (assignment.component[150], np.isnan(assignment.probability[150])) == (-1, True)
+    labels = last.mixture.predict(in_groups.points[151:])
+    np.testing.assert_array_equal(assignment.component[151:], labels)
+
+
+def test_one_group_of_all_that_fails_is_told(in_groups: FitRequest) -> None:
+    alone = replace(in_groups, observations=Observations(in_groups.points[:3]), groups=np.arange(3))
+    _, refusal = run(fit(alone))
+    assert isinstance(refusal, Refusal)
+    assert "single point is too few" in refusal.sentence
+
+
+def test_too_many_pixels_in_all_are_refused_before_the_fit(
+    in_groups: FitRequest, fake_fit: FakeFit
+) -> None:
+    huge = replace(in_groups, heatmap=HeatmapChoice("density", 2**13, None))
+    many = replace(huge, layout=Layout((0, 1, 2), (0, 99)))  # of which only some have a group
+    _, refusal = run(fit(many))
+    assert isinstance(refusal, Refusal)
+    assert "each of 100 slices" in refusal.sentence
+    assert fake_fit.parameters == []
+
+
+def test_a_path_has_a_solution_for_each_sparsity(
+    request_: FitRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_INTERVAL", 0.0)
+    yielded, result = run(fit_path(request_))
+    assert len(result.solutions) == len(result.path) > 3
+    assert result.path[result.chosen] is result.path.suggested
+    for solution, point in zip(result.solutions, result.path, strict=True):
+        assert solution.parts[0].mixture is point.mixture
+        assert solution.parameters["sparsity"] == point.sparsity
+        assert len(solution.parts[0].errors.weights) == point.mixture.n_components
+    expected = heatmap(result.path.suggested.mixture, result.heatmap.grid, engine="torch")
+    np.testing.assert_allclose(result.heatmap.values[0], expected, rtol=1e-4)
+    assert any(p.text.startswith("Sparsity 0.5: Iteration") for p in yielded)
+
+
+def test_a_path_of_another_prior_is_refused(request_: FitRequest) -> None:
+    settings = {**request_.parameters, "prior": "mml"}
+    _, refusal = run(fit_path(replace(request_, parameters=settings)))
+    assert isinstance(refusal, Refusal)
+    assert "prior='sqrt'" in refusal.sentence
+
+
+@pytest.fixture
+def always_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little time a fit takes, there are previews of it."""
+    monkeypatch.setattr(previews, "PREVIEW_INTERVAL", 0.0)
+
+
+def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(
+    request_: FitRequest, always_shown: None
+) -> None:
+    request_ = replace(request_, parameters={**request_.parameters, "max_iter": 1000})
+    before = run(fit(request_))[1].solution.parts[0].mixture
+    for sparsity in (60.0, 2.0):  # fewer components, and more
+        settings = {**request_.parameters, "sparsity": sparsity}
+        yielded, result = run(refit(replace(request_, parameters=settings), [before]))
+        (part,) = result.solution.parts
+        model = SparseGaussianMixture(**settings).fit(request_.points)
+        gone_on = SparseGaussianMixture(**{**settings, "init": before}).fit(request_.points)
+        assert part.cost == pytest.approx(min(model.cost_, gone_on.cost_), abs=1e-5)
+        taken = (before if gone_on.cost_ < model.cost_ - 1e-6 else None,)
+        assert result.solution.starts == (taken if taken != (None,) else ())
+        # What is good enough to look at comes before the end, complete but for the errors.
+        place, first = next(
+            (n, p.preview.result) for n, p in enumerate(yielded) if p.preview and p.preview.settled
+        )
+        assert place < len(yielded) - 2
+        assert first.heatmap.choice == request_.heatmap
+        assert np.isnan(first.solution.parts[0].errors.means).all()
+        assert first.solution.parts[0].total_weight == 300
+        seen = first.solution.parts[0].mixture
+        assert -seen.log_density(request_.points).mean() == pytest.approx(
+            -part.mixture.log_density(request_.points).mean(), abs=0.2
+        )
+
+
+def test_a_refit_keeps_a_good_start(request_: FitRequest) -> None:
+    """Where a fit from scratch gets stuck in a worse solution."""
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0, 100, (8, 2))
+    truth = GaussianMixture(np.full(8, 1 / 8), means, np.tile(np.eye(2), (8, 1, 1)))
+    points = truth.sample(400, 0)[0]
+    settings = {**request_.parameters, "prior": "none", "init": "random", "max_iter": 1000}
+    request = replace(request_, observations=Observations(points), parameters=settings)
+    _, result = run(refit(request, [truth]))
+    anew = SparseGaussianMixture(**settings).fit(points)
+    near = SparseGaussianMixture(**{**settings, "init": truth}).fit(points)
+    assert near.cost_ < anew.cost_ - 0.05
+    assert result.solution.parts[0].cost == pytest.approx(near.cost_, abs=1e-5)
+
+
+def test_a_refit_begins_where_it_is_told(request_: FitRequest, fake_fit: FakeFit) -> None:
+    start = random_mixture(2, 2)
+    run(refit(request_, [start]))
+    assert fake_fit.starts[0] is start
+    assert fake_fit.starts[1:] == [fake_fit.init]  # as the parameters say
+
+
+def test_a_refit_of_groups_of_which_one_has_no_points(
+    in_groups: FitRequest, always_shown: None
+) -> None:
+    """All points of a group may lie outside of the region."""
+    left = in_groups.groups != 1
+    request = replace(
+        in_groups, observations=in_groups.observations.subset(left), groups=in_groups.groups[left]
+    )
+    _, before = run(fit(request))
+    starts = [None if part is None else part.mixture for part in before.solution.parts]
+    assert [start is None for start in starts] == [False, True, False]
+    settings = {**request.parameters, "sparsity": 5.0}
+    yielded, result = run(refit(replace(request, parameters=settings), starts))
+    assert isinstance(result, FitResult), result
+    so_far = [p.preview.result for p in yielded if p.preview and p.preview.settled][-1]
+    for one in (so_far, result):
+        first, none, last = one.solution.parts
+        assert none is None
+        assert (first.n_points, last.n_points) == (150, 149)
+        assert (first.mixture.means < 110).all()
+        assert (last.mixture.means > 490).all()
+        assert one.heatmap.values.shape[0] == 3
+        assert one.heatmap.values[1].max() == 0
+
+
+def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) -> None:
+    _, before = run(fit(in_groups))
+    starts = [None if part is None else part.mixture for part in before.solution.parts]
+    _, result = run(refit(in_groups, starts))
+    assert [part is None for part in result.solution.parts] == [False, True, False]
+    assert "single point is too few" in result.solution.problem
+
+
+@pytest.fixture
+def in_three(request_: FitRequest) -> FitRequest:
+    """Three groups that can be fitted."""
+    return replace(request_, groups=np.arange(300) % 3, names=("t 0", "t 1", "t 2"))
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit, seconds: float) -> None:
+    """Each step of a fit takes so long, and nothing else takes time."""
+    now = 0.0
+
+    def tick(_: int) -> None:
+        nonlocal now
+        now += seconds
+
+    fake_fit.on_step = tick
+    monkeypatch.setattr(following.time, "monotonic", lambda: now)
+
+
+def test_previews_come_five_times_a_second(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.01)
+    fake_fit.n_steps = 200  # two seconds
+    yielded, result = run(fit(request_))
+    at = [0.01 * p.value for p in yielded if p.preview is not None]
+    assert 0.1 <= at[0] <= 0.21
+    assert np.diff(at).min() >= 0.2 - 1e-6
+    assert len(at) >= 6
+    preview = next(p.preview.result for p in yielded if p.preview is not None)
+    assert preview.solution.parts[0].mixture is fake_fit.mixture_
+    assert preview.heatmap.grid.shape == result.heatmap.grid.shape  # 24 pixels are few already
+
+
+def test_a_preview_is_a_small_picture(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.15)
+    large = replace(CHOICE, longest_side=700, contours=True, sharpen=True)
+    yielded, _ = run(fit(replace(request_, heatmap=large)))
+    previews = [p.preview.result for p in yielded if p.preview is not None]
+    assert previews
+    for preview in previews:
+        assert max(preview.heatmap.grid.shape) == 128
+        assert preview.heatmap.contours == ()
+        assert preview.heatmap.pyramid is None
+
+
+def test_a_short_fit_has_no_preview(
+    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.01)
+    fake_fit.n_steps = 9
+    yielded, _ = run(fit(request_))
+    assert all(p.preview is None for p in yielded)
+
+
+def test_previews_have_the_groups_that_are_done(
+    in_three: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, fake_fit, 0.15)
+    yielded, _ = run(fit(in_three))
+    done = [
+        tuple(part is not None for part in p.preview.result.solution.parts)
+        for p in yielded
+        if p.preview is not None
+    ]
+    assert (True, False, False) in done
+    assert done[-1] == (True, True, True)
+    assert {tuple(sorted(each, reverse=True)) == each for each in done} == {True}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.2], ids="a step of {} s".format)
+def test_passes_are_all_steps_of_all_fits(
+    in_three: FitRequest,
+    fake_fit: FakeFit,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+) -> None:
+    timed(monkeypatch, fake_fit, seconds)
+    steps = [(n, 9.0 - n, fake_fit.components) for n in range(fake_fit.n_steps + 1)]
+    yielded, _ = run(fit(in_three))
+    assert [a for p in yielded for a in p.passes] == 3 * steps
+    yielded, _ = run(refit(in_three, [None] * 3))
+    assert [a for p in yielded for a in p.passes] == 6 * steps
+
+
+def test_passes_of_a_path_are_those_of_its_fits(request_: FitRequest) -> None:
+    yielded, result = run(fit_path(request_))
+    passes = [one for p in yielded for one in p.passes]
+    begins = np.flatnonzero(np.diff([one.iteration for one in passes]) < 0)
+    assert len(begins) + 1 >= len(result.path)
+
+
+START = random_mixture(8, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        pytest.param({"sparsity": 3.0}, True, id="sparsity"),
+        pytest.param({"background": True}, True, id="background"),
+        pytest.param({"n_components": 8}, True, id="as many components as may be"),
+        pytest.param({"n_components": 7}, False, id="more components than may be"),
+        pytest.param({"n_components": 9}, True, id="a prior that adds some"),
+        pytest.param({"n_components": 9, "prior": "bayes"}, True, id="bayes, which adds some"),
+        pytest.param({"n_components": 9, "prior": "none"}, False, id="no prior would add some"),
+        pytest.param({"n_components": 8, "prior": "none"}, True, id="no prior, but all are there"),
+        pytest.param({"n_components": 9, "solver": "adam"}, False, id="Adam would add none"),
+        pytest.param({"n_components": 8, "solver": "adam"}, True, id="Adam, but all are there"),
+        pytest.param({"init": "random"}, False, id="another start"),
+        pytest.param({"random_state": 1}, False, id="another random start"),
+    ],
+)
+def test_where_a_fit_can_start_from_an_earlier_one(
+    request_: FitRequest, changes: dict[str, Any], given: bool
+) -> None:
+    default = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
+    before = replace(request_, parameters={**default, **request_.parameters})
+    after = replace(before, parameters={**before.parameters, **changes})
+    expected = [START] if given else None
+    assert starts_for(after, before, [START]) == expected
+
+
+def test_no_start_from_other_dimensions_or_groups(in_groups: FitRequest) -> None:
+    default = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
+    before = replace(in_groups, parameters={**default, **in_groups.parameters})
+    starts = [START, None, START]
+    assert starts_for(before, before, starts) is starts
+    assert starts_for(replace(before, names=("t 0", "t 1", "t 3")), before, starts) is None
+    flat = replace(before, observations=Observations(before.points[:, :1]))
+    assert starts_for(flat, before, starts) is None
+    fewer = replace(
+        before,
+        observations=before.observations.subset(slice(None, None, 2)),
+        groups=before.groups[::2],
+    )
+    assert starts_for(fewer, before, starts) is starts
+    # One group has fewer components than there may be.
+    unpenalized = {**before.parameters, "prior": "none", "n_components": 8}
+    after = replace(before, parameters=unpenalized)
+    assert starts_for(after, before, starts) is starts
+    assert starts_for(after, before, [START, None, random_mixture(3, 2)]) is None
+    assert starts_for(after, before, [None] * 3) is None
+
+
+def test_closing_a_refit_closes_its_fit(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.endless = True
+    work = refit(request_, [None])
+    while not next(work).text.startswith("Iteration"):
+        pass
+    work.close()
+    assert fake_fit.closed
