@@ -29,7 +29,9 @@ def measure(options: Options) -> Iterator[Entry]:
                 rng = np.random.default_rng(seed)
                 means = rng.uniform(0.0, 100.0, (n_clusters, 1, d))
                 points = means + rng.normal(0.0, 1.5, (n_clusters, n_points, d))
-                model = SparseGaussianMixture(n_start, prior="mml", random_state=seed)
+                model = SparseGaussianMixture(
+                    n_start, prior="mml", random_state=seed, background=False
+                )
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
                     model.fit(points.reshape(-1, d))

@@ -30,11 +30,18 @@ def measure(options: Options) -> Iterator[Entry]:
     points = spiral().points
     steps = QUICK_STEPS if options.quick else STEPS
     descend(points, np.zeros((30, 2)), SPARSITY, 2)
-    quiet_fit(SparseGaussianMixture(30, max_iter=5, device=options.device), points)
+    quiet_fit(
+        SparseGaussianMixture(
+            30, max_iter=5, device=options.device, prior="sqrt", background=False
+        ),
+        points,
+    )
     ratios, excesses = [], []
     for seed in range(QUICK_SEEDS if options.quick else SEEDS):
         means = np.random.default_rng(seed).random((30, 2))
-        model = SparseGaussianMixture(30, sparsity=SPARSITY, init=means, device=options.device)
+        model = SparseGaussianMixture(
+            30, sparsity=SPARSITY, init=means, device=options.device, prior="sqrt", background=False
+        )
         adam = SparseGaussianMixture(
             30,
             sparsity=SPARSITY,
@@ -43,6 +50,8 @@ def measure(options: Options) -> Iterator[Entry]:
             tol=0.0,
             max_iter=steps,
             engine="torch",
+            prior="sqrt",
+            background=False,
         )
         costs: list[float] = []
         calls = {

@@ -31,7 +31,12 @@ def _clusters(n_dimensions: int, n_each: int, n_scattered: int, seed: int) -> np
 
 def fit(name: str, engine: str) -> SparseGaussianMixture:
     """The fit of a case."""
-    parameters = {"n_components": 12, "background": False, "init": "kmeans++"} | CASES[name]
+    parameters = {
+        "n_components": 12,
+        "prior": "sqrt",
+        "background": False,
+        "init": "kmeans++",
+    } | CASES[name]
     points, sample_weight, noise_std = (
         parameters.pop(key, None) for key in ("points", "sample_weight", "noise_std")
     )

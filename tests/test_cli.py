@@ -39,7 +39,7 @@ def table(tmp_path: Path) -> Path:
 
 def fit(table: Path, *options: str) -> Path:
     out = table.parent / "out"
-    start = ["--components", "8", "--sparsity", "1"]
+    start = ["--components", "8", "--prior", "sqrt", "--sparsity", "1"]
     assert main(["fit", str(table), "--out", str(out), *start, *QUICK, *options]) == 0
     return out
 
@@ -128,7 +128,7 @@ class TestFit:
         out = table.parent / "out"
         assert main(["fit", str(table), "--out", str(out)]) == 0
         used = load_model(out / "model.json").provenance["parameters"]
-        assert used == SparseGaussianMixture().get_params()
+        assert used == SparseGaussianMixture(random_state=0).get_params()
 
     def test_start(self, table: Path) -> None:
         options = ["--init", "density", "--prior", "mml", "--background"]
@@ -152,11 +152,14 @@ class TestFit:
         path = tmp_path / "points.csv"
         table.to_csv(path, index=False)
         sizes = []
-        for options in ([], ["--precision", "uncertainty"]):
-            model = load_model(fit(path, "--components", "1", *options) / "model.json")
+        for options in (["--precision", "none"], ["--precision", "uncertainty"], []):
+            model = load_model(
+                fit(path, "--components", "1", "--no-background", *options) / "model.json"
+            )
             sizes.append(np.trace(model.mixture.covariances[0]) ** 0.5 / 2**0.5)
         assert sizes[0] > 20.0
         assert sizes[1] == pytest.approx(6.0, abs=2.0)
+        assert sizes[2] == sizes[1]  # by its name
 
     def test_volume(self, tmp_path: Path) -> None:
         points = np.random.default_rng(0).normal([5, 30, 50], [1, 4, 8], (300, 3))
@@ -273,8 +276,8 @@ class TestTexts:
             main(["fit", "--help"])
         words = " ".join(capsys.readouterr().out.split())
         assert parameters.N_COMPONENTS.help.split(".")[0] in words
-        assert "(default: 30)" in words
-        assert "{sqrt,mml,none,bayes}" in words
+        assert "(default: bayes)" in words
+        assert "{bayes,mml,sqrt,none}" in words
 
 
 class TestScore:
@@ -492,7 +495,7 @@ def test_a_region_leaves_points_out(table: Path, capsys) -> None:
 
     model = load_model(fit(table, "--background", "--region", "hull") / "model.json")
     assert model.mixture.background_region.kind == "hull"
-    assert fit(table, "--region", "hull")
+    assert fit(table, "--no-background", "--region", "hull")
     assert load_model(out / "model.json").mixture.background_weight == 0
 
 
@@ -537,7 +540,8 @@ def test_ctrl_c_ends_cleanly(table: Path) -> None:
         "from napari_sparse_gmm.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    options = ["--out", str(out), "--solver", "adam", "--max-iter", "100000", *QUICK]
+    adam = ["--prior", "sqrt", "--solver", "adam", "--max-iter", "100000"]
+    options = ["--out", str(out), *adam, *QUICK]
     process = subprocess.Popen(
         [sys.executable, "-c", code, "fit", str(table), *options],
         stderr=subprocess.PIPE,

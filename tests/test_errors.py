@@ -47,12 +47,15 @@ def test_wrong_input_at_every_door(wrong):
         name: value for name, value in wrong.items() if name in ("sample_weight", "noise_std")
     }
     parameters = {name: value for name, value in wrong.items() if name not in ("X", *of_fit)}
-    model, points = SparseGaussianMixture(3, **parameters), wrong.get("X", POINTS)
+    model, points = (
+        SparseGaussianMixture(3, **{"prior": "sqrt", **parameters}),
+        wrong.get("X", POINTS),
+    )
     with pytest.raises(InputError):
         model.fit(points, **of_fit)
     with pytest.raises(InputError):
         fit_groups(model, points, np.zeros(len(points)), **of_fit)
-    fitted = SparseGaussianMixture(3, random_state=0).fit(POINTS)
+    fitted = SparseGaussianMixture(3, random_state=0, prior="sqrt", background=False).fit(POINTS)
     if "X" in wrong or of_fit:
         with pytest.raises(InputError):
             fitted.standard_errors(points, **of_fit)
@@ -67,14 +70,14 @@ def test_a_tensor_with_a_gradient():
     torch = pytest.importorskip("torch")
     points = torch.tensor(POINTS, requires_grad=True)
     with pytest.raises(InputError, match=r"detach\(\)"):
-        SparseGaussianMixture(3).fit(points)
+        SparseGaussianMixture(3, prior="sqrt", background=False).fit(points)
     with pytest.raises(InputError, match=r"detach\(\)"):
-        SparseGaussianMixture(3).fit(POINTS, noise_std=points[:, 0])
+        SparseGaussianMixture(3, prior="sqrt", background=False).fit(POINTS, noise_std=points[:, 0])
 
 
 def test_a_masked_array_with_nothing_masked_is_an_array():
     plain, unmasked = (
-        SparseGaussianMixture(3, random_state=0).fit(points)
+        SparseGaussianMixture(3, random_state=0, prior="sqrt", background=False).fit(points)
         for points in (POINTS, np.ma.masked_array(POINTS))
     )
     np.testing.assert_array_equal(plain.means_, unmasked.means_)
@@ -89,7 +92,7 @@ def test_a_mistake_of_the_program_is_not_taken_for_one_of_the_user(mistake, monk
     table.write_text("x,y\n0,0\n1,2\n2,1\n")
     monkeypatch.setattr("napari_sparse_gmm.estimator.fit_steps", broken)
     with pytest.raises(type(mistake), match="a bug"):
-        fit_groups(SparseGaussianMixture(), POINTS, np.zeros(20))
+        fit_groups(SparseGaussianMixture(prior="sqrt", background=False), POINTS, np.zeros(20))
     with pytest.raises(type(mistake), match="a bug"):
         cli.main(["fit", str(table), "--out", str(tmp_path / "out")])
 
@@ -110,4 +113,4 @@ def test_names_of_columns_are_looked_at_before_the_fit():
     pandas = pytest.importorskip("pandas")
     points = pandas.DataFrame(POINTS, columns=["x", 1])
     with pytest.raises(TypeError, match="all input features have string names"):
-        next(SparseGaussianMixture(3).iter_fit(points))
+        next(SparseGaussianMixture(3, prior="sqrt", background=False).iter_fit(points))

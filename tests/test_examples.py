@@ -13,7 +13,7 @@ from napari.layers import Points
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.density_model import DensityModel, part_of
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT, smlm_clusters
+from napari_sparse_gmm.samples import smlm_clusters
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -29,7 +29,7 @@ def names() -> dict[str, object]:
     """What the examples take for given: points and a fit of them, as those who read it have."""
     sample = smlm_clusters()
     points = sample.points
-    estimator = SparseGaussianMixture(**SMLM_CLUSTERS_FIT, engine="torch").fit(points)
+    estimator = SparseGaussianMixture(random_state=0, engine="torch").fit(points)
     model = DensityModel((part_of(estimator, estimator.open(points)),), ("y", "x"), "nm")
     grid = Grid.covering([0.0, 0.0], [2000.0, 2000.0], pixel_size=20.0)
     return {

@@ -7,7 +7,7 @@ from napari_sparse_gmm import Box, SparseGaussianMixture
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.groups import fit_groups
 
-MODEL = SparseGaussianMixture(6, random_state=0, engine="torch")
+MODEL = SparseGaussianMixture(6, random_state=0, engine="torch", prior="sqrt", background=False)
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def test_each_fit_is_that_of_its_points_alone(points, labels):
     assert [fit.label for fit in fits] == sorted(set(labels.tolist()))
     for fit in fits:
         np.testing.assert_array_equal(fit.rows, np.flatnonzero(labels == fit.label))
-        alone = SparseGaussianMixture(6, random_state=0, engine="torch").fit(
-            points[fit.rows], sample_weight=weight[fit.rows], noise_std=noise[fit.rows]
-        )
+        alone = SparseGaussianMixture(
+            6, random_state=0, engine="torch", prior="sqrt", background=False
+        ).fit(points[fit.rows], sample_weight=weight[fit.rows], noise_std=noise[fit.rows])
         np.testing.assert_allclose(fit.model.means_, alone.means_)
         np.testing.assert_allclose(fit.model.covariances_, alone.covariances_)
     assert not hasattr(MODEL, "mixture_")
@@ -32,7 +32,7 @@ def test_each_fit_is_that_of_its_points_alone(points, labels):
 
 def test_the_background_of_all_groups_is_the_whole_field(points):
     labels = points[:, 0] > 0
-    model = SparseGaussianMixture(3, background=True, sparsity=1.0, engine="torch")
+    model = SparseGaussianMixture(3, background=True, sparsity=1.0, engine="torch", prior="sqrt")
     for fit in fit_groups(model, points, labels):
         np.testing.assert_allclose(fit.model.mixture_.background_region.box[0], points.min(0))
     own = Box([[-9.0, -9.0], [9.0, 9.0]])
@@ -47,7 +47,9 @@ def test_the_field_may_be_flat(points, background):
     far = np.vstack([flat, [[90.0, 90.0, 90.0]]])
     weight = np.append(np.ones(300), 0.0)
     labels = np.append(points[:, 0] > 0, True)
-    model = SparseGaussianMixture(3, background=background, sparsity=1.0, engine="torch")
+    model = SparseGaussianMixture(
+        3, background=background, sparsity=1.0, engine="torch", prior="sqrt"
+    )
     boxes = [
         fit.model.mixture_.background_region.box
         for fit in fit_groups(model, far, labels, sample_weight=weight)
@@ -73,7 +75,9 @@ def test_labels_belong_to_points(points):
 
 def test_a_background_is_read_as_by_a_single_fit(points):
     labels = np.arange(300) % 2
-    model = SparseGaussianMixture(3, background=[[-9, -9], [9, 9]], sparsity=1.0, engine="torch")
+    model = SparseGaussianMixture(
+        3, background=[[-9, -9], [9, 9]], sparsity=1.0, engine="torch", prior="sqrt"
+    )
     for fit in fit_groups(model, points, labels):
         assert fit.model.mixture_.background_region.volume == 324.0
     with pytest.raises(InputError, match="background must be"):
@@ -94,6 +98,6 @@ def test_a_background_is_read_as_by_a_single_fit(points):
 def test_wrong_input_is_told_in_words_of_the_input(wrong, words):
     """Not in those of what is made of it."""
     given = {"X": np.random.default_rng(0).normal(size=(20, 2)), **wrong}
-    model = SparseGaussianMixture(2, background=True)
+    model = SparseGaussianMixture(2, background=True, prior="sqrt")
     with pytest.raises(InputError, match=words):
         fit_groups(model, labels=np.arange(20) % 2, **given)

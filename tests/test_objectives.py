@@ -113,7 +113,9 @@ def test_mml_finds_the_clusters_where_each_component_starts_with_few_points(n_di
     rng = np.random.default_rng(3)
     means = 30.0 * np.array([[i % 4, i // 4, i % 3] for i in range(10)])[:, :n_dimensions]
     points = (means[:, None] + rng.normal(size=(10, 20, n_dimensions))).reshape(-1, n_dimensions)
-    model = SparseGaussianMixture(60, prior="mml", init=init, random_state=0).fit(points)
+    model = SparseGaussianMixture(60, prior="mml", init=init, random_state=0, background=False).fit(
+        points
+    )
     assert 9 <= model.n_components_ <= 12
     labels = model.predict(points).reshape(10, 20)
     assert len(set(labels[:, 0])) >= 9
@@ -162,6 +164,7 @@ def test_a_prior_on_covariances_is_so_many_more_points(n_dimensions):
             typical_size=s,
             max_iter=2000,
             random_state=0,
+            background=False,
         ).fit(points)
         found = model.covariances_[0]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
@@ -175,18 +178,29 @@ def test_a_prior_on_covariances_is_so_many_more_points(n_dimensions):
 def test_steps_under_a_prior_on_covariances_go_downhill(of_weights, noise):
     points = random_mixture(4, 2).sample(300, 0)[0]
     model = SparseGaussianMixture(
-        12, prior=of_weights, covariance_prior=10.0, typical_size=3.0, random_state=0
+        12,
+        prior=of_weights,
+        covariance_prior=10.0,
+        typical_size=3.0,
+        random_state=0,
+        background=False,
     ).fit(points, noise_std=noise)
     assert (np.diff(model.cost_history_) <= 1e-9).all()
     best = SparseGaussianMixture(
-        prior=of_weights, covariance_prior=10.0, typical_size=3.0, init=model.mixture_
+        prior=of_weights,
+        covariance_prior=10.0,
+        typical_size=3.0,
+        init=model.mixture_,
+        background=False,
     ).fit(points, noise_std=noise)
     assert best.cost_ == pytest.approx(model.cost_, abs=1e-4)
 
 
 def test_the_typical_size_is_that_of_balls_that_fill_the_field():
     points = np.random.default_rng(0).uniform(0.0, 12.0**0.5, (100_000, 2))  # of variance 1
-    model = SparseGaussianMixture(4, prior="none", covariance_prior=5.0, max_iter=1)
+    model = SparseGaussianMixture(
+        4, prior="none", covariance_prior=5.0, max_iter=1, background=False
+    )
     for _ in model.iter_fit(points):
         pass
     assert model.prior_.covariance_prior.size == pytest.approx(0.5, rel=0.01)
@@ -204,7 +218,7 @@ def test_needles_through_a_few_points_are_taken_away():
     thinnest = {}
     for m in (0.0, 5.0):
         model = SparseGaussianMixture(
-            20, prior="none", covariance_prior=m, typical_size=1.0, random_state=0
+            20, prior="none", covariance_prior=m, typical_size=1.0, random_state=0, background=False
         ).fit(points)
         std = np.sqrt(np.linalg.eigvalsh(model.covariances_))
         thinnest[m] = std.min()

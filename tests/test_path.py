@@ -20,7 +20,7 @@ def three_clusters(n=900, seed=0):
 
 @pytest.fixture(scope="module")
 def path() -> SparsityPath:
-    model = SparseGaussianMixture(12, random_state=0)
+    model = SparseGaussianMixture(12, random_state=0, prior="sqrt", background=False)
     return model.sparsity_path(three_clusters()[0], X_held_out=three_clusters(seed=1)[0])
 
 
@@ -36,18 +36,22 @@ def test_components_vanish_and_the_cost_rises(path):
 def test_each_starts_from_the_one_before():
     """No worse than a fit of its own; and from one solution on, without a step."""
     points, _ = three_clusters()
-    model = SparseGaussianMixture(12, random_state=0)
+    model = SparseGaussianMixture(12, random_state=0, prior="sqrt", background=False)
     path = model.sparsity_path(points, [1.0, 2.0, 4.0, 8.0])
     for point in path:
-        alone = SparseGaussianMixture(12, sparsity=point.sparsity, random_state=0).fit(points)
+        alone = SparseGaussianMixture(
+            12, sparsity=point.sparsity, random_state=0, prior="sqrt", background=False
+        ).fit(points)
         assert point.cost < alone.cost_ + 1e-4
-    once_more = SparseGaussianMixture(12, sparsity=8.0, init=path[-1].mixture).fit(points)
+    once_more = SparseGaussianMixture(
+        12, sparsity=8.0, init=path[-1].mixture, prior="sqrt", background=False
+    ).fit(points)
     assert once_more.cost_ == pytest.approx(path[-1].cost, abs=1e-5)
 
 
 def test_the_order_of_sparsities_does_not_matter():
     points, _ = three_clusters()
-    model = SparseGaussianMixture(6, random_state=0)
+    model = SparseGaussianMixture(6, random_state=0, prior="sqrt", background=False)
     mixed, sorted_ = (model.sparsity_path(points, s) for s in ([8.0, 1.0], [1.0, 8.0]))
     np.testing.assert_array_equal(mixed.cost, sorted_.cost)
 
@@ -57,7 +61,7 @@ def test_a_point_of_weight_0_counts_for_nothing():
     points = np.append(np.random.default_rng(1).uniform(0, 0.1, (100, 2)) + 0.3, [[5.0, 5.0]], 0)
     points = np.append(np.random.default_rng(1).uniform(0, 1, (200, 2)), points, axis=0)
     weight = np.append(np.ones(300), 0.0)
-    model = SparseGaussianMixture(8, background=True, random_state=0)
+    model = SparseGaussianMixture(8, background=True, random_state=0, prior="sqrt")
     sparsities = [1.0, 5.0, 20.0, 100.0]
     without = model.sparsity_path(points[:-1], sparsities)
     with_it = model.sparsity_path(points, sparsities, sample_weight=weight)
@@ -74,7 +78,9 @@ def test_a_point_of_weight_0_counts_for_nothing():
 
 def test_points_far_outside_make_a_model_worth_little():
     points = np.random.default_rng(0).random((100, 2))
-    model = SparseGaussianMixture(1, background=True, sparsity=200.0, init="density").fit(points)
+    model = SparseGaussianMixture(
+        1, background=True, sparsity=200.0, init="density", prior="sqrt"
+    ).fit(points)
     assert model.n_components_ == 0
     assert model.criteria(points + 5.0)[0] > 1000.0 * model.criteria(points)[0]
 
@@ -82,7 +88,9 @@ def test_points_far_outside_make_a_model_worth_little():
 @pytest.mark.parametrize("sparsities", [[], ["low"], [1.0, np.nan], [-1.0], 3.0, [1e300]])
 def test_sparsities_of_no_use_are_refused(sparsities):
     with pytest.raises(InputError, match="sparsit"):
-        SparseGaussianMixture(2).sparsity_path(three_clusters()[0], sparsities)
+        SparseGaussianMixture(2, prior="sqrt", background=False).sparsity_path(
+            three_clusters()[0], sparsities
+        )
 
 
 def test_what_is_not_known_is_not_suggested(path):
@@ -116,7 +124,9 @@ def test_criteria_are_what_they_are_called():
     r = model.predict_proba(repeated)
     assert icl == pytest.approx(bic - 2 * np.log(r.max(1)).sum(), rel=1e-6)
     apart, _ = three_clusters()
-    model = SparseGaussianMixture(3, init=[[0, 0], [12, 0], [0, 12]], prior="none").fit(apart)
+    model = SparseGaussianMixture(
+        3, init=[[0, 0], [12, 0], [0, 12]], prior="none", background=False
+    ).fit(apart)
     bic, icl = model.criteria(apart)
     assert icl == pytest.approx(bic, rel=1e-6)
 
@@ -131,7 +141,7 @@ def test_noise_is_considered_along_the_path():
     points, _ = three_clusters()
     std = np.full(len(points), 2.0)
     points = points + 2.0 * np.random.default_rng(2).standard_normal(points.shape)
-    path = SparseGaussianMixture(8, random_state=0).sparsity_path(
+    path = SparseGaussianMixture(8, random_state=0, prior="sqrt", background=False).sparsity_path(
         points, [1.0, 3.0], noise_std=std, X_held_out=points, noise_std_held_out=std
     )
     last = path[-1]
@@ -143,13 +153,15 @@ def test_noise_is_considered_along_the_path():
 
 def test_with_a_background_it_ends_where_nothing_is_left():
     points = np.random.default_rng(0).random((300, 2))
-    path = SparseGaussianMixture(5, background=True, random_state=0).sparsity_path(points)
+    path = SparseGaussianMixture(5, background=True, random_state=0, prior="sqrt").sparsity_path(
+        points
+    )
     assert path.n_components[-1] <= 1
     assert np.isfinite(path.bic).all()
 
 
 def test_the_model_is_left_as_it_is():
-    model = SparseGaussianMixture(5, sparsity=7.0, random_state=0)
+    model = SparseGaussianMixture(5, sparsity=7.0, random_state=0, prior="sqrt", background=False)
     model.sparsity_path(three_clusters()[0], [1.0, 2.0])
     assert model.sparsity == 7.0
     assert model.init == "auto"
@@ -168,9 +180,13 @@ def test_the_plot_shows_what_was_found(path):
 @pytest.mark.parametrize(
     ("model", "sparsities", "message"),
     [
-        (SparseGaussianMixture(prior="mml"), [1.0], "prior='sqrt', not of prior='mml'"),
-        (SparseGaussianMixture(), [], "one sparsity"),
-        (SparseGaussianMixture(), [-1.0], "sparsity must be"),
+        (
+            SparseGaussianMixture(prior="mml", background=False),
+            [1.0],
+            "prior='sqrt', not of prior='mml'",
+        ),
+        (SparseGaussianMixture(prior="sqrt", background=False), [], "one sparsity"),
+        (SparseGaussianMixture(prior="sqrt", background=False), [-1.0], "sparsity must be"),
     ],
 )
 def test_what_makes_no_path_is_refused(model, sparsities, message):
@@ -180,5 +196,7 @@ def test_what_makes_no_path_is_refused(model, sparsities, message):
 
 def test_a_mixture_may_be_where_it_starts():
     start = GaussianMixture([1.0], [[4.0, 4.0]], [30 * np.eye(2)])
-    path = SparseGaussianMixture(5, init=start).sparsity_path(three_clusters()[0], [0.5])
+    path = SparseGaussianMixture(5, init=start, prior="sqrt", background=False).sparsity_path(
+        three_clusters()[0], [0.5]
+    )
     assert path.n_components[0] >= 3

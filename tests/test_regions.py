@@ -326,21 +326,25 @@ def test_the_share_of_the_background_comes_back(prior, n_dimensions):
 def test_points_outside_of_the_region_are_refused():
     points = np.random.default_rng(0).normal(size=(100, 2))
     with pytest.raises(InputError, match="outside of the region"):
-        SparseGaussianMixture(2, background=Box([[-0.5, -0.5], [0.5, 0.5]])).fit(points)
+        SparseGaussianMixture(2, background=Box([[-0.5, -0.5], [0.5, 0.5]]), prior="sqrt").fit(
+            points
+        )
     with pytest.raises(InputError, match="1 dimensions"):
-        SparseGaussianMixture(2, background=Box([[-9.0], [9.0]])).fit(points)
+        SparseGaussianMixture(2, background=Box([[-9.0], [9.0]]), prior="sqrt").fit(points)
 
 
 @pytest.mark.parametrize("background", ["hull", "none", 3.0, None])
 def test_what_is_no_background_is_refused(background):
     points = np.random.default_rng(0).normal(size=(100, 2))
     with pytest.raises(InputError, match="background must be True, False or a region"):
-        SparseGaussianMixture(2, background=background).fit(points)
+        SparseGaussianMixture(2, background=background, prior="sqrt").fit(points)
 
 
 def test_corners_are_a_box_and_numpy_knows_true():
     points = np.random.default_rng(0).uniform(size=(100, 2))
-    model = SparseGaussianMixture(1, background=[[0, 0], [2, 2]], sparsity=0.1).fit(points)
+    model = SparseGaussianMixture(1, background=[[0, 0], [2, 2]], sparsity=0.1, prior="sqrt").fit(
+        points
+    )
     assert model.mixture_.background_region.volume == 4.0
     model.set_params(background=np.True_).fit(points)
     assert model.background_weight_ > 0

@@ -28,7 +28,11 @@ def test_one_component_has_the_errors_of_textbooks(n_dimensions, noise):
     points = (
         np.random.default_rng(0).standard_normal((n, n_dimensions)) * [3.0, 2.0, 5.0][:n_dimensions]
     )
-    mixture = SparseGaussianMixture(1, prior="none").fit(points, noise_std=noise).mixture_
+    mixture = (
+        SparseGaussianMixture(1, prior="none", background=False)
+        .fit(points, noise_std=noise)
+        .mixture_
+    )
     errors = standard_errors(
         mixture, hold(points, noise=noise_variances(noise, points.shape), dtype=np.float64)
     )
@@ -186,7 +190,7 @@ ALONE = {
 
 @pytest.mark.parametrize("points", ALONE.values(), ids=ALONE)
 def test_the_weight_of_an_only_component_is_known(points):
-    model = SparseGaussianMixture(1, prior="none").fit(points)
+    model = SparseGaussianMixture(1, prior="none", background=False).fit(points)
     errors = model.standard_errors(points)
     assert errors.weights[0] == 0.0
     assert (errors.means > 0).all()
@@ -217,7 +221,7 @@ def test_where_the_points_tell_nothing_errors_are_infinite(weights):
 def test_one_outlier_loses_no_errors():
     points = np.random.default_rng(0).normal(size=(300, 2))
     points[0] = 1e6
-    model = SparseGaussianMixture(5, random_state=0).fit(points)
+    model = SparseGaussianMixture(5, random_state=0, prior="sqrt", background=False).fit(points)
     errors = model.standard_errors(points)
     largest = model.weights_.argmax()
     sigma = np.sqrt(np.diag(model.covariances_[largest]))

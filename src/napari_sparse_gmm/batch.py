@@ -137,7 +137,7 @@ def _write(
     model, points = fit.model, table.points[fit.rows]
     assert model is not None
     assert fit.engine is not None
-    part = part_of(model, fit.engine)
+    part = part_of(model, fit.engine, len(fit.rows))
     found = DensityModel(
         (part,),
         table.axis_labels,

@@ -1,6 +1,6 @@
 """The command line: a table in; a model, a table of components and two pictures out.
 
-    napari-sparse-gmm fit localizations.csv --background --out results
+    napari-sparse-gmm fit localizations.csv --out results
     napari-sparse-gmm score results/model.json others.csv --out scored.csv
     napari-sparse-gmm demo
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "napari-sparse-gmm"
 
-# Option, the parameter that it sets, and how to read its value; None: a switch.
+# Option, the parameter that it sets, and how to read its value; None: a switch and its opposite.
 _Option = tuple[str, Parameter, Callable[[str], Any] | None]
 _COMPUTING_OPTIONS: tuple[_Option, ...] = (
     ("--engine", parameters.ENGINE, str),
@@ -156,8 +156,10 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         metavar="NAME",
+        default="auto",
         help="column of the localization precision, the standard deviation of the coordinates; "
-        "components are the shapes without that error",
+        "components are the shapes without that error (default: the column that a localization "
+        "program calls so, where there is one; 'none': not considered)",
     )
     parser.add_argument(
         "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
@@ -171,25 +173,29 @@ def _add_option(
     read: Callable[[str], Any] | None,
 ) -> None:
     text = parameter.help.replace("%", "%%")
+    default = parameters.SEED if parameter is parameters.RANDOM_STATE else parameter.default
     if read is None:
-        parser.add_argument(option, dest=parameter.name, action="store_true", help=text)
+        parser.add_argument(
+            option,
+            dest=parameter.name,
+            action=argparse.BooleanOptionalAction,
+            default=default,
+            help=text,
+        )
         return
     parser.add_argument(
         option,
         dest=parameter.name,
         type=read,
-        default=parameter.default,
+        default=default,
         choices=parameter.choices,
         metavar=None if parameter.choices else "N" if read is int else "NUMBER",
-        help=text + ("" if parameter.default is None else " (default: %(default)s)"),
+        help=text + ("" if default is None else " (default: %(default)s)"),
     )
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from napari_sparse_gmm.io.tables import read_points
-
-    columns = ("x", "y", "z", "weight", "precision", "precision_z", "group")
-    table = read_points(options.input, **{name: getattr(options, name) for name in columns})
+    table = _read(options, "weight")
     settings = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
     }
@@ -198,6 +204,17 @@ def _fit(options: argparse.Namespace) -> None:
         settings[parameters.BACKGROUND.name] = options.background and region
     inputs = [path for path in (options.input, options.region) if path is not None]
     _run(table, settings, options.input, Path(options.out), inputs, options.pixel_size or None)
+
+
+def _read(options: argparse.Namespace, *more: str) -> "PointTable":
+    """The table of points that the options name."""
+    from napari_sparse_gmm.io.tables import read_points
+
+    names = ("x", "y", "z", "precision", "precision_z", "group", *more)
+    columns = {name: getattr(options, name) for name in names}
+    if columns["precision"] == "none":
+        columns["precision"] = None
+    return read_points(options.input, **columns)
 
 
 def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
@@ -220,11 +237,9 @@ def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
 def _score(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.batch import score_to_file
     from napari_sparse_gmm.io.models import load_model
-    from napari_sparse_gmm.io.tables import read_points
 
     model = load_model(options.model)
-    columns = ("x", "y", "z", "precision", "precision_z", "group")
-    table = read_points(options.input, **{name: getattr(options, name) for name in columns})
+    table = _read(options)
     computing = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _COMPUTING_OPTIONS
     }
@@ -238,15 +253,16 @@ def _score(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.io.tables import PointTable
     from napari_sparse_gmm.observations import Observations
-    from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT, smlm_clusters
+    from napari_sparse_gmm.samples import smlm_clusters
 
     sample = smlm_clusters()
     precision = sample.features["precision"][:, None].repeat(2, axis=1)
     labels = sample.axis_labels
     observations = Observations.of(sample.points, noise_std=precision)
-    table = PointTable(observations, labels, labels, sample.unit)
+    table = PointTable(observations, labels, labels, sample.unit, precision=("precision",))
     folder = Path(options.out)
-    _run(table, SMLM_CLUSTERS_FIT, "sample smlm_clusters", folder)
+    settings = {parameters.RANDOM_STATE.name: parameters.SEED}
+    _run(table, settings, "sample smlm_clusters", folder)
     if obstacle := _viewer_obstacle():
         print(f"The viewer stays closed: {obstacle}")
         return
@@ -313,7 +329,10 @@ def _run(
         )
     seconds = time.perf_counter() - started
     unit = f" in {table.unit}" if table.unit else ""
-    print(f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}")
+    columns = f", precision {' and '.join(table.precision)}" if table.precision else ""
+    print(
+        f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}{columns}"
+    )
     for fit in fits:
         _report(fit, "" if table.groups is None else f"group {fit.label}: ")
     models = [fit.model for fit in fits if fit.model is not None]

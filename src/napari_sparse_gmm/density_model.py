@@ -42,13 +42,16 @@ class Part:
     mean_log_density: float | None = None
 
 
-def part_of(model: "SparseGaussianMixture", engine: "Engine") -> Part:
-    """What an estimator has found in the points that it was fitted to, as an engine holds them."""
+def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | None = None) -> Part:
+    """What an estimator has found in the points that it was fitted to, as an engine holds them.
+
+    They were `n_points`, where some of them were equal: the engine holds these as one.
+    """
     summary = engine.summary
     return Part(
         mixture=model.mixture_,
         errors=model.standard_errors(engine),
-        n_points=summary.n_points,
+        n_points=n_points or summary.n_points,
         total_weight=summary.total_weight,
         cost=model.cost_,
         n_iter=model.n_iter_,

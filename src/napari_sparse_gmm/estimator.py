@@ -1,6 +1,6 @@
 """The scikit-learn face of the fit, for notebooks and pipelines.
 
->>> model = SparseGaussianMixture(n_components=30, sparsity=20.0, random_state=0).fit(points)
+>>> model = SparseGaussianMixture(random_state=0).fit(points)
 >>> model.means_.shape == (model.n_components_, 2)
 True
 >>> labels = model.predict(points)
@@ -82,22 +82,23 @@ _NUMBERS = (
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
     """Gaussian mixture with full covariances and a sparsity prior on the weights.
 
-    The number of components comes out of the fit: it starts from `n_components`, and the
-    prior removes those that the points do not need.
+    The number of components comes out of the fit: components are born where the points are denser
+    than the mixture says, and the prior removes those that the points do not need.
 
     Parameters
     ----------
-    n_components : int
-        Number of components at the start, M, and the most that there may be. For the prior
-        "bayes" only the most.
+    n_components : int, optional
+        The most components that there may be, and for the priors "sqrt" and "none", and starts by
+        k-means++ or at random, the number M at the start. By default as many as the points need
+        for "bayes" and "mml", 30 for the others.
+    prior : {"bayes", "mml", "sqrt", "none"}, WeightPenalty or Objective
+        "bayes": variational Bayes, which learns from the points how large clusters are; without a
+        knob, for clusters of few points, too (solver "mm" only). "mml": minimum message length
+        (Figueiredo & Jain, 2002), without a knob. "sqrt": sparsity prior of the KeOps tutorial.
+        "none": maximum likelihood. An instance of
+        `napari_sparse_gmm.objectives.WeightPenalty` is a penalty of your own.
     sparsity : float
         s of the prior "sqrt", whose penalty is (s / M) sum_j sqrt(W_j). 0: no penalty.
-    prior : {"sqrt", "mml", "none", "bayes"}, WeightPenalty or Objective
-        "sqrt": sparsity prior of the KeOps tutorial. "mml": minimum message length
-        (Figueiredo & Jain, 2002), without a knob. "none": maximum likelihood. "bayes":
-        variational Bayes, which learns from the points how large clusters are; without a knob,
-        for clusters of few points, too (solver "mm" only). An instance of
-        `napari_sparse_gmm.objectives.WeightPenalty` is a penalty of your own.
     solver : {"mm", "adam"}
         "mm": majorise-minimise with moves; the cost never rises. "adam": the tutorial's
         gradient descent.
@@ -174,17 +175,23 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     --------
     >>> from napari_sparse_gmm.samples import spiral
     >>> points = spiral().points
-    >>> model = SparseGaussianMixture(sparsity=20.0, random_state=0).fit(points)
-    >>> bool(model.n_components_ < 30)
+    >>> model = SparseGaussianMixture(random_state=0).fit(points)
+    >>> 5 < model.n_components_ < 20
+    True
+
+    The fit of the tutorial:
+
+    >>> model = SparseGaussianMixture(30, prior="sqrt", sparsity=20, background=False)
+    >>> model.fit(points).n_components_ < 30
     True
     """
 
     def __init__(
         self,
-        n_components: int = N_COMPONENTS.default,
+        n_components: int | None = N_COMPONENTS.default,
         *,
-        sparsity: float = SPARSITY.default,
         prior: str | WeightPenalty | Objective = PRIOR.default,
+        sparsity: float = SPARSITY.default,
         solver: str = SOLVER.default,
         background: bool | Region = BACKGROUND.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
@@ -309,7 +316,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """The engine that holds the points that are to be fitted.
 
         To fit them more than once, or to get the errors and the score of a fit, without ordering
-        them each time: an engine may be given for X everywhere. Points of weight 0 are left out.
+        them each time: an engine may be given for X everywhere. Points of weight 0 are left out,
+        and equal points are one, with their weight together.
         Arguments and errors are those of `fit`.
         """
         if isinstance(X, Engine):
@@ -333,7 +341,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if declaration_of(self.prior).counts:
             self._check_total(observations.total_weight)
         with limited_threads(self.n_threads):
-            return open_engine(observations, settings)
+            return open_engine(observations.distinct, settings)
 
     def fit_predict(
         self,

@@ -58,11 +58,11 @@ class Parameter:
 
 N_COMPONENTS = Parameter(
     "n_components",
-    30,
-    "Components",
-    "How many Gaussian components the fit starts from, and the most that there may be. The "
-    "prior removes those that the points do not need, so take more than you expect clusters. The "
-    "prior Bayes starts from what it finds; for it this is only the most.",
+    None,
+    "Components at most",
+    "How many Gaussian components there may be. The priors that find their number by themselves "
+    "need no limit. Sparse and None start from as many, 30 where nothing is said: Sparse removes "
+    "those that the points do not need, so take more than you expect clusters.",
     minimum=1,
     maximum=10_000,
     largest=1_000_000,
@@ -78,7 +78,7 @@ SPARSITY = Parameter(
 )
 PRIOR = Parameter(
     "prior",
-    "sqrt",
+    "bayes",
     "Prior",
     " ".join(
         [
@@ -103,11 +103,10 @@ SOLVER = Parameter(
 )
 BACKGROUND = Parameter(
     "background",
-    False,
+    True,
     "Background",
     "Model points that belong to no cluster as a uniform background, over their bounding box or "
-    "another region, so that scattered points do not need components of their own. The "
-    "background is not penalised: with it, choose a smaller Sparsity.",
+    "another region, so that scattered points do not need components of their own.",
 )
 COVARIANCE_FLOOR = Parameter(
     "covariance_floor",
@@ -215,11 +214,13 @@ RANDOM_STATE = Parameter(
     "random_state",
     None,
     "Random seed",
-    "The same seed gives the same start and so the same solution. Where none is given, each fit "
-    "starts in another way.",
+    "The same seed gives the same start and so the same solution.",
     minimum=0,
     maximum=2**31 - 1,
 )
+# In the window and on the command line the same click or line gives the same result; in Python None
+# is scikit-learn's.
+SEED = 0
 
 QUANTITY = Parameter(
     "quantity",

@@ -13,15 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.mixture import FloatArray
 
-# Parameters that suit `smlm_clusters`, for demonstrations: half of its points are scattered, and
-# its clusters have 15 points each.
-SMLM_CLUSTERS_FIT: dict[str, Any] = {
-    "n_components": 100,
-    "prior": "bayes",
-    "background": True,
-    "random_state": 0,
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:

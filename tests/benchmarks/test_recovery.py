@@ -12,7 +12,7 @@ from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 def found_by(mixture: GaussianMixture) -> tuple[SparseGaussianMixture, np.ndarray]:
     """An estimator with that mixture, and points drawn from it."""
     points, _ = mixture.sample(500, 0)
-    model = SparseGaussianMixture(prior="none", init=mixture, n_components=3)
+    model = SparseGaussianMixture(prior="none", init=mixture, n_components=3, background=False)
     model.fit(points)
     model.mixture_, model.means_, model.covariances_ = (
         mixture,

@@ -124,7 +124,7 @@ def test_overdensities_are_found_in_parts_as_well(search):
 
 
 def fitted(engine, **parameters):
-    model = SparseGaussianMixture(random_state=0, **parameters)
+    model = SparseGaussianMixture(**{"background": False, "random_state": 0, **parameters})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(engine)

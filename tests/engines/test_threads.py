@@ -252,7 +252,9 @@ def test_a_fit_takes_as_many_threads_as_it_is_told(monkeypatch):
 
     monkeypatch.setattr(TorchTiles, "expectation", spy)
     points = np.random.default_rng(0).normal(size=(200, 2))
-    model = SparseGaussianMixture(2, engine="torch", device="cpu", n_threads=3, random_state=0)
+    model = SparseGaussianMixture(
+        2, engine="torch", device="cpu", n_threads=3, random_state=0, prior="sqrt", background=False
+    )
     before = torch.get_num_threads()
     model.fit(points)
     assert set(seen) == {3}

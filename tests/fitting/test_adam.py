@@ -17,7 +17,14 @@ def test_retraces_the_tutorial(engine, seed):
     means = np.random.default_rng(seed).random((30, 2))
     expected = tutorial_costs(points, means, sparsity=20.0, n_steps=51) + np.log(np.pi)
     model = SparseGaussianMixture(
-        30, sparsity=20.0, solver="adam", init=means, engine=engine, max_iter=50
+        30,
+        sparsity=20.0,
+        solver="adam",
+        init=means,
+        engine=engine,
+        max_iter=50,
+        prior="sqrt",
+        background=False,
     )
     costs = np.array([step.cost for step in model.iter_fit(points)])
     assert model.engine_ == engine
@@ -70,7 +77,15 @@ def test_units_do_not_matter_to_the_descent():
     points = tutorial_spiral(1000)
     costs = []
     for scale in (1.0, 2.0**-30):
-        model = SparseGaussianMixture(8, solver="adam", init="random", random_state=0, max_iter=30)
+        model = SparseGaussianMixture(
+            8,
+            solver="adam",
+            init="random",
+            random_state=0,
+            max_iter=30,
+            prior="sqrt",
+            background=False,
+        )
         steps = [step.cost for step in model.iter_fit(points * scale + 5 * scale)]
         costs.append(np.array(steps) - 2 * np.log(scale))
     np.testing.assert_allclose(costs[0], costs[1], atol=1e-5)
@@ -96,7 +111,13 @@ def test_descends_with_every_prior_background_and_weights(prior):
 def test_components_do_not_shrink_below_the_floor():
     points = np.repeat(np.random.default_rng(0).normal(size=(10, 2)), 50, axis=0)
     model = SparseGaussianMixture(
-        10, prior="none", solver="adam", covariance_floor=0.03, random_state=0, max_iter=300
+        10,
+        prior="none",
+        solver="adam",
+        covariance_floor=0.03,
+        random_state=0,
+        max_iter=300,
+        background=False,
     )
     *_, last = model.iter_fit(points)
     sizes = np.sqrt(np.linalg.eigvalsh(last.mixture.covariances))
@@ -106,7 +127,7 @@ def test_components_do_not_shrink_below_the_floor():
 def test_settles():
     points = random_mixture(2, 2, field=30.0).sample(400, 0)[0]
     model = SparseGaussianMixture(
-        2, prior="none", solver="adam", random_state=0, max_iter=3000, tol=1e-5
+        2, prior="none", solver="adam", random_state=0, max_iter=3000, tol=1e-5, background=False
     )
     model.fit(points)
     assert model.converged_

@@ -181,7 +181,7 @@ def test_points_in_one_place_are_no_cluster():
 
 def test_components_without_a_background():
     points, _ = fields([60] * 4, 20.0, 0, seed=1)
-    model = SparseGaussianMixture(50, prior="bayes", random_state=0).fit(points)
+    model = SparseGaussianMixture(50, prior="bayes", random_state=0, background=False).fit(points)
     assert model.n_components_ == 4
     assert model.background_weight_ == 0
 
@@ -195,7 +195,7 @@ def test_n_components_is_the_most():
 def test_adam_needs_a_gradient():
     points, _ = fields([30], 20.0, 20, seed=0)
     with pytest.raises(ValueError, match="gradient"):
-        SparseGaussianMixture(prior="bayes", solver="adam").fit(points)
+        SparseGaussianMixture(prior="bayes", solver="adam", background=False).fit(points)
 
 
 def test_what_was_learnt_is_told():

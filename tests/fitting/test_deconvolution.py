@@ -16,7 +16,8 @@ from napari_sparse_gmm.objectives import NoPenalty, PenalisedLikelihood
 
 
 def single(**parameters):
-    return SparseGaussianMixture(1, prior="none", tol=1e-10, random_state=0, **parameters)
+    parameters = {"prior": "none", "background": False, **parameters}
+    return SparseGaussianMixture(1, tol=1e-10, random_state=0, **parameters)
 
 
 @pytest.mark.parametrize("solver", ["mm", "adam"])
@@ -136,7 +137,7 @@ def test_precision_along_each_axis():
     std = rng.uniform(3.0, 6.0, (2400, 1)) * [3.0, 1.0, 1.0]
     points += std * rng.standard_normal(points.shape)
     truth = GaussianMixture(np.full(8, 1 / 8), means, np.tile(25.0 * np.eye(3), (8, 1, 1)))
-    model = SparseGaussianMixture(8, prior="none", init=means)
+    model = SparseGaussianMixture(8, prior="none", init=means, background=False)
     stretched = np.sqrt(np.diagonal(model.fit(points).covariances_.mean(0)))
     assert stretched[0] > 2 * stretched[1]
     model.fit(points, noise_std=std)
@@ -262,4 +263,4 @@ def test_the_density_as_seen_is_that_of_the_points():
 def test_noise_of_no_use_is_refused(noise_std, message):
     points = np.random.default_rng(0).normal(size=(10, 2))
     with pytest.raises(ValueError, match=message):
-        SparseGaussianMixture(2).fit(points, noise_std=noise_std)
+        SparseGaussianMixture(2, prior="sqrt", background=False).fit(points, noise_std=noise_std)

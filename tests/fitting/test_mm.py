@@ -85,7 +85,7 @@ def test_maximum_likelihood_is_scikit_learns():
         max_iter=2000,
     ).fit(points)
     ours = SparseGaussianMixture(
-        3, prior="none", sparsity=0, init=start, tol=1e-10, max_iter=2000
+        3, prior="none", sparsity=0, init=start, tol=1e-10, max_iter=2000, background=False
     ).fit(points)
     order, their_order = np.argsort(ours.means_[:, 0]), np.argsort(theirs.means_[:, 0])
     np.testing.assert_allclose(ours.weights_[order], theirs.weights_[their_order], atol=1e-4)
@@ -101,8 +101,12 @@ def test_maximum_likelihood_is_scikit_learns():
 @pytest.mark.parametrize("engine", ["torch", "keops"])
 def test_both_engines_find_the_same(engine):
     points = tutorial_spiral(3000)
-    model = SparseGaussianMixture(20, engine=engine, random_state=0).fit(points)
-    reference = SparseGaussianMixture(20, engine="torch", random_state=0).fit(points)
+    model = SparseGaussianMixture(
+        20, engine=engine, random_state=0, prior="sqrt", background=False
+    ).fit(points)
+    reference = SparseGaussianMixture(
+        20, engine="torch", random_state=0, prior="sqrt", background=False
+    ).fit(points)
     assert model.engine_ == engine
     assert model.n_components_ == reference.n_components_
     assert model.cost_ == pytest.approx(reference.cost_, abs=1e-4)
@@ -114,7 +118,9 @@ def test_separate_clusters_are_found_without_being_counted(prior, n_dimensions):
     rng = np.random.default_rng(0)
     centres = 10.0 * np.indices((2,) * n_dimensions).reshape(n_dimensions, -1).T
     points = np.concatenate([rng.normal(c, 0.5, (300, n_dimensions)) for c in centres])
-    model = SparseGaussianMixture(20, prior=prior, max_iter=2000, random_state=0).fit(points)
+    model = SparseGaussianMixture(
+        20, prior=prior, max_iter=2000, random_state=0, background=False
+    ).fit(points)
     assert (model.weights_ > 0.02).sum() == len(centres)
     nearest = np.linalg.norm(model.means_[:, None] - centres, axis=2).min(0)
     assert nearest.max() < 0.3
@@ -141,8 +147,12 @@ def test_background_takes_the_scattered_points():
 def test_weights_of_two_are_points_twice():
     points = random_mixture(3, 2).sample(500, 0)[0]
     weight = np.random.default_rng(0).integers(0, 3, 500)
-    weighted = SparseGaussianMixture(8, random_state=0).fit(points, sample_weight=weight)
-    repeated = SparseGaussianMixture(8, random_state=0).fit(points.repeat(weight, axis=0))
+    weighted = SparseGaussianMixture(8, random_state=0, prior="sqrt", background=False).fit(
+        points, sample_weight=weight
+    )
+    repeated = SparseGaussianMixture(8, random_state=0, prior="sqrt", background=False).fit(
+        points.repeat(weight, axis=0)
+    )
     np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-6)
     assert weighted.cost_ == pytest.approx(repeated.cost_, rel=1e-8)
 
@@ -245,9 +255,9 @@ def test_raised_eigenvalues():
 
 def test_no_component_is_smaller_than_the_floor():
     points = np.repeat(np.random.default_rng(0).normal(size=(20, 2)), 30, axis=0)
-    model = SparseGaussianMixture(20, prior="none", covariance_floor=0.05, random_state=0).fit(
-        points
-    )
+    model = SparseGaussianMixture(
+        20, prior="none", covariance_floor=0.05, random_state=0, background=False
+    ).fit(points)
     assert np.linalg.eigvalsh(model.covariances_).min() == pytest.approx(0.05**2)
 
 
@@ -262,6 +272,8 @@ def test_a_penalty_of_your_own_needs_only_its_gradient():
             return 0.05 / (weights + 1e-3)
 
     points = random_mixture(3, 2, field=30.0, seed=5).sample(600, 0)[0]
-    model = SparseGaussianMixture(10, prior=Logarithmic(), random_state=0).fit(points)
+    model = SparseGaussianMixture(10, prior=Logarithmic(), random_state=0, background=False).fit(
+        points
+    )
     assert (np.diff(model.cost_history_) <= 1e-6).all()
     assert model.n_components_ < 10

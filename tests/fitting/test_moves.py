@@ -91,7 +91,7 @@ def test_moves_lead_out_of_a_local_optimum():
     problem = Problem(hold(points), MML, 1e-3, 2)
     *_, stuck = descend(problem, problem.evaluate(start), 1e-7)
     assert stuck.mixture.n_components == 2
-    model = SparseGaussianMixture(prior="mml", init=start).fit(points)
+    model = SparseGaussianMixture(prior="mml", init=start, background=False).fit(points)
     assert model.n_components_ == 1
     assert model.cost_ < stuck.cost
 
@@ -297,7 +297,9 @@ def test_every_start_ends_at_the_truth(init):
 def test_every_seed_of_the_spiral_ends_as_low():
     points = tutorial_spiral(2000)
     costs = [
-        SparseGaussianMixture(30, init="random", random_state=seed).fit(points).cost_
+        SparseGaussianMixture(30, init="random", random_state=seed, prior="sqrt", background=False)
+        .fit(points)
+        .cost_
         for seed in range(5)
     ]
     assert max(costs) - min(costs) < 0.005

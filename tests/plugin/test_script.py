@@ -16,12 +16,17 @@ from napari_sparse_gmm.plugin.points.source import Around, Cloud, Source
 from napari_sparse_gmm.plugin.script import script
 
 DEFAULTS = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
-ESTIMATOR = {n: DEFAULTS[n] for n in SparseGaussianMixture().get_params() if n in DEFAULTS}
+ESTIMATOR = {
+    n: DEFAULTS[n]
+    for n in SparseGaussianMixture(prior="sqrt", background=False).get_params()
+    if n in DEFAULTS
+}
 
 
 def settings(**changes: Any) -> dict[str, Any]:
     """All parameters of a small fit."""
-    small = {"n_components": 6, "sparsity": 4.0, "random_state": 3, "engine": "torch"}
+    small = {"n_components": 6, "prior": "sqrt", "background": False, "sparsity": 4.0}
+    small |= {"random_state": 3, "engine": "torch"}
     return {**ESTIMATOR, **small, "device": "cpu", "n_threads": 1, **changes}
 
 

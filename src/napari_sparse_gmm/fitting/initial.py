@@ -9,7 +9,6 @@ from napari_sparse_gmm.engines import Engine, Summary
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.step import raise_eigenvalues
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.parameters import INIT
 from napari_sparse_gmm.regions import Box, Region
 
 # What looks at neighbours looks at no more points than this, drawn at random: enough
@@ -138,10 +137,6 @@ def start_mixture(
             return _equal_weights(means, covariances, region)
         if init == "density":
             return _one_component(engine.summary, floor, region)
-        if init != "random":
-            raise InputError(
-                f"init must be one of {INIT.choices} or an array of means, not {init!r}."
-            )
         means = rng.uniform(box[0], box[1], (n_components, d))
     else:
         means = init

@@ -137,7 +137,7 @@ def _problem(
     mixture = start_mixture(
         engine,
         init,
-        min(settings.n_components, engine.summary.n_points),
+        min(settings.n_start, engine.summary.n_points),
         floor=floor,
         region=region if settings.background else None,
         rng=settings.rng,
@@ -145,16 +145,14 @@ def _problem(
     # A mixture goes on with a fit that has started from `n_components`; "density" comes to its
     # components later.
     later = isinstance(init, GaussianMixture) or (isinstance(init, str) and init == "density")
-    n_start = settings.n_components if later else max(mixture.n_components, 1)
+    n_start = settings.n_start if later else max(mixture.n_components, 1)
     declared = declaration_of(settings.prior)
     objective = declared.make(Context(settings.sparsity, n_start, region, engine.typical_noise))
     if settings.covariance_prior > 0:
         assert isinstance(objective, PenalisedLikelihood)  # the settings refuse others
-        size = settings.typical_size or default_size(
-            engine.summary.covariance, settings.n_components
-        )
+        size = settings.typical_size or default_size(engine.summary.covariance, settings.n_start)
         prior = InverseWishart(settings.covariance_prior, max(size, float(floor.min())))
         objective = replace(objective, covariance_prior=prior)
-    most = max(settings.n_components, mixture.n_components)
+    most = max(settings.most(engine.summary.n_points), mixture.n_components)
     problem = Problem(engine, objective, floor, most, declared.births)
     return problem, born_at_once(problem, mixture, births)

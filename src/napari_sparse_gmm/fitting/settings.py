@@ -8,7 +8,7 @@ from napari_sparse_gmm.engines import Engine, choose_engine
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.initial import bounding_box, default_floor, least_floor
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.objectives import Objective, Start, WeightPenalty, declaration_of
+from napari_sparse_gmm.objectives import N_START, Objective, Start, WeightPenalty, declaration_of
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -39,7 +39,7 @@ class FitSettings:
         Where the solver, the prior and the start do not go together.
     """
 
-    n_components: int = N_COMPONENTS.default
+    n_components: int | None = N_COMPONENTS.default
     sparsity: float = SPARSITY.default
     prior: str | WeightPenalty | Objective = PRIOR.default
     solver: str = SOLVER.default
@@ -62,6 +62,10 @@ class FitSettings:
                 "init='density' finds its components by moves, which only solver='mm' makes; use "
                 "solver='mm' or another init."
             )
+        if isinstance(self.init, str) and self.init not in (INIT.choices or ()):
+            raise InputError(
+                f"init must be one of {INIT.choices} or an array of means, not {self.init!r}."
+            )
         if self.solver not in declared.solvers:
             raise InputError(
                 f"prior={self.prior!r} is no penalty with a gradient, which solver="
@@ -82,6 +86,18 @@ class FitSettings:
         own = declared.starts or (Start(self._init(declared.init)),) * self.n_init
         return [(start.init, start.births) for start in own]
 
+    @property
+    def n_start(self) -> int:
+        """How many components a start has that is drawn: by k-means++ or at random."""
+        return N_START if self.n_components is None else self.n_components
+
+    def most(self, n_points: int) -> int:
+        """How many components there may be, at most."""
+        if self.n_components is not None:
+            return self.n_components
+        usual = declaration_of(self.prior).components
+        return n_points if usual is None else usual
+
     def _init(self, usual: str) -> str:
         if self.init != "auto":
             return str(self.init)
@@ -100,9 +116,9 @@ class FitSettings:
         floor = np.maximum(floor, least_floor(engine, self.rng))
         if not (floor > 0).all():
             raise InputError(
-                f"All {engine.summary.n_points} points lie in one place, so there is no spread to "
-                "model. Give covariance_floor, the smallest standard deviation in data units, to "
-                "fit them still."
+                "All points lie in one place, so there is no spread to model. Give "
+                "covariance_floor, the smallest standard deviation in data units, to fit them "
+                "still."
             )
         return floor
 
@@ -134,7 +150,7 @@ def open_engine(observations: Observations, settings: FitSettings) -> Engine:
     )
     return choice.open(
         observations,
-        n_components=settings.n_components,
+        n_components=settings.n_start,
         # Adam divides each gradient by its size: none is so small that it may be left out.
         tolerance=0.0 if settings.solver == "adam" else None,
     )

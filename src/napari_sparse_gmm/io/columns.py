@@ -2,11 +2,8 @@
 
 >>> find_column(["id", "X [nm]", "Y [nm]"], "x", "for x in localizations.csv")
 'X [nm]'
->>> unit_of("X [nm]")
-'nm'
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,43 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.names import bare, matching, unit_of
 from napari_sparse_gmm.io.table import listing
 from napari_sparse_gmm.mixture import FloatArray
 
-# "x [nm]", "X (nm)", "x_um", "xnm"
-_UNIT = re.compile(r"\s*[\[(](?P<bracketed>[^\])]*)[\])]\s*$|(?P<appended>(?<=_)[uµ]m|nm)$")
-
-# "Position X [nm]", as Zeiss writes it
-_POSITION = re.compile(r"^position[ _]")
-
 # Units that are no length.
 _PIXELS = ("px", "pix", "pixel", "pixels")
-
-
-def unit_of(column: str) -> str | None:
-    """The unit that the name of a column ends with."""
-    found = _UNIT.search(column)
-    if found is None:
-        return None
-    return (found["bracketed"] or found["appended"] or "").strip() or None
-
-
-def matching(header: Sequence[str], name: str) -> list[str]:
-    """Exactly that name; else the same but for case; else the same but for case and unit."""
-    wanted = name.strip().casefold()
-    for spelling in (
-        lambda column: column == name,
-        lambda column: column.casefold() == wanted,
-        lambda column: _bare(column) == wanted,
-    ):
-        if found := [column for column in header if spelling(column)]:
-            return found
-    return []
-
-
-def _bare(column: str) -> str:
-    """A name without its unit, and without the word "position" before it."""
-    return _POSITION.sub("", _UNIT.sub("", column).casefold().rstrip("_"))
 
 
 def find_column(header: Sequence[str], name: str, purpose: str) -> str:
@@ -82,7 +48,7 @@ def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
     InputError
         Where y or x is missing, or several columns could be meant.
     """
-    meant = {axis: [column for column in header if _bare(column) == axis] for axis in "zyx"}
+    meant = {axis: [column for column in header if bare(column) == axis] for axis in "zyx"}
     if not meant["z"]:
         del meant["z"]
     by_unit: dict[str | None, dict[str, list[str]]] = {}

@@ -16,20 +16,11 @@ import numpy as np
 import pandas as pd
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.columns import (
-    common_unit,
-    find_coordinates,
-    matching,
-    to_numbers,
-    unit_of,
-    without_flat_z,
-)
+from napari_sparse_gmm.io.columns import common_unit, find_coordinates, to_numbers, without_flat_z
 from napari_sparse_gmm.io.formats import open_table
+from napari_sparse_gmm.io.names import known_precision, matching
 from napari_sparse_gmm.io.table import listing
 from napari_sparse_gmm.mixture import FloatArray
-
-# What programs call the precision of x and y: ThunderSTORM in 2D and in 3D, Zeiss, Picasso, SMAP.
-_PRECISION = ("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +49,12 @@ class Localizations:
     @property
     def typical_precision(self) -> float | None:
         """Median precision of x and y, in the unit of the points, where a feature has it."""
-        for name in _PRECISION:
-            for column in matching(list(self.features), name):
-                if unit_of(column) in (None, self.unit):
-                    values = pd.to_numeric(self.features[column], errors="coerce")
-                    median = float(values[values > 0].median())
-                    return median if np.isfinite(median) else None
-        return None
+        column = known_precision(list(self.features), self.unit)
+        if column is None:
+            return None
+        values = pd.to_numeric(self.features[column], errors="coerce")
+        median = float(values[values > 0].median())
+        return median if np.isfinite(median) else None
 
 
 def read_localizations(path: str | Path) -> Localizations:

@@ -5,7 +5,7 @@
 ((600, 2), ('y', 'x'), 'nm')
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,13 @@ from napari_sparse_gmm.io.columns import (
     without_flat_z,
 )
 from napari_sparse_gmm.io.formats import open_table
+from napari_sparse_gmm.io.names import known_precision, precision_along
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.observations import FloatArray, Observations
+
+# A precision that is taken where a column has a known name.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,8 @@ class PointTable:
         Unit of the coordinates where the header names it, as in "x [nm]".
     groups : (N,) array or None
         Numbers or words; points of different ones are to be fitted apart.
+    precision : tuple of str
+        Headers of the columns of the precision.
     """
 
     observations: Observations
@@ -51,6 +57,7 @@ class PointTable:
     columns: tuple[str, ...]
     unit: str | None = None
     groups: NDArray[Any] | None = None
+    precision: tuple[str, ...] = ()
 
     @property
     def points(self) -> FloatArray:
@@ -90,7 +97,8 @@ def read_points(
     weight : str, optional
         Column that says how many points each row counts for.
     precision : str, optional
-        Column of the localization precision, the standard deviation of the coordinates.
+        Column of the localization precision, the standard deviation of the coordinates. "auto": the
+        one that has a name which localization programs give it, where there is one.
     precision_z : str, optional
         That of z alone, where it is another one.
     group : str, optional
@@ -111,7 +119,16 @@ def read_points(
         if guess
         else _find(table, {"z": z, "y": y or "y", "x": x or "x"})
     )
+    if precision == AUTO:
+        unit = common_unit(list(axes.values()), table.name)
+        precision = known_precision(table.columns, unit)
+        if precision is not None and precision_z is None and "z" in axes:
+            precision_z = known_precision(table.columns, unit, axial=True)
     errors = _find(table, {"precision": precision, "precision of z": precision_z})
+    if "precision" in errors:
+        along_y = precision_along(table.columns, errors["precision"], "y")
+        if along_y != errors["precision"]:
+            errors["precision of y"] = along_y
     others = _find(table, {"weight": weight, "group": group})
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
@@ -125,17 +142,17 @@ def read_points(
     coordinates = {axis: values[axis] for axis in axes}
     if guess:
         coordinates = without_flat_z(coordinates)
-    error = values.get("precision")
     return PointTable(
         Observations.of(
             np.stack(list(coordinates.values()), axis=1),
             values.get("weight"),
-            None if error is None else _of_axes(coordinates, error, values.get("precision of z")),
+            _of_axes(coordinates, values),
         ),
         axis_labels=tuple(coordinates),
         columns=tuple(axes[axis] for axis in coordinates),
         unit=common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
         groups=values.get("group"),
+        precision=tuple(errors.values()),
     )
 
 
@@ -154,10 +171,10 @@ def _find(table: Table, names: Mapping[str, str | None]) -> dict[str, str]:
     }
 
 
-def _of_axes(
-    axes: Mapping[str, FloatArray], error: FloatArray, error_z: FloatArray | None
-) -> FloatArray:
-    """The precision of each coordinate, (N, D)."""
-    if error_z is None:
-        error_z = error
-    return np.stack([error_z if axis == "z" else error for axis in axes], axis=1)
+def _of_axes(axes: Iterable[str], values: Mapping[str, FloatArray]) -> FloatArray | None:
+    """The precision of each coordinate, (N, D), where there is one."""
+    if "precision" not in values:
+        return None
+    return np.stack(
+        [values.get(f"precision of {axis}", values["precision"]) for axis in axes], axis=1
+    )

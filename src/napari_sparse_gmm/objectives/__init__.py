@@ -6,7 +6,7 @@ A prior that can be chosen by name is declared in its own file, and named once h
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.objectives import bayes, mml, none, sqrt
 from napari_sparse_gmm.objectives.bayes import VariationalPoisson
-from napari_sparse_gmm.objectives.declaration import Context, Declaration, Start
+from napari_sparse_gmm.objectives.declaration import N_START, Context, Declaration, Start
 from napari_sparse_gmm.objectives.inverse_wishart import InverseWishart, default_size
 from napari_sparse_gmm.objectives.mml import MessageLength
 from napari_sparse_gmm.objectives.none import NoPenalty
@@ -16,6 +16,7 @@ from napari_sparse_gmm.objectives.sqrt import SqrtPenalty
 from napari_sparse_gmm.objectives.weight_penalty import WeightPenalty
 
 __all__ = [
+    "N_START",
     "PRIORS",
     "Context",
     "Declaration",
@@ -35,7 +36,7 @@ __all__ = [
 # By name, in the order in which they are offered.
 PRIORS = {
     each.name: each
-    for each in (sqrt.DECLARATION, mml.DECLARATION, none.DECLARATION, bayes.DECLARATION)
+    for each in (bayes.DECLARATION, mml.DECLARATION, sqrt.DECLARATION, none.DECLARATION)
 }
 
 

@@ -353,6 +353,7 @@ DECLARATION = Declaration(
     solvers=("mm",),
     # From large clusters; and from small ones, too, which cannot be learnt from large ones alone.
     starts=(Start("density", ("boxes",)), Start("density", ("boxes", "balls"))),
+    components=None,
     births=("boxes", "balls"),
     # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
     # smaller than the distance between neighbours.

@@ -12,6 +12,9 @@ from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives.objective import Objective
 from napari_sparse_gmm.regions import Region
 
+# From so many components a fit starts where nobody says from how many: as the KeOps tutorial does.
+N_START = 30
+
 
 @dataclass(frozen=True, eq=False)
 class Context:
@@ -63,6 +66,8 @@ class Declaration:
     solvers : tuple of str
     init : str
         What `init="auto"` stands for.
+    components : int or None
+        What `n_components=None` stands for; None: as many as the points need.
     starts : tuple of Start
         Its own, where it does not start as `init` says.
     births : tuple of str
@@ -82,6 +87,7 @@ class Declaration:
     uses: frozenset[str] = frozenset({"init", "covariance_prior", "typical_size"})
     solvers: tuple[str, ...] = ("mm", "adam")
     init: str = "kmeans++"
+    components: int | None = N_START
     starts: tuple[Start, ...] = ()
     births: tuple[str, ...] = ("boxes",)
     needs_floor: bool = True

@@ -114,5 +114,6 @@ DECLARATION = Declaration(
     help="What describes the points in the fewest words, without a knob.",
     make=lambda context: PenalisedLikelihood(MessageLength(context.region.n_dimensions)),
     init="density",
+    components=None,
     counts=MessageLength.counts,
 )

@@ -6,7 +6,6 @@ import napari
 from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.io.writing import whole_file
-from napari_sparse_gmm.samples import SMLM_CLUSTERS_FIT
 
 PLUGIN = "napari-sparse-gmm"
 WIDGET = "Sparse GMM density"
@@ -25,9 +24,6 @@ def show_demo(screenshot: Path | None = None) -> None:
     viewer.window.resize(1400, 900)
     viewer.open_sample(PLUGIN, "smlm_clusters")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    for name, value in SMLM_CLUSTERS_FIT.items():
-        getattr(widget, name).value = value
-    widget.precision.value = "precision"
     # The canvas got its final size, beside the dock, only after the points were opened.
     viewer.layers.events.inserted.connect(lambda: viewer.reset_view())
 

@@ -56,12 +56,10 @@ def script(
         lines += [f"used = {_rows(cloud.shown)}", "points = points[used]"]
         chosen = "[used]"
     keywords = {name: repr(value) for name, value in settings.items() if value != _DEFAULTS[name]}
-    keywords.pop(parameters.BACKGROUND.name, None)
-    if settings[parameters.BACKGROUND.name]:
+    if settings[parameters.BACKGROUND.name] and cloud.region is not None:
         name, text = _background(source, cloud.region)
         keywords[parameters.BACKGROUND.name] = text
-        if name:
-            imports.add(f"from napari_sparse_gmm.regions import {name}")
+        imports.add(f"from napari_sparse_gmm.regions import {name}")
     if source.each is not None:
         # Of the groups that have points.
         starts = [starts[group] for group in np.unique(cloud.groups)] if starts else ()
@@ -77,7 +75,7 @@ def script(
             keywords[parameters.INIT.name] = "starts[0]"
     given = [f"    {name}={text}," for name, text in keywords.items()]
     lines += ["model = SparseGaussianMixture(", *given, ")"]
-    extra = _of_points(source, len(axes), chosen)
+    extra = _of_points(source, chosen)
     if source.each is not None:
         imports.add("from napari_sparse_gmm.groups import fit_groups")
         lines.append(f"groups = {_labels(source)}{chosen}")
@@ -127,26 +125,22 @@ def _rows(shown: NDArray[np.bool_]) -> str:
     )
 
 
-def _background(source: Source, region: Region | None) -> tuple[str, str]:
+def _background(source: Source, region: Region) -> tuple[str, str]:
     """What to import for it, and its expression."""
-    if region is None:
-        return "", "True"
     if source.region is Around.HULL and isinstance(region, Hull):
         return "Hull", "Hull(points)"
     return "region_from_dict", f"region_from_dict({region.to_dict()!r})"
 
 
-def _of_points(source: Source, n_dimensions: int, chosen: str) -> str:
+def _of_points(source: Source, chosen: str) -> str:
     """The arguments of `fit` that say what is known of each point."""
     text = ""
     if source.weights is not None:
         text += f", sample_weight=layer.features[{source.weights!r}].to_numpy(){chosen}"
-    if source.precision is not None:
-        column = f"layer.features[{source.precision!r}].to_numpy(){chosen}"
-        if source.axial_precision is not None and n_dimensions == 3:
-            axial = f"layer.features[{source.axial_precision!r}].to_numpy(){chosen}"
-            column = f"list(zip({axial}, {column}, {column}))"
-        text += f", noise_std={column}"
+    columns = [f"layer.features[{name!r}].to_numpy(){chosen}" for name in source.precisions]
+    if columns:
+        together = f"list(zip({', '.join(columns)}))"
+        text += f", noise_std={together if len(set(columns)) > 1 else columns[0]}"
     return text
 
 

@@ -2,7 +2,7 @@
 
 >>> from napari_sparse_gmm.parameters import PIXEL_SIZE, PRIOR
 >>> field(PRIOR).value
-'sqrt'
+'bayes'
 >>> value_of(PIXEL_SIZE, field(PIXEL_SIZE)) is None  # shown as "automatic"
 True
 """

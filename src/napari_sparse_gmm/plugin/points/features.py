@@ -7,7 +7,9 @@ from napari.layers import Points
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.space.axes import Axes
 
 # What a fit tells of each point.
 ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
@@ -45,6 +47,23 @@ def feature_values(
             f"points of layer {layer.name!r}: mend it, or choose another {purpose}."
         )
     return values
+
+
+def known_precisions(layer: Points, axes: Axes) -> tuple[str | None, str | None]:
+    """The features with the precision of x and y, and of z, that are called as localization
+    programs do, in the unit of the layer and all of them numbers; None where there is none.
+    """
+    names, unit = numeric_features(layer), f"{layer.units[axes[-1]]:~P}"
+
+    def measured(name: str | None) -> str | None:
+        values = np.asarray([] if name is None else layer.features[name], dtype=np.float64)
+        right = (np.isfinite(values) & (values >= 0)).all() and (values > 0).any()
+        return name if right else None
+
+    return (
+        measured(known_precision(names, unit)),
+        measured(known_precision(names, unit, axial=True)),
+    )
 
 
 def numeric_features(layer: Points) -> list[str]:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.points.features import feature_values
 from napari_sparse_gmm.plugin.points.region import outlined
-from napari_sparse_gmm.plugin.space.axes import Axes
+from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.regions import Hull, Region, over
 
@@ -96,7 +97,8 @@ class Source:
     weights : str, optional
         How often each point counts.
     precision : str, optional
-        Standard deviation of the position of each point, in the unit of the layer.
+        Standard deviation of the position of each point, in the unit of the layer. Where it is
+        called lpx and there is one called lpy, that is the one along y.
     axial_precision : str, optional
         The same along the first of three axes, where it is another one.
     each : int or str, optional
@@ -134,7 +136,7 @@ class Source:
             if self.weights is None
             else feature_values(self.layer, self.weights, shown, "weight")
         )
-        noise_std = None if self.precision is None else self._noise_std(self.precision, shown)
+        noise_std = self._noise_std(shown)
         if len(points) == 1:
             raise InputError(
                 f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
@@ -178,8 +180,17 @@ class Source:
         base = outlined(self.region, self.layer, self.axes, in_units=self.in_units)
         return over(base, points)
 
-    def _noise_std(self, feature: str, shown: NDArray[np.bool_]) -> FloatArray:
-        columns = [feature_values(self.layer, feature, shown, "precision")] * len(self.axes)
-        if self.axial_precision is not None and len(self.axes) == 3:
-            columns[0] = feature_values(self.layer, self.axial_precision, shown, "axial precision")
-        return np.stack(columns, axis=1)
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The feature with the precision along each axis; none where it is not considered."""
+        if self.precision is None:
+            return ()
+        names, features = axis_names(self.layer), [str(name) for name in self.layer.features]
+        columns = [precision_along(features, self.precision, names[axis]) for axis in self.axes]
+        if self.axial_precision is not None and len(columns) == 3:
+            columns[0] = self.axial_precision
+        return tuple(columns)
+
+    def _noise_std(self, shown: NDArray[np.bool_]) -> FloatArray | None:
+        columns = [feature_values(self.layer, name, shown, "precision") for name in self.precisions]
+        return np.stack(columns, axis=1) if columns else None

@@ -225,9 +225,10 @@ def _solution(
 ) -> Work[Solution]:
     """The solution that fitted estimators hold, one for each group, with its standard errors."""
     parts = []
+    numbers = np.bincount(request.group_of_points, minlength=len(fits)).tolist()
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
-        parts.append(None if fitted is None else part_of(*fitted))
+        parts.append(None if fitted is None else part_of(*fitted, numbers[group]))
     engine = next(fitted[1] for fitted in fits if fitted is not None)
     return Solution(
         tuple(parts),
