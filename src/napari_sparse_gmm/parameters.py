@@ -56,6 +56,24 @@ class Parameter:
         raise InputError(f"{self.name} must be {number} {wanted}, not {value!r:.40}.")
 
 
+@dataclass(frozen=True)
+class Preset:
+    """Values of some parameters that together answer a question.
+
+    Parameters
+    ----------
+    name, label, help : str
+        In the words of the person who chooses.
+    values : dict
+        By the names of the parameters; all others stay.
+    """
+
+    name: str
+    label: str
+    help: str
+    values: dict[str, Any]
+
+
 N_COMPONENTS = Parameter(
     "n_components",
     None,
@@ -210,6 +228,8 @@ N_THREADS = Parameter(
     maximum=1_024,
     largest=1_024,
 )
+# Who computes, which changes nothing in the result.
+COMPUTING = (ENGINE.name, DEVICE.name, N_THREADS.name)
 RANDOM_STATE = Parameter(
     "random_state",
     None,
@@ -221,6 +241,43 @@ RANDOM_STATE = Parameter(
 # In the window and on the command line the same click or line gives the same result; in Python None
 # is scikit-learn's.
 SEED = 0
+
+# What one can ask for; the first is what a fit does by itself.
+PRESETS = (
+    Preset(
+        "clusters",
+        "Clusters on a background",
+        "How many clusters there are, where, and how large, among scattered points.",
+        {
+            PRIOR.name: PRIOR.default,
+            N_COMPONENTS.name: N_COMPONENTS.default,
+            BACKGROUND.name: BACKGROUND.default,
+            SOLVER.name: SOLVER.default,
+        },
+    ),
+    Preset(
+        "density",
+        "A smooth density",
+        "How dense the points lie, of whatever shape that is: without a background, components "
+        "account for all of them.",
+        {
+            PRIOR.name: PRIOR.default,
+            N_COMPONENTS.name: N_COMPONENTS.default,
+            BACKGROUND.name: False,
+            SOLVER.name: SOLVER.default,
+        },
+    ),
+    Preset(
+        "sparse",
+        "A sparse mixture",
+        "As many components as a slider leaves: the mixture of the KeOps tutorial.",
+        {
+            PRIOR.name: "sqrt",
+            N_COMPONENTS.name: 30,
+            BACKGROUND.name: False,
+        },
+    ),
+)
 
 QUANTITY = Parameter(
     "quantity",

@@ -137,7 +137,7 @@ class SparseGMMWidget(FittingForm):
         self._reader.forget()
 
     def _recolour(self) -> None:
-        for plot in (self.convergence_view, self.path_view.plot):
+        for plot in (self.histogram.plot, self.convergence_view, self.path_view.plot):
             plot.recolour()
 
     def _forget(self, event: Any) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sparse_gmm.objectives import PRIORS
-from napari_sparse_gmm.parameters import SPARSITY
+from napari_sparse_gmm.parameters import PRESETS, SPARSITY
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.values import Solution
@@ -27,6 +27,9 @@ _WIDE = 0.25
 # Of all that could be changed, so much is suggested.
 _MOST_ADVICE = 2
 
+FIND = " ".join(f"{preset.label}: {preset.help}" for preset in PRESETS)
+VIEW = "Show or hide how what was found is shown."
+RESET = "Set everything but the points back to what a first fit has."
 RUN = "Fit the points, and show the heatmap and the ellipses."
 CANCEL = "Stop; the layers stay as they were."
 TABLE = (
@@ -128,7 +131,7 @@ def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
             "keep smaller clusters."
         )
     # Without a prior all are kept, whatever the points need; and so is a single one.
-    if max(numbers) >= most > 1 and declared.prunes:
+    if most is not None and max(numbers) >= most > 1 and declared.prunes:
         groups = f" for some values of {frame.stack.name}" if frame.stack is not None else ""
         fewer = ", or Sparsity to keep fewer" if sparse else ""
         advice.append(

@@ -198,7 +198,6 @@ class FittingForm(DensityForm):
                 if self._refit_timer.isActive():
                     self._refit_timer.start(_PAUSE)
         if progress.passes:
-            self.plots.show()
             self.convergence_view.add(progress.passes)
 
     def _show_failure(self, error: Exception) -> None:
@@ -278,7 +277,7 @@ class FittingForm(DensityForm):
         self.plots.setTabVisible(index, path is not None)
         if done is not None and path is not None:
             self.path_view.show_path(path, done.chosen)
-            self.plots.show()
+            self.plots_button.value = True
             self.plots.setCurrentIndex(index)
 
     def _choose(self, index: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
+from napari_sparse_gmm.parameters import COMPUTING
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.points.source import Cloud, Source
 from napari_sparse_gmm.plugin.preferences import preferences
@@ -23,9 +23,6 @@ from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
-
-# Parameters that say who computes.
-_MEANS = {ENGINE.name, DEVICE.name, N_THREADS.name}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +41,7 @@ class Asked:
                 # A region is the cloud's, which is compared.
                 name: True if isinstance(value, Region) else value
                 for name, value in asked.request.parameters.items()
-                if name not in _MEANS
+                if name not in COMPUTING
             }
             for asked in (self, other)
         )

@@ -13,14 +13,13 @@ from typing import Any
 from magicgui.widgets import (
     CheckBox,
     ComboBox,
-    FloatSlider,
     FloatSpinBox,
     Label,
     SpinBox,
     Widget,
 )
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QSizePolicy, QSlider
+from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin.qt.spin_steps import Steps
@@ -35,11 +34,11 @@ _LARGEST = 1e9
 _FIRST, _LAST = 22, 9
 
 
-def field(parameter: Parameter, *, slider: bool = False, none_text: str = "automatic") -> Widget:
+def field(parameter: Parameter, *, none_text: str = "automatic") -> Widget:
     """A field for one parameter: its label, tooltip, range, choices and default.
 
     Where the default is None the field shows `none_text` for it, at the lower end of its
-    range; read such a field with `value_of`. `slider` is for a real number.
+    range; read such a field with `value_of`, and set it with `set_value`.
     """
     options = {"name": parameter.name, "label": parameter.label, "tooltip": parameter.help}
     if parameter.choices is not None:
@@ -49,17 +48,13 @@ def field(parameter: Parameter, *, slider: bool = False, none_text: str = "autom
     if isinstance(parameter.default, bool):
         return CheckBox(value=parameter.default, **options)
     integer = isinstance(parameter.minimum, int)
-    box = FloatSlider if slider else SpinBox if integer else FloatSpinBox
+    box = SpinBox if integer else FloatSpinBox
     if parameter.default is not None:
         widget = box(
             value=parameter.default, min=parameter.minimum, max=parameter.maximum, **options
         )
         if parameter.step is not None:
             Steps(widget.native, parameter.step)
-        if slider:
-            # magicgui counts in millionths, but for the steps of a page.
-            inner = widget.native.findChild(QSlider)
-            inner.setPageStep(10 * inner.singleStep())
         return widget
     lowest = parameter.minimum - 1 if isinstance(parameter.minimum, int) else _NONE_FLOAT
     # For integers as well: superqt's box for those knows no special text.
@@ -78,6 +73,15 @@ def value_of(parameter: Parameter, widget: Widget) -> Any:
     if parameter.default is None and widget.value == widget.min:
         return None
     return int(widget.value) if isinstance(parameter.minimum, int) else widget.value
+
+
+def set_value(parameter: Parameter, widget: Widget, value: Any) -> None:
+    """Show a value of the parameter in its field; None where the default is."""
+    if value is None and parameter.default is None:
+        value = widget.min
+    elif hasattr(widget, "max"):
+        widget.max = max(widget.max, value)
+    widget.value = value
 
 
 def compact(combo_box: ComboBox, letters: int = 14) -> ComboBox:
@@ -147,9 +151,9 @@ def offer_layers(field: ComboBox) -> bool:
     return field.value is chosen
 
 
-def status_line() -> Label:
+def status_line(name: str = "status") -> Label:
     """Where whole sentences are shown: wrapped, never wider than the dock, to be copied."""
-    status = Label(name="status")
+    status = Label(name=name)
     native = status.native
     native.setTextFormat(Qt.TextFormat.PlainText)
     native.setWordWrap(True)

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from magicgui.widgets import Widget
+from magicgui.widgets import ComboBox, Label, Widget
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import field, value_of
+from napari_sparse_gmm.plugin.form.fields import compact, field, set_value, value_of
 from napari_sparse_gmm.plugin.form.length_fields import LengthFields
 from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.folding import folding_button
 
 _PARAMETERS = (
+    parameters.SPARSITY,
     parameters.N_COMPONENTS,
     parameters.PRIOR,
-    parameters.SPARSITY,
     parameters.BACKGROUND,
     parameters.INIT,
     parameters.SOLVER,
@@ -37,9 +37,13 @@ _OF_SOME_PRIORS = (
     parameters.TYPICAL_SIZE,
 )
 
+_NONE_TEXTS = {parameters.N_COMPONENTS.name: "as many as needed"}
+
 
 class FitFields:
     """Fields named like the parameters that they set; some are folded away at first.
+
+    A field that means nothing under the prior is not there, and does not count.
 
     Parameters
     ----------
@@ -48,62 +52,117 @@ class FitFields:
     """
 
     def __init__(self, preferred: Preferences) -> None:
-        self.n_components = field(parameters.N_COMPONENTS)
-        self.prior = field(parameters.PRIOR)
-        self.sparsity = field(parameters.SPARSITY, slider=True)
-        self.background = field(parameters.BACKGROUND)
-
-        self.advanced_button = folding_button(
-            "advanced_button", "Advanced", messages.ADVANCED, False, self._show_advanced
+        self._preferred = preferred
+        self.find = compact(
+            ComboBox(
+                name="find",
+                label="Find",
+                tooltip=messages.FIND,
+                choices=[
+                    *((preset.label, preset.name) for preset in parameters.PRESETS),
+                    ("As set under Advanced", None),
+                ],
+            ),
+            letters=20,
         )
-        self.init = field(parameters.INIT)
-        self.solver = field(parameters.SOLVER)
-        self.covariance_floor = field(parameters.COVARIANCE_FLOOR)
-        self.covariance_prior = field(parameters.COVARIANCE_PRIOR)
-        self.typical_size = field(parameters.TYPICAL_SIZE)
-        self.max_iter = field(parameters.MAX_ITER)
-        self.random_state = field(parameters.RANDOM_STATE, none_text="new each time")
-        self.engine = field(parameters.ENGINE)
-        self.device = field(parameters.DEVICE)
-        self.n_threads = field(parameters.N_THREADS, none_text="automatic")
-
-        self.computing: list[Widget] = [self.engine, self.device, self.n_threads]
+        self.fields: dict[str, Widget] = {
+            parameter.name: field(parameter, none_text=_NONE_TEXTS.get(parameter.name, "automatic"))
+            for parameter in _PARAMETERS
+        }
+        self.engine_used = Label(name="engine_used", label="Computed by", value="")
+        self.basic: list[Widget] = [self.find, self.fields[parameters.SPARSITY.name]]
         self.advanced: list[Widget] = [
-            self.init,
-            self.solver,
-            self.covariance_floor,
-            self.covariance_prior,
-            self.typical_size,
-            self.max_iter,
-            self.random_state,
-            *self.computing,
+            *(each for each in self.fields.values() if each not in self.basic),
+            self.engine_used,
         ]
-        self._lengths = LengthFields(self.covariance_floor, self.typical_size)
-        self.engine.value, self.device.value = preferred.engine, preferred.device
-        if preferred.n_threads is not None:
-            self.n_threads.value = preferred.n_threads
-        self.prior.changed.connect(self._on_prior_changed)
+        self.of_fit: list[Widget] = [
+            self.fields[parameter.name]
+            for parameter in _PARAMETERS
+            if parameter.name not in parameters.COMPUTING
+        ]
+        self.advanced_button = folding_button(
+            "advanced_button", "Advanced", messages.ADVANCED, False, self.show_what_counts
+        )
+        self._lengths = LengthFields(
+            *(self.fields[p.name] for p in (parameters.COVARIANCE_FLOOR, parameters.TYPICAL_SIZE))
+        )
+        self.reset()
+        self.find.changed.connect(self._on_find_changed)
+        for widget in self.of_fit:
+            widget.changed.connect(self._on_field_changed)
 
     def keywords(self) -> dict[str, Any]:
         """Of `SparseGaussianMixture`."""
-        values = {p.name: value_of(p, getattr(self, p.name)) for p in _PARAMETERS}
-        for parameter in _OF_SOME_PRIORS:  # what is not enabled does not count
-            if parameter.name not in PRIORS[self.prior.value].uses:
+        values = {p.name: value_of(p, self.fields[p.name]) for p in _PARAMETERS}
+        declared = PRIORS[values[parameters.PRIOR.name]]
+        for parameter in _OF_SOME_PRIORS:
+            if parameter.name not in declared.uses:
                 values[parameter.name] = parameter.default
+        if values[parameters.SOLVER.name] not in declared.solvers:
+            values[parameters.SOLVER.name] = parameters.SOLVER.default
         return values
+
+    def reset(self) -> None:
+        """Back to the defaults, and to what the preferences say."""
+        self.set_keywords(
+            {p.name: p.default for p in _PARAMETERS}
+            | {
+                parameters.RANDOM_STATE.name: parameters.SEED,
+                parameters.ENGINE.name: self._preferred.engine,
+                parameters.DEVICE.name: self._preferred.device,
+                parameters.N_THREADS.name: self._preferred.n_threads,
+            }
+        )
+
+    def set_keywords(self, values: dict[str, Any]) -> None:
+        """Show some of the parameters, as far as fields can."""
+        for parameter in _PARAMETERS:
+            value = values.get(parameter.name, parameter)
+            choices = parameter.choices
+            if value is parameter or (choices is not None and value not in choices):
+                continue
+            if isinstance(parameter.default, bool):
+                value = bool(value)  # a region is another field's
+            set_value(parameter, self.fields[parameter.name], value)
+        self._on_field_changed()
 
     def suit(self, unit: Any, width: float, n_dimensions: int) -> None:
         """Follow the points that are to be fitted; see `LengthFields.follow`."""
         self._lengths.follow(unit, width, n_dimensions)
 
-    def fold(self) -> None:
-        """Hide what rarely needs a change, once it is in a form."""
-        self._show_advanced(False)
-
-    def _show_advanced(self, shown: bool) -> None:
+    def show_what_counts(self, _: Any = None) -> None:
+        """Show the fields that mean something under the prior, those that are unfolded."""
+        values = self.keywords()
+        declared = PRIORS[values[parameters.PRIOR.name]]
+        unfolded = self.advanced_button.value
         for widget in self.advanced:
-            widget.visible = shown
-
-    def _on_prior_changed(self, prior: str) -> None:
+            widget.visible = unfolded
         for parameter in _OF_SOME_PRIORS:
-            getattr(self, parameter.name).enabled = parameter.name in PRIORS[prior].uses
+            widget = self.fields[parameter.name]
+            shown = unfolded or widget in self.basic
+            widget.visible = shown and parameter.name in declared.uses
+        if values[parameters.COVARIANCE_PRIOR.name] == 0:
+            self.fields[parameters.TYPICAL_SIZE.name].visible = False
+        self.fields[parameters.SOLVER.name].visible = unfolded and len(declared.solvers) > 1
+        self.engine_used.visible = unfolded and bool(self.engine_used.value)
+
+    def _on_find_changed(self, name: str | None) -> None:
+        for preset in parameters.PRESETS:
+            if preset.name == name:
+                self.set_keywords(preset.values)
+        if name is None:
+            self.advanced_button.value = True
+
+    def _on_field_changed(self, _: Any = None) -> None:
+        values = self.keywords()
+        found = next(
+            (
+                preset.name
+                for preset in parameters.PRESETS
+                if all(values[name] == value for name, value in preset.values.items())
+            ),
+            None,
+        )
+        with self.find.changed.blocked():
+            self.find.value = found
+        self.show_what_counts()

@@ -6,7 +6,7 @@ says what is missing before they can be run.
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import Container, ProgressBar, PushButton, Widget
@@ -24,19 +24,29 @@ from napari_sparse_gmm.plugin.form.task_form import WorkForm
 from napari_sparse_gmm.plugin.form.view_fields import PictureFields
 from napari_sparse_gmm.plugin.points.source import Source
 from napari_sparse_gmm.plugin.preferences import Preferences
+from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
+from napari_sparse_gmm.plugin.qt.folding import folding_button
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.plugin.views.convergence import ConvergenceView
+from napari_sparse_gmm.plugin.views.histogram import HistogramView
 from napari_sparse_gmm.plugin.views.path import PathView
 from napari_sparse_gmm.plugin.views.plots import Plots
 
 _SPACING = 4  # pixels between the parts of the form
 
+# In the metadata of a Points layer: what was last set for it.
+SETTINGS_KEY = "napari-sparse-gmm settings"
+
 
 class DensityForm(WorkForm):
     """All fields, buttons and lines of the widget, as public attributes.
+
+    From top to bottom: the points and what to find in them, Run, and what came of it; how that is
+    shown, and what rarely needs a change. Only the last part scrolls where there is little room,
+    and nothing moves when a fit runs.
 
     Parameters
     ----------
@@ -48,6 +58,10 @@ class DensityForm(WorkForm):
         Where some fields start.
     """
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(
         self,
         layers: Callable[[], LayerList],
@@ -55,27 +69,12 @@ class DensityForm(WorkForm):
         preferred: Preferences,
     ) -> None:
         self._source_fields = source = SourceFields(layers)
-        self.points, self.use = source.points, source.use
-        self.axes, self.each = source.axes, source.each
-        self.weights, self.region = source.weights, source.region
-        self.precision, self.axial_precision = source.precision, source.axial_precision
-
         self._fit_fields = fit = FitFields(preferred)
-        self.n_components, self.prior = fit.n_components, fit.prior
-        self.sparsity, self.background = fit.sparsity, fit.background
-        self.advanced_button = fit.advanced_button
-        self.init, self.solver = fit.init, fit.solver
-        self.covariance_floor = fit.covariance_floor
-        self.covariance_prior, self.typical_size = fit.covariance_prior, fit.typical_size
-        self.max_iter, self.random_state = fit.max_iter, fit.random_state
-        self.engine, self.device, self.n_threads = fit.engine, fit.device, fit.n_threads
-
         self._picture_fields = picture = PictureFields(preferred.longest_side)
-        self.quantity, self.longest_side = picture.quantity, picture.longest_side
-        self.pixel_size, self.sharpen = picture.pixel_size, picture.sharpen
-        self.coverage, self.contours = picture.coverage, picture.contours
-        self.annotate = picture.annotate
-
+        self.advanced_button = fit.advanced_button
+        self.view_button = folding_button(
+            "view_button", "View", messages.VIEW, True, self._show_view
+        )
         self.run_button = PushButton(name="run_button", text="Run", tooltip=messages.RUN)
         self.path_button = PushButton(
             name="path_button",
@@ -93,42 +92,62 @@ class DensityForm(WorkForm):
         self.python_button = PushButton(
             name="python_button", text="Copy as Python", tooltip=messages.PYTHON
         )
+        self.reset_button = PushButton(
+            name="reset_button", text="Reset to defaults", tooltip=messages.RESET
+        )
+        self.histogram = HistogramView(theme)
         self.convergence_view = ConvergenceView(theme)
         self.path_view = PathView(theme)
         self.plots = Plots()
+        self.plots.addTab(self.histogram.native, "Histogram")
         self.plots.addTab(self.convergence_view, "Convergence")
         self.plots.addTab(self.path_view.native, "Path")
         self.plots_button = self.plots.button
         self.progress = ProgressBar(name="progress", visible=False)
+        self.summary = status_line("summary")
         self.status = status_line()
 
         # What is to be shown of a fit, and what asks for another one.
         self.of_picture = picture.all
-        basic = (self.n_components, self.prior, self.sparsity, self.background)
-        self.of_fit = (
-            *source.of_points[2:],
-            self.region,
-            *basic,
-            *(widget for widget in fit.advanced if widget not in fit.computing),
-            self.live,
+        self.of_fit = (*source.of_fit, *fit.of_fit, self.live)
+        self._remembered: dict[str, Widget] = {
+            widget.name: widget
+            for widget in (*source.advanced, *source.of_fit, *fit.fields.values(), *picture.all)
+            if widget not in (source.region, source.axes)  # a layer, and kept elsewhere
+        }
+        self._settings_of: Any = None  # the Points layer whose fields these are
+
+        asked = Container(name="fields", widgets=[*source.basic, *fit.basic])
+        slider = CubicSlider(fit.fields[parameters.SPARSITY.name].native)
+        fit.fields[parameters.SPARSITY.name].native.parentWidget().layout().insertWidget(1, slider)
+        rest = Container(
+            name="more",
+            widgets=[
+                self.view_button,
+                *picture.all,
+                self.advanced_button,
+                *source.advanced,
+                *fit.advanced,
+                self.reset_button,
+            ],
         )
-        rows = Container(name="fields")
-        rows.extend([*source.of_points, *basic, self.region])
-        rows.extend([self.advanced_button, *fit.advanced, *picture.all])
         work = _row(self.run_button, self.path_button, self.cancel_button, self.live)
         found = _row(self.table_button, self.centre_button, self.python_button)
-        LabelColumn(rows)
-        rows.margins = (0, 0, 0, 0)
-        super().__init__(
-            widgets=[work, self.progress, found, self.plots_button, self.status], labels=False
-        )
+        LabelColumn(asked, rest)
+        asked.margins = rest.margins = (0, 0, 0, 0)
+        super().__init__(widgets=[work, self.progress, found, self.plots_button], labels=False)
+        every: list[Widget] = [*asked, *rest]
+        for widget in every:
+            setattr(self, widget.name, widget)
 
         layout = self.native.layout()
         layout.setSpacing(_SPACING)
-        layout.insertWidget(0, VerticalScroll(rows.native), 1)
+        layout.insertWidget(0, VerticalScroll(asked.native))
+        layout.insertWidget(layout.indexOf(found.native), StatusScroll(self.summary.native))
+        layout.insertWidget(layout.indexOf(found.native), StatusScroll(self.status.native))
         layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
-        layout.addWidget(StatusScroll(self.status.native))
-        in_order = [*rows, *work, *found, self.plots_button, self.path_view.slider]
+        layout.addWidget(VerticalScroll(rest.native), 1)
+        in_order = [*asked, *work, *found, self.plots_button, self.path_view.slider, *rest]
         for first, second in pairwise(widget.native for widget in in_order):
             QWidget.setTabOrder(first, second)
 
@@ -137,8 +156,19 @@ class DensityForm(WorkForm):
         self.progress.native.setSizePolicy(policy)
         for widget in (self.prior, self.each):
             widget.changed.connect(self._update_path_button)
-        fit.fold()
+        for widget in self._remembered.values():
+            widget.changed.connect(self._remember_settings)
+        self.advanced_button.changed.connect(self._show_advanced)
+        self.reset_button.clicked.connect(self.reset)
+        fit.show_what_counts()
+        self._show_advanced(False)
         source.follow(self._on_source_changed, self._say)
+
+    def reset(self) -> None:
+        """Set everything but the points back to what a first fit has."""
+        self._fit_fields.reset()
+        self._picture_fields.reset()
+        self._source_fields.reset()
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
@@ -174,6 +204,8 @@ class DensityForm(WorkForm):
         layer, axes = self.points.value, self._source_fields.chosen_axes
         if layer is not None and axes is not None:
             self._suit(layer, axes)
+            if layer is not self._settings_of:
+                self._restore_settings(layer)
         self._on_choice_changed()
 
     def _on_choice_changed(self) -> None:
@@ -186,9 +218,39 @@ class DensityForm(WorkForm):
         for fields in (self._fit_fields, self._picture_fields):
             fields.suit(layer.units[axes[-1]], float(np.max(widths)), len(axes))
 
+    def _restore_settings(self, layer: Points) -> None:
+        """Set what was last set for a layer; for one that is new only what its features say."""
+        stored = layer.metadata.get(SETTINGS_KEY)
+        if stored is None:
+            self._source_fields.reset()
+        else:
+            for name, value in stored.items():
+                widget = self._remembered.get(name)
+                if widget is not None and value in getattr(widget, "choices", (value,)):
+                    if hasattr(widget, "max"):
+                        widget.max = max(widget.max, value)
+                    widget.value = value
+        self._settings_of = layer
+
+    def _remember_settings(self, _: Any = None) -> None:
+        layer = self.points.value
+        if layer is not None and layer is self._settings_of:
+            layer.metadata[SETTINGS_KEY] = {
+                name: widget.value for name, widget in self._remembered.items()
+            }
+
+    def _show_view(self, shown: bool) -> None:
+        for widget in self.of_picture:
+            widget.visible = shown
+
+    def _show_advanced(self, shown: bool) -> None:
+        self._source_fields.show_what_counts(shown)
+        self.reset_button.visible = shown
+
     def _update_path_button(self, _: Any = None) -> None:
         obstacle = self.path_obstacle()
         self.path_button.enabled = self.run_button.enabled and not obstacle
+        self.path_button.visible = not obstacle
         self.path_button.tooltip = obstacle or messages.PATH
 
 

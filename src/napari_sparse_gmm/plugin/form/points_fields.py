@@ -12,11 +12,22 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.axes_field import AxesField
 from napari_sparse_gmm.plugin.form.fields import choice, compact, offer_layers
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
-from napari_sparse_gmm.plugin.points.features import grouping_features, numeric_features
+from napari_sparse_gmm.plugin.points.features import (
+    grouping_features,
+    known_precisions,
+    numeric_features,
+)
 from napari_sparse_gmm.plugin.points.region import outlines_regions
 from napari_sparse_gmm.plugin.points.selection import Use
 from napari_sparse_gmm.plugin.points.source import Around, Source
-from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
+from napari_sparse_gmm.plugin.space.axes import Axes, axis_names, time_axes
+
+# Of coordinates that have none, as napari calls that, and those that one may give them.
+_NO_UNIT = "pixel"
+_UNITS = {"nm": "nanometer", "µm": "micrometer", "mm": "millimeter"}
+
+# In the metadata of a layer: that its unit was chosen here.
+_UNIT_KEY = "napari-sparse-gmm unit"
 
 
 class SourceFields:
@@ -49,6 +60,15 @@ class SourceFields:
                 choices=[(use.value, use) for use in Use],
             )
         )
+        self.unit = compact(
+            ComboBox(
+                name="unit",
+                label="Unit",
+                tooltip="The unit of the coordinates, where the layer has none: sizes, densities "
+                "and the scale bar are in it.",
+                choices=[("none", _NO_UNIT), *_UNITS.items()],
+            )
+        )
         self._axes_field = AxesField()
         self.axes = self._axes_field.widget
         self.each = choice(
@@ -67,8 +87,10 @@ class SourceFields:
         self.precision = choice(
             "precision",
             "Precision",
-            "The feature that says how precise the place of each point is, its standard deviation "
-            "in the unit of the layer. The components are then the shapes without that error.",
+            "The feature that says how precise the position of each point is, its standard "
+            "deviation in the unit of the layer. The components are then the shapes without that "
+            "error. One that a localization program has written is chosen by itself; beside lpx "
+            "counts lpy.",
             partial(self._features_choices, "not considered"),
         )
         self.axial_precision = choice(
@@ -86,13 +108,20 @@ class SourceFields:
             self._region_choices,
         )
         self._of_features = [self.weights, self.precision, self.axial_precision]
-        self.of_points: list[Widget] = [
+        self._unfolded = False
+        # What is always there, and what is folded away as long as it says nothing special.
+        self.basic: list[Widget] = [
             self.points,
-            self.use,
+            self.unit,
             self.axes,
             self.each,
-            *self._of_features,
+            self.precision,
+            self.axial_precision,
+            self.region,
         ]
+        self.advanced: list[Widget] = [self.use, self.weights]
+        self.of_fit: list[Widget] = [self.axes, self.each, *self._of_features, self.region]
+        self.unit.changed.connect(self._on_unit_changed)
         self.points.changed.connect(self._on_layer_changed)
         self.axes.changed.connect(self._on_axes_changed)
         self.precision.changed.connect(self._show_features)
@@ -172,6 +201,18 @@ class SourceFields:
             *((layer.name, layer) for layer in found),
         ]
 
+    def show_what_counts(self, unfolded: bool) -> None:
+        """Show the fields that have a choice; some of them only where `unfolded`."""
+        self._unfolded = unfolded
+        self._show_features()
+
+    def reset(self) -> None:
+        """Take all points together; their precision where a localization program has written it."""
+        self.use.value, self.each.value, self.weights.value = Use.ALL, None, None
+        layer, axes = self.points.value, self.chosen_axes
+        if layer is not None and axes is not None:
+            self.precision.value, self.axial_precision.value = known_precisions(layer, axes)
+
     def _on_layer_changed(self, _: Any = None) -> None:
         """Listen to the layer that is chosen now, and offer its axes."""
         layer = self.points.value
@@ -194,12 +235,35 @@ class SourceFields:
 
     def _show_features(self, _: Any = None) -> None:
         """Where there are choices, and the axial precision where there are three axes."""
+        unfolded = self._unfolded
         for widget in (self.each, *self._of_features):
             widget.visible = len(widget.choices) > 1
         if self.precision.value is None or len(self.chosen_axes or ()) != 3:
             self.axial_precision.visible = False
+        if not unfolded and self.each.value is None:
+            # Any column of whole numbers would do; an axis is there for that.
+            self.each.visible = any(isinstance(axis, int) for axis in self.each.choices)
+        self.weights.visible &= unfolded or self.weights.value is not None
+        self.use.visible = unfolded or self.use.value is not Use.ALL
+
+    def _offer_unit(self) -> None:
+        """Show the unit of a layer that had none; that of others stays what it is."""
+        layer = self.points.value
+        unit = _NO_UNIT if layer is None else str(layer.units[-1])
+        given = layer is not None and _UNIT_KEY in layer.metadata
+        with self.unit.changed.blocked():
+            self.unit.value = unit if unit in self.unit.choices else _NO_UNIT
+        self.unit.visible = layer is not None and (unit == _NO_UNIT or given)
+
+    def _on_unit_changed(self, unit: str) -> None:
+        layer = self.points.value
+        if layer is not None:
+            layer.metadata[_UNIT_KEY] = unit
+            time = time_axes(layer)
+            layer.units = [old if axis in time else unit for axis, old in enumerate(layer.units)]
 
     def _offer_axes(self, _: Any = None) -> None:
+        self._offer_unit()
         if not self._axes_field.offer(self.points.value):
             self._on_axes_changed()
 

@@ -1,14 +1,25 @@
 """The fields of the dock widget that say what the layers show of a fit."""
 
+from dataclasses import fields
 from typing import Any
 
 from magicgui.widgets import Widget
 
 from napari_sparse_gmm import parameters
-from napari_sparse_gmm.plugin.form.fields import field, value_of
+from napari_sparse_gmm.plugin.form.fields import field, set_value, value_of
 from napari_sparse_gmm.plugin.form.length_fields import LengthFields
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.shapes.grid import LONGEST_SIDE_3D
+
+_PARAMETERS = (
+    parameters.ANNOTATE,
+    parameters.COVERAGE,
+    parameters.CONTOURS,
+    parameters.QUANTITY,
+    parameters.SHARPEN,
+    parameters.LONGEST_SIDE,
+    parameters.PIXEL_SIZE,
+)
 
 
 class PictureFields:
@@ -21,37 +32,27 @@ class PictureFields:
     """
 
     def __init__(self, longest_side: int) -> None:
-        self.quantity = field(parameters.QUANTITY)
-        self.longest_side = field(parameters.LONGEST_SIDE)
-        self.pixel_size = field(parameters.PIXEL_SIZE)
-        self.sharpen = field(parameters.SHARPEN)
-        self.coverage = field(parameters.COVERAGE)
-        self.contours = field(parameters.CONTOURS)
-        self.annotate = field(parameters.ANNOTATE)
-        self.all: tuple[Widget, ...] = (
-            self.quantity,
-            self.longest_side,
-            self.pixel_size,
-            self.sharpen,
-            self.coverage,
-            self.contours,
-            self.annotate,
-        )
-        self._lengths = LengthFields(self.pixel_size)
+        self.fields = {parameter.name: field(parameter) for parameter in _PARAMETERS}
+        self.all: tuple[Widget, ...] = tuple(self.fields.values())
+        self.longest_side = self.fields[parameters.LONGEST_SIDE.name]
+        self._lengths = LengthFields(self.fields[parameters.PIXEL_SIZE.name])
         self._preferred_side = self.longest_side.value = longest_side
         self._side_is_chosen = False
         self.longest_side.changed.connect(self._keep_side)
 
     def heatmap_choice(self, **computing: Any) -> HeatmapChoice:
         """What the user wants to see of the heatmap, computed by this engine on this device."""
-        return HeatmapChoice(
-            quantity=self.quantity.value,
-            longest_side=self.longest_side.value,
-            pixel_size=value_of(parameters.PIXEL_SIZE, self.pixel_size),
-            contours=self.contours.value,
-            sharpen=self.sharpen.value,
-            **computing,
-        )
+        values = {p.name: value_of(p, self.fields[p.name]) for p in _PARAMETERS}
+        shown = {f.name: values[f.name] for f in fields(HeatmapChoice) if f.name in values}
+        return HeatmapChoice(**shown, **computing)
+
+    def reset(self) -> None:
+        """Back to the defaults, and to what the preferences say."""
+        for parameter in _PARAMETERS:
+            set_value(parameter, self.fields[parameter.name], parameter.default)
+        self._side_is_chosen = False
+        with self.longest_side.changed.blocked():
+            self.longest_side.value = self._preferred_side
 
     def suit(self, unit: Any, width: float, n_dimensions: int) -> None:
         """Follow the points that are to be fitted; see `LengthFields.follow`.

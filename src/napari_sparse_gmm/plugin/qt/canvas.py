@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
 from qtpy.compat import isalive
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _ON_LIGHT = "#1f5fa8", "#a8480a", "#20702f"
 
 class Plot(QWidget):
     """Empty until something is drawn: Matplotlib takes a moment to import."""
+
+    shown = Signal()  # what was not drawn while nobody looked may be now
 
     def __init__(self, theme: Callable[[], str]) -> None:
         super().__init__()
@@ -62,6 +65,11 @@ class Plot(QWidget):
         """Follow the theme, where something is drawn."""
         if self._canvas is not None and isalive(self._canvas):
             self.draw()
+
+    def showEvent(self, event: object) -> None:  # noqa: N802
+        """Qt's hook."""
+        super().showEvent(event)
+        self.shown.emit()
 
     def resizeEvent(self, event: object) -> None:  # noqa: N802
         """Qt's hook."""

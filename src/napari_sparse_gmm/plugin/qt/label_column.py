@@ -8,16 +8,18 @@ from napari_sparse_gmm.plugin.qt.docking import Docking
 
 
 class LabelColumn(QObject):
-    """Keeps the labels of a form as wide as the widest of them.
+    """Keeps the labels of forms that stand above each other as wide as the widest of them.
 
     magicgui measures them in the application's font when the form is made; napari's style
     sets another one when it is docked, and the user may choose its size.
     """
 
-    def __init__(self, form: Container) -> None:
+    def __init__(self, form: Container, *others: Container) -> None:
         super().__init__(form.native)
-        rows = [widget.native.parentWidget() for widget in form]
-        self._labels = [row.findChild(QLabel) for row in rows if row is not form.native]
+        forms = (form, *others)
+        natives = [each.native for each in forms]
+        rows = [widget.native.parentWidget() for each in forms for widget in each]
+        self._labels = [row.findChild(QLabel) for row in rows if row not in natives]
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._align)

@@ -1,5 +1,6 @@
 """Fits, as work for a thread."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -91,10 +92,11 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
     if request.points.shape[1] != before.points.shape[1] or request.names != before.names:
         return None
     numbers = [mixture.n_components for mixture in mixtures if mixture is not None]
-    most = new[N_COMPONENTS.name]
+    declared = PRIORS[new[PRIOR.name]]
+    most = new[N_COMPONENTS.name] or declared.components or math.inf
     if max(numbers, default=0) > most or min(numbers, default=0) == 0:
         return None
-    grows = PRIORS[new[PRIOR.name]].prunes and new[SOLVER.name] == "mm"
+    grows = declared.prunes and new[SOLVER.name] == "mm"
     return mixtures if grows or min(numbers, default=0) == most else None
 
 

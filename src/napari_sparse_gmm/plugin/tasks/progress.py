@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.uncertainty import StandardErrors
 
-_INTERVAL = 0.1  # seconds between two yields: each makes napari draw, which takes time from the fit
+_INTERVAL = (
+    0.25  # seconds between two yields: each makes napari draw, which takes time from the fit
+)
 
 
 def followed(

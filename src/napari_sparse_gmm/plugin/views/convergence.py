@@ -10,7 +10,7 @@ from napari_sparse_gmm.plugin.tasks.task import Pass
 
 # Milliseconds between two pictures of a fit that goes on, each of which takes time from it; and
 # until the curves of the fit before are gone.
-_INTERVAL, _SOON = 1000, 100
+_INTERVAL, _SOON = 2000, 100
 
 # Of fits that follow each other, as along a path, so many are drawn, the latest ones.
 _RUNS = 8
@@ -25,6 +25,7 @@ class ConvergenceView(Plot):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._plot)
+        self.shown.connect(self._plot)
         self.setToolTip(
             "The cost that the fit lowers, penalty included, in nats per point; and how many "
             "components are left. Bold is the fit that came last; faint are those before it: from "
@@ -53,11 +54,6 @@ class ConvergenceView(Plot):
     def finish(self) -> None:
         """The fit is done: show all of it now."""
         self._timer.stop()
-        self._plot()
-
-    def showEvent(self, event: object) -> None:  # noqa: N802
-        """Qt's hook: what came while nobody looked."""
-        super().showEvent(event)
         self._plot()
 
     def _plot(self) -> None:

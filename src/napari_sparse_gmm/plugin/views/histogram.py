@@ -1,0 +1,80 @@
+"""How a column of the table of components is distributed."""
+
+from collections.abc import Callable
+
+import numpy as np
+from magicgui.widgets import ComboBox, Container
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from napari_sparse_gmm.plugin.qt.canvas import Plot
+
+# What is shown at first.
+_FIRST = "expected_points"
+
+# Bars, at most.
+_MOST_BARS = 40
+
+
+class HistogramView(Container):
+    """A histogram of one of the columns of `features`; lengths and counts on a log scale.
+
+    Parameters
+    ----------
+    theme : callable
+        The name of the viewer's theme.
+    """
+
+    def __init__(self, theme: Callable[[], str]) -> None:
+        self._features = DataFrame()
+        self.column = ComboBox(
+            name="column",
+            choices=lambda _: list(self._features),
+            tooltip="The column of the table that is shown: each component counts once.",
+        )
+        self.plot = Plot(theme)
+        super().__init__(widgets=[self.column], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().addWidget(self.plot)
+        self.column.changed.connect(self._draw)
+        self.plot.shown.connect(self._draw)
+
+    def show_features(self, features: DataFrame) -> None:
+        """Show others; the column stays, where they have it."""
+        numbers = features.select_dtypes("number")
+        self._features = numbers[[name for name in numbers if "_error" not in name]]
+        before = self.column.value
+        with self.column.changed.blocked():
+            self.column.reset_choices()
+            for name in (_FIRST, before):
+                if name in self._features:
+                    self.column.value = name
+        self._draw()
+
+    def _draw(self, _: object = None) -> None:
+        if not self.plot.isVisible():
+            return
+        self.plot.clear()
+        name = self.column.value
+        values = np.asarray(self._features[name] if name else [], dtype=np.float64)
+        values = values[np.isfinite(values)]
+        if len(values):
+            axes = self.plot.figure.add_subplot()
+            axes.hist(values, bins=bins(values), color="C0")
+            axes.set_xlabel(name)
+            axes.set_ylabel("components")
+            if (values > 0).all() and values.max() > 20 * values.min():
+                axes.set_xscale("log")
+        self.plot.draw()
+
+
+def bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The edges of bars: by the rule of Freedman and Diaconis (1981), not too many; of values over
+    more than a decade of equal ratios.
+    """
+    wide = (values > 0).all() and values.max() > 20 * values.min()
+    x = np.log(values) if wide else values
+    edges = np.histogram_bin_edges(x, "fd" if len(np.unique(x)) > 1 else 1)
+    if len(edges) > _MOST_BARS:
+        edges = np.linspace(edges[0], edges[-1], _MOST_BARS + 1)
+    return np.exp(edges) if wide else edges
