@@ -2,6 +2,8 @@
 
 >>> count(1, "point"), count(1_200, "component"), volume_unit("nm", n_dimensions=2)
 ('1 point', '1,200 components', 'nm²')
+>>> density(20, 4e6, "nm", n_dimensions=2)
+'5 per µm²'
 """
 
 _POWERS = {1: "", 2: "²", 3: "³"}
@@ -15,3 +17,24 @@ def count(n: int, noun: str) -> str:
 def volume_unit(unit: str | None, n_dimensions: int) -> str:
     """The unit of areas, volumes ... where that of lengths is this, or has no name."""
     return f"{unit or 'unit'}{_POWERS.get(n_dimensions, f'^{n_dimensions}')}"
+
+
+# From a unit of lengths to the next one, a thousand times as long.
+_LONGER = {"nm": "µm", "µm": "mm"}
+
+
+def density(n: float, volume: float, unit: str | None, n_dimensions: int) -> str:
+    """So many in an area or a volume, per a unit in which that is no tiny number."""
+    per = n / volume
+    while per < 0.01 and unit in _LONGER:
+        per, unit = per * 1000.0**n_dimensions, _LONGER[unit]
+    return f"{figures(per)} per {volume_unit(unit, n_dimensions)}"
+
+
+def figures(number: float) -> str:
+    """The first three figures of a number, with zeros behind them.
+
+    >>> figures(1234.5), figures(0.012345)
+    ('1,230', '0.0123')
+    """
+    return f"{float(f'{number:.3g}'):,g}"

@@ -11,7 +11,6 @@ from qtpy.QtGui import QGuiApplication
 
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.control.controller import FittingForm
-from napari_sparse_gmm.plugin.control.state import summary
 from napari_sparse_gmm.plugin.form.task_form import CloseEvents
 from napari_sparse_gmm.plugin.layers.model_metadata import is_components_layer
 from napari_sparse_gmm.plugin.layers.owned import components_layer
@@ -123,7 +122,13 @@ class SparseGMMWidget(FittingForm):
             self._reader.follow(self.source())
         if self._runner.job is None:
             done = self._chosen_fit()
-            self._say(self.obstacle() or (summary(done) if done else ""))
+            if done is None or self.obstacle():
+                self._say(self.obstacle())
+                self.show_found()
+                self.histogram.show_features(None)
+                self.convergence_view.begin()
+            else:
+                self._tell_fit(done)
 
     def _remember_use(self, use: Use) -> None:
         if self.points.value is not None:

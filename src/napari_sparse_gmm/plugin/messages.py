@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import PRIORS
-from napari_sparse_gmm.parameters import PRESETS, SPARSITY
+from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, SPARSITY
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.values import Solution
-from napari_sparse_gmm.wording import count, volume_unit
+from napari_sparse_gmm.wording import count, density, figures, volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
@@ -24,12 +25,16 @@ _NO_BACKGROUND = 0.01
 # is as wide as scattered points are: those of a uniform density have 12 ** -0.5 = 0.29.
 _WIDE = 0.25
 
-# Of all that could be changed, so much is suggested.
-_MOST_ADVICE = 2
+# Where the background has more, hardly a cluster was kept.
+_NEARLY_ALL = 0.9
 
 FIND = " ".join(f"{preset.label}: {preset.help}" for preset in PRESETS)
 VIEW = "Show or hide how what was found is shown."
 RESET = "Set everything but the points back to what a first fit has."
+STATISTICS = (
+    "Medians, and quartiles in brackets. The points of a cluster are their expected number; its "
+    "radius is the geometric mean of the standard deviations along its axes."
+)
 RUN = "Fit the points, and show the heatmap and the ellipses."
 CANCEL = "Stop; the layers stay as they were."
 TABLE = (
@@ -55,92 +60,126 @@ PATH_OF_ALL = "A path is of all points together: choose that under Fit each firs
 
 
 def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
-    """What came out of a fit, how, and what the layers do not show."""
+    """What came out of a fit in one line, what to do in another, and what else matters."""
     frame = cloud.frame
     parts = solution.fitted
     k = sum(part.mixture.n_components for part in parts)
     n_points = sum(part.n_points for part in parts)
-    background = sum(part.mixture.background_weight * part.total_weight for part in parts)
-    background /= sum(part.total_weight for part in parts)
+    background = _background(solution)
     groups = (
         "" if frame.stack is None else f" for {count(len(parts), 'value')} of {frame.stack.name}"
     )
-    done = count(max(part.n_iter for part in parts), "iteration")
-    sentences = [
+    lines = [
         f"{count(k, 'component')}{groups} from {count(n_points, 'point')}"
-        + (f", {_share(background)} background" if background > 0 else "")
-        + (f". {done}, cost {parts[0].cost:.4f}." if len(parts) == 1 else f". At most {done}.")
+        + (f", {_share(background)} background." if background > 0 else ".")
     ]
     if solution.problem:
         missing = count(len(solution.parts) - len(parts), "group")
-        sentences.append(f"{missing} could not be fitted: {solution.problem}")
-    sentences.extend(_advice(solution, frame, background)[:_MOST_ADVICE])
+        lines.append(f"{missing} could not be fitted: {solution.problem}")
+    lines.append(_advice(solution, frame, background))
+    notes = []
     if solution.deconvolved and k:
-        sentences.append("The precision of the points is taken off the sizes.")
+        notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
-        sentences.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
-    if len(frame.axes) == 3 and k:
-        sentences.append("The ellipses lie in space: switch to the 3D view to see them.")
+        notes.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
     if frame.pooled:
-        sentences.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
+        notes.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
     if cloud.n_hidden:
-        sentences.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")
+        notes.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")
     if cloud.n_unused:
-        sentences.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
+        notes.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
     if cloud.n_outside:
-        sentences.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
-    sentences.append(solution.engine_reason)
-    return " ".join(sentences)
+        notes.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
+    lines.append(" ".join(notes))
+    return "\n".join(line for line in lines if line)
 
 
-def _advice(solution: Solution, frame: Frame, background: float) -> list[str]:
-    """What to change where the solution may not be what was wanted, the most useful first."""
+def statistics(solution: Solution, cloud: Cloud) -> str:
+    """What there is to report of the components, in a few lines; "" without one."""
+    frame, parts = cloud.frame, solution.fitted
+    d = len(frame.axes)
+    points = np.concatenate([part.mixture.weights * part.total_weight for part in parts])
+    if not len(points):
+        return ""
+    radii = np.concatenate(
+        [np.exp(np.log(part.mixture.principal_axes.std).mean(1)) for part in parts]
+    )
+    background = _background(solution)
+    noun = "cluster" if background > 0 else "component"
+    regions = [part.mixture.background_region for part in parts]
+    volume = sum(region.volume for region in regions if region is not None)
+    dense = f", {density(len(points), volume, frame.unit, d)}" if volume > 0 else ""
+    unit = f" {frame.unit}" if frame.unit else ""
+    lines = [
+        f"{count(len(points), noun)}{dense}",
+        f"Points in each: {_quartiles(points)}",
+        f"Radius: {_quartiles(radii)}{unit}",
+    ]
+    if background > 0:
+        total = sum(part.total_weight for part in parts)
+        lines.append(
+            f"In clusters: {_share(1 - background)} of {total:,.6g} points; "
+            f"background: {_share(background)}"
+        )
+    return "\n".join(lines)
+
+
+def computed(solution: Solution) -> str:
+    """What computed a fit, and how that went."""
+    parts = solution.fitted
+    done = count(max(part.n_iter for part in parts), "iteration")
+    cost = f", cost {parts[0].cost:.4f}" if len(parts) == 1 else ""
+    return f"{solution.engine_reason} {done}{cost}."
+
+
+def _background(solution: Solution) -> float:
+    """The share of the background."""
+    parts = solution.fitted
+    background = sum(part.mixture.background_weight * part.total_weight for part in parts)
+    return background / sum(part.total_weight for part in parts)
+
+
+def _quartiles(values: FloatArray) -> str:
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return f"{figures(middle)} ({figures(low)} to {figures(high)})"
+
+
+def _advice(solution: Solution, frame: Frame, background: float) -> str:
+    """What to change where the solution may not be what was wanted; "" where nothing."""
     parts, settings = solution.fitted, solution.parameters
     numbers = [part.mixture.n_components for part in parts]
-    prior, most = settings["prior"], settings["n_components"]
-    declared = PRIORS[prior]
-    sparse, bayes = SPARSITY.name in declared.uses, bool(declared.starts)
-    advice = []
-    if not all(part.converged for part in parts):
-        advice.append("It has not converged: raise “Iterations at most” (Advanced) and run again.")
+    most = settings["n_components"]
+    declared = PRIORS[settings["prior"]]
+    sparse, finds = SPARSITY.name in declared.uses, declared.components is None
+    clusters = f"choose “{PRESETS[0].label}” under Find"
     if sum(numbers) == 0:
-        if bayes:
-            advice.append("No cluster: the points are as even as scattered ones.")
-        else:
-            lower = "lower Sparsity" if sparse else "try another Prior"
-            advice.append(f"No component is left: {lower} to keep some.")
-        return advice
-    if settings["background"] is False and _widest(solution) > _WIDE * _longest_side(frame):
-        instead = ", and lower Sparsity, or choose the prior Bayes" if sparse else ""
-        advice.append(
-            "A component is as wide as the field: tick Background, so that scattered points need "
-            f"no component of their own{instead}."
-        )
-    # Of a region that somebody has drawn nothing better is known.
-    if settings["background"] is True and background < _NO_BACKGROUND:
-        left = "Hardly any" if background > 0 else "No"
-        more = "Raise Sparsity; or, where" if sparse else "Where"
-        advice.append(
-            f"{left} background is left. {more} the field is no rectangle, so that components take "
-            "its place, choose another Region, the convex hull or one that you draw."
-        )
-    if not bayes and background > 0.9:
-        lower = "lower Sparsity, or " if sparse else ""
-        advice.append(
-            f"Nearly all points went to the background: {lower}start from more Components, to "
-            "keep smaller clusters."
+        if finds and settings["background"] is not False:
+            return "No cluster: the points are as even as scattered ones."
+        lower = "lower Sparsity" if sparse else "try another Prior"
+        return f"No component is left: {lower} to keep some."
+    if not finds and background > _NEARLY_ALL:
+        return f"Nearly all points went to the background: to keep smaller clusters {clusters}."
+    if sparse and _widest(solution) > _WIDE * _longest_side(frame):
+        return (
+            "A component is as wide as the field: to find clusters among scattered points "
+            f"{clusters}."
         )
     # Without a prior all are kept, whatever the points need; and so is a single one.
     if most is not None and max(numbers) >= most > 1 and declared.prunes:
         groups = f" for some values of {frame.stack.name}" if frame.stack is not None else ""
-        fewer = ", or Sparsity to keep fewer" if sparse else ""
-        advice.append(
-            f"That is as many as Components allows{groups}: raise it above {most:,} for more."
-            if bayes
-            else f"All {most:,} components are kept{groups}: raise Components, in case more are "
-            f"needed{fewer}."
+        return (
+            f"That is as many components as may be{groups}: raise “{N_COMPONENTS.label}” "
+            f"(Advanced) above {most:,} for more."
         )
-    return advice
+    # Of a region that somebody has drawn nothing better is known.
+    if settings["background"] is True and background < _NO_BACKGROUND:
+        return (
+            "Hardly any background is left: where the field is no rectangle, choose another "
+            "Region, the convex hull or one that you draw."
+        )
+    if not all(part.converged for part in parts):
+        return "It may still improve a little: raise “Iterations at most” (Advanced)."
+    return ""
 
 
 def _widest(solution: Solution) -> float:
@@ -165,7 +204,7 @@ def heatmap_unit(quantity: str, frame: Frame) -> str:
         "expected_points": "expected points",
         "log_density": "natural log of the probability",
     }[quantity]
-    return f"The heatmap shows {what} per {volume_unit(frame.unit, len(frame.axes))}."
+    return f"{what} per {volume_unit(frame.unit, len(frame.axes))}"
 
 
 def choose_axes(name: str, axis_names: tuple[str, ...]) -> str:

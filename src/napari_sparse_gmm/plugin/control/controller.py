@@ -22,12 +22,13 @@ from napari_sparse_gmm.plugin.control.display import Display
 from napari_sparse_gmm.plugin.control.request import ask
 from napari_sparse_gmm.plugin.control.state import Asked, Fit, Running, Shown, summary
 from napari_sparse_gmm.plugin.form.form import DensityForm
-from napari_sparse_gmm.plugin.layers.owned import has_made
+from napari_sparse_gmm.plugin.layers.owned import components_layer, has_made
 from napari_sparse_gmm.plugin.layers.point_colours import clear_assignment, show_assignment
 from napari_sparse_gmm.plugin.points.cache import SourceReader
 from napari_sparse_gmm.plugin.points.selection import used
 from napari_sparse_gmm.plugin.points.source import Source
 from napari_sparse_gmm.plugin.preferences import preferences
+from napari_sparse_gmm.plugin.qt.folding import unfold
 from napari_sparse_gmm.plugin.tasks.fit import fit, refit, starts_for
 from napari_sparse_gmm.plugin.tasks.previews import PREVIEW_INTERVAL
 from napari_sparse_gmm.plugin.tasks.render import assign_points, draw
@@ -124,7 +125,7 @@ class FittingForm(DensityForm):
             return
         if asked.same_as(before):
             if self._runner.job is None:
-                self._say(summary(done))  # not what was wrong meanwhile
+                self._tell_fit(done)  # not what was wrong meanwhile
             return
         starts = None
         if asked.frame.alike(latest.frame):
@@ -235,6 +236,17 @@ class FittingForm(DensityForm):
 
     # The layers
 
+    def _tell_fit(self, done: Fit) -> None:
+        """Say what came of a fit."""
+        self._say(summary(done))
+        self.show_found(
+            messages.statistics(done.solution, done.asked.cloud),
+            messages.computed(done.solution),
+            messages.heatmap_unit(done.picture.quantity, done.frame),
+        )
+        shapes = components_layer(self._viewer, done.layer)
+        self.histogram.show_features(None if shapes is None else shapes.features)
+
     def _show_fit(self, asked: Asked, result: FitResult) -> None:
         self._running = None
         done = Fit(
@@ -252,7 +264,7 @@ class FittingForm(DensityForm):
         self._show_path()
         self._display.show_picture(done)
         self._display.show_components(done)
-        self._say(summary(done))
+        self._tell_fit(done)
 
     def _show_heatmap(self, wanted: Fit, heatmap: Heatmap) -> None:
         """A new picture of a fit, if it still is the last one."""
@@ -261,7 +273,7 @@ class FittingForm(DensityForm):
             done = replace(done, heatmap=heatmap)
             self._fits[done.layer.unique_id] = done
             self._display.show_picture(done)
-            self._say(summary(done))
+            self._tell_fit(done)
 
     def _show_sparsity(self, done: Fit) -> None:
         """Along a path, that of the solution which is shown: the next Run is one for it."""
@@ -277,7 +289,7 @@ class FittingForm(DensityForm):
         self.plots.setTabVisible(index, path is not None)
         if done is not None and path is not None:
             self.path_view.show_path(path, done.chosen)
-            self.plots_button.value = True
+            unfold(self.plots_button)
             self.plots.setCurrentIndex(index)
 
     def _choose(self, index: int) -> None:
@@ -289,7 +301,7 @@ class FittingForm(DensityForm):
         self._fits[done.layer.unique_id] = chosen
         self._show_sparsity(chosen)
         self._display.show_components(chosen)
-        self._say(summary(chosen))
+        self._tell_fit(chosen)
         self._redraw_soon()
 
     def _redraw_soon(self) -> None:
@@ -354,7 +366,7 @@ class FittingForm(DensityForm):
             self._say(messages.points_changed(done.layer.name))
             return
         show_assignment(done.layer, shown, assignment)
-        self._say(summary(done))
+        self._tell_fit(done)
 
     def _on_annotate_changed(self, wanted: bool) -> None:
         layer, done = self.points.value, self._chosen_fit()

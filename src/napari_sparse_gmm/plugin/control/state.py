@@ -136,6 +136,5 @@ def summary(done: Fit) -> str:
     sentences = (
         messages.summary(done.solution, done.asked.cloud, preferences().most_ellipses),
         messages.path_sentence(done.path, done.chosen),
-        messages.heatmap_unit(done.picture.quantity, done.frame),
     )
-    return " ".join(sentence for sentence in sentences if sentence)
+    return "\n".join(sentence for sentence in sentences if sentence)

@@ -99,12 +99,18 @@ class _Choice(ComboBox):
         self._choices = choices
         self._full: dict[str, str] = {}  # the name of a choice by what is shown of it
         super().__init__(choices=self._shown, **options)
+        self.native.currentIndexChanged.connect(self._tell_none)
 
     def reset_choices(self, *_: Any) -> None:
         super().reset_choices()
         for index in range(self.native.count()):
             name = self._full.get(self.native.itemText(index), "")
             self.native.setItemData(index, name, Qt.ItemDataRole.ToolTipRole)
+
+    def _tell_none(self, index: int) -> None:
+        """magicgui tells of no choice that is None."""
+        if index >= 0 and self.value is None:
+            self.changed.emit(None)
 
     def _shown(self, widget: Any) -> list[tuple[str, Any]]:
         named = [
@@ -151,9 +157,9 @@ def offer_layers(field: ComboBox) -> bool:
     return field.value is chosen
 
 
-def status_line(name: str = "status") -> Label:
+def status_line(name: str = "status", label: str = "") -> Label:
     """Where whole sentences are shown: wrapped, never wider than the dock, to be copied."""
-    status = Label(name=name)
+    status = Label(name=name, label=label)
     native = status.native
     native.setTextFormat(Qt.TextFormat.PlainText)
     native.setWordWrap(True)

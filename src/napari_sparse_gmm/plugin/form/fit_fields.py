@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from magicgui.widgets import ComboBox, Label, Widget
+from magicgui.widgets import ComboBox, Widget
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import compact, field, set_value, value_of
+from napari_sparse_gmm.plugin.form.fields import compact, field, set_value, status_line, value_of
 from napari_sparse_gmm.plugin.form.length_fields import LengthFields
 from napari_sparse_gmm.plugin.preferences import Preferences
-from napari_sparse_gmm.plugin.qt.folding import folding_button
+from napari_sparse_gmm.plugin.qt.folding import folding_button, unfold
 
 _PARAMETERS = (
     parameters.SPARSITY,
@@ -37,6 +37,9 @@ _OF_SOME_PRIORS = (
     parameters.TYPICAL_SIZE,
 )
 
+# What is found where the parameters are those of no preset.
+_OTHER = "other"
+
 _NONE_TEXTS = {parameters.N_COMPONENTS.name: "as many as needed"}
 
 
@@ -60,7 +63,7 @@ class FitFields:
                 tooltip=messages.FIND,
                 choices=[
                     *((preset.label, preset.name) for preset in parameters.PRESETS),
-                    ("As set under Advanced", None),
+                    ("As set under Advanced", _OTHER),
                 ],
             ),
             letters=20,
@@ -69,7 +72,7 @@ class FitFields:
             parameter.name: field(parameter, none_text=_NONE_TEXTS.get(parameter.name, "automatic"))
             for parameter in _PARAMETERS
         }
-        self.engine_used = Label(name="engine_used", label="Computed by", value="")
+        self.engine_used = status_line("engine_used", "Computed by")
         self.basic: list[Widget] = [self.find, self.fields[parameters.SPARSITY.name]]
         self.advanced: list[Widget] = [
             *(each for each in self.fields.values() if each not in self.basic),
@@ -146,12 +149,12 @@ class FitFields:
         self.fields[parameters.SOLVER.name].visible = unfolded and len(declared.solvers) > 1
         self.engine_used.visible = unfolded and bool(self.engine_used.value)
 
-    def _on_find_changed(self, name: str | None) -> None:
+    def _on_find_changed(self, name: str) -> None:
         for preset in parameters.PRESETS:
             if preset.name == name:
                 self.set_keywords(preset.values)
-        if name is None:
-            self.advanced_button.value = True
+        if name == _OTHER:
+            unfold(self.advanced_button)
 
     def _on_field_changed(self, _: Any = None) -> None:
         values = self.keywords()
@@ -161,7 +164,7 @@ class FitFields:
                 for preset in parameters.PRESETS
                 if all(values[name] == value for name, value in preset.values.items())
             ),
-            None,
+            _OTHER,
         )
         with self.find.changed.blocked():
             self.find.value = found

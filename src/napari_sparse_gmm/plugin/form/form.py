@@ -95,6 +95,7 @@ class DensityForm(WorkForm):
         self.reset_button = PushButton(
             name="reset_button", text="Reset to defaults", tooltip=messages.RESET
         )
+        self.heatmap_unit = status_line("heatmap_unit", "Its values")
         self.histogram = HistogramView(theme)
         self.convergence_view = ConvergenceView(theme)
         self.path_view = PathView(theme)
@@ -105,6 +106,7 @@ class DensityForm(WorkForm):
         self.plots_button = self.plots.button
         self.progress = ProgressBar(name="progress", visible=False)
         self.summary = status_line("summary")
+        self.summary.tooltip = messages.STATISTICS
         self.status = status_line()
 
         # What is to be shown of a fit, and what asks for another one.
@@ -117,14 +119,15 @@ class DensityForm(WorkForm):
         }
         self._settings_of: Any = None  # the Points layer whose fields these are
 
-        asked = Container(name="fields", widgets=[*source.basic, *fit.basic])
+        self.asked = asked = Container(name="fields", widgets=[*source.basic, *fit.basic])
         slider = CubicSlider(fit.fields[parameters.SPARSITY.name].native)
         fit.fields[parameters.SPARSITY.name].native.parentWidget().layout().insertWidget(1, slider)
-        rest = Container(
+        self.rest = rest = Container(
             name="more",
             widgets=[
                 self.view_button,
                 *picture.all,
+                self.heatmap_unit,
                 self.advanced_button,
                 *source.advanced,
                 *fit.advanced,
@@ -146,6 +149,7 @@ class DensityForm(WorkForm):
         layout.insertWidget(layout.indexOf(found.native), StatusScroll(self.summary.native))
         layout.insertWidget(layout.indexOf(found.native), StatusScroll(self.status.native))
         layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
+        rest.native.layout().addStretch(1)
         layout.addWidget(VerticalScroll(rest.native), 1)
         in_order = [*asked, *work, *found, self.plots_button, self.path_view.slider, *rest]
         for first, second in pairwise(widget.native for widget in in_order):
@@ -162,7 +166,16 @@ class DensityForm(WorkForm):
         self.reset_button.clicked.connect(self.reset)
         fit.show_what_counts()
         self._show_advanced(False)
+        self._update_path_button()
         source.follow(self._on_source_changed, self._say)
+
+    def show_found(self, summary: str = "", computed: str = "", unit: str = "") -> None:
+        """Show what a fit has found, how it was computed, and what the heatmap's values are."""
+        self.summary.value = summary
+        self.engine_used.value = computed
+        self.heatmap_unit.value = unit
+        self._fit_fields.show_what_counts()
+        self._show_view(self.view_button.value)
 
     def reset(self) -> None:
         """Set everything but the points back to what a first fit has."""
@@ -242,6 +255,7 @@ class DensityForm(WorkForm):
     def _show_view(self, shown: bool) -> None:
         for widget in self.of_picture:
             widget.visible = shown
+        self.heatmap_unit.visible = shown and bool(self.heatmap_unit.value)
 
     def _show_advanced(self, shown: bool) -> None:
         self._source_fields.show_what_counts(shown)

@@ -24,3 +24,9 @@ def folding_button(
     button.changed.connect(turn)
     button.changed.connect(show)
     return button
+
+
+def unfold(button: PushButton) -> None:
+    """Show what belongs to a folding button."""
+    if not button.value:
+        button.native.click()

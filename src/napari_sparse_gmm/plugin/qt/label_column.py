@@ -1,8 +1,7 @@
 """Labels of a form in one column."""
 
 from magicgui.widgets import Container
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 
 from napari_sparse_gmm.plugin.qt.docking import Docking
 
@@ -19,7 +18,8 @@ class LabelColumn(QObject):
         forms = (form, *others)
         natives = [each.native for each in forms]
         rows = [widget.native.parentWidget() for each in forms for widget in each]
-        self._labels = [row.findChild(QLabel) for row in rows if row not in natives]
+        # The first one: a field may be a label itself.
+        self._labels = [row.layout().itemAt(0).widget() for row in rows if row not in natives]
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._align)
@@ -43,3 +43,4 @@ class LabelColumn(QObject):
     def _give(self, width: int) -> None:
         for label in self._labels:
             label.setMinimumWidth(width)
+            label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)

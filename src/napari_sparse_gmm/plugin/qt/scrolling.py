@@ -48,11 +48,13 @@ class VerticalScroll(QScrollArea):
         if event.type() == QEvent.Type.LayoutRequest:
             bar = self.verticalScrollBar().sizeHint().width()
             self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
+            self.updateGeometry()
         return super().eventFilter(watched, event)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """As high as the widget, where there is room."""
-        return self.widget().sizeHint()
+        """As high as the widget, where there is room; a style may frame it."""
+        around = self.height() - self.viewport().height()
+        return self.widget().sizeHint() + QSize(0, max(around, 0))
 
 
 class _WheelPassing(QObject):

@@ -1,11 +1,11 @@
 """How a column of the table of components is distributed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container
 from numpy.typing import NDArray
-from pandas import DataFrame
 
 from napari_sparse_gmm.plugin.qt.canvas import Plot
 
@@ -17,7 +17,7 @@ _MOST_BARS = 40
 
 
 class HistogramView(Container):
-    """A histogram of one of the columns of `features`; lengths and counts on a log scale.
+    """A histogram of one of the columns of a table.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ class HistogramView(Container):
     """
 
     def __init__(self, theme: Callable[[], str]) -> None:
-        self._features = DataFrame()
+        self._values: dict[str, NDArray[np.float64]] = {}
         self.column = ComboBox(
             name="column",
-            choices=lambda _: list(self._features),
+            choices=lambda _: list(self._values),
             tooltip="The column of the table that is shown: each component counts once.",
         )
         self.plot = Plot(theme)
@@ -39,15 +39,19 @@ class HistogramView(Container):
         self.column.changed.connect(self._draw)
         self.plot.shown.connect(self._draw)
 
-    def show_features(self, features: DataFrame) -> None:
-        """Show others; the column stays, where they have it."""
-        numbers = features.select_dtypes("number")
-        self._features = numbers[[name for name in numbers if "_error" not in name]]
+    def show_features(self, features: Any) -> None:
+        """Show those of a layer, a DataFrame, or none; the column stays, where they have it."""
+        numbers = {} if features is None else dict(features.select_dtypes("number"))
+        self._values = {
+            name: column.to_numpy(dtype=np.float64)
+            for name, column in numbers.items()
+            if "_error" not in name
+        }
         before = self.column.value
         with self.column.changed.blocked():
             self.column.reset_choices()
             for name in (_FIRST, before):
-                if name in self._features:
+                if name in self._values:
                     self.column.value = name
         self._draw()
 
@@ -56,11 +60,11 @@ class HistogramView(Container):
             return
         self.plot.clear()
         name = self.column.value
-        values = np.asarray(self._features[name] if name else [], dtype=np.float64)
+        values = self._values.get(name, np.empty(0))
         values = values[np.isfinite(values)]
         if len(values):
             axes = self.plot.figure.add_subplot()
-            axes.hist(values, bins=bins(values), color="C0")
+            axes.hist(values, bins=bins(values).tolist(), color="C0")
             axes.set_xlabel(name)
             axes.set_ylabel("components")
             if (values > 0).all() and values.max() > 20 * values.min():

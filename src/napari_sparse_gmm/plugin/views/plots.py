@@ -21,7 +21,7 @@ class Plots(QTabWidget):
             "Show or hide how large the components are and how many points they have, how the cost "
             "and the components came down, and the path.",
             False,
-            self.setVisible,
+            lambda unfolded: self.setVisible(unfolded),
         )
         self.hide()
 

@@ -1,0 +1,136 @@
+"""What the status line advises is followed, and what comes out is better."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Points
+from sklearn.metrics import adjusted_rand_score
+
+from napari_sparse_gmm import SparseGaussianMixture, parameters
+from napari_sparse_gmm.plugin.control.request import ask
+from napari_sparse_gmm.plugin.messages import summary
+from napari_sparse_gmm.plugin.points.source import Around, Source
+from napari_sparse_gmm.plugin.tasks.fit import fit
+from napari_sparse_gmm.plugin.tasks.task import at_once
+from napari_sparse_gmm.plugin.tasks.values import FitResult, HeatmapChoice, Solution
+from napari_sparse_gmm.samples import smlm_clusters
+
+CLUSTERS, _, SPARSE = (preset.values for preset in parameters.PRESETS)
+
+
+def fitted(
+    points: np.ndarray, region: Around = Around.BOX, **settings: Any
+) -> tuple[Solution, str]:
+    """What Run finds with these settings, and what the status line says."""
+    layer = Points(points, name="L")
+    source = Source(layer, (0, 1), region=region)
+    cloud = source.read()
+    settings = {
+        **SparseGaussianMixture(random_state=parameters.SEED, engine="torch").get_params(),
+        **settings,
+    }
+    known = {p.name for p in vars(parameters).values() if isinstance(p, parameters.Parameter)}
+    settings = {name: value for name, value in settings.items() if name in known}
+    picture = HeatmapChoice("density", 32, None)
+    asked = ask(source, cloud.shown, cloud, settings, picture, None)
+    result = at_once(fit(asked.request))
+    assert isinstance(result, FitResult)
+    return result.solution, summary(result.solution, cloud, 2000)
+
+
+def cost(solution: Solution) -> float:
+    return solution.fitted[0].cost
+
+
+def likelihood(solution: Solution) -> float:
+    density = solution.fitted[0].mean_log_density
+    assert density is not None
+    return density
+
+
+@pytest.fixture(scope="module")
+def sample() -> Any:
+    return smlm_clusters()
+
+
+def agreement(solution: Solution, sample: Any) -> float:
+    component = solution.fitted[0].mixture.responsibilities(sample.points).argmax(1)
+    return adjusted_rand_score(sample.features["truth"], component)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        pytest.param(SPARSE, "A component is as wide as the field", id="wide"),
+        pytest.param(
+            {**SPARSE, "background": True, "sparsity": 12.0},
+            "Nearly all points went to the background",
+            id="faint",
+        ),
+    ],
+)
+def test_find_clusters_instead(sample: Any, settings: dict[str, Any], words: str) -> None:
+    before, said = fitted(sample.points, **settings)
+    assert words in said
+    assert f"choose “{parameters.PRESETS[0].label}” under Find" in said
+    after, said = fitted(sample.points, **CLUSTERS)
+    assert agreement(after, sample) > agreement(before, sample) + 0.2
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "change", "better"),
+    [
+        pytest.param(
+            {"n_components": 5},
+            "as many components as may be: raise “Components at most” (Advanced) above 5",
+            {"n_components": 20},
+            cost,
+            id="too few",
+        ),
+        pytest.param(
+            {"max_iter": 3},
+            "raise “Iterations at most”",
+            {"max_iter": 500},
+            cost,
+            id="not converged",
+        ),
+        pytest.param(
+            {**SPARSE, "background": True, "sparsity": 150.0},
+            "No component is left: lower Sparsity",
+            {"sparsity": 3.0},
+            lambda solution: -likelihood(solution),
+            id="none left",
+        ),
+    ],
+)
+def test_another_value(
+    sample: Any,
+    settings: dict[str, Any],
+    words: str,
+    change: dict[str, Any],
+    better: Callable[[Solution], float],
+) -> None:
+    before, said = fitted(sample.points, **settings)
+    assert words in said
+    after, said = fitted(sample.points, **{**settings, **change})
+    assert better(after) < better(before)
+    assert words not in said
+
+
+def test_another_region() -> None:
+    """A cell with three corners: in its bounding box large components take what is scattered."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[0.0, 0.0], [0.0, 2000.0], [2000.0, 1000.0]])
+    scattered = rng.dirichlet([1.0, 1.0, 1.0], 2000) @ corners
+    centres = rng.uniform(600, 1000, (8, 2))
+    points = np.concatenate([scattered, *(rng.normal(c, 15.0, (40, 2)) for c in centres)])
+    before, said = fitted(points)
+    assert "choose another Region, the convex hull" in said
+    after, said = fitted(points, Around.HULL)
+    assert "choose another Region" not in said
+    assert after.fitted[0].mixture.n_components == 8
+    assert after.fitted[0].mixture.background_weight == pytest.approx(2000 / 2320, abs=0.03)
+    assert likelihood(after) > likelihood(before)
