@@ -30,6 +30,7 @@ MODULES = (
     "memory",
     "hard",
     "growth",
+    "defaults",
     "clusters",
     "known",
     "pairs",

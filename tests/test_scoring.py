@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from oracles import direct_density, random_mixture
 
-from napari_sparse_gmm.density_model import DensityModel, Groups, Part
+from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.density_model import DensityModel, Groups, Part, part_of
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.scoring import assign_points, summary
@@ -75,3 +76,20 @@ def test_nothing_to_score() -> None:
     assert told == (
         "1 point in no group that the model has a mixture for: there is nothing to score."
     )
+
+
+def test_beside_a_bounding_box_the_background_goes_on_a_little() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(0, 100, (300, 2)), rng.normal(50, 1.0, (100, 2))])
+    model = SparseGaussianMixture(random_state=0).fit(points)
+    fitted = DensityModel((part_of(model, model.open(points)),), ("y", "x"), "nm")
+    others = np.array([[50.0, 50.0], [101.0, 50.0], [50.0, 109.0], [50.0, 200.0]])
+    groups = np.zeros(4, dtype=int)
+    found = assign_points(fitted.parts, Observations(others), groups)
+    np.testing.assert_allclose(found.log_density, model.score_samples(others), rtol=1e-6)
+    assert np.isfinite(found.log_density).all()
+    np.testing.assert_array_equal(found.component < 0, [False, True, True, True])
+    np.testing.assert_array_equal(np.isnan(found.probability), [False, False, False, True])
+    told = summary(fitted, others, groups, found)
+    assert "1 of 4 points in 1 component, 67% background" in told
+    assert "1 point far from what the model was fitted to left out" in told

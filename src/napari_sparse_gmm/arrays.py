@@ -17,6 +17,9 @@ from napari_sparse_gmm.errors import InputError
 # such as a volume in ten dimensions, is then a number that a float64 holds.
 LARGEST, SMALLEST = 1e30, 1e-30
 
+# A point that is so many times as far out as all others are wide is alone.
+_FAR = 100.0
+
 
 def float_array(values: Any, name: str, *, finite: bool = False) -> NDArray[np.float64]:
     """Values as an array of float64; `finite` where NaN and infinities are none.
@@ -45,6 +48,25 @@ def bounds(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     columns = points.T
     return np.array([[c.min() for c in columns], [c.max() for c in columns]])
+
+
+def stray(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of points (N, D) lie so far from all others that no picture has room for both, (N,).
+
+    A few at most, a thousandth of them or three: along some axis they are a hundred times as far
+    out as all the others are wide.
+    """
+    n = len(points)
+    few = max(3, n // 1000)
+    found = np.zeros(n, dtype=bool)
+    if n < 10 * few:
+        return found
+    for column in points.T:
+        low, high = np.partition(column, (few, n - 1 - few))[[few, n - 1 - few]]
+        width = high - low
+        if 0 < _FAR * width < column.max() - column.min():
+            found |= (column < low - _FAR * width) | (column > high + _FAR * width)
+    return found
 
 
 def refuse_masked(values: Any, name: str) -> None:

@@ -370,7 +370,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         shares = self.mixture_.responsibilities(
             observations.points, noise_std=observations.noise_std
         )
-        rows, behind = self._beyond(observations.points)
+        rows, behind = self.mixture_.beyond(observations.points)
         if len(rows):
             own = self.mixture_.log_density(
                 observations.points[rows], noise_std=observations.subset(rows).noise_std
@@ -382,10 +382,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def score_samples(self, X: Data, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of the density at each point, per data unit^D, (N,).
 
-        A background without a region of its own fills the bounding box of the fitted points, n of
-        them its own. How far it really reaches is not known: at a distance of t sides of the box
-        from the box its density is lower by (1 + t)^(n + 1), on each axis. That is the posterior
-        predictive of a uniform distribution whose limits a < b have the prior (b - a)^-2.
+        A background without a region of its own fills the bounding box of the fitted points. How
+        far it really reaches is not known, and its density falls off outside; see
+        `GaussianMixture.beyond`.
         """
         return self._assigned(X, noise_std).log_density
 
@@ -485,30 +484,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             return X.assign(self.mixture_)
         observations = self._observations(X, noise_std=noise_std)
         found = self._opened(observations, None).assign(self.mixture_)
-        rows, behind = self._beyond(observations.points)
-        own = found.log_density[rows]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            best = np.where(own == -np.inf, own, own + np.log(found.probability[rows]))
-        total = np.logaddexp(own, behind)
-        found.component[rows[behind > best]] = -1
-        found.probability[rows] = np.exp(np.maximum(best, behind) - total)
-        found.log_density[rows] = total
-        return found
-
-    def _beyond(self, points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
-        """Which points lie outside of the box that the fit took for that of the background, and
-        the log density of the background there; see `score_samples`.
-        """
-        box = self.mixture_.background_region
-        if self.background_weight_ == 0 or not isinstance(as_background(self.background), bool):
-            return np.empty(0, dtype=np.intp), np.empty(0)
-        assert box is not None
-        rows = np.flatnonzero(~box.contains(points))
-        lower, upper = box.box
-        distance = np.maximum(np.maximum(lower - points[rows], points[rows] - upper), 0.0)
-        n = self.background_weight_ * self.total_weight_
-        decay = (n + 1.0) * np.log1p(distance / (upper - lower)).sum(1)
-        return rows, self.mixture_.log_background_density - decay
+        return found.with_background_beyond(self.mixture_, observations.points)
 
     def _opened(
         self,

@@ -107,7 +107,8 @@ def iter_groups(
     counted = observations.counted.points
     if background is True and len(values) > 1 and len(counted):
         box = bounds(counted)
-        background = bounding_box(box, LEAST_FLOOR * float((box[1] - box[0]).max()))
+        least = LEAST_FLOOR * float((box[1] - box[0]).max())
+        background = bounding_box(box, least, observations.total_weight)
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))
     problems = []
     for label, rows, start in zip(

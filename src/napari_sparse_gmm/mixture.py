@@ -220,6 +220,24 @@ class GaussianMixture:
             return -np.inf
         return float(np.log(self.background_weight) - np.log(self.background_region.volume))
 
+    def beyond(self, points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
+        """Which points (N, D) lie outside of the background where that fills a bounding box, (n,),
+        and its log density there, (n,); none where its region is known for sure.
+
+        With n points of the background in the box, at a distance of t sides from it the density is
+        lower by (1 + t)^(n + 1), on each axis: the posterior predictive of a uniform distribution
+        whose limits a < b have the prior (b - a)^-2.
+        """
+        box = self.background_region
+        if not isinstance(box, Box) or box.n_points is None or self.background_weight == 0:
+            return np.empty(0, dtype=np.intp), np.empty(0)
+        rows = np.flatnonzero(~box.contains(points))
+        lower, upper = box.box
+        distance = np.maximum(np.maximum(lower - points[rows], points[rows] - upper), 0.0)
+        n = self.background_weight * box.n_points
+        decay = (n + 1.0) * np.log1p(distance / (upper - lower)).sum(1)
+        return rows, self.log_background_density - decay
+
     def log_density(self, points: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of p(x), per unit^D, for points (N, D). Returns (N,).
 

@@ -17,6 +17,7 @@ from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
+from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.wording import count, volume_unit
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 # Percent of a component that an ellipsoid holds; points outside are unassigned.
 _EDGE = 99.99
+
+# So far outside of a bounding box, in its sides, the background may still be.
+_MARGIN = 0.1
 
 
 def assign_points(
@@ -36,8 +40,9 @@ def assign_points(
 ) -> "Assignment":
     """The component of each point (N, D), among those of its group.
 
-    A point outside of the region of the background, and of the ellipsoids that hold 99.99% of their
-    components, is of none: its component is -1 and its probability NaN.
+    Where the region of the background is a bounding box, it goes on a little outside of that; see
+    `GaussianMixture.beyond`. A point farther away, and outside of the ellipsoids that hold 99.99%
+    of their components, is of none: its component is -1 and its probability NaN.
 
     Parameters
     ----------
@@ -61,6 +66,7 @@ def assign_points(
         own = observations.subset(rows)
         found = assign(part.mixture, own, engine=engine, device=device)
         unassigned = _unassigned(part.mixture, own, found.component)
+        found = found.with_background_beyond(part.mixture, own.points)
         whole.component[rows] = np.where(unassigned, -1, found.component)
         whole.probability[rows] = np.where(unassigned, np.nan, found.probability)
         whole.log_density[rows] = found.log_density
@@ -77,7 +83,13 @@ def _unassigned(
     unassigned = np.zeros(len(points), dtype=bool)
     if mixture.background_weight == 0 or mixture.background_region is None:
         return unassigned
-    outside = np.flatnonzero(~mixture.background_region.contains(points) & (component >= 0))
+    region = mixture.background_region
+    near = region.contains(points)
+    if isinstance(region, Box) and region.n_points is not None:
+        lower, upper = region.box
+        margin = _MARGIN * (upper - lower)
+        near = region.covers(points + margin, points - margin)
+    outside = np.flatnonzero(~near & (component >= 0))
     own = component[outside]
     covariances = mixture.covariances[own]  # (m, D, D)
     if noise is not None:

@@ -10,7 +10,7 @@ from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.messages import heatmap_unit, path_sentence, statistics, summary
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
-from napari_sparse_gmm.plugin.points.source import Cloud
+from napari_sparse_gmm.plugin.points.source import Cloud, Source
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.regions import Box
@@ -193,3 +193,16 @@ def test_groups_are_counted_and_what_is_missing_is_told() -> None:
     words = told(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
     assert "for 2 values of t" in words
     assert "1 group could not be fitted: Too few." in words
+
+
+def test_stray_points_are_told() -> None:
+    """They are fitted with the others, but the picture is of those."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(0, 100, (200, 2)), [[1e7, 0.0]]])
+    cloud = Source(Points(points), (0, 1)).read()
+    assert cloud.n_stray == 1
+    assert np.abs(cloud.frame.modelled_box).max() <= 100.0
+    said = summary(result(random_mixture(1, 2)), cloud, 2000)
+    assert "1 point far from all others, beside the picture" in said
+    clusters = np.concatenate([rng.normal(0, 1, (200, 2)), rng.uniform(-1e6, 1e6, (20, 2))])
+    assert Source(Points(clusters), (0, 1)).read().n_stray == 0

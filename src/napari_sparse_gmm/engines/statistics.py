@@ -206,6 +206,22 @@ class Assignment:
     probability: FloatArray
     log_density: FloatArray
 
+    def with_background_beyond(self, mixture: GaussianMixture, points: FloatArray) -> "Assignment":
+        """With the background outside of its bounding box; see `GaussianMixture.beyond`."""
+        rows, behind = mixture.beyond(points)
+        if not len(rows):
+            return self
+        component, probability = self.component.copy(), self.probability.copy()
+        log_density = self.log_density.copy()
+        own = log_density[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            best = np.where(own == -np.inf, own, own + np.log(probability[rows]))
+        total = np.logaddexp(own, behind)
+        component[rows[behind > best]] = -1
+        probability[rows] = np.exp(np.maximum(best, behind) - total)
+        log_density[rows] = total
+        return Assignment(component, probability, log_density)
+
     def scores(self, weights: FloatArray | None) -> Scores:
         """The sums over points of these weights (N,), or of 1."""
         weights = np.ones(len(self.component)) if weights is None else weights

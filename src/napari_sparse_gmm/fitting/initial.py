@@ -89,13 +89,13 @@ def default_floor(engine: Engine, rng: np.random.Generator) -> FloatArray:
     return floor
 
 
-def bounding_box(box: FloatArray, floor: FloatArray | float) -> Box:
+def bounding_box(box: FloatArray, floor: FloatArray | float, n_points: float) -> Box:
     """The bounding box (2, D) of points; a side without extent is given one of a few `floor`."""
     lower, upper = box
     # Never thinner than the rounding of the coordinates themselves.
     least = np.maximum(10 * floor, 1e-12 * np.maximum(np.abs(lower), np.abs(upper)))
     pad = 0.5 * np.maximum(least - (upper - lower), 0.0)
-    return Box(np.stack([lower - pad, upper + pad]))
+    return Box(np.stack([lower - pad, upper + pad]), n_points)
 
 
 def start_mixture(

@@ -126,7 +126,7 @@ class FitSettings:
         """Where points can lie; an InputError where some lie outside, and so have no density."""
         summary, background = engine.summary, self.background
         if not isinstance(background, Region):
-            return bounding_box(summary.box, floor)
+            return bounding_box(summary.box, floor, summary.total_weight)
         if background.n_dimensions != len(summary.mean):
             raise InputError(
                 f"The region of the background has {background.n_dimensions} dimensions, the "

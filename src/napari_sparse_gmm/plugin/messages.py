@@ -88,6 +88,11 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
         notes.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")
     if cloud.n_unused:
         notes.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
+    if cloud.n_stray:
+        notes.append(
+            f"{count(cloud.n_stray, 'point')} far from all others, beside the picture: hide or "
+            "remove what is no measurement, since the background reaches that far."
+        )
     if cloud.n_outside:
         notes.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
     lines.append(" ".join(notes))

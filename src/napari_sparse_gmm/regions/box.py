@@ -20,6 +20,9 @@ class Box(Region):
     ----------
     corners : (2, D) array
         Lower and upper corner.
+    n_points : float, optional
+        Of how many points, or of what weight, it is the bounding box, where that is all that is
+        known of it: how far it really reaches is uncertain then.
 
     Raises
     ------
@@ -30,6 +33,7 @@ class Box(Region):
     kind: ClassVar[str] = "box"
 
     corners: FloatArray
+    n_points: float | None = None
 
     def __post_init__(self) -> None:
         corners = frozen(self.corners, "corners")
@@ -66,11 +70,14 @@ class Box(Region):
         return np.asarray(rng.uniform(lower, upper, (n, len(lower))))
 
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Box":
-        return Box(self.corners * np.asarray(scale, dtype=float) + np.asarray(offset, dtype=float))
+        corners = self.corners * np.asarray(scale, dtype=float) + np.asarray(offset, dtype=float)
+        return Box(corners, self.n_points)
 
     def values(self) -> dict[str, Any]:
-        return {"corners": self.corners.tolist()}
+        known = {} if self.n_points is None else {"n_points": self.n_points}
+        return {"corners": self.corners.tolist(), **known}
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "Box":
-        return cls(np.asarray(values["corners"]))
+        n_points = values.get("n_points")
+        return cls(np.asarray(values["corners"]), None if n_points is None else float(n_points))

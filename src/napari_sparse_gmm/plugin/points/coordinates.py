@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.arrays import bounds
+from napari_sparse_gmm.arrays import bounds, stray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
@@ -54,7 +54,7 @@ def modelled_points(
             f"{bad} of the {len(points)} points of layer {layer.name!r} have a coordinate that "
             "is NaN or infinite: remove or hide them, then run again."
         )
-    frame = _frame(layer, axes, kept, box=bounds(points))
+    frame = _frame(layer, axes, kept, box=bounds(points[~stray(points)]))
     every = list(frame.axes) == list(range(points.shape[1]))
     modelled = points if every else points[:, list(frame.axes)]
     if each is None:

@@ -13,7 +13,7 @@ import numpy as np
 from napari.layers import Labels, Points, Shapes
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.arrays import bounds
+from napari_sparse_gmm.arrays import bounds, stray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
@@ -60,6 +60,11 @@ class Cloud:
     n_hidden: int
     n_unused: int
     n_outside: int
+
+    @property
+    def n_stray(self) -> int:
+        """How many points lie so far from all others that the picture leaves them out."""
+        return int(np.count_nonzero(stray(self.points)))
 
     @property
     def points(self) -> FloatArray:
@@ -154,7 +159,7 @@ class Source:
             observations, groups = observations.subset(inside), groups[inside]
             # What lies outside does not count for the picture either.
             box = frame.box.copy()
-            box[:, list(frame.axes)] = bounds(observations.points)
+            box[:, list(frame.axes)] = bounds(observations.points[~stray(observations.points)])
             frame = replace(frame, box=box)
         if weights is not None and np.count_nonzero(weights[inside]) < 2:
             raise InputError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.arrays import bounds
+from napari_sparse_gmm.arrays import bounds, stray
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -111,8 +111,8 @@ class FitRequest:
 
     @property
     def box(self) -> FloatArray:
-        """Lower and upper corner of the points, (2, D)."""
-        return bounds(self.points)
+        """Lower and upper corner of the points but for stray ones, (2, D): what is pictured."""
+        return bounds(self.points[~stray(self.points)])
 
 
 @dataclass(frozen=True, eq=False)
