@@ -48,14 +48,15 @@ class FitStep:
         The cost of `mixture`, in nats per point.
     mixture : GaussianMixture
         The mixture so far, in data units.
-    start : int
-        Which of the starts this is.
+    start, n_starts : int
+        Which of the starts this is, and of how many.
     """
 
     iteration: int
     cost: float
     mixture: GaussianMixture
     start: int = 0
+    n_starts: int = 1
 
     @property
     def n_components(self) -> int:
@@ -92,7 +93,7 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
         # The prior is learnt from the clusters. Where noise may account for any shape they are all
         # alike to it, and stay in pieces; convolved with the noise they are not.
         first = len(starts)
-        convolved = yield from fit_steps(engine.without_noise(), settings)
+        convolved = yield from _of_more(fit_steps(engine.without_noise(), settings), first + 1)
         starts = [(without_noise(convolved.mixture, noise), ())]
     region = settings.region(engine, floor)
     best: FitResult | None = None
@@ -107,7 +108,7 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
             history[int(passes) :] = [state.cost]
             if lowest is None or state.cost < lowest.cost:
                 lowest = state
-            yield FitStep(int(passes), state.cost, state.mixture, number)
+            yield FitStep(int(passes), state.cost, state.mixture, number, first + len(starts))
             if passes >= settings.max_iter:
                 break
         assert lowest is not None
@@ -123,6 +124,17 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
             )
     assert best is not None
     return replace(best, mixture=best.mixture.checked())
+
+
+def _of_more(
+    steps: Generator[FitStep, None, FitResult], n_starts: int
+) -> Generator[FitStep, None, FitResult]:
+    """The steps of the first of so many starts."""
+    while True:
+        try:
+            yield replace(next(steps), n_starts=n_starts)
+        except StopIteration as stop:
+            return stop.value
 
 
 def _problem(
