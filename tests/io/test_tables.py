@@ -43,6 +43,8 @@ class TestColumns:
             ("x_nm,y_nm", "nm"),
             ("xnm,ynm", "nm"),
             ("x_um,y_um", "um"),
+            ("x [um],y [µm]", "µm"),
+            ("x [9**9**9],y [9**9**9]", "9**9**9"),
             ("Position X [nm],Position Y [nm]", "nm"),
         ],
     )

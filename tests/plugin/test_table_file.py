@@ -158,6 +158,8 @@ def test_a_stack_of_files_is_refused(cells, tmp_path: Path) -> None:
         ("x (um),y (um)", "micrometer", "um"),
         ("x [px],y [px]", "pixel", "px"),
         ("x [furlongs],y [furlongs]", "pixel", "furlongs"),
+        ("x [9**9**9],y [9**9**9]", "pixel", "9**9**9"),
+        ("x [1/0],y [1/0]", "pixel", "1/0"),
         ("x,y", "pixel", None),
     ],
 )

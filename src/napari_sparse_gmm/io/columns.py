@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.table import listing
+from napari_sparse_gmm.io.units import unit_named
 from napari_sparse_gmm.mixture import FloatArray
 
 # "x [nm]", "X (nm)", "x_um", "xnm"
@@ -120,7 +121,8 @@ def common_unit(columns: Sequence[str], file_name: str) -> str | None:
     InputError
         Where they have different ones.
     """
-    units = list(dict.fromkeys(unit for unit in map(unit_of, columns) if unit is not None))
+    spelt = [unit for unit in map(unit_of, columns) if unit is not None]
+    units = list({unit_named(unit) or unit: unit for unit in reversed(spelt)}.values())[::-1]
     if len(units) > 1:
         raise InputError(
             f"The lengths of {file_name} are in different units ({', '.join(units)}); "

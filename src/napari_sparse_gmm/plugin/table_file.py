@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import sniff
+from napari_sparse_gmm.io.units import unit_named
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.io.localizations import Localizations
@@ -49,14 +50,12 @@ def read(path: str) -> list[LayerData]:
     InputError
         One sentence, which napari shows: see `read_localizations`.
     """
-    from napari_sparse_gmm.io.images import OME_UNITS
     from napari_sparse_gmm.io.localizations import read_localizations
 
     found = read_localizations(path)
-    unit, _ = OME_UNITS.get(found.unit or "", (None, None))
     keywords = {
         "name": Path(path).stem,
-        "units": unit,
+        "units": unit_named(found.unit),
         "axis_labels": found.axis_labels,
         "features": found.features,
         "size": _diameter(found),
