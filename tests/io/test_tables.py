@@ -173,7 +173,7 @@ def test_a_table_too_large_is_told_before_it_is_read(table, monkeypatch, end: st
 def test_what_is_too_large_goes_by_rows_and_columns(n_columns: int, fits: bool) -> None:
     frame = pd.DataFrame({"x": [1.0]})
     names = tuple(f"column {at}" for at in range(n_columns))
-    table = Table("locs.csv", names, 49_000_000, lambda positions: frame, {})
+    table = Table("locs.csv", names, 49_000_000, [4] * n_columns, lambda positions: frame, {})
     if fits:
         assert table.read(range(n_columns)) is frame
         return

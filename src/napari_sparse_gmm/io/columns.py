@@ -15,12 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.table import listing
+from napari_sparse_gmm.io.table import listing, shortened
 from napari_sparse_gmm.io.units import unit_named
 from napari_sparse_gmm.mixture import FloatArray
 
-# "x [nm]", "X (nm)", "x_um", "xnm"
-_UNIT = re.compile(r"\s*[\[(](?P<bracketed>[^\])]*)[\])]\s*$|(?P<appended>(?<=_)[uµ]m|nm)$")
+# "x [nm]", "X (nm)", "x_um", "xnm"; no unit is longer than that, and a name may be
+_UNIT = re.compile(r"[\[(](?P<bracketed>[^\])]{0,80})[\])]$|(?P<appended>(?<=_)[uµ]m|nm)$")
+_LONGEST_END = 82
 
 # "Position X [nm]", as Zeiss writes it
 _POSITION = re.compile(r"^position[ _]")
@@ -31,10 +32,7 @@ _PIXELS = ("px", "pix", "pixel", "pixels")
 
 def unit_of(column: str) -> str | None:
     """The unit that the name of a column ends with."""
-    found = _UNIT.search(column)
-    if found is None:
-        return None
-    return (found["bracketed"] or found["appended"] or "").strip() or None
+    return _split(column)[1]
 
 
 def matching(header: Sequence[str], name: str) -> list[str]:
@@ -50,9 +48,19 @@ def matching(header: Sequence[str], name: str) -> list[str]:
     return []
 
 
+def _split(column: str) -> tuple[str, str | None]:
+    """The name of a column without its unit, and that."""
+    name = column.rstrip()
+    found = _UNIT.search(name, max(0, len(name) - _LONGEST_END))
+    if found is None:
+        return column, None
+    unit = (found["bracketed"] or found["appended"] or "").strip()
+    return name[: found.start()].rstrip(), unit or None
+
+
 def _bare(column: str) -> str:
     """A name without its unit, and without the word "position" before it."""
-    return _POSITION.sub("", _UNIT.sub("", column).casefold().rstrip("_"))
+    return _POSITION.sub("", _split(column)[0].casefold().rstrip("_"))
 
 
 def find_column(header: Sequence[str], name: str, purpose: str) -> str:
@@ -139,17 +147,31 @@ def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
     InputError
         That names the first that is none.
     """
-    numbers: FloatArray = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        raise InputError(f"Column {column!r} of {file_name} must hold numbers, not true and false.")
+    numbers = as_floats(cells)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         cell = cells.iloc[bad[0]]
-        came = "an empty cell or NaN" if pd.isna(cell) else repr(str(cell))
+        came = "an empty cell or NaN" if pd.isna(cell) else repr(shortened(str(cell)))
         raise InputError(
             f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
             f"has {came}; {len(bad)} of {len(numbers)} rows are like that: remove them, or fill in "
             "numbers."
         )
     return numbers
+
+
+def as_floats(cells: pd.Series) -> FloatArray:
+    """The cells of a column as numbers, NaN where one is none, (N,)."""
+    return np.asarray(_numeric(cells).to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _numeric(cells: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(cells, errors="coerce")
+    except OverflowError:  # a whole number of some hundred digits, which a string may have
+        return pd.to_numeric(cells.astype(str), errors="coerce")
 
 
 def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
@@ -166,5 +188,5 @@ def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
             f"Column {column!r} of {file_name} must say for each point which group it is in, but "
             f"{missing} of {len(cells)} rows have an empty cell; fill these in, or remove the rows."
         )
-    numbers = pd.to_numeric(cells, errors="coerce")
+    numbers = _numeric(cells)
     return np.asarray(cells.astype(str) if numbers.isna().any() else numbers)

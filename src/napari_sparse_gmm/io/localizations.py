@@ -7,6 +7,7 @@
 ['id', 'frame', 'uncertainty [nm]']
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import pandas as pd
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import (
+    as_floats,
     common_unit,
     find_coordinates,
     matching,
@@ -61,9 +63,9 @@ class Localizations:
         for name in _PRECISION:
             for column in matching(list(self.features), name):
                 if unit_of(column) in (None, self.unit):
-                    values = pd.to_numeric(self.features[column], errors="coerce")
-                    median = float(values[values > 0].median())
-                    return median if np.isfinite(median) else None
+                    values = as_floats(self.features[column])
+                    values = values[(values > 0) & np.isfinite(values)]
+                    return float(np.median(values)) if len(values) else None
         return None
 
 
@@ -93,7 +95,8 @@ def read_localizations(path: str | Path) -> Localizations:
         }
     )
     features = frame.drop(columns=[positions[axis] for axis in coordinates])
-    names = [_feature_name(table.columns, position) for position in features]
+    numbers = Counter(table.columns)
+    names = [_feature_name(table.columns[at], at, numbers) for at in features]
     return Localizations(
         points=np.stack(list(coordinates.values()), axis=1),
         axis_labels=tuple(coordinates),
@@ -103,7 +106,6 @@ def read_localizations(path: str | Path) -> Localizations:
     )
 
 
-def _feature_name(columns: tuple[str, ...], position: int) -> str:
+def _feature_name(name: str, position: int, numbers: Mapping[str, int]) -> str:
     """What a column is called, with its number where that is nothing or not it alone."""
-    name = columns[position]
-    return name if name and columns.count(name) == 1 else f"{name or 'column'} {position + 1}"
+    return name if name and numbers[name] == 1 else f"{name or 'column'} {position + 1}"
