@@ -112,7 +112,15 @@ def _head(path: Path) -> tuple[str, list[str]]:
     except UnicodeDecodeError:
         encoding = "latin-1"
         text = start.decode(encoding)
-    return encoding, list(io.StringIO(text, newline=""))
+    lines = list(io.StringIO(text, newline=""))
+    if len(start) == _HEAD_BYTES:  # what is cut off may be missed in the last one
+        lines.pop()
+        if not lines:
+            raise InputError(
+                f"{path.name} begins with a line of more than {_HEAD_BYTES:,} characters, and so "
+                "can be no table: choose another file, or write it with fewer columns."
+            )
+    return encoding, lines
 
 
 def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
