@@ -581,14 +581,28 @@ class TestDemo:
     ) -> None:
         pytest.importorskip("PyQt6")
         monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
         assert main(["demo", "--out", str(tmp_path)]) == 0
         assert no_window == [{}]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has displays by number")
+    def test_on_a_display_that_is_gone_the_files_are_written(
+        self, tmp_path: Path, monkeypatch, capsys, no_window: list[dict]
+    ) -> None:
+        pytest.importorskip("PyQt6")
+        monkeypatch.setenv("DISPLAY", ":7777")
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        assert main(["demo", "--out", str(tmp_path)]) == 0
+        assert sorted(os.listdir(tmp_path)) == FILES
+        assert "its display does not open (" in capsys.readouterr().out
+        assert no_window == []
 
     def test_on_a_screen_that_nobody_sees_it_takes_a_picture(
         self, tmp_path: Path, monkeypatch, no_window: list[dict]
     ) -> None:
         pytest.importorskip("PyQt6")
         monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
         monkeypatch.setenv("NAPARI_SPARSE_GMM_UNATTENDED", "1")
         assert main(["demo", "--out", str(tmp_path)]) == 0
         assert no_window == [{"screenshot": tmp_path / "viewer.png"}]

@@ -9,6 +9,7 @@ Mistakes of the user are one line on stderr and exit status 2; Ctrl-C is status 
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -268,6 +269,17 @@ def _viewer_obstacle() -> str | None:
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform == "linux" and not has_display:
         return "there is no display."
+    # One that is there no more would end this program, so another one tries it.
+    tried = subprocess.run(
+        [sys.executable, "-c", "from qtpy.QtWidgets import QApplication; QApplication([])"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if tried.returncode:
+        why = next((line for line in tried.stderr.splitlines() if line.strip()), "it says not why")
+        return f"its display does not open ({why})."
     return None
 
 

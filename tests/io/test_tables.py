@@ -188,3 +188,26 @@ def test_components_come_back(tmp_path: Path) -> None:
     assert list(read) == ["component", "weight"]
     for name, values in columns.items():
         np.testing.assert_allclose(read[name], values, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+1+cmd", "'+1+cmd"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1+1", "'\t=1+1"),
+        ("-2.5e3", "-2.5e3"),
+        ("a=b", "a=b"),
+        ("", ""),
+        (7, 7),
+        (None, ""),
+    ],
+    ids=repr,
+)
+def test_words_are_no_formulas(tmp_path: Path, word, written) -> None:
+    write_table(tmp_path / "components.csv", {"group": ["a", word], "=x": [1, 2]})
+    read = pd.read_csv(tmp_path / "components.csv", dtype=str, keep_default_na=False)
+    assert list(read) == ["group", "'=x"]
+    assert list(read["group"]) == ["a", str(written)]

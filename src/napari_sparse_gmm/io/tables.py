@@ -28,6 +28,9 @@ from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.observations import FloatArray, Observations
 
+# What formulas begin with.
+_FORMULA = ("=", "+", "-", "@")
+
 
 @dataclass(frozen=True, eq=False)
 class PointTable:
@@ -140,9 +143,27 @@ def read_points(
 
 
 def write_table(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
-    """Write columns, such as `components.component_table` has, as comma-separated values."""
+    """Write columns, such as `components.component_table` has, as comma-separated values.
+
+    A word that a spreadsheet would run, as "=1+1" in the name of a group, gets a ' before it.
+    """
+    frame = pd.DataFrame(dict(table)).rename(columns=_harmless)
+    for name, column in frame.items():
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            frame[name] = column.map(_harmless)
     with whole_file(path) as whole_path:
-        pd.DataFrame(dict(table)).to_csv(whole_path, index=False, errors="backslashreplace")
+        frame.to_csv(whole_path, index=False, errors="backslashreplace")
+
+
+def _harmless(word: Any) -> Any:
+    """https://owasp.org/www-community/attacks/CSV_Injection"""
+    if not isinstance(word, str) or not word.lstrip().startswith(_FORMULA):
+        return word
+    try:
+        float(word)
+    except ValueError:
+        return f"'{word}"
+    return word
 
 
 def _find(table: Table, names: Mapping[str, str | None]) -> dict[str, str]:
