@@ -614,6 +614,19 @@ class TestDemo:
         assert (tmp_path / "napari-sparse-gmm-demo" / "density.png").exists()
 
 
+def test_rows_that_are_left_out_are_told(tmp_path: Path, capsys) -> None:
+    rows = [f"{x},{y},3" for x, y in np.random.default_rng(0).uniform(0, 9, (50, 2))]
+    path = tmp_path / "points.csv"
+    path.write_text("\n".join(["x,y,lp", *rows, "1,,3", "1,2,-1"]))
+    fit(path, "--precision", "lp")
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == [
+        "napari-sparse-gmm: warning: 1 of 52 rows of points.csv have no position and are left out.",
+        "napari-sparse-gmm: warning: 1 of 51 rows of points.csv have no precision in 'lp' and are "
+        "left out.",
+    ]
+
+
 def test_a_closed_standard_error_loses_no_fit(table: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert sorted(path.name for path in fit(table).iterdir()) == FILES

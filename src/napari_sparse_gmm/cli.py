@@ -191,6 +191,7 @@ def _fit(options: argparse.Namespace) -> None:
 
     columns = ("x", "y", "z", "weight", "precision", "precision_z", "group")
     table = read_points(options.input, **{name: getattr(options, name) for name in columns})
+    _warn(table.notes)
     settings = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
     }
@@ -199,6 +200,11 @@ def _fit(options: argparse.Namespace) -> None:
         settings[parameters.BACKGROUND.name] = options.background and region
     inputs = [path for path in (options.input, options.region) if path is not None]
     _run(table, settings, options.input, Path(options.out), inputs, options.pixel_size or None)
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        print(f"{PROGRAM}: warning: {sentence}", file=sys.stderr)
 
 
 def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
@@ -226,6 +232,7 @@ def _score(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     columns = ("x", "y", "z", "precision", "precision_z", "group")
     table = read_points(options.input, **{name: getattr(options, name) for name in columns})
+    _warn(table.notes)
     computing = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _COMPUTING_OPTIONS
     }

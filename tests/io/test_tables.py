@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.tables import read_points, write_table
 
@@ -122,10 +123,8 @@ class TestErrors:
             ("a,b\n1,2\n", r"no column 'y' for y in points.csv; choose one of 'a', 'b'"),
             ("x,y [nm],y [px]\n1,2,3\n", r"Several columns match 'y'.*'y \[nm\]', 'y \[px\]'"),
             ("x,y\n1,2\n3,oops\n", "Column 'y' of points.csv.*row 2 has 'oops'; 1 of 2 rows"),
-            (
-                "x,y\n1,2\n3,\n",
-                "row 2 has an empty cell or NaN; 1 of 2 rows.*: remove them, or fill",
-            ),
+            ("x,y\n,2\n3,\n", "points.csv has no row with a position: its coordinates are empty"),
+            ("x,y\n,2\n3,4\n5,oops\n", "row 3 has 'oops'; 1 of 2 rows"),
             ("x,x,y\n1,2,3\n", "Several columns are called 'x' .*; rename all but one"),
             ("x,y\n1,2\ninf,3\n", "row 2 has 'inf'"),
             ("x [nm],y [µm]\n1,2\n", r"different units \(µm, nm\)"),
@@ -211,3 +210,34 @@ def test_words_are_no_formulas(tmp_path: Path, word, written) -> None:
     read = pd.read_csv(tmp_path / "components.csv", dtype=str, keep_default_na=False)
     assert list(read) == ["group", "'=x"]
     assert list(read["group"]) == ["a", str(written)]
+
+
+@pytest.mark.parametrize("read", [read_points, read_localizations])
+def test_rows_without_a_position_are_left_out_and_told(table, read) -> None:
+    found = read(table("n,x,y\n1,1,2\n2,,\n3,NaN,4\n4,5,6\n5,7,\n"))
+    assert found.points.tolist() == [[2, 1], [6, 5]]
+    assert found.notes == ("3 of 5 rows of points.csv have no position and are left out.",)
+    if read is read_localizations:
+        assert found.features["n"].tolist() == [1, 4]
+        assert found.features.index.tolist() == [0, 1]
+    assert read(table("x,y\n1,2\n3,4\n")).notes == ()
+
+
+def test_points_without_a_precision_are_left_out_and_told(table) -> None:
+    text = "x,y,lp,n\n1,2,9,1\n3,4,,2\n5,6,inf,3\n7,8,-1,4\n9,10,0,5\n11,12,1e6,6\n,14,2,7\n"
+    found = read_points(table(text), precision="lp", weight="n")
+    assert found.points.tolist() == [[2, 1], [12, 11]]
+    np.testing.assert_array_equal(found.observations.noise_std[:, 0], [9, 1e6])
+    np.testing.assert_array_equal(found.observations.weights, [1, 6])
+    assert found.notes == (
+        "1 of 7 rows of points.csv have no position and are left out.",
+        "4 of 6 rows of points.csv have no precision in 'lp' and are left out.",
+    )
+    assert len(read_points(table(text)).points) == 6  # where nobody asks for it
+
+
+def test_a_precision_of_0_throughout_is_one(table) -> None:
+    found = read_points(table("x,y,lp\n1,2,0\n3,4,0\n"), precision="lp")
+    np.testing.assert_array_equal(found.observations.noise_std, 0)
+    with pytest.raises(InputError, match=r"Column 'lp' of points.csv is no precision: none of its"):
+        read_points(table("x,y,lp\n1,2,-1\n3,4,bad\n"), precision="lp")

@@ -31,7 +31,9 @@ def result(
     return solution_of(*mixtures, n_points=12_345, converged=converged, **asked)
 
 
-def told(fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0) -> str:
+def told(
+    fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0, n_imprecise: int = 0
+) -> str:
     n = 4
     cloud = Cloud(
         Observations(np.zeros((n, 2))),
@@ -42,6 +44,7 @@ def told(fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0) 
         n_hidden,
         0,
         n_outside,
+        n_imprecise,
     )
     return summary(fitted, cloud, 2000)
 
@@ -246,3 +249,8 @@ def test_groups_are_counted_and_what_is_missing_is_told() -> None:
     words = told(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
     assert "for 2 values of t" in words
     assert "1 group could not be fitted: Too few." in words
+
+
+def test_points_without_a_precision_are_told() -> None:
+    said = told(result(random_mixture(1, 2)), frame(), n_imprecise=3)
+    assert "3 points without a precision left out." in said

@@ -14,7 +14,7 @@ import pytest
 from napari.errors import MultipleReaderError, ReaderPluginError
 from napari.layers import Layer, Points, Shapes
 from napari.settings import get_settings
-from napari.utils.notifications import Notification
+from napari.utils.notifications import Notification, notification_manager
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
@@ -134,6 +134,19 @@ def test_says_what_is_wrong(viewer, tmp_path: Path, name: str, content: bytes, s
         with pytest.raises(ReaderPluginError) as dropped:
             viewer.open(str(path), plugin=None)
         assert str(dropped.value).endswith(f"InputError: {raised.value}")
+
+
+def test_what_is_left_out_is_told(viewer, tmp_path: Path, caplog) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n1,2\n3,\n5,6\n")
+    told: list[Notification] = []
+    notification_manager.notification_ready.connect(told.append)
+    (layer,) = viewer.open(str(path), plugin=PLUGIN)
+    note = "1 of 3 rows of a.csv have no position and are left out."
+    assert len(layer.data) == 2
+    assert layer.metadata["notes"] == (note,)
+    assert [one.message for one in told] == [note]
+    assert note in caplog.text
 
 
 def test_a_layer_that_napari_has_saved_is_left_to_napari(viewer, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,30 @@ def _rank(unit: str | None) -> int:
     return 0 if unit.casefold() in _PIXELS else 2
 
 
+def with_position(
+    frame: pd.DataFrame, positions: Iterable[int], file_name: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of which no coordinate is empty, and a sentence about the others.
+
+    Raises
+    ------
+    InputError
+        Where there are none.
+    """
+    found = frame[list(positions)].notna().all(axis=1).to_numpy()
+    if not found.any():
+        raise InputError(f"{file_name} has no row with a position: its coordinates are empty.")
+    if found.all():
+        return frame, ()
+    return frame[found], (left_out(found, file_name, "position"),)
+
+
+def left_out(found: NDArray[np.bool_], file_name: str, what: str) -> str:
+    """A sentence about the rows that were not found to have something."""
+    n = int(np.count_nonzero(~found))
+    return f"{n:,} of {len(found):,} rows of {file_name} have no {what} and are left out."
+
+
 def without_flat_z(coordinates: dict[str, FloatArray]) -> dict[str, FloatArray]:
     """Coordinates by axis, less a z that is constant: a table of 2D points may have a z of 0."""
     return {
@@ -152,10 +176,10 @@ def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
     numbers = as_floats(cells)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        cell = cells.iloc[bad[0]]
+        cell, row = cells.iloc[bad[0]], cells.index[bad[0]] + 1
         came = "an empty cell or NaN" if pd.isna(cell) else repr(shortened(str(cell)))
         raise InputError(
-            f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
+            f"Column {column!r} of {file_name} must hold finite numbers, but row {row} "
             f"has {came}; {len(bad)} of {len(numbers)} rows are like that: remove them, or fill in "
             "numbers."
         )

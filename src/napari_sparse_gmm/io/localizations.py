@@ -24,14 +24,19 @@ from napari_sparse_gmm.io.columns import (
     matching,
     to_numbers,
     unit_of,
+    with_position,
     without_flat_z,
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.table import listing
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import usable_precision
 
 # What programs call the precision of x and y: ThunderSTORM in 2D and in 3D, Zeiss, Picasso, SMAP.
 _PRECISION = ("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec")
+
+# napari takes 0.15 ms for each feature, and a list of more is no list to choose from.
+_MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,8 @@ class Localizations:
         The other columns as they are, by name.
     about : mapping
         Other metadata of the file.
+    notes : tuple of str
+        Sentences about what was left out.
     """
 
     points: FloatArray
@@ -56,6 +63,7 @@ class Localizations:
     unit: str | None
     features: pd.DataFrame
     about: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def typical_precision(self) -> float | None:
@@ -64,13 +72,13 @@ class Localizations:
             for column in matching(list(self.features), name):
                 if unit_of(column) in (None, self.unit):
                     values = as_floats(self.features[column])
-                    values = values[(values > 0) & np.isfinite(values)]
-                    return float(np.median(values)) if len(values) else None
+                    values = values[usable_precision(values)]
+                    return float(np.median(values)) or None if len(values) else None
         return None
 
 
 def read_localizations(path: str | Path) -> Localizations:
-    """Read a table as `read_points` does, and with all of its columns.
+    """Read a table as `read_points` does, and with all of its columns, up to a thousand.
 
     Raises
     ------
@@ -86,8 +94,12 @@ def read_localizations(path: str | Path) -> Localizations:
             f"table of points; its columns are {listing(table.columns)}."
         )
     axes = find_coordinates(table.columns, table.name)
-    frame = table.read(range(len(table.columns)))
     positions = {axis: table.columns.index(column) for axis, column in axes.items()}
+    n_columns = len(table.columns)
+    kept = sorted({*range(min(n_columns, _MOST_COLUMNS)), *positions.values()})
+    frame, notes = with_position(table.read(kept), positions.values(), table.name)
+    if len(kept) < n_columns:
+        notes += (f"Of {n_columns:,} columns of {table.name} the first {len(kept):,} are read.",)
     coordinates = without_flat_z(
         {
             axis: to_numbers(frame[position], axes[axis], table.name)
@@ -101,8 +113,9 @@ def read_localizations(path: str | Path) -> Localizations:
         points=np.stack(list(coordinates.values()), axis=1),
         axis_labels=tuple(coordinates),
         unit=common_unit([axes[axis] for axis in coordinates], table.name),
-        features=features.set_axis(names, axis=1),
+        features=features.set_axis(names, axis=1).reset_index(drop=True),
         about=table.about,
+        notes=notes,
     )
 
 

@@ -16,17 +16,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import (
+    as_floats,
     common_unit,
     find_column,
     find_coordinates,
+    left_out,
     to_labels,
     to_numbers,
+    with_position,
     without_flat_z,
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.writing import whole_file
-from napari_sparse_gmm.observations import FloatArray, Observations
+from napari_sparse_gmm.observations import FloatArray, Observations, usable_precision
 
 # What formulas begin with.
 _FORMULA = ("=", "+", "-", "@")
@@ -47,6 +50,8 @@ class PointTable:
         Unit of the coordinates where the header names it, as in "x [nm]".
     groups : (N,) array or None
         Numbers or words; points of different ones are to be fitted apart.
+    notes : tuple of str
+        Sentences about rows that were left out.
     """
 
     observations: Observations
@@ -54,6 +59,7 @@ class PointTable:
     columns: tuple[str, ...]
     unit: str | None = None
     groups: NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def points(self) -> FloatArray:
@@ -82,6 +88,9 @@ def read_points(
     In a text table, columns are separated by commas, semicolons, tabs or spaces; with all but the
     first, numbers may be written with a decimal comma. A column is found by its name, with or
     without a unit behind it and in either case: "x" finds "X [nm]".
+
+    Rows without a position are left out; so are those without a precision, where one is asked for:
+    NaN, infinite, negative, or 0 where others are not.
 
     Parameters
     ----------
@@ -119,6 +128,17 @@ def read_points(
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
     frame = table.read(sorted(set(positions.values())))
+    frame, notes = with_position(frame, (positions[axis] for axis in axes), table.name)
+    for role in errors:
+        found = usable_precision(as_floats(frame[positions[role]]))
+        if not found.any():
+            raise InputError(
+                f"Column {columns[role]!r} of {table.name} is no precision: none of its cells is a "
+                "number above 0."
+            )
+        if not found.all():
+            notes += (left_out(found, table.name, f"precision in {columns[role]!r}"),)
+            frame = frame[found]
     values = {
         role: (to_labels if role == "group" else to_numbers)(
             frame[position], columns[role], table.name
@@ -139,6 +159,7 @@ def read_points(
         columns=tuple(axes[axis] for axis in coordinates),
         unit=common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
         groups=values.get("group"),
+        notes=notes,
     )
 
 

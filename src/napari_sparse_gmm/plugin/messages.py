@@ -86,6 +86,8 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
         sentences.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
     if cloud.n_outside:
         sentences.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
+    if cloud.n_imprecise:
+        sentences.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
     sentences.append(solution.engine_reason)
     return " ".join(sentences)
 

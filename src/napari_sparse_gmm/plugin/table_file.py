@@ -6,6 +6,7 @@ From a script or the console::
 """
 
 from collections.abc import Callable
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +51,14 @@ def read(path: str) -> list[LayerData]:
     InputError
         One sentence, which napari shows: see `read_localizations`.
     """
+    from napari.utils.notifications import show_warning
+
     from napari_sparse_gmm.io.localizations import read_localizations
 
     found = read_localizations(path)
+    for note in found.notes:
+        getLogger(__name__).warning(note)
+        show_warning(note)
     keywords = {
         "name": Path(path).stem,
         "units": unit_named(found.unit),
@@ -62,7 +68,7 @@ def read(path: str) -> list[LayerData]:
         "border_width": 0,
         "face_color": "white",
         "opacity": 0.5,
-        "metadata": {"source": path, "unit": found.unit, **found.about},
+        "metadata": {"source": path, "unit": found.unit, "notes": found.notes, **found.about},
     }
     return [(found.points, keywords, "points")]
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import usable_precision
 
 # What a fit tells of each point.
 ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
@@ -45,6 +46,29 @@ def feature_values(
             f"points of layer {layer.name!r}: mend it, or choose another {purpose}."
         )
     return values
+
+
+def precise_points(
+    layer: Points, shown: NDArray[np.bool_], *features: str | None
+) -> NDArray[np.bool_]:
+    """Which points of a layer have a precision in each of these features, (all,).
+
+    Raises
+    ------
+    InputError
+        Where none of those that are `shown` has one.
+    """
+    precise = np.ones(len(layer.data), dtype=bool)
+    for feature in features:
+        if feature in layer.features:  # where it is not, that is told by whoever reads it
+            values = np.asarray(layer.features[feature], dtype=np.float64)
+            precise &= usable_precision(values)
+            if shown.any() and not (precise & shown).any():
+                raise InputError(
+                    f"Feature {feature!r} of layer {layer.name!r} is no precision: none of its "
+                    "values is above 0. Choose another one."
+                )
+    return precise
 
 
 def numeric_features(layer: Points) -> list[str]:
