@@ -60,7 +60,8 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
         model = attached_model(chosen["name"], chosen["metadata"])
     except InputError as error:
         raise NotSaved(str(error)) from None
-    path = path if path.lower().endswith(".json") else f"{path}{SUFFIX}"
+    if not _is_called_model(path):  # or napari would not open it again
+        path = f"{path.removesuffix('.json')}{SUFFIX}"
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise NotSaved(f"There is no folder {str(folder)!r}: create it, or choose another.")
