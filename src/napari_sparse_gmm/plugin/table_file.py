@@ -54,8 +54,12 @@ def read(path: str) -> list[LayerData]:
     from napari.utils.notifications import show_warning
 
     from napari_sparse_gmm.io.localizations import read_localizations
+    from napari_sparse_gmm.plugin.qt.waiting import NOTHING, Cancelled, waited_for
 
-    found = read_localizations(path)
+    try:
+        found = waited_for(lambda: read_localizations(path), f"Reading {Path(path).name}")
+    except Cancelled:
+        return NOTHING
     for note in found.notes:
         getLogger(__name__).warning(note)
         show_warning(note)
