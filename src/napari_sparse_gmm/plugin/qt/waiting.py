@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
-from qtpy.QtWidgets import QApplication, QProgressDialog
+from qtpy.QtWidgets import QApplication, QMainWindow, QProgressDialog
 
 _Result = TypeVar("_Result")
 
@@ -53,7 +53,9 @@ def waited_for(work: Callable[[], _Result], text: str) -> _Result:
     except TimeoutError:
         if outcome.done():  # the work has raised it
             raise
-    dialog = QProgressDialog(text, "Cancel", 0, 0, QApplication.activeWindow())
+    shown = [one for one in application.topLevelWidgets() if one.isVisible()]
+    window = next((one for one in shown if isinstance(one, QMainWindow)), None)
+    dialog = QProgressDialog(text, "Cancel", 0, 0, window)  # of the colours of the window
     dialog.setWindowModality(Qt.WindowModality.ApplicationModal)
     loop, timer = QEventLoop(), QTimer()
     timer.timeout.connect(lambda: outcome.done() and loop.quit())
