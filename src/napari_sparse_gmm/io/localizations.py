@@ -32,8 +32,12 @@ from napari_sparse_gmm.io.table import listing
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
 
-# What programs call the precision of x and y: ThunderSTORM in 2D and in 3D, Zeiss, Picasso, SMAP.
-_PRECISION = ("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec")
+# What programs call the precision of x and y: ThunderSTORM in 2D and in 3D, Zeiss, Picasso, SMAP,
+# Nikon.
+_PRECISION = (
+    *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec"),
+    "lateral localization accuracy",
+)
 
 # napari takes 0.15 ms for each feature, and a list of more is no list to choose from.
 _MOST_COLUMNS = 1000
@@ -88,12 +92,12 @@ def read_localizations(path: str | Path) -> Localizations:
     """
     table = open_table(path)
     missing = [axis for axis in "xy" if not matching(table.columns, axis)]
-    if missing:
+    if missing and not table.positions:
         raise InputError(
             f"{table.name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
             f"table of points; its columns are {listing(table.columns)}."
         )
-    axes = find_coordinates(table.columns, table.name)
+    axes = table.positions or find_coordinates(table.columns, table.name)
     positions = {axis: table.columns.index(column) for axis, column in axes.items()}
     n_columns = len(table.columns)
     kept = sorted({*range(min(n_columns, _MOST_COLUMNS)), *positions.values()})

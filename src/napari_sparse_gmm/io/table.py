@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -42,6 +42,8 @@ class Table:
         Makes a frame of the columns at these positions, which are what its columns are called.
     about : mapping
         Other metadata of the file, for those of a layer.
+    positions : mapping
+        The column of each axis, where it is known from the program that wrote the file.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Table:
     widths: Sequence[float]
     load: Callable[[Sequence[int]], pd.DataFrame]
     about: Mapping[str, Any]
+    positions: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, positions: Sequence[int]) -> pd.DataFrame:
         """The columns at these positions, which are what the columns of the frame are called.

@@ -119,7 +119,7 @@ def read_points(
     table = open_table(path)
     guess = x is None and y is None and z is None
     axes = (
-        find_coordinates(table.columns, table.name)
+        dict(table.positions) or find_coordinates(table.columns, table.name)
         if guess
         else _find(table, {"z": z, "y": y or "y", "x": x or "x"})
     )
