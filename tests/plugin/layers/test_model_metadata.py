@@ -1,6 +1,7 @@
 """A fit is saved, and comes back: what napari draws must lie where it lay, and say the same."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +276,9 @@ def test_a_unit_is_never_worked_out(tmp_path: Path, unit: str, where: str) -> No
         {"pooled": [[1]]},
         {"rotate": np.zeros((3, 3))},
         {"shear": []},
+        {"shear": [[1, 0, 0], [1, 1, 2], [0, 0, 1]]},
         {"stack": {}},
+        {"stack": None},
         {"stack": {"slices": [0, 10**12], "origin": 0, "spacing": 1, "axis": 0, "own": False}},
         {"stack": {"slices": [1, 0], "origin": 0, "spacing": 1, "axis": 0, "own": False}},
         {"stack": {"slices": [0, 1], "origin": 0, "spacing": 0, "axis": 0, "own": False}},
@@ -298,6 +301,18 @@ def test_a_damaged_view_is_named(tmp_path: Path, damage: dict) -> None:
     model.view.update(damage)
     with pytest.raises(InputError, match=r"The model is damaged where it says|coverage must be"):
         opened(model, tmp_path)
+
+
+def test_groups_of_which_one_has_no_errors(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).uniform(0, 9, (60, 3))
+    data[:, 0] = np.arange(60) % 2
+    _, frame, _ = modelled_points(Points(data, name="L"), (1, 2), 0)
+    first, second = fitted(inside(frame), inside(frame)).parts
+    solution = replace(fitted(inside(frame)), parts=(replace(first, errors=None), second))
+    choice = HeatmapChoice("density", 64, None)
+    _, shapes = opened(model_of(solution, frame, "L", choice, 95.0, {}), tmp_path)
+    known = np.isfinite(shapes.features["weight_error"])
+    np.testing.assert_array_equal(known, np.repeat([False, True], 4))
 
 
 def test_a_layer_without_a_model() -> None:

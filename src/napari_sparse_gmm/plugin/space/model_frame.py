@@ -92,6 +92,8 @@ def _check(frame: Frame) -> None:
     turns = (np.diag(frame.scale), frame.rotate, frame.shear, frame.affine)
     if not all(np.linalg.det(matrix) for matrix in turns):
         raise InputError("it takes points to a line or a plane.")
+    if np.tril(frame.shear, -1).any() and np.triu(frame.shear, 1).any():
+        raise InputError("its shear is no triangular matrix.")
     if stack is not None and not (
         math.isfinite(stack.origin)
         and 0 < abs(stack.spacing) < math.inf
@@ -131,8 +133,10 @@ def _reach(model: DensityModel) -> FloatArray:
 
 
 def _stack(model: DensityModel, values: Mapping[str, Any] | None) -> Stack | None:
-    if values is None or model.groups is None:
+    if values is None and model.groups is None:
         return None
+    if values is None or model.groups is None:
+        raise InputError("it has groups without slices, or slices without groups.")
     slices: NDArray[np.intp] = np.array(values["slices"], dtype=np.intp)
     return Stack(
         model.groups.name,
