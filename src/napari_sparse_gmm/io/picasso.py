@@ -103,9 +103,10 @@ def open_picasso(path: Path) -> Table:
         with _opened(path) as file:
             rows = file[_DATASET].fields(list(wanted.values()))[:]
         columns = {}
-        for at, name in wanted.items():
-            native = rows[name].astype(dtype[name].newbyteorder("="), copy=False)
-            columns[at] = native.astype(float) * pixel_size if name in _IN_PIXELS else native
+        with np.errstate(invalid="ignore"):  # NaN of another kind
+            for at, name in wanted.items():
+                native = rows[name].astype(dtype[name].newbyteorder("="), copy=False)
+                columns[at] = native.astype(float) * pixel_size if name in _IN_PIXELS else native
         return pd.DataFrame(columns)
 
     columns = tuple(f"{name} [nm]" if name in _IN_PIXELS | _IN_NM else name for name in names)
