@@ -585,14 +585,28 @@ class TestDemo:
     ) -> None:
         pytest.importorskip("PyQt6")
         monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
         assert main(["demo", "--out", str(tmp_path)]) == 0
         assert no_window == [{}]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has displays by number")
+    def test_on_a_display_that_is_gone_the_files_are_written(
+        self, tmp_path: Path, monkeypatch, capsys, no_window: list[dict]
+    ) -> None:
+        pytest.importorskip("PyQt6")
+        monkeypatch.setenv("DISPLAY", ":7777")
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        assert main(["demo", "--out", str(tmp_path)]) == 0
+        assert sorted(os.listdir(tmp_path)) == FILES
+        assert "its display does not open (" in capsys.readouterr().out
+        assert no_window == []
 
     def test_on_a_screen_that_nobody_sees_it_takes_a_picture(
         self, tmp_path: Path, monkeypatch, no_window: list[dict]
     ) -> None:
         pytest.importorskip("PyQt6")
         monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
         monkeypatch.setenv("NAPARI_SPARSE_GMM_UNATTENDED", "1")
         assert main(["demo", "--out", str(tmp_path)]) == 0
         assert no_window == [{"screenshot": tmp_path / "viewer.png"}]
@@ -602,6 +616,19 @@ class TestDemo:
         monkeypatch.chdir(tmp_path)
         assert main(["demo"]) == 0
         assert (tmp_path / "napari-sparse-gmm-demo" / "density.png").exists()
+
+
+def test_rows_that_are_left_out_are_told(tmp_path: Path, capsys) -> None:
+    rows = [f"{x},{y},3" for x, y in np.random.default_rng(0).uniform(0, 9, (50, 2))]
+    path = tmp_path / "points.csv"
+    path.write_text("\n".join(["x,y,lp", *rows, "1,,3", "1,2,-1"]))
+    fit(path, "--precision", "lp")
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == [
+        "napari-sparse-gmm: warning: 1 of 52 rows of points.csv have no position and are left out.",
+        "napari-sparse-gmm: warning: 1 of 51 rows of points.csv have no precision in 'lp' and are "
+        "left out.",
+    ]
 
 
 def test_a_closed_standard_error_loses_no_fit(table: Path, monkeypatch) -> None:

@@ -12,6 +12,9 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from napari._app_model.constants._menus import is_menu_contributable
+from npe2 import PluginManifest
+from npe2.manifest.schema import Category
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_sparse_gmm"
@@ -75,6 +78,18 @@ def test_manifest_at_the_top_is_the_one_in_the_package() -> None:
         assert at_the_top.resolve() == (PACKAGE / "napari.yaml").resolve()
     else:  # a checkout without links, as on Windows, has the link's target as text
         assert ROOT / at_the_top.read_text().strip() == PACKAGE / "napari.yaml"
+
+
+def test_the_manifest_shows_the_plugin_where_people_look() -> None:
+    manifest = PluginManifest.from_file(PACKAGE / "napari.yaml")
+    widgets = {widget.command for widget in manifest.contributions.widgets}
+    menus = manifest.contributions.menus
+    assert {item.command for item in menus["napari/layers/measure"]} == widgets
+    assert "napari-sparse-gmm.density" in {
+        item.command for item in menus["napari/layers/visualize"]
+    }
+    assert all(is_menu_contributable(menu) for menu in menus)
+    assert set(manifest.categories) <= set(Category)
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

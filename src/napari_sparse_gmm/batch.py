@@ -29,13 +29,11 @@ from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
 from napari_sparse_gmm.io.results import FILES, write_results
 from napari_sparse_gmm.io.tables import PointTable, write_table
+from napari_sparse_gmm.io.units import same_unit
 from napari_sparse_gmm.io.writing import refuse_to_overwrite
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
-
-# The ways to write the first letter of a micrometre.
-_MICRO = re.compile("^[u\u03bc](?=m$)")
 
 # Bytes of the name of a folder: what every system has, with some to spare.
 _LONGEST_NAME = 200
@@ -194,8 +192,7 @@ def score_to_file(
             f"model has {len(model.axis_labels)} ({', '.join(model.axis_labels)}): name the "
             "columns of those."
         )
-    units = {_MICRO.sub("µ", unit) for unit in (table.unit, model.unit) if unit}
-    if len(units) > 1:
+    if table.unit and model.unit and not same_unit(table.unit, model.unit):
         raise InputError(
             f"The points are in {table.unit} and the model is in {model.unit}: bring the points "
             "to its unit."

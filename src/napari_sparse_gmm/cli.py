@@ -9,6 +9,7 @@ Mistakes of the user are one line on stderr and exit status 2; Ctrl-C is status 
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -214,7 +215,10 @@ def _read(options: argparse.Namespace, *more: str) -> "PointTable":
     columns = {name: getattr(options, name) for name in names}
     if columns["precision"] == "none":
         columns["precision"] = None
-    return read_points(options.input, **columns)
+    table = read_points(options.input, **columns)
+    for sentence in table.notes:
+        print(f"{PROGRAM}: warning: {sentence}", file=sys.stderr)
+    return table
 
 
 def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
@@ -284,6 +288,17 @@ def _viewer_obstacle() -> str | None:
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform == "linux" and not has_display:
         return "there is no display."
+    # One that is there no more would end this program, so another one tries it.
+    tried = subprocess.run(
+        [sys.executable, "-c", "from qtpy.QtWidgets import QApplication; QApplication([])"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if tried.returncode:
+        why = next((line for line in tried.stderr.splitlines() if line.strip()), "it says not why")
+        return f"its display does not open ({why})."
     return None
 
 

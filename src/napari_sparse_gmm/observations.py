@@ -179,3 +179,13 @@ def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, ...]) -> Floa
         )
     squares = np.square(std)
     return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)
+
+
+def usable_precision(std: FloatArray) -> NDArray[np.bool_]:
+    """Which values (N,) of a column are the precision of a point.
+
+    Programs mark a position that could not be measured by NaN, infinity, a negative number or 0;
+    as a fit would take 0 for exact, it is none where others are above it.
+    """
+    above = (std > 0) & (std <= LARGEST)
+    return above if above.any() else std == 0

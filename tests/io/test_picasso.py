@@ -61,6 +61,14 @@ def test_the_command_line_finds_the_precision(picasso) -> None:
         ("Pixelsize: 130\nROI: !!python/tuple [1, 2]\nx: !!python/object:no.such {a: 1}\n", 130),
         ("Pixelsize: 130\nMade: 2024-13-45\n---\nMade: 2024-01-01 99:00:00\n", 130),
         ("Pixelsize: 130\n---\nPixelsize: true\n", 130),
+        (
+            "Pixelsize: !!python/object/apply:numpy.core.multiarray.scalar\n"
+            "- !!python/object/apply:numpy.dtype {args: [f8, 0, 1]}\n"
+            '- !!binary "AAAAAABAYEA="\n---\nFrames: 9\n',
+            130,
+        ),
+        (f"Deep: {'[' * 3000}{']' * 3000}\nLong: [{'1, ' * 700_000}]\nPixelsize: 130\n", 130),
+        ('{"Frames": 9, "Pixelsize": 130}', 130),
     ],
     ids=[
         "simulated",
@@ -69,6 +77,9 @@ def test_the_command_line_finds_the_precision(picasso) -> None:
         "objects of Python",
         "dates that are none",
         "the latest that is one",
+        "a number of NumPy",
+        "long and deep",
+        "JSON",
     ],
 )
 def test_pixel_size(picasso, yaml: str, size: float) -> None:
@@ -107,9 +118,14 @@ class TestErrors:
             (f"Pixelsize: 1{'0' * 400}\n", "size of a camera pixel: 10* is no finite number"),
             ("Pixelsize: 130 nm\n", "size of a camera pixel: '130 nm' is no finite number"),
             ("Pixelsize: [1\n", "locs.yaml cannot be read as YAML: while parsing"),
+            (
+                "Pixelsize: !!python/object/apply:os.getcwd []\n",
+                "size of a camera pixel: None is no finite number",
+            ),
+            ("Pixelsize: 9**9**9\n", r"size of a camera pixel: '9\*\*9\*\*9' is no finite number"),
             ("Pixelsize: !!int many\n", "locs.yaml cannot be read as YAML: some value in it"),
             ("Pixelsize: !!bool ''\n", "locs.yaml cannot be read as YAML: some value in it"),
-            (f"a: {'[' * 3000}{']' * 3000}\n", "locs.yaml cannot be read as YAML: .* too deeply"),
+            (f"Pixelsize: {'[' * 900}\n", "locs.yaml cannot be read as YAML: .* too deeply"),
         ],
     )
     def test_pixel_size_is_not_known(self, picasso, yaml: str | None, message: str) -> None:
@@ -145,17 +161,18 @@ class TestErrors:
         with h5py.File(path, "w") as file:
             dtype = np.dtype([("x", "f4"), ("y", "f4"), ("psf", columns[kind])])
             file.create_dataset("locs", 2, dtype)
-        with pytest.raises(InputError, match=r"locs.hdf5 has lists or records .* in 'psf'; write"):
+        with pytest.raises(InputError, match=r"locs.hdf5 has lists, records or .* in 'psf'; write"):
             read_localizations(path)
         # Nobody asks for it here.
         assert read_points(path).points.shape == (2, 2)
 
-    def test_words_for_lengths(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("cell", "dtype"), [(b"1.5", "S3"), (True, "?"), (1j, "c8")])
+    def test_lengths_that_are_no_numbers(self, tmp_path: Path, cell, dtype: str) -> None:
         path = tmp_path / "locs.hdf5"
         path.with_suffix(".yaml").write_text("Pixelsize: 130\n")
         with h5py.File(path, "w") as file:
-            file["locs"] = np.array([(b"a", 1.0)], dtype=[("x", "S1"), ("y", "f4")])
-        with pytest.raises(InputError, match=r"Column 'x \[nm\]' of locs.hdf5 must hold finite"):
+            file["locs"] = np.array([(cell, 1.0)], dtype=[("x", dtype), ("y", "f4")])
+        with pytest.raises(InputError, match=r"Column 'x' of locs.hdf5 is in camera pixels"):
             read_points(path)
 
     @pytest.mark.parametrize(

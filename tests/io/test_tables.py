@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.tables import read_points, write_table
 
@@ -43,6 +44,8 @@ class TestColumns:
             ("x_nm,y_nm", "nm"),
             ("xnm,ynm", "nm"),
             ("x_um,y_um", "um"),
+            ("x [um],y [µm]", "µm"),
+            ("x [9**9**9],y [9**9**9]", "9**9**9"),
             ("Position X [nm],Position Y [nm]", "nm"),
         ],
     )
@@ -120,10 +123,8 @@ class TestErrors:
             ("a,b\n1,2\n", r"no column 'y' for y in points.csv; choose one of 'a', 'b'"),
             ("x,y [nm],y [px]\n1,2,3\n", r"Several columns match 'y'.*'y \[nm\]', 'y \[px\]'"),
             ("x,y\n1,2\n3,oops\n", "Column 'y' of points.csv.*row 2 has 'oops'; 1 of 2 rows"),
-            (
-                "x,y\n1,2\n3,\n",
-                "row 2 has an empty cell or NaN; 1 of 2 rows.*: remove them, or fill",
-            ),
+            ("x,y\n,2\n3,\n", "points.csv has no row with a position: its coordinates are empty"),
+            ("x,y\n,2\n3,4\n5,oops\n", "row 3 has 'oops'; 1 of 2 rows"),
             ("x,x,y\n1,2,3\n", "Several columns are called 'x' .*; rename all but one"),
             ("x,y\n1,2\ninf,3\n", "row 2 has 'inf'"),
             ("x [nm],y [µm]\n1,2\n", r"different units \(µm, nm\)"),
@@ -171,7 +172,7 @@ def test_a_table_too_large_is_told_before_it_is_read(table, monkeypatch, end: st
 def test_what_is_too_large_goes_by_rows_and_columns(n_columns: int, fits: bool) -> None:
     frame = pd.DataFrame({"x": [1.0]})
     names = tuple(f"column {at}" for at in range(n_columns))
-    table = Table("locs.csv", names, 49_000_000, lambda positions: frame, {})
+    table = Table("locs.csv", names, 49_000_000, [4] * n_columns, lambda positions: frame, {})
     if fits:
         assert table.read(range(n_columns)) is frame
         return
@@ -186,3 +187,57 @@ def test_components_come_back(tmp_path: Path) -> None:
     assert list(read) == ["component", "weight"]
     for name, values in columns.items():
         np.testing.assert_allclose(read[name], values, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+1+cmd", "'+1+cmd"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1+1", "'\t=1+1"),
+        ("-2.5e3", "-2.5e3"),
+        ("a=b", "a=b"),
+        ("", ""),
+        (7, 7),
+        (None, ""),
+    ],
+    ids=repr,
+)
+def test_words_are_no_formulas(tmp_path: Path, word, written) -> None:
+    write_table(tmp_path / "components.csv", {"group": ["a", word], "=x": [1, 2]})
+    read = pd.read_csv(tmp_path / "components.csv", dtype=str, keep_default_na=False)
+    assert list(read) == ["group", "'=x"]
+    assert list(read["group"]) == ["a", str(written)]
+
+
+@pytest.mark.parametrize("read", [read_points, read_localizations])
+def test_rows_without_a_position_are_left_out_and_told(table, read) -> None:
+    found = read(table("n,x,y\n1,1,2\n2,,\n3,NaN,4\n4,5,6\n5,7,\n"))
+    assert found.points.tolist() == [[2, 1], [6, 5]]
+    assert found.notes == ("3 of 5 rows of points.csv have no position and are left out.",)
+    if read is read_localizations:
+        assert found.features["n"].tolist() == [1, 4]
+        assert found.features.index.tolist() == [0, 1]
+    assert read(table("x,y\n1,2\n3,4\n")).notes == ()
+
+
+def test_points_without_a_precision_are_left_out_and_told(table) -> None:
+    text = "x,y,lp,n\n1,2,9,1\n3,4,,2\n5,6,inf,3\n7,8,-1,4\n9,10,0,5\n11,12,1e6,6\n,14,2,7\n"
+    found = read_points(table(text), precision="lp", weight="n")
+    assert found.points.tolist() == [[2, 1], [12, 11]]
+    np.testing.assert_array_equal(found.observations.noise_std[:, 0], [9, 1e6])
+    np.testing.assert_array_equal(found.observations.weights, [1, 6])
+    assert found.notes == (
+        "1 of 7 rows of points.csv have no position and are left out.",
+        "4 of 6 rows of points.csv have no precision in 'lp' and are left out.",
+    )
+    assert len(read_points(table(text)).points) == 6  # where nobody asks for it
+
+
+def test_a_precision_of_0_throughout_is_one(table) -> None:
+    found = read_points(table("x,y,lp\n1,2,0\n3,4,0\n"), precision="lp")
+    np.testing.assert_array_equal(found.observations.noise_std, 0)
+    with pytest.raises(InputError, match=r"Column 'lp' of points.csv is no precision: none of its"):
+        read_points(table("x,y,lp\n1,2,-1\n3,4,bad\n"), precision="lp")

@@ -32,7 +32,7 @@ def result(
     return solution_of(*mixtures, n_points=12_345, converged=converged, **asked)
 
 
-def a_cloud(frame: Frame, n_hidden: int = 0, n_outside: int = 0) -> Cloud:
+def a_cloud(frame: Frame, n_hidden: int = 0, n_outside: int = 0, n_imprecise: int = 0) -> Cloud:
     n = 4
     return Cloud(
         Observations(np.zeros((n, 2))),
@@ -43,11 +43,12 @@ def a_cloud(frame: Frame, n_hidden: int = 0, n_outside: int = 0) -> Cloud:
         n_hidden,
         0,
         n_outside,
+        n_imprecise,
     )
 
 
-def told(fitted: Solution, frame: Frame, n_hidden: int = 0, n_outside: int = 0) -> str:
-    return summary(fitted, a_cloud(frame, n_hidden, n_outside), 2000)
+def told(fitted: Solution, frame: Frame, *numbers: int, **more: int) -> str:
+    return summary(fitted, a_cloud(frame, *numbers, **more), 2000)
 
 
 BOX = np.array([[0.0, 0.0], [1.0, 1.0]])
@@ -206,3 +207,8 @@ def test_stray_points_are_told() -> None:
     assert "1 point far from all others, beside the picture" in said
     clusters = np.concatenate([rng.normal(0, 1, (200, 2)), rng.uniform(-1e6, 1e6, (20, 2))])
     assert Source(Points(clusters), (0, 1)).read().n_stray == 0
+
+
+def test_points_without_a_precision_are_told() -> None:
+    said = told(result(random_mixture(1, 2)), frame(), n_imprecise=3)
+    assert "3 points without a precision left out." in said

@@ -7,7 +7,7 @@ import napari_builtins
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.errors import ReaderPluginError
+from napari.errors import NoAvailableReaderError, ReaderPluginError
 from napari.layers import Points, Shapes
 from napari.plugins._npe2 import file_extensions_string_for_layers
 from npe2 import PluginManager, PluginManifest
@@ -16,7 +16,7 @@ from plugin.fakes import solution_of as fitted
 
 import napari_sparse_gmm
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.models import load_model
+from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
 from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, attach_model, model_of
@@ -127,6 +127,36 @@ def test_several_models_at_once(viewer: ViewerModel, tmp_path: Path) -> None:
     other = ViewerModel()
     other.open(paths, plugin=None)
     assert {"a components", "b components"} <= {layer.name for layer in other.layers}
+
+
+@pytest.mark.parametrize("name", ["model.json", "CELLS.GMM.JSON", "v1.2.gmm.json"])
+def test_names_that_a_model_is_opened_by(viewer: ViewerModel, tmp_path: Path, name: str) -> None:
+    """The first is that of the command line."""
+    model = viewer.layers["L components"].metadata[MODEL_KEY]
+    save_model(tmp_path / name, model)
+    other = ViewerModel()
+    other.open(str(tmp_path / name), plugin=None)
+    assert any(layer.name.endswith(" components") for layer in other.layers)
+
+
+def test_a_model_by_another_name_opens_from_python(viewer: ViewerModel, tmp_path: Path) -> None:
+    """napari offers the plugin for no JSON file that is called otherwise: most are no models."""
+    path = str(tmp_path / "cells.json")
+    save_model(path, viewer.layers["L components"].metadata[MODEL_KEY])
+    with pytest.raises(NoAvailableReaderError):
+        ViewerModel().open(path, plugin=None)
+    names = [keywords["name"] for _, keywords, _ in get_reader(path)(path)]
+    assert names[-1] == "cells components"
+
+
+def test_a_name_that_would_not_be_opened_again_is_completed(
+    viewer: ViewerModel, plugins: PluginManager, tmp_path: Path
+) -> None:
+    select(viewer, "L components")
+    writers = {writer.command: writer for writer in plugins.iter_compatible_writers(["shapes"])}
+    chosen = writers["napari-sparse-gmm.write_model"]
+    expected = [str(tmp_path / "cells.gmm.json")]
+    assert save(viewer, tmp_path / "cells.json", _writer=chosen) == expected
 
 
 def test_other_files_are_left_to_others(tmp_path: Path) -> None:

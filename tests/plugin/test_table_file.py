@@ -14,7 +14,7 @@ import pytest
 from napari.errors import MultipleReaderError, ReaderPluginError
 from napari.layers import Layer, Points, Shapes
 from napari.settings import get_settings
-from napari.utils.notifications import Notification
+from napari.utils.notifications import Notification, notification_manager
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
@@ -136,6 +136,19 @@ def test_says_what_is_wrong(viewer, tmp_path: Path, name: str, content: bytes, s
         assert str(dropped.value).endswith(f"InputError: {raised.value}")
 
 
+def test_what_is_left_out_is_told(viewer, tmp_path: Path, caplog) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n1,2\n3,\n5,6\n")
+    told: list[Notification] = []
+    notification_manager.notification_ready.connect(told.append)
+    (layer,) = viewer.open(str(path), plugin=PLUGIN)
+    note = "1 of 3 rows of a.csv have no position and are left out."
+    assert len(layer.data) == 2
+    assert layer.metadata["notes"] == (note,)
+    assert [one.message for one in told] == [note]
+    assert note in caplog.text
+
+
 def test_a_layer_that_napari_has_saved_is_left_to_napari(viewer, tmp_path: Path) -> None:
     points = Points(np.eye(2), features={"x": [1, 2], "y": [3, 4]})
     shapes = Shapes(np.array([[0, 0], [5, 5]]), shape_type="rectangle")
@@ -158,6 +171,8 @@ def test_a_stack_of_files_is_refused(cells, tmp_path: Path) -> None:
         ("x (um),y (um)", "micrometer", "um"),
         ("x [px],y [px]", "pixel", "px"),
         ("x [furlongs],y [furlongs]", "pixel", "furlongs"),
+        ("x [9**9**9],y [9**9**9]", "pixel", "9**9**9"),
+        ("x [1/0],y [1/0]", "pixel", "1/0"),
         ("x,y", "pixel", None),
     ],
 )

@@ -4,7 +4,7 @@
 'X [nm]'
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import bare, matching, unit_of
-from napari_sparse_gmm.io.table import listing
+from napari_sparse_gmm.io.table import listing, shortened
+from napari_sparse_gmm.io.units import unit_named
 from napari_sparse_gmm.mixture import FloatArray
 
 # Units that are no length.
@@ -71,6 +72,30 @@ def _rank(unit: str | None) -> int:
     return 0 if unit.casefold() in _PIXELS else 2
 
 
+def with_position(
+    frame: pd.DataFrame, positions: Iterable[int], file_name: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of which no coordinate is empty, and a sentence about the others.
+
+    Raises
+    ------
+    InputError
+        Where there are none.
+    """
+    found = frame[list(positions)].notna().all(axis=1).to_numpy()
+    if not found.any():
+        raise InputError(f"{file_name} has no row with a position: its coordinates are empty.")
+    if found.all():
+        return frame, ()
+    return frame[found], (left_out(found, file_name, "position"),)
+
+
+def left_out(found: NDArray[np.bool_], file_name: str, what: str) -> str:
+    """A sentence about the rows that were not found to have something."""
+    n = int(np.count_nonzero(~found))
+    return f"{n:,} of {len(found):,} rows of {file_name} have no {what} and are left out."
+
+
 def without_flat_z(coordinates: dict[str, FloatArray]) -> dict[str, FloatArray]:
     """Coordinates by axis, less a z that is constant: a table of 2D points may have a z of 0."""
     return {
@@ -86,7 +111,8 @@ def common_unit(columns: Sequence[str], file_name: str) -> str | None:
     InputError
         Where they have different ones.
     """
-    units = list(dict.fromkeys(unit for unit in map(unit_of, columns) if unit is not None))
+    spelt = [unit for unit in map(unit_of, columns) if unit is not None]
+    units = list({unit_named(unit) or unit: unit for unit in reversed(spelt)}.values())[::-1]
     if len(units) > 1:
         raise InputError(
             f"The lengths of {file_name} are in different units ({', '.join(units)}); "
@@ -103,17 +129,31 @@ def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:
     InputError
         That names the first that is none.
     """
-    numbers: FloatArray = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        raise InputError(f"Column {column!r} of {file_name} must hold numbers, not true and false.")
+    numbers = as_floats(cells)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        cell = cells.iloc[bad[0]]
-        came = "an empty cell or NaN" if pd.isna(cell) else repr(str(cell))
+        cell, row = cells.iloc[bad[0]], cells.index[bad[0]] + 1
+        came = "an empty cell or NaN" if pd.isna(cell) else repr(shortened(str(cell)))
         raise InputError(
-            f"Column {column!r} of {file_name} must hold finite numbers, but row {bad[0] + 1} "
+            f"Column {column!r} of {file_name} must hold finite numbers, but row {row} "
             f"has {came}; {len(bad)} of {len(numbers)} rows are like that: remove them, or fill in "
             "numbers."
         )
     return numbers
+
+
+def as_floats(cells: pd.Series) -> FloatArray:
+    """The cells of a column as numbers, NaN where one is none, (N,)."""
+    return np.asarray(_numeric(cells).to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _numeric(cells: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(cells, errors="coerce")
+    except OverflowError:  # a whole number of some hundred digits, which a string may have
+        return pd.to_numeric(cells.astype(str), errors="coerce")
 
 
 def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
@@ -130,5 +170,5 @@ def to_labels(cells: pd.Series, column: str, file_name: str) -> NDArray[Any]:
             f"Column {column!r} of {file_name} must say for each point which group it is in, but "
             f"{missing} of {len(cells)} rows have an empty cell; fill these in, or remove the rows."
         )
-    numbers = pd.to_numeric(cells, errors="coerce")
+    numbers = _numeric(cells)
     return np.asarray(cells.astype(str) if numbers.isna().any() else numbers)

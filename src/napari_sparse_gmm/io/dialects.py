@@ -10,9 +10,11 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.files import readable_file
 
 # White space, where there is none of the others; as regular expressions and pandas write it.
 SPACES = r"\s+"
@@ -36,9 +38,9 @@ _CONTROLS = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _QUOTED_ONCE = re.compile(r'"((?:[^"]|"")*)"')
 
 # A cell between spaces: in quotes, or with its unit behind it, as in: x [nm] y [nm]
-_WORD = re.compile(r'"([^"]*)"|(\S+(?:\s+[\[(][^\])]*[\])])?)')
+_WORD = re.compile(r'"([^"]*)"|(\S++(?:\s++[\[(][^\])]{0,40}[\])])?)')
 
-_NUMBER = re.compile(r"[-+]?((\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|nan|inf)", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?((\d++(?:[.,]\d*+)?|[.,]\d++)(e[-+]?\d++)?|nan|inf)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,11 @@ def sniff(path: Path) -> Dialect:
         Where there is no such file, it is empty or no text, it has no header, or its first row
         does not fit that.
     """
-    if not path.is_file():
-        raise InputError(f"There is no file {str(path)!r}.")
-    encoding, lines = _head(path)
+    encoding, lines = _head(readable_file(path))
     try:
         header, n_above = _header(lines, path.name)
         row = next((line for line in lines[n_above:] if line.strip()), "")
-        separator = _separator(header, row)
+        separator = _separator(header, not row or _is_point(cells(row, SPACES)))
         names, found = cells(header, separator), cells(row, separator)
     except csv.Error as error:
         raise InputError(f"{path.name} cannot be read as a table: {error}.") from error
@@ -112,7 +112,15 @@ def _head(path: Path) -> tuple[str, list[str]]:
     except UnicodeDecodeError:
         encoding = "latin-1"
         text = start.decode(encoding)
-    return encoding, list(io.StringIO(text, newline=""))
+    lines = list(io.StringIO(text, newline=""))
+    if len(start) == _HEAD_BYTES:  # what is cut off may be missed in the last one
+        lines.pop()
+        if not lines:
+            raise InputError(
+                f"{path.name} begins with a line of more than {_HEAD_BYTES:,} characters, and so "
+                "can be no table: choose another file, or write it with fewer columns."
+            )
+    return encoding, lines
 
 
 def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
@@ -145,21 +153,21 @@ def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
 
 def _commented_header(comments: Sequence[str], row: str) -> str | None:
     """The last of the lines that begin with # that names each cell of a row, where there is one."""
+    cells_of_row, spaced = cache(partial(cells, row)), _is_point(cells(row, SPACES))
     for line in reversed(comments):
         header = line.lstrip("# ")
-        separator = _separator(header, row)
-        names, found = cells(header, separator), cells(row, separator)
+        separator = _separator(header, spaced)
+        names, found = cells(header, separator), cells_of_row(separator)
         if len(names) == len(found) and _is_point(found) and not any(map(_is_number, names)):
             return header
     return None
 
 
-def _separator(header: str, row: str) -> str:
+def _separator(header: str, spaced: bool) -> str:
+    """What separates the cells; `spaced` where spaces may, as a row says."""
     unquoted = re.sub(r'"[^"]*"', "", header)
     separator = max(_SEPARATORS, key=unquoted.count)
-    if separator not in unquoted and (not row or _is_point(cells(row, SPACES))):
-        return SPACES
-    return separator
+    return SPACES if spaced and separator not in unquoted else separator
 
 
 def _is_point(row: Sequence[str]) -> bool:

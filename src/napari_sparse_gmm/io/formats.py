@@ -7,6 +7,8 @@
 from pathlib import Path
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.files import readable_file
+from napari_sparse_gmm.io.programs import with_meaning
 from napari_sparse_gmm.io.table import Table
 
 # What a file of these formats begins with, whatever its name.
@@ -24,9 +26,10 @@ def open_table(path: str | Path) -> Table:
     InputError
         Where there is no such file, or it is none of these.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {str(path)!r}.")
+    return with_meaning(_opened(readable_file(path)))
+
+
+def _opened(path: Path) -> Table:
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     # h5py and pyarrow are imported for their own files only.

@@ -11,30 +11,20 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.units import unit_named
 from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.shapes.grid import Grid
 
 # Units of length that OME has a name for, and how many of them make a centimetre, the unit
 # that TIFF knows. A unit of plain numbers is OME's "reference frame".
-OME_UNITS = {
-    "pm": ("pm", 1e10),
-    "Å": ("Å", 1e8),
+_OME_UNITS: dict[str | None, tuple[str, float | None]] = {
+    "picometer": ("pm", 1e10),
     "angstrom": ("Å", 1e8),
-    "nm": ("nm", 1e7),
     "nanometer": ("nm", 1e7),
-    "µm": ("µm", 1e4),
-    "μm": ("µm", 1e4),
-    "um": ("µm", 1e4),
-    "micron": ("µm", 1e4),
     "micrometer": ("µm", 1e4),
-    "mm": ("mm", 10.0),
     "millimeter": ("mm", 10.0),
-    "cm": ("cm", 1.0),
     "centimeter": ("cm", 1.0),
-    "m": ("m", 1e-2),
     "meter": ("m", 1e-2),
-    "px": ("pixel", None),
-    "pix": ("pixel", None),
     "pixel": ("pixel", None),
 }
 
@@ -57,7 +47,7 @@ def write_density_tiff(
             f"{image.shape} on a grid of shape {grid.shape}."
         )
     axes = "ZYX"[-image.ndim :]
-    ome_unit, per_centimetre = OME_UNITS.get(unit or "", ("reference frame", None))
+    ome_unit, per_centimetre = _OME_UNITS.get(unit_named(unit), ("reference frame", None))
     n_planes = image.shape[0] if image.ndim == 3 else 1
     metadata: dict[str, Any] = {"axes": axes, "Name": "density"}
     plane: dict[str, Any] = {}

@@ -7,6 +7,7 @@
 ['id', 'frame', 'uncertainty [nm]']
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,22 @@ import numpy as np
 import pandas as pd
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.columns import common_unit, find_coordinates, to_numbers, without_flat_z
+from napari_sparse_gmm.io.columns import (
+    as_floats,
+    common_unit,
+    find_coordinates,
+    to_numbers,
+    with_position,
+    without_flat_z,
+)
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision, matching
 from napari_sparse_gmm.io.table import listing
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import usable_precision
+
+# napari takes 0.15 ms for each feature, and a list of more is no list to choose from.
+_MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +50,8 @@ class Localizations:
         The other columns as they are, by name.
     about : mapping
         Other metadata of the file.
+    notes : tuple of str
+        Sentences about what was left out.
     """
 
     points: FloatArray
@@ -45,6 +59,7 @@ class Localizations:
     unit: str | None
     features: pd.DataFrame
     about: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def typical_precision(self) -> float | None:
@@ -52,13 +67,13 @@ class Localizations:
         column = known_precision(list(self.features), self.unit)
         if column is None:
             return None
-        values = pd.to_numeric(self.features[column], errors="coerce")
-        median = float(values[values > 0].median())
-        return median if np.isfinite(median) else None
+        values = as_floats(self.features[column])
+        values = values[usable_precision(values)]
+        return float(np.median(values)) or None if len(values) else None
 
 
 def read_localizations(path: str | Path) -> Localizations:
-    """Read a table as `read_points` does, and with all of its columns.
+    """Read a table as `read_points` does, and with all of its columns, up to a thousand.
 
     Raises
     ------
@@ -68,14 +83,18 @@ def read_localizations(path: str | Path) -> Localizations:
     """
     table = open_table(path)
     missing = [axis for axis in "xy" if not matching(table.columns, axis)]
-    if missing:
+    if missing and not table.positions:
         raise InputError(
             f"{table.name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
             f"table of points; its columns are {listing(table.columns)}."
         )
-    axes = find_coordinates(table.columns, table.name)
-    frame = table.read(range(len(table.columns)))
+    axes = table.positions or find_coordinates(table.columns, table.name)
     positions = {axis: table.columns.index(column) for axis, column in axes.items()}
+    n_columns = len(table.columns)
+    kept = sorted({*range(min(n_columns, _MOST_COLUMNS)), *positions.values()})
+    frame, notes = with_position(table.read(kept), positions.values(), table.name)
+    if len(kept) < n_columns:
+        notes += (f"Of {n_columns:,} columns of {table.name} the first {len(kept):,} are read.",)
     coordinates = without_flat_z(
         {
             axis: to_numbers(frame[position], axes[axis], table.name)
@@ -83,17 +102,18 @@ def read_localizations(path: str | Path) -> Localizations:
         }
     )
     features = frame.drop(columns=[positions[axis] for axis in coordinates])
-    names = [_feature_name(table.columns, position) for position in features]
+    numbers = Counter(table.columns)
+    names = [_feature_name(table.columns[at], at, numbers) for at in features]
     return Localizations(
         points=np.stack(list(coordinates.values()), axis=1),
         axis_labels=tuple(coordinates),
         unit=common_unit([axes[axis] for axis in coordinates], table.name),
-        features=features.set_axis(names, axis=1),
+        features=features.set_axis(names, axis=1).reset_index(drop=True),
         about=table.about,
+        notes=notes,
     )
 
 
-def _feature_name(columns: tuple[str, ...], position: int) -> str:
+def _feature_name(name: str, position: int, numbers: Mapping[str, int]) -> str:
     """What a column is called, with its number where that is nothing or not it alone."""
-    name = columns[position]
-    return name if name and columns.count(name) == 1 else f"{name or 'column'} {position + 1}"
+    return name if name and numbers[name] == 1 else f"{name or 'column'} {position + 1}"

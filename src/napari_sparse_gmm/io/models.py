@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.files import readable_file
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
 from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import GaussianMixture
@@ -33,6 +34,9 @@ SCHEMA_VERSION = 2
 
 # Of a file, where its format is looked for.
 _HEAD = 4096
+
+# The largest mask that there may be takes 180 MB.
+_MOST_BYTES = 2**28
 
 
 def save_model(path: str | Path, model: DensityModel) -> None:
@@ -57,9 +61,9 @@ def save_model(path: str | Path, model: DensityModel) -> None:
 def is_model(path: str | Path) -> bool:
     """Whether a file may be what `save_model` writes, by its first lines."""
     try:
-        with Path(path).open("rb") as file:
+        with readable_file(path).open("rb") as file:
             return FORMAT.encode() in file.read(_HEAD)
-    except OSError:
+    except (InputError, OSError):
         return False
 
 
@@ -71,9 +75,7 @@ def load_model(path: str | Path) -> DensityModel:
     InputError
         Where the file is missing, is something else, comes from a later version or is damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {str(path)!r}.")
+    path = readable_file(path, _MOST_BYTES)
     problem = "it is no complete JSON"
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))

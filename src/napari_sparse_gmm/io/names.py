@@ -9,24 +9,25 @@
 import re
 from collections.abc import Sequence
 
-# "x [nm]", "X (nm)", "x_um", "xnm"
-_UNIT = re.compile(r"\s*[\[(](?P<bracketed>[^\])]*)[\])]\s*$|(?P<appended>(?<=_)[uµ]m|nm)$")
+# "x [nm]", "X (nm)", "x_um", "xnm"; no unit is longer than that, and a name may be
+_UNIT = re.compile(r"[\[(](?P<bracketed>[^\])]{0,80})[\])]$|(?P<appended>(?<=_)[uµ]m|nm)$")
+_LONGEST_END = 82
 
 # "Position X [nm]", as Zeiss writes it
 _POSITION = re.compile(r"^position[ _]")
 
 # What programs call the precision of x and y, and that of z: ThunderSTORM in 2D and in 3D, Zeiss,
-# Picasso, SMAP.
-_PRECISION = ("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec")
+# Picasso, SMAP, Nikon.
+_PRECISION = (
+    *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec"),
+    "lateral localization accuracy",
+)
 _AXIAL_PRECISION = ("uncertainty_z", "precision_z", "lpz", "locprecz", "locprecznm")
 
 
 def unit_of(column: str) -> str | None:
     """The unit that the name of a column ends with."""
-    found = _UNIT.search(column)
-    if found is None:
-        return None
-    return (found["bracketed"] or found["appended"] or "").strip() or None
+    return split(column)[1]
 
 
 def matching(header: Sequence[str], name: str) -> list[str]:
@@ -42,9 +43,19 @@ def matching(header: Sequence[str], name: str) -> list[str]:
     return []
 
 
+def split(column: str) -> tuple[str, str | None]:
+    """The name of a column without its unit, and that."""
+    name = column.rstrip()
+    found = _UNIT.search(name, max(0, len(name) - _LONGEST_END))
+    if found is None:
+        return column, None
+    unit = (found["bracketed"] or found["appended"] or "").strip()
+    return name[: found.start()].rstrip(), unit or None
+
+
 def bare(column: str) -> str:
     """A lower-case name without its unit, and without the word "position" before it."""
-    return _POSITION.sub("", _UNIT.sub("", column).casefold().rstrip("_"))
+    return _POSITION.sub("", split(column)[0].casefold().rstrip("_"))
 
 
 def known_precision(header: Sequence[str], unit: str | None, *, axial: bool = False) -> str | None:
@@ -63,7 +74,6 @@ def precision_along(header: Sequence[str], column: str, axis: str) -> str:
 
     Picasso writes lpx and lpy; to others one is both.
     """
-    bare = _UNIT.sub("", column)
-    if bare.endswith("x") and f"{bare[:-1]}{axis}{column[len(bare) :]}" in header:
-        return f"{bare[:-1]}{axis}{column[len(bare) :]}"
-    return column
+    name, _ = split(column)
+    other = f"{name[:-1]}{axis}{column[len(name) :]}"
+    return other if name.endswith("x") and other in header else column

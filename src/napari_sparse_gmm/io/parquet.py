@@ -13,7 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.table import Table, one_line, refuse_nested
+from napari_sparse_gmm.io.files import damage
+from napari_sparse_gmm.io.table import MAX_BYTES, Table, refuse_nested
+
+# Rows that are read at a time.
+_AT_ONCE = 4096
 
 
 def open_parquet(path: Path) -> Table:
@@ -26,34 +30,47 @@ def open_parquet(path: Path) -> Table:
     """
     with _opened(path) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
-    names = tuple(schema.names)
+    names, types = tuple(schema.names), schema.types
     if not names:
         raise InputError(f"{path.name} has no columns: a table of points needs at least x and y.")
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
-        refuse_nested(
-            path.name, [names[at] for at in positions if pa.types.is_nested(schema.types[at])]
-        )
+        refuse_nested(path.name, [names[at] for at in positions if pa.types.is_nested(types[at])])
         wanted = [names[at] for at in positions]
         with _opened(path) as file:
             # pyarrow reads columns by their names, and all of those that share one.
-            if len(set(names)) == len(names):
-                rows = file.read(wanted).select(wanted)
-            else:
-                rows = file.read().select(list(positions))
+            alone = len(set(names)) == len(names)
+            rows = _rows(file, path.name, wanted if alone else None)
+            rows = rows.select(wanted if alone else list(positions))
             # An index of pandas is a column like any other.
             frame = rows.to_pandas(ignore_metadata=True)
         return frame.set_axis(list(positions), axis=1)
 
-    return Table(path.name, names, n_rows, load, {"format": "Parquet"})
+    return Table(path.name, names, n_rows, list(map(_width, types)), load, {"format": "Parquet"})
+
+
+def _width(column: pa.DataType) -> float:
+    """Bytes of a cell; 8 of one whose length differs from row to row."""
+    try:
+        return column.bit_width / 8
+    except ValueError:
+        return 8
+
+
+def _rows(file: pq.ParquetFile, name: str, columns: list[str] | None) -> pa.Table:
+    """The rows, some at a time: a few bytes may stand for many words."""
+    batches, size = [], 0
+    for batch in file.iter_batches(_AT_ONCE, columns=columns):
+        batches.append(batch)
+        size += batch.nbytes
+        if size > MAX_BYTES:
+            raise InputError(
+                f"{name} has more than {MAX_BYTES / 1e9:g} GB of words: leave these columns out."
+            )
+    return pa.Table.from_batches(batches) if batches else file.schema_arrow.empty_table()
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path.name} is a Parquet file that cannot be read: {one_line(error)}."
-        ) from error
+    with damage(path.name, "a Parquet"), pq.ParquetFile(path) as file:
+        yield file

@@ -7,9 +7,13 @@
 The format: https://picassosr.readthedocs.io/en/latest/files.html
 """
 
+import json
+import math
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import yaml
-from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.table import Table, listing, one_line, refuse_nested
+from napari_sparse_gmm.io.files import damage, one_line, readable_file
+from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing, refuse_nested
 
 _DATASET = "locs"
 
@@ -40,8 +44,17 @@ _REMEDY = (
     "put the file that Picasso wrote with it, and that tells the pixel size, into the same folder"
 )
 
-# The size of a camera pixel in nm; the first is what Picasso itself goes by.
+# The size of a camera pixel in nm; the first is what Picasso itself goes by, and of each the latest
+# that is one.
 _PIXEL_SIZE = ("Pixelsize", "Camera.Pixelsize")
+
+# A line with one of them, and those that go on with it.
+_NOTE = re.compile(
+    rf"^(?:{'|'.join(map(re.escape, _PIXEL_SIZE))}):.{{0,999}}(?:\n(?:[ ]|- ).{{0,999}}){{0,9}}",
+    re.MULTILINE,
+)
+_MOST_NOTES = 100
+_MOST_BYTES = 10**8
 
 
 def open_picasso(path: Path) -> Table:
@@ -53,11 +66,11 @@ def open_picasso(path: Path) -> Table:
         Where the file is damaged or something else, or its pixel size is not known.
     """
     with _opened(path) as file:
-        locs = file.get(_DATASET)
+        locs = _stored(file, _DATASET, path.name)
         if locs is None:
             raise InputError(
                 f"{path.name} has no dataset {_DATASET!r}, where Picasso keeps localizations; "
-                f"it has {listing(list(file)) or 'none at all'}."
+                f"it has {listing(list(islice(file, 100))) or 'none at all'}."
             )
         if not isinstance(locs, h5py.Dataset) or locs.dtype.names is None or locs.ndim != 1:
             what = f"an array of shape {locs.shape}" if hasattr(locs, "shape") else "a group"
@@ -66,60 +79,84 @@ def open_picasso(path: Path) -> Table:
                 "Picasso writes it."
             )
         dtype, n_rows = locs.dtype, len(locs)
+        if (chunk := math.prod(locs.chunks or (0,)) * dtype.itemsize) > MAX_BYTES:
+            raise InputError(
+                f"{path.name} is in pieces of {chunk / 1e9:,.1f} GB, and {MAX_BYTES / 1e9:g} GB "
+                "can be read at a time."
+            )
         pixel_size = _pixel_size(path, file)
     names = dtype.names
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
         wanted = {at: names[at] for at in positions}
-        refuse_nested(path.name, [name for name in wanted.values() if _is_nested(dtype[name])])
+        refuse_nested(
+            path.name,
+            [name for name in wanted.values() if _is_nested(dtype[name])],
+            "lists, records or words of any length in place of single values",
+        )
+        for name in wanted.values():
+            if name in _IN_PIXELS and dtype[name].kind not in "iuf":
+                raise InputError(
+                    f"Column {name!r} of {path.name} is in camera pixels, but its cells are not "
+                    "numbers: store them as such."
+                )
         with _opened(path) as file:
             rows = file[_DATASET].fields(list(wanted.values()))[:]
-        return pd.DataFrame(
-            {
-                at: _in_nm(rows[name], pixel_size) if name in _IN_PIXELS else rows[name]
-                for at, name in wanted.items()
-            }
-        )
+        columns = {}
+        with np.errstate(invalid="ignore"):  # NaN of another kind
+            for at, name in wanted.items():
+                native = rows[name].astype(dtype[name].newbyteorder("="), copy=False)
+                columns[at] = native.astype(float) * pixel_size if name in _IN_PIXELS else native
+        return pd.DataFrame(columns)
 
     columns = tuple(f"{name} [nm]" if name in _IN_PIXELS | _IN_NM else name for name in names)
     about = {"format": "Picasso", "pixel size [nm]": pixel_size}
-    return Table(path.name, columns, n_rows, load, about)
+    widths = [dtype[name].itemsize for name in names]
+    return Table(path.name, columns, n_rows, widths, load, about)
 
 
 def _is_nested(dtype: np.dtype[Any]) -> bool:
-    """Whether a column holds more than a number or a word in each row."""
-    is_object = dtype.kind == "O" and h5py.check_string_dtype(dtype) is None
-    return dtype.shape != () or dtype.names is not None or is_object
-
-
-def _in_nm(pixels: NDArray[Any], pixel_size: float) -> NDArray[Any]:
-    """Lengths (N,) in nm; what is no number stays as it is, for `io.columns` to report."""
-    return pixels.astype(float) * pixel_size if pixels.dtype.kind in "iuf" else pixels
+    """Whether a column holds more in each row than a number, or a word of known length."""
+    return dtype.shape != () or dtype.names is not None or dtype.kind == "O"
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except OSError as error:
+    with damage(path.name, "an HDF5"), h5py.File(path, "r") as file:
+        yield file
+
+
+def _stored(file: h5py.File, name: str, file_name: str) -> h5py.Dataset | h5py.Group | None:
+    """What a file has under a name in itself, None where it has nothing there.
+
+    An InputError where it points to somewhere else: whoever made the file may not read what whoever
+    opens it may.
+    """
+    if name not in file and file.get(name, getlink=True) is None:
+        return None
+    elsewhere = not isinstance(file.get(name, getlink=True), h5py.HardLink)
+    if not elsewhere and isinstance(found := file[name], h5py.Dataset):
+        elsewhere = found.is_virtual or found.external is not None
+    if elsewhere:
         raise InputError(
-            f"{path.name} is an HDF5 file that cannot be read: {one_line(error)}."
-        ) from error
+            f"{name!r} is not in {file_name} itself, which points to another place or file: "
+            "save it anew, with all that it needs."
+        )
+    return file[name]
 
 
 def _pixel_size(path: Path, file: h5py.File) -> float:
     beside = path.with_suffix(".yaml")
-    if beside.is_file():
-        source, text = beside.name, beside.read_text(encoding="utf-8", errors="replace")
-    elif _METADATA in file:
-        source, text = f"{_METADATA!r} in {path.name}", _embedded(path, file[_METADATA], beside)
+    if beside.exists():
+        text = readable_file(beside, _MOST_BYTES).read_text(encoding="utf-8", errors="replace")
+        source = beside.name
+    elif (stored := _stored(file, _METADATA, path.name)) is not None:
+        source, text = f"{_METADATA!r} in {path.name}", _embedded(path, stored, beside)
     else:
         raise InputError(
             f"{path.name} is in camera pixels, and {beside.name} is not beside it: {_REMEDY}."
         )
-    documents = _documents(text, source)
-    sizes = [document[key] for key in _PIXEL_SIZE for document in documents if key in document]
+    sizes = _noted(text, source)
     for size in sizes:
         # True is an int to Python, and .inf a float.
         if type(size) in (int, float) and 0 < size <= sys.float_info.max:
@@ -134,7 +171,7 @@ def _pixel_size(path: Path, file: h5py.File) -> float:
 def _embedded(path: Path, stored: h5py.Dataset | h5py.Group, beside: Path) -> str:
     """The copy of the YAML file that is in the HDF5 file."""
     is_text = isinstance(stored, h5py.Dataset) and h5py.check_string_dtype(stored.dtype)
-    if not is_text or stored.shape != ():
+    if not is_text or stored.shape != () or stored.dtype.itemsize > _MOST_BYTES:
         raise InputError(
             f"{_METADATA!r} in {path.name} is no text, and {beside.name} is not beside it: "
             f"{_REMEDY}."
@@ -142,28 +179,51 @@ def _embedded(path: Path, stored: h5py.Dataset | h5py.Group, beside: Path) -> st
     return str(stored.asstr("utf-8", "replace")[()])
 
 
-def _documents(text: str, source: str) -> list[Mapping[str, Any]]:
-    """What each step of the analysis has noted, the latest first."""
+def _noted(text: str, source: str) -> list[Any]:
+    """The sizes that the steps of the analysis have noted, the best first: see `_PIXEL_SIZE`.
+
+    Of YAML only the lines that tell them are parsed: the others may be many, and nested deeply.
+    """
     try:
-        # JSON is YAML.
-        documents = list(yaml.load_all(text, _Loader))
+        if text.lstrip()[:1] in ("[", "{"):
+            found = json.loads(text)
+            steps = found if isinstance(found, list) else [found]
+            notes = [note for step in steps if isinstance(step, dict) for note in step.items()]
+            return [size for key in _PIXEL_SIZE for name, size in reversed(notes) if name == key]
+        lines = [found.group() for found in _NOTE.finditer(text)][-_MOST_NOTES:]
+        return [
+            yaml.load(line, _Loader)[key]
+            for key in _PIXEL_SIZE
+            for line in reversed(lines)
+            if line.startswith(f"{key}:")
+        ]
     except yaml.YAMLError as error:
         raise InputError(f"{source} cannot be read as YAML: {one_line(error)}.") from error
-    except (ValueError, LookupError, RecursionError) as error:  # as for "!!int many", "[[[[[..."
+    except (ValueError, LookupError, TypeError, RecursionError) as error:  # as for "!!int many"
         raise InputError(
             f"{source} cannot be read as YAML: some value in it is not what it claims to be, or "
             "is nested too deeply."
         ) from error
-    steps = [step for one in documents for step in (one if isinstance(one, list) else [one])]
-    return [step for step in reversed(steps) if isinstance(step, dict)]
 
 
 class _Loader(yaml.SafeLoader):
     """Early versions of Picasso wrote Python objects, too: they are passed over, never made.
 
-    So are dates, as one that is none would make the rest unreadable.
+    But a number of NumPy's is a number: its kind, and its bytes.
     """
+
+    def numpy_number(self, node: yaml.Node) -> Any:
+        kind, data = self.construct_sequence(node, deep=True)
+        return np.frombuffer(data, dtype=kind)[0].item()
+
+    def numpy_kind(self, node: yaml.Node) -> Any:
+        """One of those that a size can have."""
+        kind = self.construct_mapping(node, deep=True)["args"][0]
+        return {name: name for name in ("f8", "f4", "i8", "i4", "u8", "u4")}[kind]
 
 
 _Loader.add_multi_constructor("", lambda loader, suffix, node: None)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: None)
+_APPLY = "tag:yaml.org,2002:python/object/apply:numpy."
+for _core in ("core", "_core"):
+    _Loader.add_constructor(f"{_APPLY}{_core}.multiarray.scalar", _Loader.numpy_number)
+_Loader.add_constructor(f"{_APPLY}dtype", _Loader.numpy_kind)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.files import readable_file
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.regions import Polygon, Region
 
@@ -20,6 +21,10 @@ _COLUMNS = ("index", "shape-type", "vertex-index")
 # right to 2e-4.
 _AREAS = ("ellipse", "polygon", "rectangle")
 _CORNERS = 180
+_OF_ELLIPSE = 4
+
+# A region may have fewer corners.
+_MOST_BYTES, _MOST_ROWS = 2**26, 200_000
 
 
 def read_region(path: str | Path) -> Region:
@@ -34,21 +39,22 @@ def read_region(path: str | Path) -> Region:
     """
     import pandas as pd  # the dock widget, which needs `enclosed`, is to open at once
 
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {str(path)!r}.")
+    path = readable_file(path, _MOST_BYTES)
     try:
-        table = pd.read_csv(path)
+        with path.open(encoding="utf-8-sig") as file:  # never unpacked, whatever its name
+            table = pd.read_csv(file, nrows=_MOST_ROWS)
         axes = [name for name in table if str(name).startswith("axis-")][-2:]
         corners = table[axes].to_numpy(dtype=np.float64)
+        kinds = table["shape-type"].astype(str).to_numpy()
         shapes = [
-            (corners[rows], str(table["shape-type"].iloc[rows[0]]))
-            for rows in table.groupby("index").indices.values()
+            (corners[rows], kinds[rows[0]]) for rows in table.groupby("index").indices.values()
         ]
-    except (KeyError, IndexError, ValueError) as error:
+        if any(kind == "ellipse" and len(corners) != _OF_ELLIPSE for corners, kind in shapes):
+            raise IndexError
+    except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path.name} is no Shapes layer that napari has saved: it needs the columns "
-            f"{', '.join(_COLUMNS)}, axis-0 and axis-1."
+            f"{', '.join(_COLUMNS)}, axis-0 and axis-1, and four corners around an ellipse."
         ) from error
     outlines = enclosed(*zip(*shapes, strict=True)) if shapes else []
     if not outlines:

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,7 @@ MAX_BYTES = 4e9
 
 # As many names are listed in a message; a file that is no table may seem to have thousands.
 _LISTED = 20
+_SHOWN = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +36,23 @@ class Table:
         With the unit in brackets where the file has it.
     n_rows : int
         An estimate where the file does not say.
+    widths : sequence of float
+        Bytes that a cell of each column takes in memory.
     load : callable
         Makes a frame of the columns at these positions, which are what its columns are called.
     about : mapping
         Other metadata of the file, for those of a layer.
+    positions : mapping
+        The column of each axis, where it is known from the program that wrote the file.
     """
 
     name: str
     columns: tuple[str, ...]
     n_rows: int
+    widths: Sequence[float]
     load: Callable[[Sequence[int]], pd.DataFrame]
     about: Mapping[str, Any]
+    positions: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, positions: Sequence[int]) -> pd.DataFrame:
         """The columns at these positions, which are what the columns of the frame are called.
@@ -55,7 +62,7 @@ class Table:
         InputError
             Where there are no rows, or too many, or the file is damaged.
         """
-        size = self.n_rows * len(positions) * 8
+        size = self.n_rows * sum(max(8, self.widths[at]) for at in positions)
         if size > MAX_BYTES:
             raise InputError(
                 f"{self.name} has about {self.n_rows:,} rows, {size / 1e9:,.1f} GB in memory with "
@@ -70,19 +77,20 @@ class Table:
 
 def listing(names: Sequence[str]) -> str:
     """Names of columns for a message."""
-    shown = [repr(name if len(name) <= 40 else f"{name[:40]}…") for name in names[:_LISTED]]
+    shown = [repr(shortened(name)) for name in names[:_LISTED]]
     return ", ".join(shown + ["…"] * (len(names) > _LISTED))
 
 
-def refuse_nested(file_name: str, columns: Sequence[str]) -> None:
+def shortened(text: str) -> str:
+    """The beginning of a text, for a message."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def refuse_nested(
+    file_name: str, columns: Sequence[str], what: str = "lists or records in place of single values"
+) -> None:
     """An InputError where there are any: these columns hold more than one value in a row."""
     if columns:
         raise InputError(
-            f"{file_name} has lists or records in place of single values in {listing(columns)}; "
-            "write it without these columns."
+            f"{file_name} has {what} in {listing(columns)}; write it without these columns."
         )
-
-
-def one_line(error: Exception) -> str:
-    """What a library says is wrong, as a part of a sentence."""
-    return " ".join(str(error).split()).rstrip(".")

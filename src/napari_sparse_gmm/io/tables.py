@@ -16,18 +16,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import (
+    as_floats,
     common_unit,
     find_column,
     find_coordinates,
+    left_out,
     to_labels,
     to_numbers,
+    with_position,
     without_flat_z,
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision, precision_along
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.writing import whole_file
-from napari_sparse_gmm.observations import FloatArray, Observations
+from napari_sparse_gmm.observations import FloatArray, Observations, usable_precision
+
+# What formulas begin with.
+_FORMULA = ("=", "+", "-", "@")
 
 # A precision that is taken where a column has a known name.
 AUTO = "auto"
@@ -50,6 +56,8 @@ class PointTable:
         Numbers or words; points of different ones are to be fitted apart.
     precision : tuple of str
         Headers of the columns of the precision.
+    notes : tuple of str
+        Sentences about rows that were left out.
     """
 
     observations: Observations
@@ -58,6 +66,7 @@ class PointTable:
     unit: str | None = None
     groups: NDArray[Any] | None = None
     precision: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def points(self) -> FloatArray:
@@ -87,6 +96,9 @@ def read_points(
     first, numbers may be written with a decimal comma. A column is found by its name, with or
     without a unit behind it and in either case: "x" finds "X [nm]".
 
+    Rows without a position are left out; so are those without a precision, where one is asked for:
+    NaN, infinite, negative, or 0 where others are not.
+
     Parameters
     ----------
     path : path of the table
@@ -115,11 +127,12 @@ def read_points(
     table = open_table(path)
     guess = x is None and y is None and z is None
     axes = (
-        find_coordinates(table.columns, table.name)
+        dict(table.positions) or find_coordinates(table.columns, table.name)
         if guess
         else _find(table, {"z": z, "y": y or "y", "x": x or "x"})
     )
-    if precision == AUTO:
+    automatic = precision == AUTO
+    if automatic:
         unit = common_unit(list(axes.values()), table.name)
         precision = known_precision(table.columns, unit)
         if precision is not None and precision_z is None and "z" in axes:
@@ -133,11 +146,25 @@ def read_points(
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
     frame = table.read(sorted(set(positions.values())))
+    frame, notes = with_position(frame, (positions[axis] for axis in axes), table.name)
+    usable = {role: usable_precision(as_floats(frame[positions[role]])) for role in errors}
+    if automatic and not all(found.any() for found in usable.values()):
+        errors, usable = {}, {}
+    for role, found in usable.items():
+        if not found.any():
+            raise InputError(
+                f"Column {columns[role]!r} of {table.name} is no precision: none of its cells is a "
+                "number above 0."
+            )
+        if not found.all():
+            notes += (left_out(found, table.name, f"precision in {columns[role]!r}"),)
+    frame = frame[np.logical_and.reduce([*usable.values(), np.ones(len(frame), dtype=bool)])]
     values = {
         role: (to_labels if role == "group" else to_numbers)(
             frame[position], columns[role], table.name
         )
         for role, position in positions.items()
+        if role in axes or role in errors or role in others
     }
     coordinates = {axis: values[axis] for axis in axes}
     if guess:
@@ -153,13 +180,32 @@ def read_points(
         unit=common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
         groups=values.get("group"),
         precision=tuple(errors.values()),
+        notes=notes,
     )
 
 
 def write_table(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
-    """Write columns, such as `components.component_table` has, as comma-separated values."""
+    """Write columns, such as `components.component_table` has, as comma-separated values.
+
+    A word that a spreadsheet would run, as "=1+1" in the name of a group, gets a ' before it.
+    """
+    frame = pd.DataFrame(dict(table)).rename(columns=_harmless)
+    for name, column in frame.items():
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            frame[name] = column.map(_harmless)
     with whole_file(path) as whole_path:
-        pd.DataFrame(dict(table)).to_csv(whole_path, index=False, errors="backslashreplace")
+        frame.to_csv(whole_path, index=False, errors="backslashreplace")
+
+
+def _harmless(word: Any) -> Any:
+    """https://owasp.org/www-community/attacks/CSV_Injection"""
+    if not isinstance(word, str) or not word.lstrip().startswith(_FORMULA):
+        return word
+    try:
+        float(word)
+    except ValueError:
+        return f"'{word}"
+    return word
 
 
 def _find(table: Table, names: Mapping[str, str | None]) -> dict[str, str]:

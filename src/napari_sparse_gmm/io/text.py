@@ -15,7 +15,8 @@ import pandas as pd
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import SPACES, Dialect, cells, sniff
-from napari_sparse_gmm.io.table import Table, listing, one_line
+from napari_sparse_gmm.io.files import one_line
+from napari_sparse_gmm.io.table import Table, listing
 
 # The number of lines is estimated from the length of these first ones.
 _SAMPLE_BYTES = 1 << 18
@@ -61,7 +62,12 @@ def open_text(path: Path) -> Table:
             )
         return frame
 
-    return Table(path.name, dialect.header, _count_rows(path), load, {"format": "text table"})
+    # Words take what they take in the file, and a reference.
+    n_rows, n_columns = _count_rows(path), len(dialect.header)
+    width = 8 + path.stat().st_size / max(1, n_rows * n_columns)
+    return Table(
+        path.name, dialect.header, n_rows, [width] * n_columns, load, {"format": "text table"}
+    )
 
 
 @contextmanager

@@ -95,6 +95,8 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
         )
     if cloud.n_outside:
         notes.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
+    if cloud.n_imprecise:
+        notes.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
     lines.append(" ".join(notes))
     return "\n".join(line for line in lines if line)
 

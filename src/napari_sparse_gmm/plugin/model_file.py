@@ -17,6 +17,7 @@ from napari_sparse_gmm.plugin.layers.model_metadata import (
     layers_of,
 )
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
+from napari_sparse_gmm.plugin.qt.waiting import NOTHING, Cancelled, waited_for
 
 SUFFIX = ".gmm.json"
 
@@ -41,7 +42,15 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 
 def read(path: Paths) -> list[LayerData]:
     """The layers that show a model: heatmap, ellipsoids in 3D, and ellipses."""
-    return [layer for one in _each(path) for layer in layers_of(load_model(one), _name(one))]
+    paths = _each(path)
+
+    def layers() -> list[LayerData]:
+        return [layer for one in paths for layer in layers_of(load_model(one), _name(one))]
+
+    try:
+        return waited_for(layers, f"Opening {', '.join(map(_name, paths))}")
+    except Cancelled:
+        return NOTHING
 
 
 def write(path: str, layers: list[LayerData]) -> list[str]:
@@ -60,7 +69,8 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
         model = attached_model(chosen["name"], chosen["metadata"])
     except InputError as error:
         raise NotSaved(str(error)) from None
-    path = path if path.lower().endswith(".json") else f"{path}{SUFFIX}"
+    if not _is_called_model(path):  # or napari would not open it again
+        path = f"{path.removesuffix('.json')}{SUFFIX}"
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise NotSaved(f"There is no folder {str(folder)!r}: create it, or choose another.")

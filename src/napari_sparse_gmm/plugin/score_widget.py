@@ -26,6 +26,7 @@ from napari_sparse_gmm.plugin.tasks.render import assign_points
 from napari_sparse_gmm.plugin.tasks.runner import Job, Runner, weakly
 from napari_sparse_gmm.plugin.tasks.task import Refusal, Work
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
+from napari_sparse_gmm.wording import count
 
 NO_MODEL = (
     "Fit a density, or open a model that was saved (*.gmm.json): its components layer carries the "
@@ -141,9 +142,11 @@ class SparseGMMScore(WorkForm):
             show_assignment(layer, read.shown, assignment)
             if read.pooled:
                 sentence += f" Points of all {' and '.join(read.pooled)} are taken together."
-            n_hidden = len(read.shown) - len(read.observations)
+            n_hidden = len(read.shown) - len(read.observations) - read.n_imprecise
             if n_hidden:
                 sentence += f" {n_hidden:,} hidden points left out."
+            if read.n_imprecise:
+                sentence += f" {count(read.n_imprecise, 'point')} without a precision left out."
             self._say(sentence)
 
     def _on_work_changed(self) -> None:

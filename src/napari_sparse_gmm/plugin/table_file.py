@@ -6,12 +6,14 @@ From a script or the console::
 """
 
 from collections.abc import Callable
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import sniff
+from napari_sparse_gmm.io.units import unit_named
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.io.localizations import Localizations
@@ -49,21 +51,28 @@ def read(path: str) -> list[LayerData]:
     InputError
         One sentence, which napari shows: see `read_localizations`.
     """
-    from napari_sparse_gmm.io.images import OME_UNITS
-    from napari_sparse_gmm.io.localizations import read_localizations
+    from napari.utils.notifications import show_warning
 
-    found = read_localizations(path)
-    unit, _ = OME_UNITS.get(found.unit or "", (None, None))
+    from napari_sparse_gmm.io.localizations import read_localizations
+    from napari_sparse_gmm.plugin.qt.waiting import NOTHING, Cancelled, waited_for
+
+    try:
+        found = waited_for(lambda: read_localizations(path), f"Reading {Path(path).name}")
+    except Cancelled:
+        return NOTHING
+    for note in found.notes:
+        getLogger(__name__).warning(note)
+        show_warning(note)
     keywords = {
         "name": Path(path).stem,
-        "units": unit,
+        "units": unit_named(found.unit),
         "axis_labels": found.axis_labels,
         "features": found.features,
         "size": _diameter(found),
         "border_width": 0,
         "face_color": "white",
         "opacity": 0.5,
-        "metadata": {"source": path, "unit": found.unit, **found.about},
+        "metadata": {"source": path, "unit": found.unit, "notes": found.notes, **found.about},
     }
     return [(found.points, keywords, "points")]
 

@@ -1,6 +1,7 @@
 """A fit is saved, and comes back: what napari draws must lie where it lay, and say the same."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,10 +242,53 @@ def test_many_groups_open_with_smaller_images(tmp_path: Path) -> None:
     assert image.data.size < 2e7
 
 
+@pytest.mark.parametrize("unit", ["9**9**9", "1/0", "__import__('os')", "m" * 100_000], ids=len)
+@pytest.mark.parametrize("where", ["unit", "view"])
+def test_a_unit_is_never_worked_out(tmp_path: Path, unit: str, where: str) -> None:
+    if where == "unit":
+        image, _ = opened(plain_model(unit=unit), tmp_path)
+        assert {str(one) for one in image.units} == {"pixel"}
+        return
+    _, frame, _ = modelled_points(Points(np.eye(2)), (0, 1))
+    choice = HeatmapChoice("density", 64, None)
+    model = model_of(fitted(inside(frame)), frame, "L", choice, 95.0, {})
+    model.view.update(units=["nanometer", unit])
+    with pytest.raises(InputError, match=r"damaged where it says how it lies: .* is no unit"):
+        opened(model, tmp_path)
+
+
 @pytest.mark.parametrize(
     "damage",
-    [{"scale": 3}, {"box": [[0.0], [1.0]]}, {"units": None}, {"axes": ["x"]}, {"stack": {}}],
-    ids=str,
+    [
+        {"scale": 3},
+        {"scale": []},
+        {"scale": [0.0, 1.0, 1.0]},
+        {"scale": [1e999, 1.0, 1.0]},
+        {"box": [[0.0], [1.0]]},
+        {"units": None},
+        {"units": ["nanometer"]},
+        {"axis_labels": "tyx"},
+        {"axes": ["x"]},
+        {"axes": [1, 7]},
+        {"axes": [1, 10**400]},
+        {"axes": [1, 1]},
+        {"axes": [-1, 1]},
+        {"pooled": [[1]]},
+        {"rotate": np.zeros((3, 3))},
+        {"shear": []},
+        {"shear": [[1, 0, 0], [1, 1, 2], [0, 0, 1]]},
+        {"stack": {}},
+        {"stack": None},
+        {"stack": {"slices": [0, 10**12], "origin": 0, "spacing": 1, "axis": 0, "own": False}},
+        {"stack": {"slices": [1, 0], "origin": 0, "spacing": 1, "axis": 0, "own": False}},
+        {"stack": {"slices": [0, 1], "origin": 0, "spacing": 0, "axis": 0, "own": False}},
+        {"stack": {"slices": [0, 1], "origin": 0, "spacing": 1, "axis": 9, "own": False}},
+        {"quantity": "money"},
+        {"quantity": ["density"]},
+        {"coverage": "most"},
+        {"coverage": 300.0},
+    ],
+    ids=lambda damage: str(damage)[:60],
 )
 def test_a_damaged_view_is_named(tmp_path: Path, damage: dict) -> None:
     data = np.random.default_rng(0).uniform(0, 9, (60, 3))
@@ -255,8 +299,20 @@ def test_a_damaged_view_is_named(tmp_path: Path, damage: dict) -> None:
         fitted(inside(frame), None), frame, "L", HeatmapChoice("density", 64, None), 95.0, {}
     )
     model.view.update(damage)
-    with pytest.raises(InputError, match="The model is damaged where it says how it lies"):
+    with pytest.raises(InputError, match=r"The model is damaged where it says|coverage must be"):
         opened(model, tmp_path)
+
+
+def test_groups_of_which_one_has_no_errors(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).uniform(0, 9, (60, 3))
+    data[:, 0] = np.arange(60) % 2
+    _, frame, _ = modelled_points(Points(data, name="L"), (1, 2), 0)
+    first, second = fitted(inside(frame), inside(frame)).parts
+    solution = replace(fitted(inside(frame)), parts=(replace(first, errors=None), second))
+    choice = HeatmapChoice("density", 64, None)
+    _, shapes = opened(model_of(solution, frame, "L", choice, 95.0, {}), tmp_path)
+    known = np.isfinite(shapes.features["weight_error"])
+    np.testing.assert_array_equal(known, np.repeat([False, True], 4))
 
 
 def test_a_layer_without_a_model() -> None:

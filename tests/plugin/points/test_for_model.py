@@ -59,9 +59,9 @@ def test_units_count_where_napari_shows_them(in_units: bool) -> None:
 def test_the_precision_of_turned_points_is_the_same_along_all_axes() -> None:
     data = np.random.default_rng(0).uniform(0, 60, (9, 2))
     model = model_on(Points(data), (0, 1))
-    other = Points(data, rotate=30, scale=(3, 3), features={"sigma": np.arange(9.0)})
+    other = Points(data, rotate=30, scale=(3, 3), features={"sigma": np.arange(1.0, 10.0)})
     seen = points_for(model, other, "sigma", True).observations
-    np.testing.assert_allclose(seen.noise_std, np.arange(9.0)[:, None].repeat(2, axis=1))
+    np.testing.assert_allclose(seen.noise_std, np.arange(1.0, 10.0)[:, None].repeat(2, axis=1))
 
 
 def test_hidden_points_are_left_out() -> None:
@@ -141,9 +141,18 @@ def test_points_of_no_use_are_refused() -> None:
         points_for(model, Points(np.empty((0, 2)), name="none"), None, True)
     with pytest.raises(InputError, match=r"1 of the 9 points .* NaN or infinite"):
         points_for(model, Points(np.where(data == data[3, 0], np.nan, data)), None, True)
-    bad = Points(data, features={"sigma": np.arange(9.0) - 2})
-    with pytest.raises(InputError, match=r"'sigma' is negative or not a number for 2 of the 9"):
+    bad = Points(data, features={"sigma": -1.0 - np.arange(9.0)}, name="bad")
+    with pytest.raises(InputError, match=r"'sigma' of layer 'bad' is no precision: none of its"):
         points_for(model, bad, "sigma", True)
+
+
+def test_points_without_a_precision_are_left_out() -> None:
+    data = np.random.default_rng(0).uniform(0, 60, (9, 2))
+    layer = Points(data, features={"sigma": [3, -1, np.nan, 0, np.inf, 3, 4, 5, 1e40]})
+    read = points_for(model_on(layer, (0, 1)), layer, "sigma", True)
+    np.testing.assert_array_equal(np.flatnonzero(read.shown), [0, 5, 6, 7])
+    assert read.n_imprecise == 5
+    np.testing.assert_allclose(read.observations.noise_std[:, 0], [3, 3, 4, 5])
 
 
 def test_a_model_of_the_command_line_is_in_the_unit_of_its_table() -> None:

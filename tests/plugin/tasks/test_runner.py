@@ -15,7 +15,7 @@ from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.plugin.tasks import runner
 from napari_sparse_gmm.plugin.tasks.runner import Job, Runner
-from napari_sparse_gmm.plugin.tasks.task import FitFailed, Progress
+from napari_sparse_gmm.plugin.tasks.task import FitFailed, Progress, guarded
 
 
 class Log:
@@ -226,6 +226,27 @@ def test_after_a_preview_the_work_waits_for_the_window(
     threaded = Threaded(monkeypatch, told)
     qtbot.waitUntil(lambda: "ended" in threaded.order, timeout=20_000)
     assert threaded.order == ["told", "drawn", "went on", "ended"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_would_end_the_program_is_told(
+    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot, error: type[BaseException]
+) -> None:
+    """And the window can run the next work."""
+
+    def work() -> Generator[Progress, None, None]:
+        yield Progress(0, 1, "a step")
+        raise error
+
+    told: list[Any] = []
+    one = Runner(lambda: None, told.append, lambda job, why: told.append("ended"))
+    for n in (2, 4):
+        one.start(Job(Points(np.eye(2)), guarded("fit", work()), told.append))
+        qtbot.waitUntil(lambda n=n: len(told) == n, timeout=20_000)
+        assert isinstance(told[-2], FitFailed)
+        assert str(told[-2]) == f"The work was ended by {error.__name__}."
+        assert told[-1] == "ended"
+        assert one.job is None
 
 
 def test_what_waits_for_the_window_ends_when_it_is_cancelled(

@@ -115,6 +115,7 @@ class Display:
                 "hidden": cloud.n_hidden,
                 "unused": cloud.n_unused,
                 "outside": cloud.n_outside,
+                "imprecise": cloud.n_imprecise,
             }
             model = model_of(
                 done.solution, done.frame, done.layer.name, done.picture, done.coverage, left_out

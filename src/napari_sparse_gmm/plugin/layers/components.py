@@ -60,8 +60,11 @@ def drawing(solution: Solution, frame: Frame, coverage: float, most: int) -> Dra
         np.concatenate([part.corners for part in parts]),
         np.concatenate([part.edge_width for part in parts]),
         {
-            name: np.concatenate([part.features[name] for part in parts])
-            for name in parts[0].features
+            # Of some groups the errors may not be known.
+            name: np.concatenate(
+                [part.features.get(name, np.full(len(part.corners), np.nan)) for part in parts]
+            )
+            for name in max((part.features for part in parts), key=len)
         },
         ellipsoids(chosen, frame, coverage) if len(frame.axes) == 3 and drawn.any() else None,
     )

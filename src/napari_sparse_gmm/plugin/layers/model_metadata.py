@@ -135,20 +135,23 @@ def layers_of(model: DensityModel, name: str) -> list[LayerData]:
     Heatmap, ellipsoids where it is in 3D, and ellipses, as a fit makes them.
     """
     solution, frame, view = solution_of(model), frame_of(model), model.view or {}
+    quantity = view.get("quantity", QUANTITY.default)
+    coverage = view.get("coverage", COVERAGE.default)
+    COVERAGE.check(coverage)
+    if quantity not in (QUANTITY.choices or ()) or coverage >= 100:
+        raise InputError("The model is damaged where it says what of it is shown.")
     longest_side = LONGEST_SIDE.default if len(frame.axes) == 2 else LONGEST_SIDE_3D
     fewer = (_MOST_PIXELS / (frame.layout.n_slices * longest_side ** len(frame.axes))) ** (
         1.0 / len(frame.axes)
     )
     choice = HeatmapChoice(
-        view.get("quantity", QUANTITY.default),
+        quantity,
         max(1, round(longest_side * min(1.0, fewer))),
         None,
         engine="torch",  # which nobody has to wait for
     )
     picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
-    shown = drawing(
-        solution, frame, float(view.get("coverage", COVERAGE.default)), preferences().most_ellipses
-    )
+    shown = drawing(solution, frame, float(coverage), preferences().most_ellipses)
     layers = [("density", heatmap_keywords(name, frame, picture), "image")]
     if shown.surface is not None:
         layers.append(("ellipsoids", ellipsoids_keywords(name, shown.surface), "surface"))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import usable_precision
 from napari_sparse_gmm.plugin.space.axes import Axes
 
 # What a fit tells of each point.
@@ -57,13 +58,36 @@ def known_precisions(layer: Points, axes: Axes) -> tuple[str | None, str | None]
 
     def measured(name: str | None) -> str | None:
         values = np.asarray([] if name is None else layer.features[name], dtype=np.float64)
-        right = (np.isfinite(values) & (values >= 0)).all() and (values > 0).any()
-        return name if right else None
+        # Points without one are left out; where that is most of them, it is something else.
+        return name if np.count_nonzero(usable_precision(values)) > len(values) / 2 else None
 
     return (
         measured(known_precision(names, unit)),
         measured(known_precision(names, unit, axial=True)),
     )
+
+
+def precise_points(
+    layer: Points, shown: NDArray[np.bool_], *features: str | None
+) -> NDArray[np.bool_]:
+    """Which points of a layer have a precision in each of these features, (all,).
+
+    Raises
+    ------
+    InputError
+        Where none of those that are `shown` has one.
+    """
+    precise = np.ones(len(layer.data), dtype=bool)
+    for feature in features:
+        if feature in layer.features:  # where it is not, that is told by whoever reads it
+            values = np.asarray(layer.features[feature], dtype=np.float64)
+            precise &= usable_precision(values)
+            if shown.any() and not (precise & shown).any():
+                raise InputError(
+                    f"Feature {feature!r} of layer {layer.name!r} is no precision: none of its "
+                    "values is above 0. Choose another one."
+                )
+    return precise
 
 
 def numeric_features(layer: Points) -> list[str]:

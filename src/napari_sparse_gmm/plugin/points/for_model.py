@@ -15,7 +15,7 @@ from pandas import Index
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import FloatArray, Observations
-from napari_sparse_gmm.plugin.points.features import feature_values
+from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
 from napari_sparse_gmm.plugin.space.axes import axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame, Stack
 from napari_sparse_gmm.plugin.space.model_frame import frame_of
@@ -36,12 +36,15 @@ class ModelPoints:
         Which of them these are.
     pooled : tuple of str
         Axes of the layer along which points are taken together.
+    n_imprecise : int
+        How many have no precision, where others have one, and are left out.
     """
 
     observations: Observations
     groups: NDArray[np.intp]
     shown: NDArray[np.bool_]
     pooled: tuple[str, ...]
+    n_imprecise: int = 0
 
 
 def points_for(
@@ -67,6 +70,8 @@ def points_for(
         Where the layer shows no points, lacks an axis or a feature, or has invalid values.
     """
     frame, shown = frame_of(model), np.array(layer.shown, dtype=bool)
+    n_shown = np.count_nonzero(shown)
+    shown &= precise_points(layer, shown, precision)
     data = np.asarray(layer.data, dtype=np.float64)[shown]
     if len(data) == 0:
         raise InputError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
@@ -106,7 +111,7 @@ def points_for(
         name for axis, name in enumerate(names) if axis - layer.ndim + n_axes not in used
     )
     observations = Observations.of(u[:, modelled], noise_std=noise_std)
-    return ModelPoints(observations, groups, shown, pooled)
+    return ModelPoints(observations, groups, shown, pooled, int(n_shown - len(data)))
 
 
 def _groups(

@@ -18,7 +18,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
-from napari_sparse_gmm.plugin.points.features import feature_values
+from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
 from napari_sparse_gmm.plugin.points.region import outlined
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame
@@ -47,9 +47,9 @@ class Cloud:
         Which of the groups that are fitted apart each is in.
     region : Region or None
         Where they could have been, if it is not their bounding box.
-    n_hidden, n_unused, n_outside : int
-        Points of the layer that it does not show; that it shows, but are not to be used; and that
-        lie outside of the region.
+    n_hidden, n_unused, n_outside, n_imprecise : int
+        Points of the layer that it does not show; that it shows, but are not to be used; that lie
+        outside of the region; and that have no precision where others have one.
     """
 
     observations: Observations
@@ -60,6 +60,7 @@ class Cloud:
     n_hidden: int
     n_unused: int
     n_outside: int
+    n_imprecise: int = 0
 
     @property
     def n_stray(self) -> int:
@@ -135,6 +136,11 @@ class Source:
         n_hidden = int(np.count_nonzero(~shown))
         if used is not None:
             shown &= used
+        n_imprecise = 0
+        if self.precision is not None:
+            precise = precise_points(self.layer, shown, *self.precisions)
+            n_imprecise = int(np.count_nonzero(shown & ~precise))
+            shown &= precise
         points, frame, groups = modelled_points(self.layer, self.axes, self.each, shown)
         weights = (
             None
@@ -147,7 +153,7 @@ class Source:
                 f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
                 "more: show or choose others."
             )
-        n_unused = len(shown) - n_hidden - len(points)
+        n_unused = len(shown) - n_hidden - n_imprecise - len(points)
         observations = Observations.of(points, weights, noise_std)
         region, inside = self._region(points)
         if not inside.any():
@@ -175,6 +181,7 @@ class Source:
             n_hidden,
             n_unused,
             int(np.count_nonzero(~inside)),
+            n_imprecise,
         )
 
     def _region(self, points: FloatArray) -> tuple[Region | None, NDArray[np.bool_]]:

@@ -1,6 +1,7 @@
 """Where a model lies: the frame of the points that it was fitted to, out and in."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.units import unit_named
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.space.frame import Frame, Stack
 
@@ -16,6 +18,12 @@ from napari_sparse_gmm.plugin.space.frame import Frame, Stack
 _ARRAYS = ("box", "scale", "translate", "rotate", "shear", "affine")
 
 _OF_STACK = ("slices", "origin", "spacing", "axis", "own")
+
+# As many axes as NumPy has, and more slices than a fit has groups, with gaps between them.
+_MOST_AXES = 32
+_MOST_SLICES = 1_000_000
+
+_DAMAGED = "The model is damaged where it says how it lies: "
 
 # Where nobody says where the points were: so many standard deviations around the components.
 _REACH = 3.0
@@ -45,21 +53,54 @@ def frame_of(model: DensityModel) -> Frame:
     if model.view is None:
         return _plain_frame(model)
     try:
-        view, n = model.view, len(model.view["scale"])
-        arrays = {name: np.array(view[name], dtype=np.float64) for name in _ARRAYS}
-        for name, shape in {"box": (2, n), "affine": (n + 1, n + 1), "rotate": (n, n)}.items():
-            arrays[name] = arrays[name].reshape(shape)
-        return Frame(
-            axes=tuple(int(axis) for axis in view["axes"]),
-            names=model.axis_labels,
-            pooled=tuple(view["pooled"]),
-            **arrays,
-            units=_units(view["units"]),
-            axis_labels=tuple(view["axis_labels"]),
-            stack=_stack(model, view["stack"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"The model is damaged where it says how it lies: {error!r}.") from error
+        frame = _placed(model, model.view)
+        _check(frame)
+    except InputError as error:
+        raise InputError(f"{_DAMAGED}{error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"{_DAMAGED}something is missing or of another kind.") from error
+    return frame
+
+
+def _placed(model: DensityModel, view: Mapping[str, Any]) -> Frame:
+    n = len(view["scale"])
+    arrays = {name: np.array(view[name], dtype=np.float64) for name in _ARRAYS}
+    shapes = {"box": (2, n), "affine": (n + 1, n + 1), "rotate": (n, n), "shear": (n, n)}
+    for name, values in arrays.items():
+        arrays[name] = values.reshape(shapes.get(name, (n,)))
+    return Frame(
+        axes=tuple(int(axis) for axis in view["axes"]),
+        names=model.axis_labels,
+        pooled=_words(view["pooled"]),
+        **arrays,
+        units=_units(view["units"]),
+        axis_labels=_words(view["axis_labels"]),
+        stack=_stack(model, view["stack"]),
+    )
+
+
+def _check(frame: Frame) -> None:
+    """An InputError where no layer can lie like that."""
+    n, stack = len(frame.scale), frame.stack
+    if not len(frame.units) == len(frame.axis_labels) == n <= _MOST_AXES:
+        raise InputError("the numbers of its axes differ, or are too large.")
+    taken = frame.axes if stack is None else (*frame.axes, stack.axis)
+    if len(frame.axes) != len(frame.names) or len({*taken} & {*range(n)}) != len(taken):
+        raise InputError("it has not the axes that it names.")
+    if not all(np.isfinite(getattr(frame, name)).all() for name in _ARRAYS):
+        raise InputError("some of its numbers are not finite.")
+    turns = (np.diag(frame.scale), frame.rotate, frame.shear, frame.affine)
+    if not all(np.linalg.det(matrix) for matrix in turns):
+        raise InputError("it takes points to a line or a plane.")
+    if np.tril(frame.shear, -1).any() and np.triu(frame.shear, 1).any():
+        raise InputError("its shear is no triangular matrix.")
+    if stack is not None and not (
+        math.isfinite(stack.origin)
+        and 0 < abs(stack.spacing) < math.inf
+        and (np.diff(stack.slices, prepend=-1) > 0).all()
+        and stack.slices[-1] < _MOST_SLICES
+    ):
+        raise InputError("its groups are in no slices that there can be.")
 
 
 def _plain_frame(model: DensityModel) -> Frame:
@@ -67,10 +108,6 @@ def _plain_frame(model: DensityModel) -> Frame:
     if model.groups is not None:
         raise InputError("The model is damaged: it has groups, but does not say how they lie.")
     n = len(model.axis_labels)
-    try:
-        units = _units([model.unit or "pixel"] * n)
-    except (ValueError, AttributeError):  # a word that is no unit to napari
-        units = _units(["pixel"] * n)
     return Frame(
         axes=tuple(range(n)),
         names=model.axis_labels,
@@ -81,7 +118,7 @@ def _plain_frame(model: DensityModel) -> Frame:
         rotate=np.eye(n),
         shear=np.eye(n),
         affine=np.eye(n + 1),
-        units=units,
+        units=_units([unit_named(model.unit) or "pixel"] * n),
         axis_labels=model.axis_labels,
     )
 
@@ -96,8 +133,10 @@ def _reach(model: DensityModel) -> FloatArray:
 
 
 def _stack(model: DensityModel, values: Mapping[str, Any] | None) -> Stack | None:
-    if values is None or model.groups is None:
+    if values is None and model.groups is None:
         return None
+    if values is None or model.groups is None:
+        raise InputError("it has groups without slices, or slices without groups.")
     slices: NDArray[np.intp] = np.array(values["slices"], dtype=np.intp)
     return Stack(
         model.groups.name,
@@ -110,6 +149,19 @@ def _stack(model: DensityModel, values: Mapping[str, Any] | None) -> Stack | Non
     )
 
 
-def _units(names: list[str]) -> tuple[Any, ...]:
-    """Units as napari's layers have them. An InputError or AttributeError where one is none."""
+def _units(spellings: Sequence[str]) -> tuple[Any, ...]:
+    """Units as napari's layers have them.
+
+    napari would work out whatever it is given: "9**9**9".
+    """
+    names = [unit_named(spelling) for spelling in _words(spellings)]
+    if None in names:
+        raise InputError(f"{spellings[names.index(None)]!r:.40} is no unit.")
     return tuple(Points(np.empty((0, len(names))), units=names).units)
+
+
+def _words(values: Any) -> tuple[str, ...]:
+    words = tuple(values)
+    if isinstance(values, str) or not all(isinstance(word, str) for word in words):
+        raise InputError("some of its words are none.")
+    return words

@@ -11,7 +11,7 @@ from napari.layers import Layer
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
-from napari_sparse_gmm.plugin.tasks.task import Progress, Work
+from napari_sparse_gmm.plugin.tasks.task import FitFailed, Progress, Work
 
 # The longest that work waits for the window to draw a preview.
 _PATIENCE = 0.5  # seconds
@@ -192,6 +192,9 @@ def _with_back_pressure(work: Work[Any], drawn: Event) -> Work[Any]:
             progress = next(work)
         except StopIteration as stop:
             return stop.value
+        except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+            # superqt would tell nobody.
+            raise FitFailed(f"The work was ended by {type(error).__name__}.") from error
         drawn.clear()
         yield progress
         if progress.preview is not None:
