@@ -142,7 +142,7 @@ def test_points_of_no_use_are_refused() -> None:
     with pytest.raises(InputError, match=r"1 of the 9 points .* NaN or infinite"):
         points_for(model, Points(np.where(data == data[3, 0], np.nan, data)), None, True)
     bad = Points(data, features={"sigma": -1.0 - np.arange(9.0)}, name="bad")
-    with pytest.raises(InputError, match=r"'sigma' of layer 'bad' is no precision: none of its"):
+    with pytest.raises(InputError, match=r"'sigma' of layer 'bad' is no precision, as none of"):
         points_for(model, bad, "sigma", True)
 
 

@@ -84,8 +84,8 @@ def precise_points(
             precise &= usable_precision(values)
             if shown.any() and not (precise & shown).any():
                 raise InputError(
-                    f"Feature {feature!r} of layer {layer.name!r} is no precision: none of its "
-                    "values is above 0. Choose another one."
+                    f"Feature {feature!r} of layer {layer.name!r} is no precision, as none of its "
+                    "values is above 0: choose another precision."
                 )
     return precise
 
