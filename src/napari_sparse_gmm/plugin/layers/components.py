@@ -12,6 +12,7 @@ from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.layers.edges import edge_width, follow_zoom, thin_edges
 from napari_sparse_gmm.plugin.layers.ellipsoids import ellipsoids, show_ellipsoids
 from napari_sparse_gmm.plugin.layers.owned import (
     add,
@@ -27,18 +28,19 @@ from napari_sparse_gmm.shapes.ellipses import ellipse_corners
 # What napari calls the unit of a layer that nobody gave one, and units that differ.
 _NO_UNITS = ("pixel", "px", "")
 
+_EDGE = 2.0  # pixels of the screen that an edge is wide
+
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
     """What shows the components: those of most points.
 
-    `corners` (k, 4, n) of their ellipses are in the coordinates of `Frame.shape_placement`,
-    `edge_width` (k,) too; `features` has k rows, in the units of the Points layer. `surface` is of
+    `corners` (k, 4, n) of their ellipses are in the coordinates of `Frame.shape_placement`;
+    `features` has k rows, in the units of the Points layer. `surface` is of
     the ellipsoids that there are in 3D.
     """
 
     corners: FloatArray
-    edge_width: FloatArray
     features: dict[str, NDArray[Any]]
     surface: dict[str, Any] | None = None  # keywords of a layer
 
@@ -58,7 +60,6 @@ def drawing(solution: Solution, frame: Frame, coverage: float, most: int) -> Dra
     parts = [_drawing(part, frame, group, own, coverage) for group, part, own in chosen]
     return Drawing(
         np.concatenate([part.corners for part in parts]),
-        np.concatenate([part.edge_width for part in parts]),
         {
             name: np.concatenate([part.features[name] for part in parts])
             for name in parts[0].features
@@ -77,12 +78,8 @@ def _drawing(
     if frame.stack is not None:
         name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"
         table = {name: np.full(len(drawn), frame.stack.labels[group]), **table}
-    # Fine lines over the whole field, finer ones where an ellipse is small itself.
-    field = (frame.modelled_box[1] - frame.modelled_box[0]).max()
-    width = np.minimum(0.003 * field, 0.12 * radius * mixture.principal_axes.std[:, 1])
     return Drawing(
         corners=frame.shape_data(ellipse_corners(mixture, radius)[drawn], group),
-        edge_width=width[drawn] / np.abs(frame.scale[list(frame.axes)]).mean(),
         features={name: column[drawn] for name, column in table.items()},
     )
 
@@ -95,17 +92,18 @@ def components_keywords(name: str, frame: Frame, shown: Drawing) -> dict[str, An
         "ndim": len(frame.scale),
         "shape_type": "ellipse",
         "name": f"{name} components",
-        "edge_width": list(shown.edge_width) if n else 1,
         # Not the blue in which napari highlights what is selected.
         "edge_color": "lime",
         "face_color": "transparent",
         "features": shown.features,
+        **thin_edges(frame, _EDGE),
         **frame.shape_placement(),
     }
 
 
 def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Drawing) -> Shapes:
     """Show ellipses as the Shapes layer of `points`, above everything, and ellipsoids below it."""
+    follow_zoom(viewer)
     layer = made_from(viewer, points, "components", Shapes, len(frame.scale))
     keywords = components_keywords(points.name, frame, shown)
     if layer is None:
@@ -113,14 +111,17 @@ def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Dr
         add(viewer, points, "components", len(viewer.layers), layer)
     elif flat_in_space(viewer, layer):
         data = keywords.pop("data")
-        keywords.pop("name")
+        for name in ("name", "metadata"):
+            keywords.pop(name)
+        keywords["edge_width"] = edge_width(layer)
         layer = exchanged(viewer, layer, data, **keywords)
     else:
+        width = edge_width(layer)
         # Its features follow at once: what listens to them need not hear of it twice.
         with layer.events.features.blocker():
             layer.data = [(box, "ellipse") for box in shown.corners]
         set_placement(layer, frame.shape_placement())
-        layer.edge_width = list(shown.edge_width)
+        layer.edge_width = width
         layer.features = shown.features
     show_ellipsoids(viewer, points, shown.surface, under=layer)
     return layer

@@ -31,6 +31,9 @@ from napari_sparse_gmm.shapes.grid import Grid
 # from the origin, its coordinates are counted from the corner of the points instead.
 _FAR_FROM_ORIGIN = 1e3
 
+# Pixels that the points take on a screen when all are seen, about.
+_SCREEN = 700.0
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -110,6 +113,13 @@ class Frame:
     def modelled_box(self) -> FloatArray:
         """Lower and upper corner of the modelled points in u, (2, D)."""
         return self.box[:, list(self.axes)]
+
+    @property
+    def screen_pixel(self) -> float:
+        """A pixel of the screen, about, where all points are seen, in the coordinates of shapes."""
+        modelled = list(self.axes)
+        steps = self._shape_coordinates(None)[1][modelled]
+        return float(np.ptp(self.modelled_box, axis=0).max() / np.abs(steps).mean()) / _SCREEN
 
     def same_as(self, other: "Frame") -> bool:
         """Whether layers of both lie at the same position, and their coordinates mean the same."""
