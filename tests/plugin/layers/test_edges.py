@@ -22,8 +22,8 @@ DATA = np.random.default_rng(0).uniform(0, 100, (50, 2))
 
 
 def shown(viewer: Any, n: int = 3, seed: int = 0, **pose: Any) -> Shapes:
-    points = viewer.layers["L"] if "L" in viewer.layers else None
-    points = points or viewer.add_points(DATA, name="L", **pose)
+    present = "L" in viewer.layers
+    points = viewer.layers["L"] if present else viewer.add_points(DATA, name="L", **pose)
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = random_mixture(n, 2, seed=seed)
     return show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, 99))

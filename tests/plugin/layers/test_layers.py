@@ -19,6 +19,7 @@ from napari_sparse_gmm.plugin.layers.owned import components_layer, remove_made
 from napari_sparse_gmm.plugin.layers.point_colours import component_colours
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.space.slices import Layout
 from napari_sparse_gmm.plugin.tasks.render import drawn as drawn_by_worker
 from napari_sparse_gmm.plugin.tasks.task import at_once
 from napari_sparse_gmm.plugin.tasks.values import Heatmap, HeatmapChoice
@@ -209,6 +210,27 @@ def test_contrast_limits(values: list[float], quantity: str, expected: tuple[flo
     grid = Grid(np.zeros(2), np.ones(2), image.shape[1:])
     limits = contrast_limits(Heatmap(image, grid, HeatmapChoice(quantity, 16, None)))
     assert limits == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("sharpen", [True, False])
+@pytest.mark.parametrize("share", [0.002, 0.05, 0.5])
+def test_a_needle_makes_no_others_black(share: float, sharpen: bool) -> None:
+    """Of a width near zero, with however many of the points, on a background or without."""
+    means = np.random.default_rng(0).uniform(500, 4500, (21, 2))
+    std = np.array([60.0] * 20 + [1e-6])
+    box = np.array([[0.0, 0.0], [5000.0, 5000.0]])
+    choice = HeatmapChoice("density", 256, None, sharpen=sharpen, engine="torch", device="cpu")
+    for background in (0.0, 0.4):
+        weights = np.append(np.full(20, (1.0 - share) / 20), share) * (1.0 - background)
+        covariances = std[:, None, None] ** 2 * np.eye(2)
+        mixture = GaussianMixture(
+            weights, means, covariances, background, box if background else None
+        )
+        shown = at_once(drawn_by_worker(solution_of(mixture), box, choice, Layout()))
+        low, high = contrast_limits(shown)
+        peak = weights[0] / (2 * np.pi * 60.0**2)
+        assert low == 0.0
+        assert 0.2 < peak / high < 5.0
 
 
 def test_log_of_zero_outside_the_background_can_be_shown(viewer: ViewerModel) -> None:

@@ -7,6 +7,7 @@ from napari.layers import Points
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.plugin.layers.covering import show_again
 from napari_sparse_gmm.plugin.points.features import ASSIGNMENT_FEATURES
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assig
         features[name] = column
     points.features = features
     points.face_color = colours
+    show_again(points)  # for their colours to be seen
 
 
 def clear_assignment(points: Points) -> None:

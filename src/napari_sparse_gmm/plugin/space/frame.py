@@ -32,7 +32,7 @@ from napari_sparse_gmm.shapes.grid import Grid
 _FAR_FROM_ORIGIN = 1e3
 
 # Pixels that the points take on a screen when all are seen, about.
-_SCREEN = 700.0
+SCREEN = 700.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class Frame:
         """A pixel of the screen, about, where all points are seen, in the coordinates of shapes."""
         modelled = list(self.axes)
         steps = self._shape_coordinates(None)[1][modelled]
-        return float(np.ptp(self.modelled_box, axis=0).max() / np.abs(steps).mean()) / _SCREEN
+        return float(np.ptp(self.modelled_box, axis=0).max() / np.abs(steps).mean()) / SCREEN
 
     def same_as(self, other: "Frame") -> bool:
         """Whether layers of both lie at the same position, and their coordinates mean the same."""
