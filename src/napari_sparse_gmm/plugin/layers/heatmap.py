@@ -8,6 +8,7 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.plugin.layers.covering import hide_where_they_cover
+from napari_sparse_gmm.plugin.layers.levels import Levels, set_data
 from napari_sparse_gmm.plugin.layers.owned import add, exchanged, index_of, made_from, set_placement
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.values import Heatmap
@@ -18,8 +19,8 @@ _LOG_RANGE = 4.0 * np.log(10.0)
 # In the metadata of an image: the limits that it was given, to know them from the user's own.
 _LIMITS_KEY = "napari-sparse-gmm limits"
 
-# Of the points above a background, this share may lie where an image is as bright as can be, and this
-# share makes up what there is to be seen, at a quarter of that brightness or more in half its area.
+# Of the points above a background, this share may lie where an image is as bright as can be; and
+# this share is to be seen, at a quarter of that brightness or more in half of its area.
 _SATURATED, _CLUSTERED, _FROM_AFAR = 0.3, 0.9, 4.0
 
 # Limits of an image stay where those of the next one differ by less than this factor.
@@ -47,7 +48,7 @@ def show_heatmap(
         if keywords["multiscale"] and not layer.multiscale:
             layer = exchanged(viewer, layer, data)
         # An image of several levels may come down to one, for a while.
-        layer.data = [data] if layer.multiscale and not keywords["multiscale"] else data
+        set_data(layer, data if not layer.multiscale or keywords["multiscale"] else Levels([data]))
         set_placement(layer, image_placement(frame, heatmap))
     _limit(layer, heatmap, limits)
     return layer
@@ -57,7 +58,7 @@ def heatmap_keywords(name: str, frame: Frame, heatmap: Heatmap) -> dict[str, Any
     """Keywords of an Image layer with a heatmap of the points called `name`."""
     base, pyramid = frame.layout.image(heatmap.values, heatmap.choice.nothing), heatmap.pyramid
     return {
-        "data": base if pyramid is None else [*pyramid.levels, base],
+        "data": base if pyramid is None else Levels([*pyramid.levels, base]),
         "multiscale": pyramid is not None,
         "name": f"{name} density",
         "colormap": "inferno",

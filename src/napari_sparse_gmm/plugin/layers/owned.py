@@ -15,6 +15,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 
 from napari_sparse_gmm.plugin.layers.covering import show_again
+from napari_sparse_gmm.plugin.layers.levels import Levels
 from napari_sparse_gmm.plugin.space.frame import shear_matrix
 
 METADATA_KEY = "napari-sparse-gmm"
@@ -119,7 +120,7 @@ def exchanged(viewer: ViewerModel, old: Layer, data: Any, **keywords: Any) -> La
     for name in ("multiscale", "rgb", *_OF_EACH_SHAPE):
         kept.pop(name, None)
     if isinstance(old, Image):
-        kept["multiscale"] = isinstance(data, list)
+        kept["multiscale"] = isinstance(data, Levels)
     marked = old.metadata.get(METADATA_KEY)
     index, selected = viewer.layers.index(old), old in viewer.layers.selection
     viewer.layers.remove(old)
