@@ -12,6 +12,7 @@ from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.layers.channel import channel_colour, tint
 from napari_sparse_gmm.plugin.layers.edges import edge_width, follow_zoom, thin_edges
 from napari_sparse_gmm.plugin.layers.ellipsoids import ellipsoids, show_ellipsoids
 from napari_sparse_gmm.plugin.layers.owned import (
@@ -84,8 +85,13 @@ def _drawing(
     )
 
 
-def components_keywords(name: str, frame: Frame, shown: Drawing) -> dict[str, Any]:
-    """Keywords of a Shapes layer with the ellipses of the points called `name`."""
+def components_keywords(
+    name: str, frame: Frame, shown: Drawing, channel: FloatArray | None = None
+) -> dict[str, Any]:
+    """Keywords of a Shapes layer with the ellipses of the points called `name`.
+
+    They are lime, or of a tint of the colour (3,) of a channel.
+    """
     n = len(shown.corners)
     return {
         "data": list(shown.corners) if n else None,
@@ -93,7 +99,7 @@ def components_keywords(name: str, frame: Frame, shown: Drawing) -> dict[str, An
         "shape_type": "ellipse",
         "name": f"{name} components",
         # Not the blue in which napari highlights what is selected.
-        "edge_color": "lime",
+        "edge_color": "lime" if channel is None else tint(channel),
         "face_color": "transparent",
         "features": shown.features,
         **thin_edges(frame, _EDGE),
@@ -105,15 +111,16 @@ def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Dr
     """Show ellipses as the Shapes layer of `points`, above everything, and ellipsoids below it."""
     follow_zoom(viewer)
     layer = made_from(viewer, points, "components", Shapes, len(frame.scale))
-    keywords = components_keywords(points.name, frame, shown)
     if layer is None:
+        keywords = components_keywords(points.name, frame, shown, channel_colour(points))
         layer = Shapes(**keywords)
         add(viewer, points, "components", len(viewer.layers), layer)
     elif flat_in_space(viewer, layer):
+        keywords = components_keywords(points.name, frame, shown)
         data = keywords.pop("data")
-        for name in ("name", "metadata"):
+        for name in ("name", "metadata", "edge_color"):
             keywords.pop(name)
-        keywords["edge_width"] = edge_width(layer)
+        keywords |= {"edge_width": edge_width(layer), "edge_color": layer.current_edge_color}
         layer = exchanged(viewer, layer, data, **keywords)
     else:
         width = edge_width(layer)

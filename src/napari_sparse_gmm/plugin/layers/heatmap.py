@@ -7,6 +7,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.layers.channel import channel_colour, from_black
 from napari_sparse_gmm.plugin.layers.covering import hide_where_they_cover
 from napari_sparse_gmm.plugin.layers.levels import Levels, set_data
 from napari_sparse_gmm.plugin.layers.owned import add, exchanged, index_of, made_from, set_placement
@@ -21,7 +23,7 @@ _LIMITS_KEY = "napari-sparse-gmm limits"
 
 # Of the points above a background, this share may lie where an image is as bright as can be; and
 # this share is to be seen, at a quarter of that brightness or more in half of its area.
-_SATURATED, _CLUSTERED, _FROM_AFAR = 0.3, 0.9, 4.0
+_SATURATED, _CLUSTERED, _FROM_AFAR = 0.2, 0.9, 4.0
 
 # Limits of an image stay where those of the next one differ by less than this factor.
 _ALIKE = 3.0
@@ -37,7 +39,7 @@ def show_heatmap(
     heatmap: Heatmap,
 ) -> Image:
     """Show a heatmap as the Image layer of `points`, under them."""
-    keywords = heatmap_keywords(points.name, frame, heatmap)
+    keywords = heatmap_keywords(points.name, frame, heatmap, channel_colour(points))
     data, limits = keywords["data"], keywords["contrast_limits"]
     layer = made_from(viewer, points, "density", Image, len(frame.scale))
     if layer is None:
@@ -54,14 +56,19 @@ def show_heatmap(
     return layer
 
 
-def heatmap_keywords(name: str, frame: Frame, heatmap: Heatmap) -> dict[str, Any]:
-    """Keywords of an Image layer with a heatmap of the points called `name`."""
+def heatmap_keywords(
+    name: str, frame: Frame, heatmap: Heatmap, channel: FloatArray | None = None
+) -> dict[str, Any]:
+    """Keywords of an Image layer with a heatmap of the points called `name`.
+
+    In the colour (3,) of a channel, if there is one.
+    """
     base, pyramid = frame.layout.image(heatmap.values, heatmap.choice.nothing), heatmap.pyramid
     return {
         "data": base if pyramid is None else Levels([*pyramid.levels, base]),
         "multiscale": pyramid is not None,
         "name": f"{name} density",
-        "colormap": "inferno",
+        "colormap": "inferno" if channel is None else from_black(channel),
         # A density is smooth, however few pixels there are of it.
         "interpolation2d": "linear",
         # Dark where there is nothing, so that an image below shines through.

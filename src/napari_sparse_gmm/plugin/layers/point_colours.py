@@ -18,7 +18,7 @@ _N_COLOURS = 50
 _GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
 # In the metadata of the points: the colours that they had before.
-_COLOURS_KEY = "napari-sparse-gmm colours"
+COLOURS_KEY = "napari-sparse-gmm colours"
 
 
 def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assignment") -> None:
@@ -39,13 +39,13 @@ def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assig
         of_all(assignment.log_density, np.nan),
         of_all(component < 0, False),
     )
-    before = points.metadata.get(_COLOURS_KEY)
+    before = points.metadata.get(COLOURS_KEY)
     if before is not None and len(before) != len(shown):
         clear_assignment(points)
         before = None
     if before is None:
         before = np.array(points.face_color)  # (N, 4)
-        points.metadata[_COLOURS_KEY] = before
+        points.metadata[COLOURS_KEY] = before
     colours = before.copy()
     colours[shown] = component_colours(component)
     features = points.features.copy()
@@ -58,7 +58,7 @@ def show_assignment(points: Points, shown: NDArray[np.bool_], assignment: "Assig
 
 def clear_assignment(points: Points) -> None:
     """Take away what `show_assignment` gave: the features, and the colours."""
-    before = points.metadata.pop(_COLOURS_KEY, None)
+    before = points.metadata.pop(COLOURS_KEY, None)
     if before is None:
         return
     points.face_color = before if len(before) == len(points.data) else points.current_face_color
