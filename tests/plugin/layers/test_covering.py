@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 from napari.layers import Points
 from napari.utils.notifications import notification_manager
 from oracles import random_mixture
+from plugin.fakes import solution_of
 
 from napari_sparse_gmm.engines import Assignment
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
@@ -40,7 +41,9 @@ def show(viewer: ViewerModel, points: Points) -> None:
     [
         pytest.param(MANY, 1.0, False, id="many"),
         pytest.param(MANY[:2500], 5.0, True, id="few"),
-        pytest.param(MANY[:2500], 20.0, False, id="large discs"),
+        pytest.param(MANY[:2500], 50.0, True, id="few large discs"),
+        pytest.param(MANY[:40_000], 1.0, True, id="tiny discs"),
+        pytest.param(MANY[:40_000], 9.0, False, id="large discs"),
     ],
 )
 def test_points_that_cover_the_heatmap_are_hidden(
@@ -55,7 +58,7 @@ def test_points_that_cover_the_heatmap_are_hidden(
 
 
 def test_discs_are_measured_in_the_scale_of_the_layer() -> None:
-    _, points = with_heatmap(MANY[:2500] * 1e9, size=20e9, scale=(1e-9, 1e-9))
+    _, points = with_heatmap(MANY[:40_000] * 1e9, size=9e9, scale=(1e-9, 1e-9))
     assert not points.visible
 
 
@@ -86,5 +89,6 @@ def test_colours_by_component_are_to_be_seen() -> None:
     _, points = with_heatmap(MANY)
     n = len(MANY)
     found = Assignment(np.zeros(n, dtype=np.intp), np.ones(n), np.zeros(n))
-    show_assignment(points, np.ones(n, dtype=bool), found)
+    parts, groups = solution_of(random_mixture(1, 2)).parts, np.zeros(n, dtype=np.intp)
+    show_assignment(points, np.ones(n, dtype=bool), found, parts, groups)
     assert points.visible

@@ -16,7 +16,6 @@ from napari_sparse_gmm.plugin.layers.components import drawing, show_components
 from napari_sparse_gmm.plugin.layers.contours import show_contours
 from napari_sparse_gmm.plugin.layers.heatmap import contrast_limits, show_heatmap
 from napari_sparse_gmm.plugin.layers.owned import components_layer, remove_made
-from napari_sparse_gmm.plugin.layers.point_colours import component_colours
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.space.slices import Layout
@@ -242,17 +241,6 @@ def test_log_of_zero_outside_the_background_can_be_shown(viewer: ViewerModel) ->
     image = show_heatmap(viewer, points, frame, shown)
     assert np.isfinite(image.contrast_limits_range).all()
     assert image.contrast_limits[1] == -1.0
-
-
-def test_colours_of_components() -> None:
-    colours = component_colours(np.array([-1, 0, 1, 48, 49, 0]))
-    np.testing.assert_array_equal(colours[0], [0.5, 0.5, 0.5, 1.0])
-    np.testing.assert_array_equal(colours[1], colours[5])
-    assert (colours[:, 3] == 1.0).all()
-    many = component_colours(np.arange(2000))
-    assert (many[1:] != many[:-1]).any(1).all()  # neighbours in the table
-    assert len(np.unique(many, axis=0)) > 40
-    assert (many != colours[0]).any(1).all()
 
 
 def test_ellipsoids_are_one_surface_around_the_points() -> None:

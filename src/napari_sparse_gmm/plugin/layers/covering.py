@@ -9,8 +9,9 @@ from napari_sparse_gmm.plugin.space.frame import SCREEN, Frame
 # In the metadata of points: that they were hidden here, once.
 _HIDDEN_KEY = "napari-sparse-gmm hidden"
 
-# Points cover a heatmap whose discs, laid side by side, take this share of its area.
-_COVERED = 0.5
+# Points cover a heatmap whose discs, laid side by side, take this share of its area. Of fewer than
+# so many one wants to see each.
+_COVERED, _MANY = 0.5, 20_000
 
 # Where all points are seen, napari draws none smaller than so many pixels of the screen.
 _SMALLEST = 2.0
@@ -20,7 +21,7 @@ def hide_where_they_cover(points: Points, frame: Frame) -> None:
     """Hide points that cover a flat heatmap, and tell so. To show them again is for the user."""
     if _HIDDEN_KEY in points.metadata or not points.visible or len(frame.axes) != 2:
         return
-    if _share_covered(points, frame) > _COVERED:
+    if len(points.data) > _MANY and _share_covered(points, frame) > _COVERED:
         points.visible = False
         points.metadata[_HIDDEN_KEY] = True
         show_info(

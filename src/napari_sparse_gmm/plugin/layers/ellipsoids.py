@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin.layers.component_colours import component_colours
 from napari_sparse_gmm.plugin.layers.owned import add, made_from, set_placement
-from napari_sparse_gmm.plugin.layers.point_colours import component_colours
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 
@@ -32,7 +32,9 @@ def ellipsoids(
         np.concatenate([part.mixture.covariances[own] for _, part, own in chosen]),
     )
     mesh = ellipsoid_mesh(together, coverage_to_radius(coverage, 3))
-    colours = component_colours(np.concatenate([np.flatnonzero(own) for _, _, own in chosen]))
+    colours = np.concatenate(
+        [component_colours(part.mixture.means)[own] for _, part, own in chosen]
+    )
     step = mesh.slice_thickness
     return {
         "data": (frame.shape_data(mesh.vertices, groups[mesh.component], step), mesh.faces),
