@@ -12,7 +12,7 @@ from napari import current_viewer
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
-from napari_sparse_gmm.plugin.layers.edges import follow_zoom
+from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.model_metadata import (
     MODEL_KEY,
     LayerData,
@@ -46,7 +46,7 @@ def read(path: Paths) -> list[LayerData]:
     """The layers that show a model: heatmap, ellipsoids in 3D, and ellipses."""
     viewer = current_viewer()
     if viewer is not None:
-        follow_zoom(viewer)
+        follow(viewer)
     return [layer for one in _each(path) for layer in layers_of(load_model(one), _name(one))]
 
 

@@ -4,7 +4,8 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Points, Shapes
 
-from napari_sparse_gmm.plugin.layers.edges import edge_width, follow_zoom, thin_edges
+from napari_sparse_gmm.plugin.layers.edges import edge_width, thin_edges
+from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.owned import (
     add,
     exchanged,
@@ -32,7 +33,7 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
             viewer.layers.remove(layer)
         return
     held = np.array([percent for _, percent, _ in lines])
-    follow_zoom(viewer)
+    follow(viewer)
     data = [frame.shape_data(line, group) for group, _, line in lines]
     colours = {
         "edge_color": [_LINE_COLOURS[CONTOURS.index(percent)] for percent in held],

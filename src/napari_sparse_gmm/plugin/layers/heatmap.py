@@ -22,8 +22,8 @@ _LOG_RANGE = 4.0 * np.log(10.0)
 _LIMITS_KEY = "napari-sparse-gmm limits"
 
 # Of the points above a background, this share may lie where an image is as bright as can be; and
-# this share is to be seen, at a quarter of that brightness or more in half of its area.
-_SATURATED, _CLUSTERED, _FROM_AFAR = 0.3, 0.9, 4.0
+# this share is to be seen, at a fifth of that brightness or more in half of its area.
+_SATURATED, _CLUSTERED, _FROM_AFAR = 0.1, 0.9, 5.0
 
 # Limits of an image stay where those of the next one differ by less than this factor.
 _ALIKE = 3.0
