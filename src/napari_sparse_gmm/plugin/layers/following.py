@@ -10,6 +10,8 @@ from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
 
 from napari_sparse_gmm.plugin.layers.edges import has_thin_edges, set_width
+from napari_sparse_gmm.plugin.layers.hover import tell_of_components
+from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
 from napari_sparse_gmm.plugin.layers.sections import cut
 from napari_sparse_gmm.plugin.layers.views import show_in_its_view
 
@@ -35,9 +37,12 @@ class _Follower:
     def __call__(self, event: Any) -> None:
         """A layer was added."""
         layer = event.value
-        if layer not in self._known and isinstance(layer, Shapes) and has_thin_edges(layer):
-            layer.events.scale_factor.connect(self._on_zoom)
-        self._known.add(layer)
+        if layer not in self._known and isinstance(layer, Shapes):
+            self._known.add(layer)
+            if has_thin_edges(layer):
+                layer.events.scale_factor.connect(self._on_zoom)
+            if layer.metadata.get(METADATA_KEY, {}).get("role") == "components":
+                tell_of_components(layer)
         show_in_its_view(layer, self._dims.ndisplay)
         cut(layer, self._layers, self._dims)
 
