@@ -552,6 +552,10 @@ def test_contours_are_paths_between_points_and_ellipses(viewer: ViewerModel) -> 
             world = points.data_to_world(place / points.scale)
             np.testing.assert_allclose(layer.data_to_world(vertex), world, rtol=1e-6)
 
+    # A legend, in the colours of the lines.
+    assert list(layer.text.values) == ["50%", "80%", "95%"]
+    np.testing.assert_array_equal(layer.text.color(layer.features), layer.edge_color)
+
     layer.visible, layer.name = False, "mine"
     fewer = replace(heatmap_, contours=lines_of(0)[:2])
     show_contours(viewer, points, frame, fewer)
@@ -560,6 +564,18 @@ def test_contours_are_paths_between_points_and_ellipses(viewer: ViewerModel) -> 
     show_contours(viewer, points, frame, replace(heatmap_, contours=()))
     assert layer not in viewer.layers
     show_contours(viewer, points, frame, replace(heatmap_, contours=()))
+
+
+def test_of_many_contours_the_longest_have_the_legend(viewer: ViewerModel) -> None:
+    points = viewer.layers["L"]
+    _, frame, _ = modelled_points(points, (0, 1))
+    lines = [(0, percent, line * (1 + n)) for n in range(3) for _, percent, line in lines_of(0)]
+    shown = replace(drawn(frame, random_mixture(2, 2)), contours=tuple(lines))
+    show_contours(viewer, points, frame, shown)
+    layer = viewer.layers["L contours"]
+    assert list(layer.text.values) == [""] * 6 + ["50%", "80%", "95%"]
+    show_contours(viewer, points, frame, replace(shown, contours=tuple(lines[:4])))
+    assert list(layer.text.values) == ["", "80%", "95%", "50%"]
 
 
 def test_contours_of_groups_are_in_their_slices(in_time: tuple[ViewerModel, Points]) -> None:

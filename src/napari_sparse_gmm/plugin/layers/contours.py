@@ -1,9 +1,14 @@
 """The Shapes layer with lines of equal density."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Points, Shapes
+from numpy.typing import NDArray
 
+from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.layers.edges import edge_width, thin_edges
 from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.owned import (
@@ -66,3 +71,19 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
         set_placement(layer, frame.shape_placement())
         layer.add_paths(data, edge_width=width, **colours)
     layer.features = {"holds [%]": held}
+    layer.text = _legend([line for _, _, line in lines], held)
+
+
+def _legend(lines: Sequence[FloatArray], held: NDArray[np.float64]) -> dict[str, Any]:
+    """What the lines hold, beside the longest of each kind, in its colour."""
+    lengths = np.array([np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines])
+    labels = [""] * len(lines)
+    for percent in np.unique(held):
+        labels[int(np.argmax(np.where(held == percent, lengths, -1.0)))] = f"{percent:g}%"
+    return {
+        "string": labels,
+        "color": [_LINE_COLOURS[CONTOURS.index(percent)] for percent in held],
+        "size": 9,
+        # Of the box around a line, where the boxes of all lines around a place differ.
+        "anchor": "upper_right",
+    }
