@@ -18,6 +18,7 @@ import napari_sparse_gmm
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
+from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
 from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, attach_model, model_of
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
@@ -106,7 +107,10 @@ def test_a_saved_model_opens_in_another_viewer(viewer: ViewerModel, tmp_path: Pa
     select(viewer, "L components")
     save(viewer, path)
     other = ViewerModel()
+    follow(other)
     other.open(str(path), plugin=None)
+    for one in (viewer, other):  # with their ellipses in one slice
+        one.dims.set_point(0, 8.0)
     made = [layer.name for layer in viewer.layers if layer.name != "L"]
     assert [layer.name for layer in other.layers] == made
     one, again = (v.layers["L components"] for v in (viewer, other))

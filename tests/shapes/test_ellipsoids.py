@@ -44,16 +44,10 @@ def test_vertices_are_on_the_contour_and_fill_it() -> None:
         assert 0.85 * ideal < volume(mesh.vertices - mean, own) < ideal
 
 
-def test_no_triangle_is_higher_than_half_a_slice() -> None:
-    mesh = ellipsoid_mesh(balls(1.0, 1.5, 1.0, 8.0), 2.0)
-    heights = np.ptp(mesh.vertices[mesh.faces], axis=1)
-    assert heights.max() < 0.5 * mesh.slice_thickness
-    assert mesh.slice_thickness == pytest.approx(0.7 * 2.0 * 1.25)
-
-
 def test_many_ellipsoids_are_coarser() -> None:
-    faces = ellipsoid_mesh(balls(*[1.0] * 9_000), 1.0).faces
-    assert len(faces) == 9_000 * 80
+    few, many = (len(ellipsoid_mesh(balls(*[1.0] * k), 1.0).faces) / k for k in (10, 9_000))
+    assert many < few
+    assert 9_000 * many < 2e6
 
 
 def test_the_plane_has_no_ellipsoids() -> None:

@@ -164,6 +164,20 @@ class TestArrays:
         with pytest.raises(InputError, match=r"16000 x 11392 pixels are too many.*zoom in"):
             np.asarray(level)
 
+    def test_typical_is_the_peak_that_half_of_the_points_do_not_reach(self) -> None:
+        std = np.array([1e-9, 2.0, 3.0, 4.0])
+        mixture = GaussianMixture(
+            [0.1, 0.35, 0.15, 0.4],
+            200.0 * np.arange(1, 5)[:, None] * np.ones(2),
+            std[:, None, None] ** 2 * np.eye(2),
+        )
+        found = heatmap_pyramid([mixture], base(), device="cpu")
+        assert found is not None
+        # 0.15 of the points are in the darkest component, and 0.4 in the next.
+        peaks = mixture.weights / (2 * np.pi * std**2)
+        assert found.typical == pytest.approx(np.sort(peaks)[1], rel=1e-3)
+        assert found.highest > 50 * found.typical
+
     @pytest.mark.parametrize("quantity", ["expected_points", "log_density"])
     def test_quantities(self, quantity) -> None:
         mixture, grid = spots(), base()
@@ -173,6 +187,7 @@ class TestArrays:
         peak = 0.4 / (2 * np.pi * 10.0**2)
         highest = 300.0 * peak if quantity == "expected_points" else np.log(peak)
         assert found.highest == pytest.approx(highest, rel=1e-6)
+        assert found.typical <= found.highest
         values = np.asarray(found.levels[0][row - 40 : row + 40, column - 40 : column + 40])
         indices = np.mgrid[row - 40 : row + 40, column - 40 : column + 40].transpose(1, 2, 0)
         expected = mixture.log_density(found.grid.coordinates(indices).reshape(-1, 2))

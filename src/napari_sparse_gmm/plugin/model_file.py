@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari import current_viewer
+
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
+from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.model_metadata import (
     MODEL_KEY,
     LayerData,
@@ -47,6 +50,9 @@ def read(path: Paths) -> list[LayerData]:
     def layers() -> list[LayerData]:
         return [layer for one in paths for layer in layers_of(load_model(one), _name(one))]
 
+    viewer = current_viewer()
+    if viewer is not None:
+        follow(viewer)
     try:
         return waited_for(layers, f"Opening {', '.join(map(_name, paths))}")
     except Cancelled:

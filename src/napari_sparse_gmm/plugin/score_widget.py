@@ -111,7 +111,12 @@ class SparseGMMScore(WorkForm):
             return
         self._say("")
         self._runner.start(
-            Job(layer, _score(model, read), partial(self._show, layer, read), self._show_progress)
+            Job(
+                layer,
+                _score(model, read),
+                partial(self._show, layer, model, read),
+                self._show_progress,
+            )
         )
 
     def cancel(self) -> None:
@@ -132,14 +137,14 @@ class SparseGMMScore(WorkForm):
 
     # The work
 
-    def _show(self, layer: Points, read: ModelPoints, outcome: Any) -> None:
+    def _show(self, layer: Points, model: DensityModel, read: ModelPoints, outcome: Any) -> None:
         if isinstance(outcome, Refusal):
             self._say(outcome.sentence)
         elif len(layer.data) != len(read.shown):
             self._say(messages.points_changed(layer.name))
         else:
             assignment, sentence = outcome
-            show_assignment(layer, read.shown, assignment)
+            show_assignment(layer, read.shown, assignment, model.parts, read.groups)
             if read.pooled:
                 sentence += f" Points of all {' and '.join(read.pooled)} are taken together."
             n_hidden = len(read.shown) - len(read.observations) - read.n_imprecise

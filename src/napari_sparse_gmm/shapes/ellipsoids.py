@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 
-# A slice of the mesh is so thick, in terms of the smallest radius of a typical ellipsoid: thin
-# enough that its middle looks like a ring.
-_SLICE = 0.7
-# The longest edge of an icosahedron whose edges were halved h times is at most so long, over 2^h.
-_EDGE = 1.25
-# Halvings, at least and at most, and triangles in all, about.
-_COARSEST, _FINEST, _MOST_FACES = 1, 5, 2_000_000
+# Halvings of the edges of an icosahedron, at least and at most, and triangles in all, about.
+_COARSEST, _FINEST, _MOST_FACES = 1, 3, 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,46 +29,27 @@ class EllipsoidMesh:
         Rows of `vertices`; seen from outside, their corners are in the same sense of rotation.
     component : (V,) array of int
         Which component each vertex belongs to.
-    slice_thickness : float
-        A slice of the mesh that is so thick holds several triangles of each ellipsoid that it
-        cuts, on top of each other.
     """
 
     vertices: FloatArray
     faces: NDArray[np.intp]
     component: NDArray[np.intp]
-    slice_thickness: float
 
 
 def ellipsoid_mesh(mixture: GaussianMixture, radius: float) -> EllipsoidMesh:
-    """The ellipsoids of a mixture in 3D, `radius` standard deviations large.
-
-    The larger one is, the more triangles it has, so that all can be cut into slices of one
-    thickness.
-    """
+    """The ellipsoids of a mixture in 3D, `radius` standard deviations large."""
     if mixture.n_dimensions != 3:
         raise InputError(f"Ellipsoids need points in 3D, not {mixture.n_dimensions}D.")
-    std = mixture.principal_axes.std
-    thickness = _SLICE * radius * float(np.median(std[:, -1])) if len(std) else 1.0
-    wanted = np.ceil(np.log2(2.0 * _EDGE * radius * std[:, 0] / thickness))
-    halvings = np.clip(wanted, _COARSEST, _FINEST).astype(int)
-    while (20 * 4**halvings).sum() > _MOST_FACES and (halvings > _COARSEST).any():
-        halvings = np.maximum(halvings - 1, _COARSEST)
-    spheres = {h: icosphere(h) for h in np.unique(halvings).tolist()}
-    vertices, faces, component = [np.empty((0, 3))], [np.empty((0, 3), dtype=np.intp)], []
-    first = 0
-    for k, h in enumerate(halvings.tolist()):
-        sphere, triangles = spheres[h]
-        # A point y on the unit sphere goes to mu + r L y, the map of a standard normal.
-        vertices.append(mixture.means[k] + radius * sphere @ mixture.covariance_factors[k].T)
-        faces.append(triangles + first)
-        component.append(np.full(len(sphere), k))
-        first += len(sphere)
+    k, halvings = mixture.n_components, _FINEST
+    while k * 20 * 4**halvings > _MOST_FACES and halvings > _COARSEST:
+        halvings -= 1
+    sphere, triangles = icosphere(halvings)  # (v, 3), (f, 3)
+    # A point y on the unit sphere goes to mu + r L y, the map of a standard normal.
+    factors = mixture.covariance_factors
+    vertices = mixture.means[:, None] + radius * np.einsum("vj,kij->kvi", sphere, factors)
+    faces = triangles + len(sphere) * np.arange(k)[:, None, None]
     return EllipsoidMesh(
-        np.concatenate(vertices),
-        np.concatenate(faces),
-        np.concatenate([np.empty(0, dtype=np.intp), *component]),
-        thickness,
+        vertices.reshape(-1, 3), faces.reshape(-1, 3), np.repeat(np.arange(k), len(sphere))
     )
 
 

@@ -21,6 +21,9 @@ MAX_PIXELS = 2**28
 # Pixels along the longest side of a volume: as many in all as a 2D image of 1448 x 1448.
 LONGEST_SIDE_3D = 128
 
+# Of a heatmap around the points, as a share of the longest side.
+MARGIN = 0.02
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -53,7 +56,7 @@ class Grid:
         *,
         pixel_size: float | None = None,
         longest_side: int | None = None,
-        margin: float = 0.02,
+        margin: ArrayLike = MARGIN,
     ) -> "Grid":
         """The grid of square (cubic) pixels that covers a box, centred on it.
 
@@ -66,8 +69,8 @@ class Grid:
         longest_side : int, optional
             Pixels along the longest side, where `pixel_size` is None. None: 512, or 128
             where there are three axes or more.
-        margin : float
-            Added on every side, as a share of the longest side of the box.
+        margin : float or (D,) array
+            Added on every side, as a share of the longest side of the box; or along each axis.
 
         Raises
         ------
@@ -81,7 +84,7 @@ class Grid:
             raise InputError(
                 f"A heatmap needs a finite box with lower <= upper, not {low} to {high}."
             )
-        sides = sides + 2.0 * margin * sides.max()
+        sides = sides + 2.0 * np.asarray(margin) * sides.max()
         if pixel_size is None:
             if longest_side is None:
                 longest_side = LONGEST_SIDE.default if len(sides) < 3 else LONGEST_SIDE_3D

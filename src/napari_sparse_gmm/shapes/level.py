@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.shapes.antialiasing import antialiased
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 from napari_sparse_gmm.shapes.tile_cache import TileCache
@@ -29,16 +29,18 @@ class Level:
     tiles: TileCache
     _antialiased: dict[int, GaussianMixture] = field(default_factory=dict)
 
-    def highest(self) -> float:
-        """The largest value at the centre of a component, in all slices."""
-        values = []
+    def peaks(self) -> tuple[FloatArray, FloatArray]:
+        """The values at the centres of the components, and their points, in all slices; (K,)."""
+        values, points = [np.empty(0)], [np.empty(0)]
         for mixture, n_points in zip(self.mixtures, self.n_points, strict=True):
             if mixture is not None and mixture.n_components:
                 smooth = antialiased(mixture, self.grid.spacing)
-                value = float(smooth.log_density(smooth.means).max())
+                log_density = smooth.log_density(smooth.means)
                 scale = n_points if self.quantity == "expected_points" else 1.0
-                values.append(value if self.quantity == "log_density" else scale * np.exp(value))
-        return float(max(values))
+                log = self.quantity == "log_density"
+                values.append(log_density if log else scale * np.exp(log_density))
+                points.append(n_points * mixture.weights)
+        return np.concatenate(values), np.concatenate(points)
 
     def pixels(self, slice_: int, rows: range, columns: range) -> NDArray[np.float32]:
         """Some rows and columns of a slice, not empty ones, in rising order."""

@@ -54,11 +54,14 @@ class HeatmapPyramid:
     highest : float
         The largest value at the centre of a component, on the finest level: of the image, whose
         pixels are wider than some, the largest may be far below.
+    typical : float
+        The one that half of the points of components do not reach.
     """
 
     grid: Grid
     levels: tuple[LazyHeatmap, ...]
     highest: float
+    typical: float
 
 
 def heatmap_pyramid(
@@ -116,7 +119,11 @@ def heatmap_pyramid(
         kept = tuple(range(1 if kind is None else counts_along[kind]) for kind in kinds)
         levels.append(LazyHeatmap(level, kinds, kept))
     finest = levels[0].level
-    return HeatmapPyramid(finest.grid, tuple(levels), finest.highest())
+    peaks, points = finest.peaks()
+    rising = np.argsort(peaks)
+    below = np.cumsum(points[rising])
+    middle = rising[np.searchsorted(below, 0.5 * below[-1])]
+    return HeatmapPyramid(finest.grid, tuple(levels), float(peaks.max()), float(peaks[middle]))
 
 
 def _halvings(mixtures: Sequence[GaussianMixture | None], base: Grid) -> int:

@@ -361,11 +361,11 @@ class FittingForm(DensityForm):
         )
 
     def _show_assignment(self, done: Fit, assignment: "Assignment") -> None:
-        shown = done.asked.cloud.shown
+        cloud, shown = done.asked.cloud, done.asked.cloud.shown
         if len(done.layer.data) != len(shown):
             self._say(messages.points_changed(done.layer.name))
             return
-        show_assignment(done.layer, shown, assignment)
+        show_assignment(done.layer, shown, assignment, done.solution.parts, cloud.groups)
         self._tell_fit(done)
 
     def _on_annotate_changed(self, wanted: bool) -> None:

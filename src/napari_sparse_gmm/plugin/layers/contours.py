@@ -1,9 +1,16 @@
 """The Shapes layer with lines of equal density."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Points, Shapes
+from numpy.typing import NDArray
 
+from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.plugin.layers.edges import edge_width, thin_edges
+from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.owned import (
     add,
     exchanged,
@@ -19,6 +26,8 @@ from napari_sparse_gmm.plugin.tasks.values import Heatmap
 # Of lines that hold ever more of the clusters.
 _LINE_COLOURS = ("#ffffff", "#a8d8ff", "#4a9eff")
 
+_LINE = 1.2  # pixels of the screen that one is wide
+
 
 def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: Heatmap) -> None:
     """Show lines of equal density as the Shapes layer of `points` below the ellipses, or none."""
@@ -29,11 +38,9 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
             viewer.layers.remove(layer)
         return
     held = np.array([percent for _, percent, _ in lines])
+    follow(viewer)
     data = [frame.shape_data(line, group) for group, _, line in lines]
-    shown = {
-        "edge_width": 0.0015
-        * float(np.ptp(frame.modelled_box, axis=0).max())
-        / np.abs(frame.scale[list(frame.axes)]).mean(),
+    colours = {
         "edge_color": [_LINE_COLOURS[CONTOURS.index(percent)] for percent in held],
     }
     if layer is None:
@@ -42,17 +49,41 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
             shape_type="path",
             ndim=len(frame.scale),
             name=f"{points.name} contours",
-            **shown,
+            **colours,
+            **thin_edges(frame, _LINE),
             **frame.shape_placement(),
         )
         add(viewer, points, "contours", index_of(viewer, points) + 1, layer)
     elif flat_in_space(viewer, layer):
         layer = exchanged(
-            viewer, layer, data, shape_type="path", **shown, **frame.shape_placement()
+            viewer,
+            layer,
+            data,
+            shape_type="path",
+            edge_width=edge_width(layer),
+            **colours,
+            **frame.shape_placement(),
         )
     else:
         # napari keeps no shape of the old ones when it is given all anew.
+        width = edge_width(layer)
         layer.data = []
         set_placement(layer, frame.shape_placement())
-        layer.add_paths(data, **shown)
+        layer.add_paths(data, edge_width=width, **colours)
     layer.features = {"holds [%]": held}
+    layer.text = _legend([line for _, _, line in lines], held)
+
+
+def _legend(lines: Sequence[FloatArray], held: NDArray[np.float64]) -> dict[str, Any]:
+    """What the lines hold, beside the longest of each kind, in its colour."""
+    lengths = np.array([np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines])
+    labels = [""] * len(lines)
+    for percent in np.unique(held):
+        labels[int(np.argmax(np.where(held == percent, lengths, -1.0)))] = f"{percent:g}%"
+    return {
+        "string": labels,
+        "color": [_LINE_COLOURS[CONTOURS.index(percent)] for percent in held],
+        "size": 9,
+        # Of the box around a line, where the boxes of all lines around a place differ.
+        "anchor": "upper_right",
+    }

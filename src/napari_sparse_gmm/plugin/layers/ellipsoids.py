@@ -1,6 +1,5 @@
 """The Surface layer with the ellipsoids of a mixture in 3D."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,42 +7,41 @@ from napari.components import ViewerModel
 from napari.layers import Layer, Points, Surface
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.coverage import coverage_to_radius
-from napari_sparse_gmm.density_model import Part
-from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.plugin.layers.owned import add, made_from, set_placement
-from napari_sparse_gmm.plugin.layers.point_colours import component_colours
-from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.layers.sections import Sections
+from napari_sparse_gmm.plugin.layers.views import in_view
 from napari_sparse_gmm.shapes.ellipsoids import ellipsoid_mesh
 
 
-def ellipsoids(
-    chosen: Sequence[tuple[int, Part, NDArray[np.bool_]]], frame: Frame, coverage: float
-) -> dict[str, Any]:
-    """Keywords of a Surface layer with the ellipsoids of the chosen components of each group.
+def ellipsoids(sections: Sections, colours: NDArray[np.float32]) -> dict[str, Any]:
+    """Keywords of a Surface layer with the ellipsoids whose sections these are.
 
-    Its coordinates are in steps of one slice of the mesh: napari shows the triangles that lie
-    within half a step of the slice.
+    Each of the k has one of the colours (k, 4). They end with the points along the axis for which
+    there is a slider in 2D, which would otherwise have slices where nothing is.
     """
-    groups = np.concatenate([np.full(np.count_nonzero(own), group) for group, _, own in chosen])
-    together = GaussianMixture(
-        np.full(len(groups), 1.0 / len(groups)),
-        np.concatenate([part.mixture.means[own] for _, part, own in chosen]),
-        np.concatenate([part.mixture.covariances[own] for _, part, own in chosen]),
-    )
-    mesh = ellipsoid_mesh(together, coverage_to_radius(coverage, 3))
-    colours = component_colours(np.concatenate([np.flatnonzero(own) for _, _, own in chosen]))
-    step = mesh.slice_thickness
+    mesh = ellipsoid_mesh(sections.mixture, sections.radius)
+    low, high = sections.frame.modelled_box[:, 0]
+    vertices = np.array(mesh.vertices)
+    vertices[:, 0] = np.clip(vertices[:, 0], low, high)
+    groups = sections.groups[mesh.component]
     return {
-        "data": (frame.shape_data(mesh.vertices, groups[mesh.component], step), mesh.faces),
+        "data": (sections.frame.shape_data(vertices, groups), mesh.faces),
         "vertex_colors": colours[mesh.component],
-        **frame.shape_placement(step),
+        **sections.frame.shape_placement(),
     }
 
 
 def ellipsoids_keywords(name: str, surface: dict[str, Any]) -> dict[str, Any]:
     """Keywords of a Surface layer with the ellipsoids of the points called `name`."""
-    return {"name": f"{name} ellipsoids", "opacity": 0.5, "shading": "smooth", **surface}
+    return {
+        "name": f"{name} ellipsoids",
+        # Triangles come in no order of depth: those behind would be seen between those in front.
+        "blending": "translucent_no_depth",
+        "opacity": 0.4,
+        "shading": "smooth",
+        "metadata": in_view(3),
+        **surface,
+    }
 
 
 def show_ellipsoids(

@@ -158,7 +158,7 @@ def layers_of(model: DensityModel, name: str) -> list[LayerData]:
     layers.append(("components", components_keywords(name, frame, shown), "shapes"))
     made, made_from = [], uuid4()
     for role, keywords, kind in layers:
-        metadata = mark(made_from, role)
+        metadata = keywords.get("metadata", {}) | mark(made_from, role)
         if role == "components":
             metadata[MODEL_KEY] = model
         made.append((keywords.pop("data"), {**keywords, "metadata": metadata}, kind))

@@ -14,6 +14,8 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 
+from napari_sparse_gmm.plugin.layers.covering import show_again
+from napari_sparse_gmm.plugin.layers.levels import Levels
 from napari_sparse_gmm.plugin.space.frame import shear_matrix
 
 METADATA_KEY = "napari-sparse-gmm"
@@ -102,10 +104,11 @@ def has_made(viewer: ViewerModel, points: Points) -> bool:
 
 
 def remove_made(viewer: ViewerModel, points: Points) -> None:
-    """Remove all layers that were made from `points`."""
+    """Remove all layers made from `points`, and show these where they were hidden for that."""
     for layer in list(viewer.layers):
         if _is_made_from(layer, points):
             viewer.layers.remove(layer)
+    show_again(points)
 
 
 def exchanged(viewer: ViewerModel, old: Layer, data: Any, **keywords: Any) -> Layer:
@@ -117,7 +120,7 @@ def exchanged(viewer: ViewerModel, old: Layer, data: Any, **keywords: Any) -> La
     for name in ("multiscale", "rgb", *_OF_EACH_SHAPE):
         kept.pop(name, None)
     if isinstance(old, Image):
-        kept["multiscale"] = isinstance(data, list)
+        kept["multiscale"] = isinstance(data, Levels)
     marked = old.metadata.get(METADATA_KEY)
     index, selected = viewer.layers.index(old), old in viewer.layers.selection
     viewer.layers.remove(old)

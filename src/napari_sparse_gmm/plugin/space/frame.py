@@ -31,6 +31,9 @@ from napari_sparse_gmm.shapes.grid import Grid
 # from the origin, its coordinates are counted from the corner of the points instead.
 _FAR_FROM_ORIGIN = 1e3
 
+# Pixels that the points take on a screen when all are seen, about.
+SCREEN = 700.0
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -111,6 +114,13 @@ class Frame:
         """Lower and upper corner of the modelled points in u, (2, D)."""
         return self.box[:, list(self.axes)]
 
+    @property
+    def screen_pixel(self) -> float:
+        """A pixel of the screen, about, where all points are seen, in the coordinates of shapes."""
+        modelled = list(self.axes)
+        steps = self._shape_coordinates()[1][modelled]
+        return float(np.ptp(self.modelled_box, axis=0).max() / np.abs(steps).mean()) / SCREEN
+
     def same_as(self, other: "Frame") -> bool:
         """Whether layers of both lie at the same position, and their coordinates mean the same."""
         if self.stack is None or other.stack is None:
@@ -157,20 +167,17 @@ class Frame:
         kinds[self.stack.axis] = 0
         return Layout(tuple(kinds), tuple(self.stack.slices.tolist()))
 
-    def shape_placement(self, spacing: float | None = None) -> dict[str, Any]:
+    def shape_placement(self) -> dict[str, Any]:
         """Keywords that place a layer whose vertices come from `shape_data`."""
-        return self._placed(*self._shape_coordinates(spacing))
+        return self._placed(*self._shape_coordinates())
 
-    def shape_data(
-        self, vertices: FloatArray, group: int | NDArray[np.intp] = 0, spacing: float | None = None
-    ) -> FloatArray:
+    def shape_data(self, vertices: FloatArray, group: int | NDArray[np.intp] = 0) -> FloatArray:
         """Vertices (..., D) in u as vertices (..., n) of a layer.
 
         They are the Points layer's own data coordinates, unless those are too far from the
-        origin for single precision; with `spacing`, they are in steps of that along each axis.
-        Along the axis of the groups they are slices.
+        origin for single precision. Along the axis of the groups they are slices.
         """
-        origin, steps = self._shape_coordinates(spacing)
+        origin, steps = self._shape_coordinates()
         modelled = list(self.axes)
         data = np.zeros((*vertices.shape[:-1], len(self.scale)))
         data[..., modelled] = (vertices - origin[modelled]) / steps[modelled]
@@ -178,13 +185,13 @@ class Frame:
             data[..., self.stack.axis] = self.stack.slices[group]
         return data
 
-    def _shape_coordinates(self, spacing: float | None) -> tuple[FloatArray, FloatArray]:
+    def _shape_coordinates(self) -> tuple[FloatArray, FloatArray]:
         modelled = list(self.axes)
         origin, steps = self._slab()
         low, high = self.modelled_box
         far = np.abs([low, high]).max() > _FAR_FROM_ORIGIN * (high - low).max()
-        origin[modelled] = low if far or spacing else 0.0
-        steps[modelled] = spacing or self.scale[modelled]
+        origin[modelled] = low if far else 0.0
+        steps[modelled] = self.scale[modelled]
         return origin, steps
 
     def _slab(self) -> tuple[FloatArray, FloatArray]:

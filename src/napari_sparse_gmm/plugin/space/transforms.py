@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from napari.components import ViewerModel
+from napari.components import LayerList, ViewerModel
 from napari.layers import Layer
 
 from napari_sparse_gmm.mixture import FloatArray
@@ -47,13 +47,29 @@ def affine_from(
     return np.stack([moved(row) - offset for row in np.eye(layer.ndim)], axis=1), offset
 
 
-def to_world(layer: Layer, viewer: ViewerModel, positions: FloatArray) -> FloatArray:
-    """Where data coordinates (..., n) of a layer lie in the viewer's world, in its units."""
-    units = viewer.layers.extent.units
+def to_world_affine(layer: Layer, layers: LayerList) -> tuple[FloatArray, FloatArray]:
+    """The map from data coordinates of a layer to the world that a viewer shows, in its units.
+
+    Returns
+    -------
+    matrix (n, n), offset (n,)
+    """
+    units = layers.extent.units
     in_units = units is not None  # else they do not go together, and napari goes by numbers alone
     of_world = units[-layer.ndim :] if in_units else layer.units
-    matrix, offset = affine_from(layer, of_world, lambda world: world, in_units)
+    return affine_from(layer, of_world, lambda world: world, in_units)
+
+
+def to_world(layer: Layer, viewer: ViewerModel, positions: FloatArray) -> FloatArray:
+    """Where data coordinates (..., n) of a layer lie in the viewer's world, in its units."""
+    matrix, offset = to_world_affine(layer, viewer.layers)
     return positions @ matrix.T + offset
+
+
+def in_layer(layer: Layer, layers: LayerList, position: FloatArray) -> FloatArray:
+    """Where a position (n,) in the viewer's world lies in the data coordinates of a layer."""
+    matrix, offset = to_world_affine(layer, layers)
+    return np.asarray(np.linalg.solve(matrix, position - offset))
 
 
 def _lengths(layer: Layer, units: Sequence[Any]) -> FloatArray:

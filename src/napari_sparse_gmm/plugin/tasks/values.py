@@ -14,7 +14,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin.space.slices import Layout
-from napari_sparse_gmm.shapes.grid import MAX_PIXELS, Grid
+from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
@@ -57,8 +57,15 @@ class HeatmapChoice:
     def grid(self, box: FloatArray, n_slices: int) -> Grid:
         """The pixels that cover a box (2, D). InputError where those of all slices are too many."""
         lower, upper = box
+        margin = np.full(len(lower), MARGIN)
+        if len(lower) == 3:
+            margin[0] = 0.0  # or the slider would have slices where no point is
         grid = Grid.covering(
-            lower, upper, pixel_size=self.pixel_size, longest_side=self.longest_side
+            lower,
+            upper,
+            pixel_size=self.pixel_size,
+            longest_side=self.longest_side,
+            margin=margin,
         )
         if n_slices * np.prod(grid.shape, dtype=float) > MAX_PIXELS:
             raise InputError(

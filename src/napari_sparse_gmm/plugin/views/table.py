@@ -10,6 +10,7 @@ from qtpy.QtCore import QAbstractProxyModel, QModelIndex, Qt
 from qtpy.QtWidgets import QTableView
 
 from napari_sparse_gmm.plugin.layers.model_metadata import is_components_layer
+from napari_sparse_gmm.plugin.layers.sections import sections_of
 from napari_sparse_gmm.plugin.space.transforms import to_world
 
 # A component that one goes to takes this share of the view.
@@ -75,7 +76,12 @@ class ComponentTable:
         dims, camera = self._viewer.dims, self._viewer.scene.camera
         first = dims.ndim - layer.ndim  # napari aligns the last axes of layers
         centre = np.zeros(dims.ndim)
-        centre[first:] = corners.mean(axis=0)
+        sections = sections_of(layer)
+        centre[first:] = (
+            corners.mean(axis=0)
+            if sections is None
+            else to_world(layer, self._viewer, sections.centre(index))
+        )
         for axis in set(range(first, dims.ndim)) - set(dims.displayed):
             dims.set_point(axis, float(centre[axis]))
         shown = list(dims.displayed)
