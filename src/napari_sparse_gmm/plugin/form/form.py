@@ -1,7 +1,7 @@
 """The fields of the dock widget, and what they say together.
 
 Knows layers and parameters, but no fit: `DensityForm` gives the choices of the user, and
-says what is missing before they can be run.
+says what is missing before they can be run. It is no widget: one has its parts.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, ProgressBar, PushButton, Widget
+from magicgui.widgets import Container, PushButton, Widget
 from napari.components import LayerList
 from napari.layers import Points
 from qtpy.QtWidgets import QWidget
@@ -17,10 +17,10 @@ from qtpy.QtWidgets import QWidget
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import field, status_line, value_of
+from napari_sparse_gmm.plugin.form.fields import field, value_of
 from napari_sparse_gmm.plugin.form.fit_fields import FitFields
 from napari_sparse_gmm.plugin.form.points_fields import SourceFields
-from napari_sparse_gmm.plugin.form.task_form import WorkForm
+from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.form.view_fields import PictureFields
 from napari_sparse_gmm.plugin.points.source import Source
 from napari_sparse_gmm.plugin.preferences import Preferences
@@ -35,8 +35,8 @@ from napari_sparse_gmm.plugin.views.plots import Plots
 _SPACING = 4  # pixels between the parts of the form
 
 
-class DensityForm(WorkForm):
-    """All fields, buttons and lines of the widget, as public attributes.
+class DensityForm:
+    """All fields, buttons and lines of the widget.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class DensityForm(WorkForm):
         The name of the viewer's theme.
     preferred : Preferences
         Where some fields start.
+    panel : TaskPanel
+        Progress, status and Cancel, which find their places here.
     """
 
     def __init__(
@@ -53,28 +55,12 @@ class DensityForm(WorkForm):
         layers: Callable[[], LayerList],
         theme: Callable[[], str],
         preferred: Preferences,
+        panel: TaskPanel,
     ) -> None:
+        self._panel = panel
         self._source_fields = source = SourceFields(layers)
-        self.points, self.use = source.points, source.use
-        self.axes, self.each = source.axes, source.each
-        self.weights, self.region = source.weights, source.region
-        self.precision, self.axial_precision = source.precision, source.axial_precision
-
         self._fit_fields = fit = FitFields(preferred)
-        self.n_components, self.prior = fit.n_components, fit.prior
-        self.sparsity, self.background = fit.sparsity, fit.background
-        self.advanced_button = fit.advanced_button
-        self.init, self.solver = fit.init, fit.solver
-        self.covariance_floor = fit.covariance_floor
-        self.covariance_prior, self.typical_size = fit.covariance_prior, fit.typical_size
-        self.max_iter, self.random_state = fit.max_iter, fit.random_state
-        self.engine, self.device, self.n_threads = fit.engine, fit.device, fit.n_threads
-
         self._picture_fields = picture = PictureFields(preferred.longest_side)
-        self.quantity, self.longest_side = picture.quantity, picture.longest_side
-        self.pixel_size, self.sharpen = picture.pixel_size, picture.sharpen
-        self.coverage, self.contours = picture.coverage, picture.contours
-        self.annotate = picture.annotate
 
         self.run_button = PushButton(name="run_button", text="Run", tooltip=messages.RUN)
         self.path_button = PushButton(
@@ -82,9 +68,8 @@ class DensityForm(WorkForm):
             text="Path",
             tooltip=messages.PATH,
         )
-        self.cancel_button = PushButton(
-            name="cancel_button", text="Cancel", enabled=False, tooltip=messages.CANCEL
-        )
+        self.cancel_button = panel.cancel_button
+        self.cancel_button.tooltip = messages.CANCEL
         self.live = field(parameters.LIVE)
         self.table_button = PushButton(name="table_button", text="Table", tooltip=messages.TABLE)
         self.centre_button = PushButton(
@@ -99,46 +84,67 @@ class DensityForm(WorkForm):
         self.plots.addTab(self.convergence_view, "Convergence")
         self.plots.addTab(self.path_view.native, "Path")
         self.plots_button = self.plots.button
-        self.progress = ProgressBar(name="progress", visible=False)
-        self.status = status_line()
+        self.progress, self.status = panel.progress, panel.status
 
         # What is to be shown of a fit, and what asks for another one.
         self.of_picture = picture.all
-        basic = (self.n_components, self.prior, self.sparsity, self.background)
+        basic = (fit.n_components, fit.prior, fit.sparsity, fit.background)
         self.of_fit = (
             *source.of_points[2:],
-            self.region,
+            source.region,
             *basic,
             *(widget for widget in fit.advanced if widget not in fit.computing),
             self.live,
         )
         rows = Container(name="fields")
-        rows.extend([*source.of_points, *basic, self.region])
-        rows.extend([self.advanced_button, *fit.advanced, *picture.all])
+        rows.extend([*source.of_points, *basic, source.region])
+        rows.extend([fit.advanced_button, *fit.advanced, *picture.all])
         work = _row(self.run_button, self.path_button, self.cancel_button, self.live)
         found = _row(self.table_button, self.centre_button, self.python_button)
         LabelColumn(rows)
         rows.margins = (0, 0, 0, 0)
-        super().__init__(
-            widgets=[work, self.progress, found, self.plots_button, self.status], labels=False
-        )
+        self.parts = [work, self.progress, found, self.plots_button, self.status]
+        self._in_order = [*rows, *work, *found, self.plots_button, self.path_view.slider]
+        self._rows = rows
+        for widget in (fit.prior, source.each):
+            widget.changed.connect(self._update_path_button)
 
-        layout = self.native.layout()
+    @property
+    def public(self) -> dict[str, Any]:
+        """All fields, buttons and views, by the names that they have as attributes."""
+        groups = (self._source_fields, self._fit_fields, self._picture_fields, self)
+        return {
+            name: value
+            for group in groups
+            for name, value in vars(group).items()
+            if not name.startswith("_") and isinstance(value, Widget | QWidget)
+        }
+
+    def lay_out(self, native: QWidget) -> None:
+        """Give the parts their places in the widget that they are in."""
+        layout = native.layout()
         layout.setSpacing(_SPACING)
-        layout.insertWidget(0, VerticalScroll(rows.native), 1)
+        layout.insertWidget(0, VerticalScroll(self._rows.native), 1)
         layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
         layout.addWidget(StatusScroll(self.status.native))
-        in_order = [*rows, *work, *found, self.plots_button, self.path_view.slider]
-        for first, second in pairwise(widget.native for widget in in_order):
+        for first, second in pairwise(widget.native for widget in self._in_order):
             QWidget.setTabOrder(first, second)
 
         policy = self.progress.native.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # so that nothing jumps
         self.progress.native.setSizePolicy(policy)
-        for widget in (self.prior, self.each):
-            widget.changed.connect(self._update_path_button)
-        fit.fold()
-        source.follow(self._on_source_changed, self._say)
+        self._fit_fields.fold()
+
+    def follow(self, changed: Callable[[], object]) -> None:
+        """From now on call `changed` when another layer, or other axes, are to be modelled."""
+        self._changed = changed
+        self._source_fields.follow(self._on_source_changed, self._panel.say)
+
+    def show_busy(self, busy: bool) -> None:
+        """What can be pressed while there is work, and while there is none."""
+        self._panel.show_busy(busy)
+        self.run_button.enabled = not busy and not self.obstacle()
+        self._update_path_button()
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
@@ -154,9 +160,9 @@ class DensityForm(WorkForm):
 
     def path_obstacle(self) -> str:
         """Why there is no sparsity path of what is chosen; "" where there is one."""
-        if parameters.SPARSITY.name not in PRIORS[self.prior.value].uses:
+        if parameters.SPARSITY.name not in PRIORS[self._fit_fields.prior.value].uses:
             return messages.PATH_NEEDS_SQRT
-        return "" if self.each.value is None else messages.PATH_OF_ALL
+        return "" if self._source_fields.each.value is None else messages.PATH_OF_ALL
 
     def estimator_parameters(self) -> dict[str, Any]:
         """Keywords of `SparseGaussianMixture`."""
@@ -164,20 +170,18 @@ class DensityForm(WorkForm):
 
     def heatmap_choice(self) -> HeatmapChoice:
         """What the user wants to see of the heatmap."""
+        fit = self._fit_fields
         return self._picture_fields.heatmap_choice(
-            engine=self.engine.value,
-            device=self.device.value,
-            n_threads=value_of(parameters.N_THREADS, self.n_threads),
+            engine=fit.engine.value,
+            device=fit.device.value,
+            n_threads=value_of(parameters.N_THREADS, fit.n_threads),
         )
 
     def _on_source_changed(self) -> None:
-        layer, axes = self.points.value, self._source_fields.chosen_axes
+        layer, axes = self._source_fields.points.value, self._source_fields.chosen_axes
         if layer is not None and axes is not None:
             self._suit(layer, axes)
-        self._on_choice_changed()
-
-    def _on_choice_changed(self) -> None:
-        """What to do when another layer, or other axes, are to be modelled; here nothing."""
+        self._changed()
 
     def _suit(self, layer: Points, axes: Axes) -> None:
         """Let the fields follow the unit, the width and the dimensions of what is modelled."""
