@@ -64,12 +64,10 @@ class _Painted(QObject):
 
     def _drawn(self, _: object) -> None:
         if self.expected:
-            running = self._widget._running
-            if running is not None and running.shown is not None:
-                result = running.shown.result
-            else:
-                result = self._widget._chosen_fit()
-            (mixture,) = result.solution.mixtures
+            controller = self._widget.controller
+            fitting = controller.state.fitting
+            shown = controller.chosen_fit if fitting is None else fitting.shown
+            (mixture,) = (shown or controller.chosen_fit).solution.mixtures
             self.at.append((time.perf_counter(), mixture))
             self.expected = False
 
@@ -85,9 +83,9 @@ def measure(options: Options) -> Iterator[Entry]:
         widget.n_components.value, widget.background.value = m, True
         widget.random_state.value, widget.device.value = 0, options.device
         widget.run()
-        _wait(lambda widget=widget: _idle(widget))
+        _wait(lambda widget=widget: widget.idle)
         widget.live.value = True
-        _wait(lambda widget=widget: _idle(widget))
+        _wait(lambda widget=widget: widget.idle)
         seen = [watched(viewer, widget, sparsity) for sparsity in SPARSITIES]
         what = f"{n:,} points, {m} components"
         for name, values in (
@@ -113,11 +111,11 @@ def watched(viewer: Viewer, widget: Any, sparsity: float) -> Seen:
     painted = _Painted(viewer, widget)
     began = time.perf_counter()
     widget.sparsity.value = sparsity
-    _wait(lambda: widget._runner.job is not None)
-    _wait(lambda: _idle(widget) and not painted.expected)
+    _wait(lambda: widget.cancel_button.enabled)
+    _wait(lambda: widget.idle and not painted.expected)
     painted.stop()
     last, final = painted.at[-1]
-    points = widget._chosen_fit().asked.cloud.points
+    points = widget.controller.chosen_fit.asked.cloud.points
     good = next(at for at, mixture in painted.at if _moved(mixture, final, points) <= MOVED)
     return Seen(painted.at[0][0] - began, good - began, last - began)
 
@@ -133,7 +131,7 @@ def _dragged(viewer: Viewer, widget: Any, what: str) -> Row:
     _wait(lambda: time.perf_counter() > began + DRAG)
     mover.stop()
     at = np.array([0.0, *(at - began for at, _ in painted.at), DRAG])
-    _wait(lambda: _idle(widget))
+    _wait(lambda: widget.idle)
     painted.stop()
     return Row(
         f"{what}: pictures while the slider is dragged",
@@ -159,7 +157,7 @@ def _without_fit(viewer: Viewer, widget: Any, what: str) -> Row:
         widget.coverage.value = coverage
         _wait(lambda: bool(put))
         took.append(put[0] - began)
-        _wait(lambda: _idle(widget))
+        _wait(lambda: widget.idle)
     return Row(
         f"{what}: from a change of Ellipse holds to the new ellipses, without a fit",
         f"median {1e3 * np.median(took):.0f} ms",
@@ -168,11 +166,6 @@ def _without_fit(viewer: Viewer, widget: Any, what: str) -> Row:
 
 def _components(viewer: Viewer) -> Shapes:
     return next(layer for layer in viewer.layers if layer.name.endswith("components"))
-
-
-def _idle(widget: Any) -> bool:
-    timers = (widget._refit_timer, widget._redraw_timer)
-    return widget._runner.job is None and not any(timer.isActive() for timer in timers)
 
 
 def _wait(until: Callable[[], bool]) -> None:

@@ -76,17 +76,9 @@ def wait(namespace: dict[str, Any]) -> None:
     until = time.monotonic() + _LONGEST
     while True:
         QApplication.processEvents()
-        if not any(map(_busy, (namespace.get("widget"), namespace.get("scorer")))):
+        widgets = [namespace[name] for name in ("widget", "scorer") if name in namespace]
+        if all(widget.idle for widget in widgets):
             return
         if time.monotonic() > until:
             raise TimeoutError(f"The widget is still at work after {_LONGEST:.0f} s.")
         time.sleep(0.005)
-
-
-def _busy(widget: Any) -> bool:
-    if widget is None:
-        return False
-    # Only the widget of fits waits before it begins.
-    timers = [getattr(widget, name, None) for name in ("_redraw_timer", "_refit_timer")]
-    waiting = any(timer is not None and timer.isActive() for timer in timers)
-    return waiting or widget._runner.job is not None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Points
 from npe2 import PluginManager, PluginManifest
-from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps
+from plugin.fakes import DATA, FakeFit, HandClock, HandWorker, SlowKeOps
 
 import napari_sparse_gmm
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
@@ -74,8 +74,6 @@ def workers(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit) -> list[HandWork
         return created[-1]
 
     monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner.create_worker", create_worker)
-    # No other thread draws meanwhile.
-    monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner._PATIENCE", 0.0)
     return created
 
 
@@ -85,21 +83,24 @@ def viewer(make_napari_viewer_proxy: Callable[[], Any]) -> Any:
 
 
 @pytest.fixture
-def widget(viewer: Any, workers: list[HandWorker]) -> SparseGMMWidget:
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def widget(viewer: Any, workers: list[HandWorker], clock: HandClock) -> SparseGMMWidget:
     viewer.add_points(DATA, name="L", units="nm")
-    widget = SparseGMMWidget(viewer)
+    widget = SparseGMMWidget(viewer, clock)
     viewer.window.add_dock_widget(widget)
     return widget
 
 
 @pytest.fixture
-def redraw(widget: SparseGMMWidget, workers: list[HandWorker]) -> Callable[[], None]:
+def redraw(workers: list[HandWorker], clock: HandClock) -> Callable[[], None]:
     """Let the delay pass after which changed fields are drawn, and the drawing finish."""
 
     def pass_delay() -> None:
-        assert widget._redraw_timer.isActive()
-        widget._redraw_timer.stop()
-        widget._redraw()
+        clock.let_pass(0.1)
         if not workers[-1].done:
             workers[-1].finish()
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class FakeFit:
     converged: bool = True
     error: Exception | None = None
     endless: bool = False
+    still: float = np.inf  # from which iteration on the cost stays
     on_step: Callable[[int], None] = lambda iteration: None
     parameters: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
@@ -104,7 +106,7 @@ class FakeFit:
         iteration = 0
         try:
             while self.endless or iteration <= self.n_steps:
-                yield FitStep(iteration, 9.0 - iteration, self.mixture_)
+                yield FitStep(iteration, 9.0 - min(iteration, self.still), self.mixture_)
                 iteration += 1
                 self.on_step(iteration)
                 if self.error is not None:
@@ -173,6 +175,22 @@ class HandWorker:
         for _ in range(n_steps):
             self.yielded.emit(next(self._work))
 
+    def go_on(self) -> None:
+        """One step, or the end."""
+        try:
+            self.step(0 if self.abort_requested else 1)
+        except StopIteration as stop:
+            self.done = True
+            self.returned.emit(stop.value)
+            self.finished.emit()
+        except FitFailed as error:
+            self.done = True
+            self.errored.emit(error)
+            self.finished.emit()
+        else:
+            if self.abort_requested:
+                self.finish()
+
     def result(self) -> Any:
         """Run to the end, silently."""
         while True:
@@ -192,3 +210,31 @@ class HandWorker:
             else:
                 self.returned.emit(result)
         self.finished.emit()
+
+
+class HandClock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self._later: list[tuple[float, int, Callable[[], object]]] = []
+        self._n = 0
+
+    def now(self) -> float:
+        return self.time
+
+    def later(self, seconds: float, call: Callable[[], object]) -> None:
+        self._n += 1
+        self._later.append((self.time + seconds, self._n, call))
+
+    def wait(self, event: Event, seconds: float) -> None:
+        """No other thread draws meanwhile."""
+
+    def let_pass(self, seconds: float) -> None:
+        until = self.time + seconds
+        while self._later and min(self._later)[0] <= until:
+            at, _, call = min(self._later)
+            self._later.remove(min(self._later))
+            self.time = max(self.time, at)
+            call()
+        self.time = max(self.time, until)

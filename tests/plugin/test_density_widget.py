@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from magicgui.widgets import CheckBox
-from plugin.fakes import DATA, FakeFit, HandWorker, SlowKeOps, fit
+from plugin.fakes import DATA, FakeFit, HandClock, HandWorker, SlowKeOps, fit
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.control import controller as fitting_form
+from napari_sparse_gmm.plugin.control import controller
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 from napari_sparse_gmm.plugin.points.source import Around
 
@@ -136,26 +136,14 @@ def test_first_compile_can_be_cancelled(
 
 
 def test_redraw_that_needs_no_compiler_leaves_the_status_line(
-    widget: SparseGMMWidget, workers: list[HandWorker]
+    widget: SparseGMMWidget, workers: list[HandWorker], clock: HandClock
 ) -> None:
     fit(widget, workers)
     summary = widget.status.value
     widget.longest_side.value = 20
-    widget._redraw_timer.stop()
-    widget._redraw()
+    clock.let_pass(0.1)
     workers[-1].step(1)
     assert widget.status.value == summary
-
-
-def test_second_run_updates_in_place(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
-) -> None:
-    fit(widget, workers)
-    made = list(viewer.layers)
-    fake_fit.components = 5
-    fit(widget, workers)
-    assert list(viewer.layers) == made
-    assert viewer.layers["L components"].nshapes == 5
 
 
 def test_cancel_leaves_the_layers_and_brings_back_the_button(
@@ -172,12 +160,6 @@ def test_cancel_leaves_the_layers_and_brings_back_the_button(
     assert fake_fit.closed
     fit(widget, workers)
     assert "L density" in names(viewer)
-
-
-def test_click_while_busy_does_nothing(widget: SparseGMMWidget, workers: list[HandWorker]) -> None:
-    widget.run()
-    widget.run()
-    assert len(workers) == 1
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, ValueError])
@@ -219,7 +201,7 @@ def test_empty_layer(widget: SparseGMMWidget, workers: list[HandWorker], viewer:
 
 
 def test_without_points_there_is_nothing_to_run(viewer: Any, workers: list[HandWorker]) -> None:
-    widget = SparseGMMWidget(viewer)
+    widget = SparseGMMWidget(viewer, HandClock())
     viewer.window.add_dock_widget(widget)
     assert not widget.run_button.enabled
     assert widget.status.value == messages.NO_POINTS
@@ -319,7 +301,7 @@ def test_coordinates_that_are_no_numbers(
 
 def test_widget_is_let_go_with_its_dock(viewer: Any, workers: list[HandWorker]) -> None:
     viewer.add_points(DATA, name="L")
-    widget = SparseGMMWidget(viewer)
+    widget = SparseGMMWidget(viewer, HandClock())
     dock = viewer.window.add_dock_widget(widget)
     fit(widget, workers)
     reference = weakref.ref(widget)
@@ -435,8 +417,8 @@ def test_points_are_coloured_as_they_were_fitted(
         asked.append(arguments)
         return real(*arguments)
 
-    real = fitting_form.assign_points
-    monkeypatch.setattr(fitting_form, "assign_points", assign_points)
+    real = controller.assign_points
+    monkeypatch.setattr(controller, "assign_points", assign_points)
     layer = viewer.layers["L"]
     layer.features = {"uncertainty": np.full(60, 30.0), "cell": ["A", "B", "C"] * 20}
     widget.precision.value, widget.each.value = "uncertainty", "cell"
@@ -456,32 +438,13 @@ def test_points_are_coloured_as_they_were_fitted(
         np.testing.assert_array_equal(component[groups == group], own)
 
 
-def test_a_cancelled_heatmap_is_drawn_at_the_next_change(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
-) -> None:
-    fit(widget, workers)
-    widget._redraw_timer.stop()
-    before = viewer.layers["L density"].data
-    widget.longest_side.value = 40
-    widget._redraw_timer.stop()
-    widget._redraw()
-    widget.cancel_button.native.click()
-    workers[-1].finish()
-    assert viewer.layers["L density"].data is before
-    assert not widget._redraw_timer.isActive()  # it would start at once what was cancelled
-    widget.coverage.value = 50.0
-    widget._redraw()
-    workers[-1].finish()
-    assert max(viewer.layers["L density"].data.shape) == 40
-
-
 def test_a_layer_under_a_new_name_keeps_its_choices(viewer: Any, workers: list[HandWorker]) -> None:
     data = np.column_stack([np.arange(60) % 3, DATA])
     layer = viewer.add_points(
         data, name="L", axis_labels=("t", "y", "x"), features={"n": np.ones(60)}
     )
     viewer.add_points(DATA, name="other")
-    widget = SparseGMMWidget(viewer)
+    widget = SparseGMMWidget(viewer, HandClock())
     widget.points.value = layer
     widget.axes.value, widget.each.value, widget.weights.value = "y, x", 0, "n"
     layer.name = "renamed"
@@ -532,16 +495,16 @@ def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any
 
 
 def test_to_choose_another_layer_draws_nothing(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, clock: HandClock
 ) -> None:
     viewer.add_points(DATA[:, [0, 1, 1]], name="um", units="um")
     widget.covariance_floor.value = widget.pixel_size.value = 2.0
     fit(widget, workers)
-    widget._redraw_timer.stop()
+    clock.let_pass(0.1)
     widget.points.value = viewer.layers["um"]
     assert widget.covariance_floor.value == widget.pixel_size.value == 0.002
     widget.points.value = viewer.layers["L"]
-    assert not widget._redraw_timer.isActive()
+    assert widget.controller.state.redraw_at is None
 
 
 def test_names_of_layers_are_on_one_line(widget: SparseGMMWidget, viewer: Any) -> None:
@@ -606,32 +569,6 @@ def test_fields_of_the_picture_need_no_new_fit(
     assert len(fake_fit.parameters) == 1
 
 
-def test_redraw_that_is_refused_is_not_tried_again(
-    widget: SparseGMMWidget, workers: list[HandWorker], redraw: Callable[[], None]
-) -> None:
-    fit(widget, workers)
-    widget.pixel_size.value = 0.001
-    redraw()
-    assert "choose a larger pixel size" in widget.status.value
-    n_workers = len(workers)
-    redraw()
-    assert len(workers) == n_workers
-    widget.pixel_size.value = 1.0
-    redraw()
-    assert widget.status.value.startswith("3 components")
-
-
-def test_fields_changed_during_a_fit_are_drawn_after_it(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, redraw: Callable[[], None]
-) -> None:
-    widget.run()
-    widget.longest_side.value = 33
-    workers[-1].finish()
-    assert max(viewer.layers["L density"].data.shape) == 512
-    redraw()
-    assert max(viewer.layers["L density"].data.shape) == 33
-
-
 def test_layer_removed_during_its_fit(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
 ) -> None:
@@ -640,7 +577,7 @@ def test_layer_removed_during_its_fit(
     viewer.layers.remove("L")
     workers[-1].finish()
     assert names(viewer) == []
-    assert widget._runner.job is None
+    assert widget.idle
     assert widget.status.value == messages.layer_removed("L")
 
 
@@ -656,29 +593,6 @@ def test_layer_removed_when_its_result_is_on_the_way(
     workers[-1].finished.emit()
     assert names(viewer) == ["other"]
     assert widget.run_button.enabled
-
-
-def test_cancelled_when_the_result_is_on_the_way(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
-) -> None:
-    widget.run()
-    outcome = workers[-1].result()
-    widget.cancel_button.native.click()
-    workers[-1].returned.emit(outcome)
-    workers[-1].finished.emit()
-    assert names(viewer) == ["L"]
-    assert widget.status.value == messages.CANCELLED
-
-
-def test_other_layer_removed_during_a_fit(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
-) -> None:
-    viewer.add_points(DATA, name="other")
-    widget.points.value = viewer.layers["L"]
-    widget.run()
-    viewer.layers.remove("other")
-    workers[-1].finish()
-    assert "L density" in names(viewer)
 
 
 def test_points_are_untouched(
@@ -712,7 +626,7 @@ def test_points_are_coloured_on_request_and_again_after_the_next_fit(
     redraw()
     told = widget.status.value
     assert next(iter(layer.features)) == "frame"
-    mixture = widget._fits[layer.unique_id].solution.parts[0].mixture
+    mixture = widget.controller.chosen_fit.solution.parts[0].mixture
     features = layer.features[shown]
     np.testing.assert_array_equal(features["component"], mixture.predict(DATA[shown]))
     np.testing.assert_allclose(features["log_density"], mixture.log_density(DATA[shown]), atol=1e-4)
@@ -736,13 +650,12 @@ def test_points_are_coloured_on_request_and_again_after_the_next_fit(
 
 
 def test_points_that_were_added_meanwhile_are_not_coloured(
-    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, clock: HandClock
 ) -> None:
     layer = viewer.layers["L"]
     fit(widget, workers)
     widget.annotate.value = True
-    widget._redraw_timer.stop()
-    widget._redraw()
+    clock.let_pass(0.1)
     layer.add([[1.0, 2.0]])
     workers[-1].finish()
     assert "component" not in layer.features
@@ -774,7 +687,7 @@ def test_points_are_fitted_for_each_value_of_a_feature(
 def test_points_are_fitted_for_each_time(viewer: Any, workers: list[HandWorker]) -> None:
     data = np.column_stack([np.arange(60) % 3, DATA])
     viewer.add_points(data, name="L", axis_labels=("t", "y", "x"))
-    widget = SparseGMMWidget(viewer)
+    widget = SparseGMMWidget(viewer, HandClock())
     widget.axes.value = "y, x"
     assert widget.each.choices == (None, 0)
     widget.each.value = 0
@@ -824,12 +737,12 @@ def test_an_empty_region_is_told(
 
 @pytest.fixture
 def real_path(
-    monkeypatch: pytest.MonkeyPatch, viewer: Any, workers: list[HandWorker]
+    monkeypatch: pytest.MonkeyPatch, viewer: Any, workers: list[HandWorker], clock: HandClock
 ) -> SparseGMMWidget:
     """The widget with a real estimator, after a click on Path."""
     monkeypatch.setattr("napari_sparse_gmm.estimator.SparseGaussianMixture", SparseGaussianMixture)
     viewer.add_points(DATA, name="L", units="nm")
-    widget = SparseGMMWidget(viewer)
+    widget = SparseGMMWidget(viewer, clock)
     viewer.window.add_dock_widget(widget)
     widget.n_components.value, widget.longest_side.value = 6, 16
     widget.random_state.value, widget.engine.value = 1, "torch"
@@ -839,10 +752,10 @@ def real_path(
 
 
 def test_a_slider_moves_along_the_path(
-    real_path: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+    real_path: SparseGMMWidget, workers: list[HandWorker], viewer: Any, clock: HandClock
 ) -> None:
     widget = real_path
-    done = widget._chosen_fit()
+    done = widget.controller.chosen_fit
     path = done.path
     assert path_shown(widget)
     assert widget.path_view.slider.value == done.chosen
@@ -857,13 +770,12 @@ def test_a_slider_moves_along_the_path(
         assert f"s = {path[place].sparsity:g}: {k} component" in widget.path_view.choice.value
         assert widget.status.value.startswith(f"{k} component")
         assert widget.sparsity.value == path[place].sparsity
-        assert widget._redraw_timer.isActive()
-        widget._redraw_timer.stop()
-        widget._redraw()
+        assert widget.controller.state.redraw_at is not None
+        clock.let_pass(0.1)
         workers[-1].finish()
         assert (image.data != before).any()
         n_jobs = len(workers)
-        widget._redraw()
+        clock.let_pass(0.1)
         assert len(workers) == n_jobs  # it is drawn
 
 
@@ -896,7 +808,7 @@ def test_a_path_needs_what_it_is_along(widget: SparseGMMWidget, viewer: Any) -> 
     assert not widget.path_button.enabled
     assert "Fit each" in widget.path_button.tooltip
     widget.run_path()
-    assert widget._runner.job is None
+    assert widget.idle
 
 
 def test_sizes_have_a_prior_of_their_own_under_bayes(

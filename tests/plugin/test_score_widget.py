@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Layer, Points
 from oracles import direct_density, random_mixture
-from plugin.fakes import HandWorker
+from plugin.fakes import HandClock, HandWorker
 from plugin.fakes import solution_of as fitted
 from pytestqt.qtbot import QtBot
 
@@ -51,7 +51,7 @@ def other(viewer: Any) -> Points:
 
 @pytest.fixture
 def widget(viewer: Any, other: Points, workers: list[HandWorker]) -> SparseGMMScore:
-    widget = SparseGMMScore(viewer)
+    widget = SparseGMMScore(viewer, HandClock())
     viewer.window.add_dock_widget(widget)
     widget.points.value = other
     return widget
@@ -136,7 +136,7 @@ def test_a_layer_that_is_still_fitted_has_no_model_yet(
 
 
 def test_what_is_missing_is_told(viewer: Any, workers: list[HandWorker]) -> None:
-    widget = SparseGMMScore(viewer)
+    widget = SparseGMMScore(viewer, HandClock())
     viewer.window.add_dock_widget(widget)
     assert widget.status.value == NO_MODEL
     assert not widget.score_button.enabled
@@ -196,7 +196,7 @@ def test_points_that_changed_meanwhile(
 def test_widget_is_let_go_with_its_dock(
     viewer: Any, other: Points, workers: list[HandWorker]
 ) -> None:
-    widget = SparseGMMScore(viewer)
+    widget = SparseGMMScore(viewer, HandClock())
     dock = viewer.window.add_dock_widget(widget)
     widget.points.value = other
     score(widget, workers)

@@ -15,8 +15,10 @@ from plugin.fakes import FakeFit
 from pytestqt.qtbot import QtBot
 
 from napari_sparse_gmm import SparseGaussianMixture
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
+from napari_sparse_gmm.plugin.layers.model_metadata import attached_model
 from napari_sparse_gmm.samples import smlm_clusters
 
 PLUGIN, WIDGET = "napari-sparse-gmm", "Sparse GMM density"
@@ -38,13 +40,16 @@ def widget(viewer: Any) -> SparseGMMWidget:
 def start(widget: SparseGMMWidget, qtbot: QtBot) -> None:
     """Click Run on a fit that goes on until it is stopped, and wait until it is in the middle."""
     widget.run_button.native.click()
-    with qtbot.waitSignal(widget._runner._run.worker.yielded, timeout=LONG):
-        pass
+    qtbot.waitUntil(lambda: "Iteration" in widget.progress.native.format(), timeout=LONG)
 
 
 def wait(widget: SparseGMMWidget, qtbot: QtBot) -> None:
     """Wait until the signals of the work's end have come through."""
-    qtbot.waitUntil(lambda: widget._runner.job is None, timeout=LONG)
+    qtbot.waitUntil(lambda: not widget.cancel_button.enabled, timeout=LONG)
+
+
+def shown_model(viewer: Any) -> DensityModel:
+    return attached_model("", viewer.layers["smlm_clusters components"].metadata)
 
 
 def run(widget: SparseGMMWidget, qtbot: QtBot) -> None:
@@ -222,9 +227,8 @@ def test_viewer_closed_in_mid_fit(
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     start(widget, qtbot)
     viewer.close()
-    wait(widget, qtbot)
+    qtbot.waitUntil(lambda: fake_fit.closed, timeout=LONG)
     qtbot.wait(50)  # what is still on its way arrives at no widget
-    assert fake_fit.closed
 
 
 def test_opening_the_widget_imports_no_engine() -> None:
@@ -251,15 +255,13 @@ def test_live_fits_end_with_the_best_solution(viewer: Any, qtbot: QtBot) -> None
     widget.background.value, widget.sparsity.value, widget.random_state.value = True, 20.0, 0
     run(widget, qtbot)
     # From here alone, where nothing is left, no falling sparsity finds its way back.
-    assert widget._chosen_fit().solution.parts[0].mixture.n_components < 3
+    assert shown_model(viewer).mixture.n_components < 3
     widget.live.value = True
     for sparsity in (15.0, 9.0, 4.0):
         widget.sparsity.value = sparsity
         qtbot.wait(60)
-    qtbot.waitUntil(
-        lambda: widget._runner.job is None and not widget._refit_timer.isActive(), timeout=LONG
-    )
-    (part,) = widget._chosen_fit().solution.parts
+    qtbot.waitUntil(lambda: widget.idle, timeout=LONG)
+    (part,) = shown_model(viewer).parts
     given = widget.estimator_parameters()
     fresh = SparseGaussianMixture(**given).fit(smlm_clusters().points)
     assert given["sparsity"] == 4.0
@@ -279,7 +281,7 @@ def test_viewers_keep_apart(make_napari_viewer_proxy: Callable[[], Any], qtbot: 
         fits.append((viewer, widget, points))
     for _, widget, _ in fits:
         widget.run_button.native.click()
-    assert all(widget._runner.job is not None for _, widget, _ in fits)
+    assert not any(widget.idle for _, widget, _ in fits)
     for viewer, widget, points in fits:
         wait(widget, qtbot)
         alone = SparseGaussianMixture(**widget.estimator_parameters()).fit(points)

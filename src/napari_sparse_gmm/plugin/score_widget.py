@@ -8,22 +8,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import Container, ProgressBar, PushButton
+from magicgui.widgets import Container, PushButton
 from napari.layers import Layer, Points
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import choice, offer_layers, status_line
-from napari_sparse_gmm.plugin.form.task_form import CloseEvents, WorkForm
+from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
+from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
 from napari_sparse_gmm.plugin.layers.point_colours import show_assignment
 from napari_sparse_gmm.plugin.points.features import numeric_features
 from napari_sparse_gmm.plugin.points.for_model import ModelPoints, points_for
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
+from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.render import assign_points
-from napari_sparse_gmm.plugin.tasks.runner import Job, Runner, weakly
+from napari_sparse_gmm.plugin.tasks.runner import Job
 from napari_sparse_gmm.plugin.tasks.task import Refusal, Work
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.wording import count
@@ -35,7 +36,7 @@ NO_MODEL = (
 NO_POINTS = "Add or open a Points layer to score."
 
 
-class SparseGMMScore(WorkForm):
+class SparseGMMScore(Container):
     """Score a Points layer with a model that was fitted to others.
 
     Every field is a public attribute.
@@ -43,11 +44,18 @@ class SparseGMMScore(WorkForm):
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
+    clock : Clock, optional
+        By default that of the window.
     """
 
-    def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
+    def __init__(
+        self,
+        napari_viewer: "napari.viewer.Viewer",  # type: ignore[name-defined]  # noqa: F821
+        clock: Clock | None = None,
+    ) -> None:
         self._viewer = napari_viewer
-        self._runner = Runner(self._on_work_changed, self._show_failure, self._end)
+        self._panel = panel = TaskPanel(clock)
+        panel.listen(self._on_work_changed, self._end)
         self._connected_layer: Points | None = None  # the layer whose features are offered
         self.model = choice(
             "model",
@@ -75,9 +83,8 @@ class SparseGMMScore(WorkForm):
             tooltip="Give the points the features component, probability, log_density and "
             "is_background, and the colour of their component.",
         )
-        self.cancel_button = PushButton(name="cancel_button", text="Cancel", enabled=False)
-        self.progress = ProgressBar(name="progress", visible=False)
-        self.status = status_line()
+        self.cancel_button, self.progress = panel.cancel_button, panel.progress
+        self.status = panel.status
         rows = Container(name="fields", widgets=[self.model, self.points, self.precision])
         buttons = Container(
             widgets=[self.score_button, self.cancel_button], layout="horizontal", labels=False
@@ -90,39 +97,41 @@ class SparseGMMScore(WorkForm):
         self.points.changed.connect(self._on_points_changed)
         self.score_button.clicked.connect(self.score)
         self.cancel_button.clicked.connect(self.cancel)
-        events = napari_viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.connect(self.reset_choices)
-        events.removed.connect(self._forget)
-        CloseEvents(self.native, weakly(self.cancel))
-        self.native.destroyed.connect(self._runner.close)
+        panel.follow(
+            self.native, napari_viewer.layers, self.reset_choices, self._forget, self.cancel
+        )
         self._on_points_changed()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        return self._panel.runner.job is None
 
     def score(self) -> None:
         """Score the chosen points, and show their components when they are there."""
-        if self._runner.job is not None or self.obstacle():
+        if not self.idle or self.obstacle():
             return
         layer, in_units = self.points.value, self._viewer.layers.extent.units is not None
         try:
             model = attached_model(self.model.value.name, self.model.value.metadata)
             read = points_for(model, layer, self.precision.value, in_units)
         except InputError as error:
-            self._say(str(error))
+            self._panel.say(str(error))
             return
-        self._say("")
-        self._runner.start(
+        panel = self._panel
+        panel.say("")
+        panel.runner.start(
             Job(
                 layer,
                 _score(model, read),
                 partial(self._show, layer, model, read),
-                self._show_progress,
+                panel.show_progress,
             )
         )
 
     def cancel(self) -> None:
         """Stop the work in progress; the points stay as they are."""
-        self._runner.cancel(messages.CANCELLED)
-        self.cancel_button.enabled = False
+        self._panel.runner.cancel(messages.CANCELLED)
 
     def obstacle(self) -> str:
         """Why there is nothing to score yet, for the user; "" where there is."""
@@ -139,9 +148,9 @@ class SparseGMMScore(WorkForm):
 
     def _show(self, layer: Points, model: DensityModel, read: ModelPoints, outcome: Any) -> None:
         if isinstance(outcome, Refusal):
-            self._say(outcome.sentence)
+            self._panel.say(outcome.sentence)
         elif len(layer.data) != len(read.shown):
-            self._say(messages.points_changed(layer.name))
+            self._panel.say(messages.points_changed(layer.name))
         else:
             assignment, sentence = outcome
             show_assignment(layer, read.shown, assignment, model.parts, read.groups)
@@ -152,24 +161,23 @@ class SparseGMMScore(WorkForm):
                 sentence += f" {n_hidden:,} hidden points left out."
             if read.n_imprecise:
                 sentence += f" {count(read.n_imprecise, 'point')} without a precision left out."
-            self._say(sentence)
+            self._panel.say(sentence)
 
     def _on_work_changed(self) -> None:
-        busy = self._runner.job is not None
+        busy = not self.idle
         self.score_button.enabled = not busy and not self.obstacle()
-        self.cancel_button.enabled = busy
-        self.progress.visible = busy
+        self._panel.show_busy(busy)
 
-    def _end(self, _: Job, why: str | None) -> None:
+    def _end(self, why: str | None) -> None:
         self._on_work_changed()
         if why is not None:
-            self._say(why)
+            self._panel.say(why)
 
     def _forget(self, event: Any) -> None:
         """A layer was removed: so is the work on it."""
-        job = self._runner.job
+        job = self._panel.runner.job
         if job is not None and job.layer is event.value:
-            self._runner.cancel(messages.layer_removed(event.value.name))
+            self._panel.runner.cancel(messages.layer_removed(event.value.name))
 
     # The fields
 
@@ -202,9 +210,9 @@ class SparseGMMScore(WorkForm):
         self.precision.visible = len(self.precision.choices) > 1
 
     def _on_choice_changed(self, _: Any = None) -> None:
-        if self._runner.job is None:
+        if self.idle:
             self._on_work_changed()
-            self._say(self.obstacle())
+            self._panel.say(self.obstacle())
 
 
 def _score(model: DensityModel, read: ModelPoints) -> Work[Any]:

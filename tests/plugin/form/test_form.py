@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from magicgui.widgets import Container, Widget
 from napari.components import ViewerModel
 from napari.layers import Points
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.plugin.form.form import DensityForm
+from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.folding import unfold
 
@@ -20,12 +22,19 @@ def viewer() -> ViewerModel:
     return ViewerModel()
 
 
+def made(viewer: ViewerModel, qtbot: Any) -> DensityForm:
+    preferred = Preferences("auto", "auto", None, 512, 2000)
+    form = DensityForm(lambda: viewer.layers, lambda: "dark", preferred, TaskPanel())
+    container = Container(widgets=form.parts, labels=False)
+    form.lay_out(container.native)
+    form.follow(lambda: None)
+    qtbot.addWidget(container.native)
+    return form
+
+
 @pytest.fixture
 def form(viewer: ViewerModel, qtbot: Any) -> DensityForm:
-    form = DensityForm(
-        lambda: viewer.layers, lambda: "dark", Preferences("auto", "auto", None, 512, 2000)
-    )
-    qtbot.addWidget(form.native)
+    form = made(viewer, qtbot)
     for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
         event.connect(form.reset_choices)
     return form
@@ -35,9 +44,8 @@ def shown(form: DensityForm) -> set[str]:
     """The names of the fields that are not hidden."""
     return {
         widget.name
-        for part in ("asked", "rest")
-        for widget in getattr(form, part)
-        if not widget.native.isHidden()
+        for widget in form.public.values()
+        if isinstance(widget, Widget) and not widget.native.isHidden()
     }
 
 
@@ -163,10 +171,7 @@ def test_each_layer_keeps_its_settings(form: DensityForm, viewer: ViewerModel) -
 def test_settings_outlive_the_form(form: DensityForm, viewer: ViewerModel, qtbot: Any) -> None:
     viewer.add_layer(Points(DATA, features={"precision": np.ones(40)}))
     form.find.value, form.precision.value = "density", None
-    again = DensityForm(
-        lambda: viewer.layers, lambda: "dark", Preferences("auto", "auto", None, 512, 2000)
-    )
-    qtbot.addWidget(again.native)
+    again = made(viewer, qtbot)
     assert (again.find.value, again.precision.value) == ("density", None)
 
 

@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import torch
 from oracles import random_mixture
-from plugin.fakes import FakeFit, SlowKeOps, solution_of
+from plugin.fakes import FakeFit, HandClock, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.space.slices import Layout
-from napari_sparse_gmm.plugin.tasks import previews
-from napari_sparse_gmm.plugin.tasks import progress as following
 from napari_sparse_gmm.plugin.tasks import render as picturing
 from napari_sparse_gmm.plugin.tasks.fit import fit, fit_path, refit, starts_for
+from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.render import assign_points, draw
 from napari_sparse_gmm.plugin.tasks.task import FitFailed, Pass, Progress, Refusal
 from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, HeatmapChoice
 from napari_sparse_gmm.shapes.grid import heatmap
 
 CHOICE = HeatmapChoice("density", 24, None, engine="torch", device="cpu")
+TALKATIVE = Pacing(progress=0.0)  # tells of every step
+SHOWN = Pacing(preview=0.0)  # has previews, however little time it takes
 
 
 @pytest.fixture
@@ -69,28 +70,18 @@ def test_parameters_reach_the_estimator(request_: FitRequest, fake_fit: FakeFit)
 
 
 def test_progress_shows_iteration_cost_and_components(
-    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
+    request_: FitRequest, fake_fit: FakeFit
 ) -> None:
-    monkeypatch.setattr(following, "_INTERVAL", 0.0)
-    yielded, _ = run(fit(request_))
+    yielded, _ = run(fit(replace(request_, pacing=TALKATIVE)))
     step = next(p for p in yielded if p.text.startswith("Iteration 3"))
     assert step == Progress(
         3, 50, "Iteration 3: cost 6.0000, 3 components left", passes=(Pass(3, 6.0, 3),)
     )
 
 
-def test_yields_are_throttled(
-    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 0.0
-
-    def tick(_: int) -> None:
-        nonlocal now
-        now += 0.01  # seconds a step
-
-    fake_fit.n_steps, fake_fit.on_step = 100, tick
-    monkeypatch.setattr(following.time, "monotonic", lambda: now)
-    yielded, _ = run(fit(request_))
+def test_yields_are_throttled(request_: FitRequest, fake_fit: FakeFit) -> None:
+    fake_fit.n_steps = 100
+    yielded, _ = run(fit(timed(request_, fake_fit, 0.01)))
     steps = [p.value for p in yielded if p.text.startswith("Iteration")]
     assert len(steps) in (10, 11, 9)  # a second, one each 100 ms, or 110 by round-off
     assert np.diff(steps).min() >= 10
@@ -257,9 +248,8 @@ def in_groups(request_: FitRequest) -> FitRequest:
     return replace(request_, observations=seen, groups=groups, names=("t 0", "t 1", "t 2"))
 
 
-def test_groups_are_fitted_apart(in_groups: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_INTERVAL", 0.0)
-    yielded, result = run(fit(in_groups))
+def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
+    yielded, result = run(fit(replace(in_groups, pacing=TALKATIVE)))
     first, none, last = result.solution.parts
     assert none is None
     assert "single point is too few" in result.solution.problem
@@ -306,11 +296,8 @@ def test_too_many_pixels_in_all_are_refused_before_the_fit(
     assert fake_fit.parameters == []
 
 
-def test_a_path_has_a_solution_for_each_sparsity(
-    request_: FitRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(following, "_INTERVAL", 0.0)
-    yielded, result = run(fit_path(request_))
+def test_a_path_has_a_solution_for_each_sparsity(request_: FitRequest) -> None:
+    yielded, result = run(fit_path(replace(request_, pacing=TALKATIVE)))
     assert len(result.solutions) == len(result.path) > 3
     assert result.path[result.chosen] is result.path.suggested
     for solution, point in zip(result.solutions, result.path, strict=True):
@@ -329,16 +316,9 @@ def test_a_path_of_another_prior_is_refused(request_: FitRequest) -> None:
     assert "prior='sqrt'" in refusal.sentence
 
 
-@pytest.fixture
-def always_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However little time a fit takes, there are previews of it."""
-    monkeypatch.setattr(previews, "PREVIEW_INTERVAL", 0.0)
-
-
-def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(
-    request_: FitRequest, always_shown: None
-) -> None:
-    request_ = replace(request_, parameters={**request_.parameters, "max_iter": 1000})
+def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(request_: FitRequest) -> None:
+    settings = {**request_.parameters, "max_iter": 1000}
+    request_ = replace(request_, parameters=settings, pacing=SHOWN)
     before = run(fit(request_))[1].solution.parts[0].mixture
     for sparsity in (60.0, 2.0):  # fewer components, and more
         settings = {**request_.parameters, "sparsity": sparsity}
@@ -385,13 +365,14 @@ def test_a_refit_begins_where_it_is_told(request_: FitRequest, fake_fit: FakeFit
     assert fake_fit.starts[1:] == [fake_fit.init]  # as the parameters say
 
 
-def test_a_refit_of_groups_of_which_one_has_no_points(
-    in_groups: FitRequest, always_shown: None
-) -> None:
+def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> None:
     """All points of a group may lie outside of the region."""
     left = in_groups.groups != 1
     request = replace(
-        in_groups, observations=in_groups.observations.subset(left), groups=in_groups.groups[left]
+        in_groups,
+        observations=in_groups.observations.subset(left),
+        groups=in_groups.groups[left],
+        pacing=SHOWN,
     )
     _, before = run(fit(request))
     starts = [None if part is None else part.mixture for part in before.solution.parts]
@@ -424,24 +405,16 @@ def in_three(request_: FitRequest) -> FitRequest:
     return replace(request_, groups=np.arange(300) % 3, names=("t 0", "t 1", "t 2"))
 
 
-def timed(monkeypatch: pytest.MonkeyPatch, fake_fit: FakeFit, seconds: float) -> None:
+def timed(request: FitRequest, fake_fit: FakeFit, seconds: float) -> FitRequest:
     """Each step of a fit takes so long, and nothing else takes time."""
-    now = 0.0
-
-    def tick(_: int) -> None:
-        nonlocal now
-        now += seconds
-
-    fake_fit.on_step = tick
-    monkeypatch.setattr(following.time, "monotonic", lambda: now)
+    clock = HandClock()
+    fake_fit.on_step = lambda _: clock.let_pass(seconds)
+    return replace(request, pacing=Pacing(now=clock.now))
 
 
-def test_previews_come_five_times_a_second(
-    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    timed(monkeypatch, fake_fit, 0.01)
+def test_previews_come_five_times_a_second(request_: FitRequest, fake_fit: FakeFit) -> None:
     fake_fit.n_steps = 200  # two seconds
-    yielded, result = run(fit(request_))
+    yielded, result = run(fit(timed(request_, fake_fit, 0.01)))
     at = [0.01 * p.value for p in yielded if p.preview is not None]
     assert 0.1 <= at[0] <= 0.21
     assert np.diff(at).min() >= 0.2 - 1e-6
@@ -451,12 +424,9 @@ def test_previews_come_five_times_a_second(
     assert preview.heatmap.grid.shape == result.heatmap.grid.shape  # 24 pixels are few already
 
 
-def test_a_preview_is_a_small_picture(
-    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    timed(monkeypatch, fake_fit, 0.15)
+def test_a_preview_is_a_small_picture(request_: FitRequest, fake_fit: FakeFit) -> None:
     large = replace(CHOICE, longest_side=700, contours=True, sharpen=True)
-    yielded, _ = run(fit(replace(request_, heatmap=large)))
+    yielded, _ = run(fit(timed(replace(request_, heatmap=large), fake_fit, 0.15)))
     previews = [p.preview.result for p in yielded if p.preview is not None]
     assert previews
     for preview in previews:
@@ -465,20 +435,14 @@ def test_a_preview_is_a_small_picture(
         assert preview.heatmap.pyramid is None
 
 
-def test_a_short_fit_has_no_preview(
-    request_: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    timed(monkeypatch, fake_fit, 0.01)
+def test_a_short_fit_has_no_preview(request_: FitRequest, fake_fit: FakeFit) -> None:
     fake_fit.n_steps = 9
-    yielded, _ = run(fit(request_))
+    yielded, _ = run(fit(timed(request_, fake_fit, 0.01)))
     assert all(p.preview is None for p in yielded)
 
 
-def test_previews_have_the_groups_that_are_done(
-    in_three: FitRequest, fake_fit: FakeFit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    timed(monkeypatch, fake_fit, 0.15)
-    yielded, _ = run(fit(in_three))
+def test_previews_have_the_groups_that_are_done(in_three: FitRequest, fake_fit: FakeFit) -> None:
+    yielded, _ = run(fit(timed(in_three, fake_fit, 0.15)))
     done = [
         tuple(part is not None for part in p.preview.result.solution.parts)
         for p in yielded
@@ -491,12 +455,9 @@ def test_previews_have_the_groups_that_are_done(
 
 @pytest.mark.parametrize("seconds", [0.0, 0.03, 0.2], ids="a step of {} s".format)
 def test_passes_are_all_steps_of_all_fits(
-    in_three: FitRequest,
-    fake_fit: FakeFit,
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: float,
+    in_three: FitRequest, fake_fit: FakeFit, seconds: float
 ) -> None:
-    timed(monkeypatch, fake_fit, seconds)
+    in_three = timed(in_three, fake_fit, seconds)
     steps = [(n, 9.0 - n, fake_fit.components) for n in range(fake_fit.n_steps + 1)]
     yielded, _ = run(fit(in_three))
     assert [a for p in yielded for a in p.passes] == 3 * steps

@@ -3,16 +3,17 @@
 import gc
 import weakref
 from collections.abc import Callable, Generator
-from types import SimpleNamespace
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Points
-from plugin.fakes import HandWorker
+from plugin.fakes import HandClock, HandWorker
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 
+from napari_sparse_gmm.plugin.qt.clock import WindowClock
 from napari_sparse_gmm.plugin.tasks import runner
 from napari_sparse_gmm.plugin.tasks.runner import Job, Runner
 from napari_sparse_gmm.plugin.tasks.task import FitFailed, Progress, guarded
@@ -26,11 +27,11 @@ class Log:
         self.workers: list[HandWorker] = []
         self.closed: list[str] = []
         monkeypatch.setattr(runner, "create_worker", self._create)
-        monkeypatch.setattr(runner, "_PATIENCE", 0.0)
         self.runner = Runner(
             lambda: self.told.append("began"),
             lambda error: self.told.append(str(error)),
             lambda job, why: self.told.append(("ended", job.layer.name, why)),
+            HandClock(),
         )
 
     def _create(
@@ -203,11 +204,10 @@ def test_a_closed_window_hears_nothing(log: Log) -> None:
 class Threaded:
     """A runner with real threads, whose only job shows one preview."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, told: Callable[[Progress], object]) -> None:
-        monkeypatch.setattr(runner, "_PATIENCE", 60.0)
+    def __init__(self, told: Callable[[Progress], object], clock: Any) -> None:
         self.order: list[str] = []
         self.runner = Runner(
-            lambda: None, lambda error: None, lambda job, why: self.order.append("ended")
+            lambda: None, lambda error: None, lambda job, why: self.order.append("ended"), clock
         )
         self.runner.start(Job(Points(np.eye(2)), self._work(), lambda _: None, told))
 
@@ -216,22 +216,25 @@ class Threaded:
         self.order.append("went on")
 
 
-def test_after_a_preview_the_work_waits_for_the_window(
-    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
-) -> None:
+class Patient(WindowClock):
+    """Waits for longer than a test may take."""
+
+    def wait(self, event: Event, seconds: float) -> None:
+        super().wait(event, 60.0)
+
+
+def test_after_a_preview_the_work_waits_for_the_window(qtbot: QtBot) -> None:
     def told(_: Progress) -> None:
         threaded.order.append("told")
         QTimer.singleShot(0, lambda: threaded.order.append("drawn"))
 
-    threaded = Threaded(monkeypatch, told)
+    threaded = Threaded(told, Patient())
     qtbot.waitUntil(lambda: "ended" in threaded.order, timeout=20_000)
     assert threaded.order == ["told", "drawn", "went on", "ended"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_would_end_the_program_is_told(
-    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot, error: type[BaseException]
-) -> None:
+def test_what_would_end_the_program_is_told(qtbot: QtBot, error: type[BaseException]) -> None:
     """And the window can run the next work."""
 
     def work() -> Generator[Progress, None, None]:
@@ -239,7 +242,7 @@ def test_what_would_end_the_program_is_told(
         raise error
 
     told: list[Any] = []
-    one = Runner(lambda: None, told.append, lambda job, why: told.append("ended"))
+    one = Runner(lambda: None, told.append, lambda job, why: told.append("ended"), WindowClock())
     for n in (2, 4):
         one.start(Job(Points(np.eye(2)), guarded("fit", work()), told.append))
         qtbot.waitUntil(lambda n=n: len(told) == n, timeout=20_000)
@@ -249,11 +252,12 @@ def test_what_would_end_the_program_is_told(
         assert one.job is None
 
 
-def test_what_waits_for_the_window_ends_when_it_is_cancelled(
-    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
-) -> None:
+def test_what_waits_for_the_window_ends_when_it_is_cancelled(qtbot: QtBot) -> None:
     """Long before its patience ends."""
-    never = SimpleNamespace(singleShot=lambda *_: None)
-    monkeypatch.setattr(runner, "QTimer", never)
-    threaded = Threaded(monkeypatch, lambda _: threaded.runner.cancel("No more."))
+
+    class NeverDrawn(Patient):
+        def later(self, seconds: float, call: Callable[[], object]) -> None:
+            pass
+
+    threaded = Threaded(lambda _: threaded.runner.cancel("No more."), NeverDrawn())
     qtbot.waitUntil(lambda: "ended" in threaded.order, timeout=20_000)

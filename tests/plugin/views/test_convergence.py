@@ -7,8 +7,8 @@ from napari.utils.theme import get_theme
 from pytestqt.qtbot import QtBot
 
 from napari_sparse_gmm.plugin.qt.canvas import line_colours
+from napari_sparse_gmm.plugin.tasks.pacing import PACING
 from napari_sparse_gmm.plugin.tasks.task import Pass
-from napari_sparse_gmm.plugin.views import convergence as convergence_view
 from napari_sparse_gmm.plugin.views.convergence import ConvergenceView
 
 
@@ -83,7 +83,7 @@ def test_the_curves_of_the_fit_before_are_gone_soon(view: ConvergenceView, qtbot
     view.add(passes(0))
     view.finish()
     view.begin()
-    qtbot.waitUntil(lambda: lines(view) == [], timeout=convergence_view._INTERVAL // 2)
+    qtbot.waitUntil(lambda: lines(view) == [], timeout=int(500 * PACING.plot))
 
 
 def test_all_of_a_fit_that_is_done_is_shown_at_once(view: ConvergenceView, qtbot: QtBot) -> None:

@@ -1,394 +1,286 @@
-"""The dock widget's fits: begun, superseded, cancelled, and shown as layers.
+"""Between the machine that decides and the window: signals become events, effects are done."""
 
-What runs is in `worker` and `picturing`, and runs in a thread (`runner`); everything here in the
-main thread.
-"""
-
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
-from napari.layers import Points
+from napari.layers import Layer, Points
 from napari.viewer import Viewer
-from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
+from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import messages
+from napari_sparse_gmm.plugin.control import machine
 from napari_sparse_gmm.plugin.control.display import Display
+from napari_sparse_gmm.plugin.control.machine import Ask, Event, Inputs, State, step
 from napari_sparse_gmm.plugin.control.request import ask
-from napari_sparse_gmm.plugin.control.state import Asked, Fit, Running, Shown, summary
+from napari_sparse_gmm.plugin.control.state import Asked, Fit, summary
+from napari_sparse_gmm.plugin.form.fields import set_value
 from napari_sparse_gmm.plugin.form.form import DensityForm
+from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.owned import components_layer, has_made
 from napari_sparse_gmm.plugin.layers.point_colours import clear_assignment, show_assignment
 from napari_sparse_gmm.plugin.points.cache import SourceReader
 from napari_sparse_gmm.plugin.points.selection import used
-from napari_sparse_gmm.plugin.points.source import Source
-from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.qt.folding import unfold
-from napari_sparse_gmm.plugin.tasks.fit import fit, refit, starts_for
-from napari_sparse_gmm.plugin.tasks.previews import PREVIEW_INTERVAL
+from napari_sparse_gmm.plugin.tasks.fit import Starts, fit, fit_path, refit
+from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.render import assign_points, draw
-from napari_sparse_gmm.plugin.tasks.runner import Job, Runner, weakly
+from napari_sparse_gmm.plugin.tasks.runner import Job, weakly
 from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, Heatmap
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
 
-# From the last change of a field that needs no refit until the layers are drawn anew; and from the
-# first change of one that does until a live fit begins.
-_REDRAW_DELAY, _REFIT_DELAY = 60, 30  # milliseconds
 
-# While a slider moves there is always a newer fit to begin. So that there is something to see, one
-# that runs may first show a picture; and the next one, not too soon after that.
-_PATIENCE = 1.5  # seconds, at most
-_PAUSE = int(500 * PREVIEW_INTERVAL)  # milliseconds: with that until its own, the interval of two
-
-
-class FittingForm(DensityForm):
-    """A form whose fits are shown in a viewer.
+class Controller:
+    """Has the state, and changes it.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+    form : DensityForm
+    panel : TaskPanel
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
-        self._fits: dict[Any, Fit] = {}  # by the unique_id of the Points layer
-        self._running: Running | None = None
-        self._settling: Fit | None = None  # what is being drawn of it
-        self._uses_others = False  # whether other points are to be used than those of the last fit
-        self._runner = Runner(self._on_work_changed, self._show_failure, self._end)
+    def __init__(self, viewer: Viewer, form: DensityForm, panel: TaskPanel) -> None:
+        self._viewer, self._form, self._panel = viewer, form, panel
+        self._fields = SimpleNamespace(**form.public)
+        self._clock = panel.clock
         self._display = Display(viewer)
-        self._reader = SourceReader(self._refit_soon)
-        super().__init__(lambda: viewer.layers, lambda: viewer.theme, preferences())
+        self._reader = SourceReader(partial(self.send, machine.FitChanged()))
+        self.state = State(pacing=Pacing(now=panel.clock.now))
+        self._events: deque[Event] = deque()
+        self._wakes_at = np.inf
 
-        self._redraw_timer = self._timer(_REDRAW_DELAY, self._redraw)
-        self._refit_timer = self._timer(_REFIT_DELAY, self._refit)
-        for widget in self.of_picture:
-            widget.changed.connect(self._redraw_soon)
-        for widget in self.of_fit:
-            widget.changed.connect(self._refit_soon)
-        # To choose another layer changes fields, but asks for nothing.
-        self.points.changed.connect(self._refit_not)
-        self.use.changed.connect(self._on_use_changed)
-        self.annotate.changed.connect(self._on_annotate_changed)
-        self.path_view.slider.changed.connect(self._choose)
-
-    # The work
-
-    def _run(self, how: Callable[[FitRequest], Work[FitResult | Refusal]]) -> None:
-        if self._runner.job is not None or self.obstacle():
-            return
-        source = self.source()
-        try:
-            asked = self._asked(source, used(self.use.value, source.layer, self._viewer))
-        except InputError as error:
-            self._say(str(error))
-            return
-        self._say("")
-        self._start_fit(asked, how(asked.request), live=False)
-
-    def _refit(self) -> None:
-        """Fit again what was fitted, where anything that matters has changed."""
-        done, running = self._chosen_fit(), self._running
-        if not self.live.value or done is None or self.obstacle():
-            return
-        of_other = running is not None and running.asked.layer is not done.layer
-        if running is not None and of_other and not running.live:  # which somebody waits for
-            self._refit_timer.start(int(1000 * _PATIENCE))
-            return
-        if running is not None and not running.previewed and self._runner.waiting is None:
-            patience = running.began + _PATIENCE - time.monotonic()
-            if patience > 0:
-                self._refit_timer.start(int(1000 * patience) + 1)
-                return
-        # What comes next goes on from what is shown now, or is on its way.
-        before = done.asked.for_solution(done.solution)
-        latest, solution = before, done.solution
-        if running is not None and not of_other:
-            before = running.asked
-            if running.shown is not None:
-                latest, solution = running.shown.asked, running.shown.result.solution
-        source, chosen = self.source(), before.used
-        try:
-            if self._uses_others or len(chosen) != len(source.layer.data):
-                chosen = used(self.use.value, source.layer, self._viewer)
-            asked = self._asked(source, chosen, before)
-        except InputError as error:
-            self._say(str(error))
-            return
-        if asked.same_as(before):
-            if self._runner.job is None:
-                self._tell_fit(done)  # not what was wrong meanwhile
-            return
-        starts = None
-        if asked.frame.alike(latest.frame):
-            starts = starts_for(asked.request, latest.request, solution.mixtures)
-        work = fit(asked.request) if starts is None else refit(asked.request, starts)
-        self._start_fit(asked, work, live=True)
-
-    def _asked(
-        self, source: Source, chosen: NDArray[np.bool_], before: Asked | None = None
-    ) -> Asked:
-        """What the fields ask for, of the points that are chosen. InputError where they cannot."""
-        return ask(
-            source,
-            chosen,
-            self._reader.read(source, chosen),
-            self.estimator_parameters(),
-            self.heatmap_choice(),
-            self._viewer.layers.extent.units,
-            before,
+        for widget in form.of_picture:
+            self._connect(widget.changed, machine.ViewChanged())
+        for widget in form.of_fit:
+            self._connect(widget.changed, machine.FitChanged())
+        self._connect(self._fields.points.changed, machine.LayerChosen())
+        self._connect(self._fields.use.changed, machine.UseChanged())
+        self._connect(self._fields.annotate.changed, machine.AnnotateChanged())
+        form.path_view.slider.changed.connect(lambda n: self.send(machine.SolutionChosen(n)))
+        panel.listen(
+            began=partial(self.send, machine.Began()),
+            ended=lambda why: self.send(machine.Ended(why)),
+            failed=partial(self.send, machine.Failed()),
         )
 
-    def _start_fit(self, asked: Asked, work: Work[FitResult | Refusal], *, live: bool) -> None:
-        self._uses_others = False
-        old, done = self._running, self._fits.get(asked.layer.unique_id)
-        shows = done is not None or not has_made(self._viewer, asked.layer)
-        self._running = Running(asked, done, live, shows, time.monotonic())
-        if old is not None and old.asked.layer is asked.layer:
-            self._running = replace(self._running, shown=old.shown, shows=old.shows)
-        elif old is not None:
-            self._restore(old)
-        self.convergence_view.begin()
-        self._display.begin()
-        self._start(
-            asked.layer,
-            work,
-            partial(self._show_fit, asked),
-            progress=partial(self._show_step, asked),
+    @property
+    def chosen_fit(self) -> Fit | None:
+        """The last fit of the layer that is chosen."""
+        return self.state.fits.get(_key(self._fields.points.value))
+
+    def send(self, event: Event) -> None:
+        """Let something happen; what follows from it happens behind that."""
+        if self._panel.runner.closed:
+            return
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        try:
+            while self._events:
+                self.state, effects = step(self.state, self._events[0], self._inputs())
+                for effect in effects:
+                    self._do(effect)
+                self._form.show_busy(self.state.work is not None)
+                self._events.popleft()
+        finally:
+            self._events.clear()
+            self._wake_when_due()
+
+    def on_source_changed(self) -> None:
+        """Another layer, or other axes, are to be modelled."""
+        if not self._form.obstacle():
+            self._reader.follow(self._form.source())
+        self.send(machine.SourceChanged())
+        if self.chosen_fit is None and self.state.work is None:
+            self._form.show_found()
+            self._form.histogram.show_features(None)
+            self._form.convergence_view.begin()
+
+    def on_layer_removed(self, layer: Layer) -> None:
+        """From the viewer."""
+        self._reader.forget_layer(layer)
+        self.send(machine.LayerRemoved(_key(layer), messages.layer_removed(layer.name)))
+
+    def close(self) -> None:
+        """Nobody sees any more what is done."""
+        self.send(machine.Cancel(messages.CANCELLED))
+        self.send(machine.Closed())
+        self._reader.forget()
+
+    def _connect(self, signal: Any, event: Event) -> None:
+        signal.connect(lambda: self.send(event))
+
+    def _inputs(self) -> Inputs:
+        return Inputs(
+            now=self._clock.now(),
+            picture=self._form.heatmap_choice(),
+            coverage=self._fields.coverage.value,
+            layer=_key(self._fields.points.value),
+            obstacle=self._form.obstacle(),
+            live=self._fields.live.value,
+            annotate=self._fields.annotate.value,
         )
+
+    def _wake_when_due(self) -> None:
+        due = self.state.due
+        if due is not None and due < self._wakes_at:
+            self._wakes_at = due
+            self._clock.later(max(due - self._clock.now(), 0.0), weakly(self._wake))
+
+    def _wake(self) -> None:
+        at, self._wakes_at = self._wakes_at, np.inf
+        if self.state.due is not None and self.state.due <= at:
+            self.send(machine.Due())
+        else:  # it was put off meanwhile
+            self._wake_when_due()
+
+    # Effects
+
+    def _do(self, effect: machine.Effect) -> None:
+        match effect:
+            case machine.Ask():
+                self._ask(effect)
+            case machine.StartFit(asked, path, starts):
+                self._start_fit(asked, path, starts)
+            case machine.StartDrawing(fit):
+                box, layout = fit.frame.modelled_box, fit.frame.layout
+                drawing = draw(fit.solution, box, fit.picture, layout)
+                self._start(fit.layer, drawing, machine.Drawn)
+            case machine.StartAssigning(fit):
+                cloud = fit.asked.cloud
+                parts, picture = fit.solution.parts, fit.picture
+                assigning = assign_points(parts, cloud.observations, cloud.groups, picture)
+                self._start(fit.layer, assigning, machine.Assigned)
+            case machine.Stop(why):
+                self._panel.runner.cancel(why)
+            case machine.ShowPreview(asked, preview, coverage):
+                # Behind what this has the window draw; and whatever becomes of it.
+                self._clock.later(0.0, weakly(self._on_preview_drawn))
+                self._display.show_preview(asked, preview, coverage)
+            case machine.ShowEllipses(shown, coverage):
+                self._display.show_ellipses(shown.asked, shown.solution, coverage)
+            case machine.ShowPicture(fit):
+                self._display.show_picture(fit)
+            case machine.ShowComponents(fit):
+                self._display.show_components(fit)
+            case machine.Restore(asked, fit):
+                self._display.restore(asked.layer, fit)
+            case machine.ShowAssignment(fit, assignment):
+                self._show_assignment(fit, assignment)
+            case machine.ClearAssignment():
+                clear_assignment(self._fields.points.value)
+            case machine.ShowSparsity(fit):
+                self._show_sparsity(fit)
+            case machine.ShowPath(fit):
+                self._show_path(fit)
+            case machine.BeginPlot():
+                self._form.convergence_view.begin()
+            case machine.GrowPlot(passes):
+                self._form.convergence_view.add(passes)
+            case machine.FinishPlot():
+                self._form.convergence_view.finish()
+            case machine.Say(sentence):
+                self._panel.say(sentence)
+            case machine.Summarize(fit):
+                self._summarize(fit)
+            case _:
+                assert_never(effect)
+
+    def _ask(self, effect: Ask) -> None:
+        source, before = self._form.source(), effect.before
+        try:
+            if before is None or effect.others or len(before.used) != len(source.layer.data):
+                chosen = used(self._fields.use.value, source.layer, self._viewer)
+            else:
+                chosen = before.used
+            asked = ask(
+                source,
+                chosen,
+                self._reader.read(source, chosen),
+                self._form.estimator_parameters(),
+                self._form.heatmap_choice(),
+                self._viewer.layers.extent.units,
+                before,
+                self.state.pacing,
+            )
+        except InputError as error:
+            self._panel.say(str(error))
+        else:
+            self.send(machine.Read(effect, asked, has_made(self._viewer, asked.layer)))
+
+    def _start_fit(self, asked: Asked, path: bool, starts: Starts | None) -> None:
+        request = asked.request
+        if starts is not None:
+            work = refit(request, starts)
+        else:
+            work = fit_path(request) if path else fit(request)
+
+        def progressed(progress: Progress) -> None:
+            self.send(machine.Progressed(asked, progress.preview, progress.passes))
+
+        self._start(asked.layer, work, partial(machine.Found, asked), progressed)
 
     def _start(
         self,
         layer: Points,
         work: Work[Any],
-        show: Callable[[Any], None],
-        *,
-        settles: Fit | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        found: Callable[[Any], Event],
+        progressed: Callable[[Progress], object] = lambda _: None,
     ) -> None:
-        done = partial(self._show_outcome, show)
-        self._settling = settles
-        self._runner.start(Job(layer, work, done, progress or self._show_progress))
+        def done(outcome: Any) -> None:
+            refused = isinstance(outcome, Refusal)
+            self.send(machine.Refused(outcome.sentence) if refused else found(outcome))
 
-    def _cancel(self, why: str) -> None:
-        if self._runner.job is not None:
-            self._refit_timer.stop()
-            self._runner.cancel(why)
-            self.cancel_button.enabled = False
-            self.progress.native.setFormat("Cancelling")
+        def show(progress: Progress) -> None:
+            self._panel.show_progress(progress)
+            progressed(progress)
 
-    def _on_work_changed(self) -> None:
-        self._show_progress(Progress(0, 1, ""))
-        self._enable_buttons()
+        self._panel.runner.start(Job(layer, work, done, show))
 
-    def _show_step(self, asked: Asked, progress: Progress) -> None:
-        self._show_progress(progress)
-        running = self._running
-        if running is not None and running.shows:
-            result = self._display.show_progress(asked, progress, self.coverage.value)
-            if result is not None:
-                self._running = replace(running, shown=Shown(asked, result), previewed=True)
-                if self._refit_timer.isActive():
-                    self._refit_timer.start(_PAUSE)
-        if progress.passes:
-            self.convergence_view.add(progress.passes)
+    def _on_preview_drawn(self) -> None:
+        self.send(machine.PreviewDrawn())
 
-    def _show_failure(self, error: Exception) -> None:
-        self._settle()
-        super()._show_failure(error)
-
-    def _show_outcome(self, show: Callable[[Any], None], outcome: Any) -> None:
-        self._settle()
-        if isinstance(outcome, Refusal):
-            self._say(outcome.sentence)
+    def _show_assignment(self, fit: Fit, assignment: "Assignment") -> None:
+        shown = fit.asked.cloud.shown
+        if len(fit.layer.data) != len(shown):
+            self._panel.say(messages.points_changed(fit.layer.name))
         else:
-            show(outcome)
+            groups = fit.asked.cloud.groups
+            show_assignment(fit.layer, shown, assignment, fit.solution.parts, groups)
+            self._summarize(fit)
 
-    def _end(self, job: Job, why_cancelled: str | None) -> None:
-        running, self._running = self._running, None
-        self.convergence_view.finish()
-        self._enable_buttons()
-        if running is not None:
-            self._restore(running)
-        if why_cancelled is not None:
-            self._say(why_cancelled)
-        # The user may have changed meanwhile what the layers are to show, or what is asked for; a
-        # drawing that was cancelled is not wanted.
-        if why_cancelled is None or running is not None:
-            self._redraw_soon()
-        if self._refit_timer.isActive():
-            self._refit_timer.start(_REFIT_DELAY)
-
-    def _restore(self, running: Running) -> None:
-        """Show the last fit again, where something else was shown meanwhile."""
-        layer = running.asked.layer
-        if running.shown is not None:
-            # That it was before is what is left of it when its points are gone.
-            self._display.restore(layer, self._fits.get(layer.unique_id, running.before))
-
-    # The layers
-
-    def _tell_fit(self, done: Fit) -> None:
-        """Say what came of a fit."""
-        self._say(summary(done))
-        self.show_found(
-            messages.statistics(done.solution, done.asked.cloud),
-            messages.computed(done.solution),
-            messages.heatmap_unit(done.picture.quantity, done.frame),
+    def _summarize(self, fit: Fit) -> None:
+        self._panel.say(summary(fit))
+        self._form.show_found(
+            messages.statistics(fit.solution, fit.asked.cloud),
+            messages.computed(fit.solution),
+            messages.heatmap_unit(fit.picture.quantity, fit.frame),
         )
-        shapes = components_layer(self._viewer, done.layer)
-        self.histogram.show_features(None if shapes is None else shapes.features)
+        shapes = components_layer(self._viewer, fit.layer)
+        self._form.histogram.show_features(None if shapes is None else shapes.features)
 
-    def _show_fit(self, asked: Asked, result: FitResult) -> None:
-        self._running = None
-        done = Fit(
-            asked=asked,
-            solutions=result.solutions,
-            chosen=result.chosen,
-            path=result.path,
-            heatmap=result.heatmap,
-            picture=result.heatmap.choice,
-            drawn=result.chosen,
-            coverage=self.coverage.value,
-        )
-        self._fits[done.layer.unique_id] = done
-        self._show_sparsity(done)
-        self._show_path()
-        self._display.show_picture(done)
-        self._display.show_components(done)
-        self._tell_fit(done)
+    def _show_sparsity(self, fit: Fit) -> None:
+        sparsity = self._fields.sparsity
+        if fit.path is not None:
+            with sparsity.changed.blocked():
+                set_value(parameters.SPARSITY, sparsity, fit.path[fit.chosen].sparsity)
 
-    def _show_heatmap(self, wanted: Fit, heatmap: Heatmap) -> None:
-        """A new picture of a fit, if it still is the last one."""
-        done = self._fits.get(wanted.layer.unique_id)
-        if done is not None and done.solutions is wanted.solutions:
-            done = replace(done, heatmap=heatmap)
-            self._fits[done.layer.unique_id] = done
-            self._display.show_picture(done)
-            self._tell_fit(done)
+    def _show_path(self, fit: Fit | None) -> None:
+        path, plots = None if fit is None else fit.path, self._form.plots
+        index = plots.indexOf(self._form.path_view.native)
+        plots.setTabVisible(index, path is not None)
+        if fit is not None and path is not None:
+            self._form.path_view.show_path(path, fit.chosen)
+            unfold(self._form.plots_button)
+            plots.setCurrentIndex(index)
 
-    def _show_sparsity(self, done: Fit) -> None:
-        """Along a path, that of the solution which is shown: the next Run is one for it."""
-        if done.path is not None:
-            with self.sparsity.changed.blocked():
-                self.sparsity.value = done.path[done.chosen].sparsity
 
-    def _show_path(self) -> None:
-        """The path of the chosen layer, where there is one."""
-        done = self._chosen_fit()
-        path = None if done is None else done.path
-        index = self.plots.indexOf(self.path_view.native)
-        self.plots.setTabVisible(index, path is not None)
-        if done is not None and path is not None:
-            self.path_view.show_path(path, done.chosen)
-            unfold(self.plots_button)
-            self.plots.setCurrentIndex(index)
-
-    def _choose(self, index: int) -> None:
-        """Show another solution along the path: its ellipses at once, its heatmap when drawn."""
-        done = self._chosen_fit()
-        if done is None or done.path is None or index == done.chosen:
-            return
-        chosen = replace(done, chosen=index, annotated=False)
-        self._fits[done.layer.unique_id] = chosen
-        self._show_sparsity(chosen)
-        self._display.show_components(chosen)
-        self._tell_fit(chosen)
-        self._redraw_soon()
-
-    def _redraw_soon(self) -> None:
-        if self._chosen_fit() is not None or self._running is not None:
-            self._redraw_timer.start()
-
-    def _refit_soon(self) -> None:
-        # From the first change on, not from the last: a slider that moves may do so for long.
-        if self.live.value and self._chosen_fit() and not self._refit_timer.isActive():
-            self._refit_timer.start(_REFIT_DELAY)
-
-    def _refit_not(self) -> None:
-        self._refit_timer.stop()
-        self._uses_others = False
-
-    def _on_use_changed(self) -> None:
-        self._uses_others = True
-        self._refit_soon()
-
-    def _redraw(self) -> None:
-        """Draw from the last fit what the fields ask for and the layers do not show yet."""
-        done, running = self._chosen_fit(), self._running
-        if running is not None and running.shown is not None:
-            shown = running.shown
-            self._display.show_ellipses(shown.asked, shown.result.solution, self.coverage.value)
-        elif done is not None and done.coverage != self.coverage.value:
-            done = replace(done, coverage=self.coverage.value)
-            self._fits[done.layer.unique_id] = done
-            self._display.show_components(done)
-        if done is None or self._runner.job is not None:
-            return
-        wanted = replace(done, picture=self.heatmap_choice(), drawn=done.chosen)
-        if (wanted.picture, wanted.drawn) != (done.picture, done.drawn):
-            frame = wanted.frame
-            work = draw(wanted.solution, frame.modelled_box, wanted.picture, frame.layout)
-            self._start(wanted.layer, work, partial(self._show_heatmap, wanted), settles=wanted)
-        elif self.annotate.value and not done.annotated:
-            wanted, cloud = replace(done, annotated=True), done.asked.cloud
-            assign = assign_points(
-                done.solution.parts, cloud.observations, cloud.groups, done.picture
-            )
-            self._start(
-                wanted.layer, assign, partial(self._show_assignment, wanted), settles=wanted
-            )
-
-    def _settle(self) -> None:
-        """What was to be drawn is shown, refused or failed: it is not asked for again."""
-        wanted, self._settling = self._settling, None
-        done = None if wanted is None else self._fits.get(wanted.layer.unique_id)
-        if wanted is None or done is None or done.solutions is not wanted.solutions:
-            return
-        self._fits[done.layer.unique_id] = replace(
-            done,
-            picture=wanted.picture,
-            drawn=wanted.drawn,
-            annotated=wanted.annotated and done.chosen == wanted.chosen,
-        )
-
-    def _show_assignment(self, done: Fit, assignment: "Assignment") -> None:
-        cloud, shown = done.asked.cloud, done.asked.cloud.shown
-        if len(done.layer.data) != len(shown):
-            self._say(messages.points_changed(done.layer.name))
-            return
-        show_assignment(done.layer, shown, assignment, done.solution.parts, cloud.groups)
-        self._tell_fit(done)
-
-    def _on_annotate_changed(self, wanted: bool) -> None:
-        layer, done = self.points.value, self._chosen_fit()
-        if layer is not None and not wanted:
-            clear_assignment(layer)
-            if done is not None:
-                self._fits[layer.unique_id] = replace(done, annotated=False)
-
-    def _chosen_fit(self) -> Fit | None:
-        layer = self.points.value
-        return None if layer is None else self._fits.get(layer.unique_id)
-
-    def _enable_buttons(self) -> None:
-        busy = self._runner.job is not None
-        self.run_button.enabled = not busy and not self.obstacle()
-        self.path_button.enabled = self.run_button.enabled and not self.path_obstacle()
-        self.cancel_button.enabled = busy
-        self.progress.visible = busy
-
-    def _timer(self, interval: int, method: Callable[[], None]) -> QTimer:
-        timer = QTimer(self.native)
-        timer.setSingleShot(True)
-        timer.setInterval(interval)
-        timer.timeout.connect(weakly(method))
-        return timer
+def _key(layer: Layer | None) -> Hashable:
+    return None if layer is None else layer.unique_id

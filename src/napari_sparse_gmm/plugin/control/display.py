@@ -1,11 +1,7 @@
 """Shows fits in a viewer, and what a fit that goes on has found so far."""
 
-from time import perf_counter
-
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Points
-from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.plugin.control.state import Asked, Fit
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
@@ -14,13 +10,8 @@ from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
 from napari_sparse_gmm.plugin.layers.model_metadata import attach_model, model_of
 from napari_sparse_gmm.plugin.layers.owned import components_layer, keeping_place, remove_made
 from napari_sparse_gmm.plugin.preferences import preferences
-from napari_sparse_gmm.plugin.tasks.previews import PREVIEW_INTERVAL, Preview
-from napari_sparse_gmm.plugin.tasks.runner import weakly
-from napari_sparse_gmm.plugin.tasks.task import Progress
-from napari_sparse_gmm.plugin.tasks.values import FitResult, Solution
-
-# Previews may take about this share of the main thread's time.
-_PREVIEW_SHARE = 0.05
+from napari_sparse_gmm.plugin.tasks.previews import Preview
+from napari_sparse_gmm.plugin.tasks.values import Solution
 
 # Of a preview no more than what takes a tenth of a second to draw.
 _PREVIEW_ELLIPSES = 100
@@ -36,24 +27,13 @@ class Display:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        # When the last one came, and when the next of the same fit may.
-        self._last_preview = -np.inf
-        self._next_preview = 0.0
 
-    def begin(self) -> None:
-        """Another fit begins."""
-        self._next_preview = self._last_preview + PREVIEW_INTERVAL
-
-    def show_progress(self, asked: Asked, progress: Progress, coverage: float) -> FitResult | None:
-        """Show what a fit has found so far, where there is time for it; returns what is shown."""
-        preview = progress.preview
-        if preview is None:
-            return None
-        due = preview.settled or perf_counter() >= self._next_preview
-        if not due or asked.layer not in self._viewer.layers:
-            return None
-        self._show_preview(asked, preview, coverage)
-        return preview.result
+    def show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
+        """Show what a fit has found so far."""
+        with keeping_place(self._viewer):
+            show_heatmap(self._viewer, asked.layer, asked.frame, preview.result.heatmap)
+        most = None if preview.settled else _PREVIEW_ELLIPSES
+        self.show_ellipses(asked, preview.result.solution, coverage, most)
 
     def restore(self, layer: Points, done: Fit | None) -> None:
         """Show the last fit of a layer instead of what was found so far; or nothing."""
@@ -87,24 +67,6 @@ class Display:
         with keeping_place(self._viewer):
             layer = show_components(self._viewer, asked.layer, asked.frame, shown)
         attach_model(layer, None)
-
-    def _show_preview(self, asked: Asked, preview: Preview, coverage: float) -> None:
-        self._last_preview, self._next_preview = perf_counter(), np.inf
-        # Behind what this has the window draw; and whatever becomes of it, another one may come.
-        QTimer.singleShot(0, weakly(self._on_preview_drawn))
-        with keeping_place(self._viewer):
-            show_heatmap(self._viewer, asked.layer, asked.frame, preview.result.heatmap)
-        self.show_ellipses(
-            asked,
-            preview.result.solution,
-            coverage,
-            None if preview.settled else _PREVIEW_ELLIPSES,
-        )
-
-    def _on_preview_drawn(self) -> None:
-        """The window has drawn it; the longer that took, the later the next may come."""
-        took = perf_counter() - self._last_preview
-        self._next_preview = self._last_preview + max(PREVIEW_INTERVAL, took / _PREVIEW_SHARE)
 
     def _attach_model(self, done: Fit) -> None:
         """Attach the model to the ellipses, to be saved with."""

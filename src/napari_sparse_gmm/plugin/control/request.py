@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.parameters import BACKGROUND, RANDOM_STATE
 from napari_sparse_gmm.plugin.control.state import Asked
 from napari_sparse_gmm.plugin.points.source import Cloud, Source
+from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
 from napari_sparse_gmm.plugin.tasks.values import FitRequest, HeatmapChoice
 
 
@@ -21,6 +22,7 @@ def ask(
     heatmap: HeatmapChoice,
     units: Sequence[Any] | None,
     before: Asked | None = None,
+    pacing: Pacing = PACING,
 ) -> Asked:
     """What a fit is asked for.
 
@@ -39,6 +41,8 @@ def ask(
         Those of the viewer.
     before : Asked, optional
         What the last fit was asked for.
+    pacing : Pacing, optional
+        How often it is to tell how it goes on.
     """
     settings = dict(settings)
     if settings[BACKGROUND.name] and cloud.region is not None:
@@ -59,5 +63,6 @@ def ask(
         cloud.groups,
         names,
         cloud.frame.layout,
+        pacing,
     )
     return Asked(source, used, cloud, request)

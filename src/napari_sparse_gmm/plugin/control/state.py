@@ -1,5 +1,6 @@
 """What the dock widget knows of a fit: what was asked for, what came of it, what of it is shown."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,9 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.points.source import Cloud, Source
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.tasks.fit import Starts, starts_for
 from napari_sparse_gmm.plugin.tasks.values import (
     FitRequest,
-    FitResult,
     Heatmap,
     HeatmapChoice,
     Solution,
@@ -52,6 +53,17 @@ class Asked:
         """Whose points are fitted."""
         return self.source.layer
 
+    @property
+    def key(self) -> Hashable:
+        """What the layer is known by."""
+        return self.layer.unique_id
+
+    def starts_from(self, other: "Asked", solution: Solution) -> Starts | None:
+        """The mixtures of another solution, where a fit can go on from them; see `starts_for`."""
+        if not self.frame.alike(other.frame):
+            return None
+        return starts_for(self.request, other.request, solution.mixtures)
+
     def for_solution(self, solution: Solution) -> "Asked":
         """What would have been asked for to get one of the solutions along a path."""
         return replace(self, request=replace(self.request, parameters=solution.parameters))
@@ -62,7 +74,7 @@ class Asked:
         return self.cloud.frame
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Fit:
     """The last fit of a Points layer, and what of it the layers show."""
 
@@ -82,6 +94,11 @@ class Fit:
         return self.asked.layer
 
     @property
+    def key(self) -> Hashable:
+        """What the layer is known by."""
+        return self.asked.key
+
+    @property
     def frame(self) -> Frame:
         """Where they lie."""
         return self.asked.frame
@@ -92,43 +109,12 @@ class Fit:
         return self.solutions[self.chosen]
 
 
-@dataclass(frozen=True, eq=False)
-class Running:
-    """A fit that runs, or that begins when another one has stopped.
-
-    Parameters
-    ----------
-    asked : Asked
-    before : Fit or None
-        The last fit of the layer, which comes back where this one comes to nothing.
-    live : bool
-        Whether nobody has pressed Run for it.
-    shows : bool
-        Whether it shows what it has found so far: not in layers that could not come back.
-    began : float
-        When it was started, in seconds of `time.monotonic`.
-    shown : Shown or None
-        What the layers show instead of `before`: what it has found so far, or another fit that had
-        to make way for it.
-    previewed : bool
-        Whether it has shown something itself.
-    """
-
-    asked: Asked
-    before: Fit | None
-    live: bool
-    shows: bool
-    began: float
-    shown: "Shown | None" = None
-    previewed: bool = False
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Shown:
     """What a fit has found so far, and what it was asked for."""
 
     asked: Asked
-    result: FitResult
+    solution: Solution
 
 
 def summary(done: Fit) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import Container, ProgressBar, PushButton, Widget
+from magicgui.widgets import Container, PushButton, Widget
 from napari.components import LayerList
 from napari.layers import Points
 from qtpy.QtWidgets import QWidget
@@ -20,7 +20,7 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.fields import field, status_line, value_of
 from napari_sparse_gmm.plugin.form.fit_fields import FitFields
 from napari_sparse_gmm.plugin.form.points_fields import SourceFields
-from napari_sparse_gmm.plugin.form.task_form import WorkForm
+from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.form.view_fields import PictureFields
 from napari_sparse_gmm.plugin.points.source import Source
 from napari_sparse_gmm.plugin.preferences import Preferences
@@ -41,7 +41,7 @@ _SPACING = 4  # pixels between the parts of the form
 SETTINGS_KEY = "napari-sparse-gmm settings"
 
 
-class DensityForm(WorkForm):
+class DensityForm:
     """All fields, buttons and lines of the widget, as public attributes.
 
     From top to bottom: the points and what to find in them, Run, and what came of it; how that is
@@ -56,6 +56,8 @@ class DensityForm(WorkForm):
         The name of the viewer's theme.
     preferred : Preferences
         Where some fields start.
+    panel : TaskPanel
+        Progress, status and Cancel, which find their places here.
     """
 
     if TYPE_CHECKING:
@@ -67,7 +69,10 @@ class DensityForm(WorkForm):
         layers: Callable[[], LayerList],
         theme: Callable[[], str],
         preferred: Preferences,
+        panel: TaskPanel,
     ) -> None:
+        self._panel = panel
+        self._changed: Callable[[], object] = lambda: None
         self._source_fields = source = SourceFields(layers)
         self._fit_fields = fit = FitFields(preferred)
         self._picture_fields = picture = PictureFields(preferred.longest_side)
@@ -81,9 +86,9 @@ class DensityForm(WorkForm):
             text="Path",
             tooltip=messages.PATH,
         )
-        self.cancel_button = PushButton(
-            name="cancel_button", text="Cancel", enabled=False, tooltip=messages.CANCEL
-        )
+        self.cancel_button, self.progress = panel.cancel_button, panel.progress
+        self.status = panel.status
+        self.cancel_button.tooltip = messages.CANCEL
         self.live = field(parameters.LIVE)
         self.table_button = PushButton(name="table_button", text="Table", tooltip=messages.TABLE)
         self.centre_button = PushButton(
@@ -104,10 +109,8 @@ class DensityForm(WorkForm):
         self.plots.addTab(self.convergence_view, "Convergence")
         self.plots.addTab(self.path_view.native, "Path")
         self.plots_button = self.plots.button
-        self.progress = ProgressBar(name="progress", visible=False)
         self.summary = status_line("summary")
         self.summary.tooltip = messages.STATISTICS
-        self.status = status_line()
 
         # What is to be shown of a fit, and what asks for another one.
         self.of_picture = picture.all
@@ -119,10 +122,10 @@ class DensityForm(WorkForm):
         }
         self._settings_of: Any = None  # the Points layer whose fields these are
 
-        self.asked = asked = Container(name="fields", widgets=[*source.basic, *fit.basic])
-        slider = CubicSlider(fit.fields[parameters.SPARSITY.name].native)
-        fit.fields[parameters.SPARSITY.name].native.parentWidget().layout().insertWidget(1, slider)
-        self.rest = rest = Container(
+        self._asked = Container(name="fields", widgets=[*source.basic, *fit.basic])
+        sparsity = fit.fields[parameters.SPARSITY.name].native
+        sparsity.parentWidget().layout().insertWidget(1, CubicSlider(sparsity))
+        self._rest = Container(
             name="more",
             widgets=[
                 self.view_button,
@@ -136,38 +139,67 @@ class DensityForm(WorkForm):
         )
         work = _row(self.run_button, self.path_button, self.cancel_button, self.live)
         found = _row(self.table_button, self.centre_button, self.python_button)
-        LabelColumn(asked, rest)
-        asked.margins = rest.margins = (0, 0, 0, 0)
-        super().__init__(widgets=[work, self.progress, found, self.plots_button], labels=False)
-        every: list[Widget] = [*asked, *rest]
+        LabelColumn(self._asked, self._rest)
+        self._asked.margins = self._rest.margins = (0, 0, 0, 0)
+        self.parts = [work, self.progress, found, self.plots_button]
+        every: list[Widget] = [*self._asked, *self._rest]
         for widget in every:
             setattr(self, widget.name, widget)
-
-        layout = self.native.layout()
-        layout.setSpacing(_SPACING)
-        layout.insertWidget(0, VerticalScroll(asked.native))
-        layout.insertWidget(layout.indexOf(found.native), StatusScroll(self.summary.native))
-        layout.insertWidget(layout.indexOf(found.native), StatusScroll(self.status.native))
-        layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
-        rest.native.layout().addStretch(1)
-        layout.addWidget(VerticalScroll(rest.native), 1)
-        in_order = [*asked, *work, *found, self.plots_button, self.path_view.slider, *rest]
-        for first, second in pairwise(widget.native for widget in in_order):
-            QWidget.setTabOrder(first, second)
-
-        policy = self.progress.native.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # so that nothing jumps
-        self.progress.native.setSizePolicy(policy)
+        self._in_order = [
+            *self._asked,
+            *work,
+            *found,
+            self.plots_button,
+            self.path_view.slider,
+            *self._rest,
+        ]
         for widget in (self.prior, self.each):
             widget.changed.connect(self._update_path_button)
         for widget in self._remembered.values():
             widget.changed.connect(self._remember_settings)
         self.advanced_button.changed.connect(self._show_advanced)
         self.reset_button.clicked.connect(self.reset)
-        fit.show_what_counts()
+
+    @property
+    def public(self) -> dict[str, Any]:
+        """All fields, buttons and views, by the names that they have as attributes."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and isinstance(value, Widget | QWidget)
+        }
+
+    def lay_out(self, native: QWidget) -> None:
+        """Give the parts their places in the widget that they are in."""
+        layout = native.layout()
+        layout.setSpacing(_SPACING)
+        layout.insertWidget(0, VerticalScroll(self._asked.native))
+        _, _, found, _ = self.parts
+        for line in (self.summary, self.status):
+            layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native))
+        layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
+        self._rest.native.layout().addStretch(1)
+        layout.addWidget(VerticalScroll(self._rest.native), 1)
+        for first, second in pairwise(widget.native for widget in self._in_order):
+            QWidget.setTabOrder(first, second)
+
+        policy = self.progress.native.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # so that nothing jumps
+        self.progress.native.setSizePolicy(policy)
+        self._fit_fields.show_what_counts()
         self._show_advanced(False)
         self._update_path_button()
-        source.follow(self._on_source_changed, self._say)
+
+    def follow(self, changed: Callable[[], object]) -> None:
+        """From now on call `changed` when another layer, or other axes, are to be modelled."""
+        self._changed = changed
+        self._source_fields.follow(self._on_source_changed, self._panel.say)
+
+    def show_busy(self, busy: bool) -> None:
+        """What can be pressed while there is work, and while there is none."""
+        self._panel.show_busy(busy)
+        self.run_button.enabled = not busy and not self.obstacle()
+        self._update_path_button()
 
     def show_found(self, summary: str = "", computed: str = "", unit: str = "") -> None:
         """Show what a fit has found, how it was computed, and what the heatmap's values are."""
@@ -219,10 +251,7 @@ class DensityForm(WorkForm):
             self._suit(layer, axes)
             if layer is not self._settings_of:
                 self._restore_settings(layer)
-        self._on_choice_changed()
-
-    def _on_choice_changed(self) -> None:
-        """What to do when another layer, or other axes, are to be modelled; here nothing."""
+        self._changed()
 
     def _suit(self, layer: Points, axes: Axes) -> None:
         """Let the fields follow the unit, the width and the dimensions of what is modelled."""
@@ -236,6 +265,7 @@ class DensityForm(WorkForm):
         stored = layer.metadata.get(SETTINGS_KEY)
         if stored is None:
             self._source_fields.reset()
+            self.annotate.value = False  # its points have no colours of components
         else:
             for name, value in stored.items():
                 widget = self._remembered.get(name)

@@ -1,35 +1,95 @@
-"""What every form with work in a thread shows of it."""
+"""What every dock widget with work in a thread shows of it."""
 
 from collections.abc import Callable
 
-from magicgui.widgets import Container, Label, ProgressBar
+from magicgui.widgets import ProgressBar, PushButton
+from napari.components import LayerList
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
+from napari_sparse_gmm.plugin.form.fields import status_line
+from napari_sparse_gmm.plugin.qt.clock import WindowClock
+from napari_sparse_gmm.plugin.tasks.pacing import Clock
+from napari_sparse_gmm.plugin.tasks.runner import Job, Runner, weakly
 from napari_sparse_gmm.plugin.tasks.task import Progress
 
 
-class WorkForm(Container):
-    """A form with a progress bar and a status line."""
+class TaskPanel:
+    """Work in a thread, with a progress bar, a Cancel button and a status line.
 
-    progress: ProgressBar
-    status: Label
+    Parameters
+    ----------
+    clock : Clock, optional
+        By default that of the window.
+    """
 
-    def _say(self, sentence: str) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.progress = ProgressBar(name="progress", visible=False)
+        self.cancel_button = PushButton(name="cancel_button", text="Cancel", enabled=False)
+        self.status = status_line()
+        self.clock: Clock = WindowClock() if clock is None else clock
+        self.runner = Runner(self._begin, self._fail, self._end, self.clock)
+
+    def listen(
+        self,
+        began: Callable[[], object],
+        ended: Callable[[str | None], object],
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
+        """From now on tell when work begins, and when nothing runs any more, with why it was
+        cancelled (None where it was not); and that it has `failed`, which is said.
+        """
+        self._began, self._ended, self._failed = began, ended, failed
+
+    def follow(
+        self,
+        native: QWidget,
+        layers: LayerList,
+        changed: Callable[..., object],
+        removed: Callable[..., object],
+        closed: Callable[[], object],
+    ) -> None:
+        """From now on tell which layers there are, which one is gone, and that nobody looks.
+
+        All three are methods: who calls them does not keep the widget alive.
+        """
+        events = layers.events
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            event.connect(changed)
+        events.removed.connect(removed)
+        CloseEvents(native, weakly(closed))
+        native.destroyed.connect(self.runner.close)
+
+    def say(self, sentence: str) -> None:
+        """In the status line."""
         self.status.value = sentence
 
-    def _show_progress(self, progress: Progress) -> None:
+    def show_busy(self, busy: bool) -> None:
+        """Whether there is something to cancel."""
+        self.cancel_button.enabled = busy
+        self.progress.visible = busy
+
+    def show_progress(self, progress: Progress) -> None:
+        """In the bar, and where there is something to say in the status line."""
         self.progress.max = progress.total
         self.progress.value = progress.value
         self.progress.native.setFormat(progress.text)
         if progress.sentence is not None:
-            self._say(progress.sentence)
+            self.say(progress.sentence)
 
-    def _show_failure(self, error: Exception) -> None:
-        self._say(str(error))
+    def _begin(self) -> None:
+        self.show_progress(Progress(0, 1, ""))
+        self._began()
+
+    def _fail(self, error: Exception) -> None:
+        self._failed()
+        self.say(str(error))
         # A notification has the traceback, for a report.
         notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _end(self, _: Job, why: str | None) -> None:
+        self._ended(why)
 
 
 class CloseEvents(QObject):

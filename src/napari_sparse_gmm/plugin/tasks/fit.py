@@ -137,7 +137,10 @@ def _path(request: FitRequest) -> Work[FitResult]:
     found = yield from followed(
         iter_path(model, engine),
         progress_of,
-        Previews(lambda step, _, complete: so_far(request, (step.mixture,), complete)),
+        request.pacing,
+        Previews(
+            lambda step, _, complete: so_far(request, (step.mixture,), complete), request.pacing
+        ),
     )
     path = SparsityPath(tuple(found))
     solutions = []
@@ -185,7 +188,8 @@ def _fitted(
                 starts=None if starts is None else [starts[group] for group in labels],
             ),
             progress_of,
-            Previews(pictured, settle=starts is not None) if pictures else None,
+            request.pacing,
+            Previews(pictured, request.pacing, settle=starts is not None) if pictures else None,
         )
     )
 

@@ -2,23 +2,21 @@
 
 After a step of a fit::
 
-    previews = Previews(draw, settle=True)
+    previews = Previews(draw, pacing, settle=True)
     previews.of(step, found)  # a Preview, or None
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.values import FitResult
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
-
-PREVIEW_INTERVAL = 0.2  # seconds between two previews, at least
 
 # A fit has settled where so many steps, one after the other, each lowered its cost by less than the
 # eye would see. The moves to come are tried for longer than all steps took so far, most in vain.
@@ -43,16 +41,22 @@ class Previews:
     ----------
     draw : callable
         Gets a step, the results of earlier fits, and whether the picture is to be complete.
+    pacing : Pacing
     settle : bool
     """
 
     def __init__(
-        self, draw: "Callable[[FitStep, Sequence[Any], bool], FitResult]", *, settle: bool = False
+        self,
+        draw: "Callable[[FitStep, Sequence[Any], bool], FitResult]",
+        pacing: Pacing,
+        *,
+        settle: bool = False,
     ) -> None:
         self._draw, self._settle = draw, settle
-        self._began = time.monotonic()
+        self._now, self._interval = pacing.now, pacing.preview
+        self._began = self._now()
         # The first one comes early: it is what a live fit is waited for.
-        self._next = self._next_settled = self._began + PREVIEW_INTERVAL / 2
+        self._next = self._next_settled = self._began + self._interval / 2
         self._fit: tuple[int, int] | None = None
         # The lowest cost of this fit; those of what was shown, and shown complete.
         self._cost = self._shown = self._complete = np.inf
@@ -61,7 +65,7 @@ class Previews:
     def of(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
         """That of a step, after the fits that were found, where it is time for one."""
         self._record(step, len(found))
-        now = time.monotonic()
+        now = self._now()
         if now < self._next:
             return None
         settled = (
@@ -72,7 +76,7 @@ class Previews:
         )
         if not settled and self._cost >= self._shown - _UNSEEN:
             return None
-        self._shown, self._next = self._cost, now + PREVIEW_INTERVAL
+        self._shown, self._next = self._cost, now + self._interval
         if settled:
             self._complete = self._cost
             # Ever more rarely: each takes time from the window, and from the fit.

@@ -1,6 +1,5 @@
 """Follow a fit: the progress of its steps, and what is shown of them."""
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +9,7 @@ import numpy as np
 
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.previews import Previews
 from napari_sparse_gmm.plugin.tasks.render import drawn
 from napari_sparse_gmm.plugin.tasks.task import Pass, Progress, Work, at_once, no_fallback_warning
@@ -20,14 +20,11 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.uncertainty import StandardErrors
 
-_INTERVAL = (
-    0.25  # seconds between two yields: each makes napari draw, which takes time from the fit
-)
-
 
 def followed(
     events: Generator[Any, None, None],
     progress_of: "Callable[[FitStep, list[Any]], Progress]",
+    pacing: Pacing,
     previews: Previews | None = None,
 ) -> Work[list[Any]]:
     """Yield the progress of some of the steps, and how they look; returns all other events.
@@ -48,11 +45,11 @@ def followed(
             passes.append(Pass(event.iteration, event.cost, event.n_components))
             last_step = event, list(found)
             preview = None if previews is None else previews.of(event, found)
-            if preview is None and time.monotonic() - last < _INTERVAL:
+            if preview is None and pacing.now() - last < pacing.progress:
                 continue
             yield replace(progress_of(event, found), passes=tuple(passes), preview=preview)
             passes.clear()
-            last = time.monotonic()
+            last = pacing.now()
     preview = None if previews is None or last_step is None else previews.at_end(*last_step)
     if passes or preview is not None:
         yield Progress(1, 1, "Finishing", passes=tuple(passes), preview=preview)

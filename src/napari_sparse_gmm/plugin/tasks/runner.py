@@ -9,12 +9,9 @@ from weakref import WeakMethod
 
 from napari.layers import Layer
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QTimer
 
+from napari_sparse_gmm.plugin.tasks.pacing import PACING, Clock
 from napari_sparse_gmm.plugin.tasks.task import FitFailed, Progress, Work
-
-# The longest that work waits for the window to draw a preview.
-_PATIENCE = 0.5  # seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +67,7 @@ class Runner:
     ended : callable
         Called when nothing runs any more, with the last job, and with why it was cancelled; None
         where it was not.
+    clock : Clock
     """
 
     def __init__(
@@ -77,7 +75,10 @@ class Runner:
         changed: Callable[[], object],
         failed: Callable[[Exception], object],
         ended: Callable[[Job, str | None], object],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
+        self.closed = False
         self._changed, self._failed, self._ended = changed, failed, ended
         self._run: _Run | None = None
         self._next: Job | None = None
@@ -116,6 +117,7 @@ class Runner:
 
     def close(self) -> None:
         """The window is gone: stop, and call nobody any more."""
+        self.closed = True
         self._detach()
 
     def _detach(self) -> _Run | None:
@@ -126,7 +128,7 @@ class Runner:
 
     def _launch(self, job: Job) -> None:
         drawn = Event()
-        steps = _with_back_pressure(job.work, drawn)
+        steps = _with_back_pressure(job.work, drawn, self._clock)
         # `failed` shows it; superqt would raise it in a slot, which may end the program.
         worker = create_worker(_driven, steps, _ignore_errors=True)
         run = _Run(job, worker, steps, drawn)
@@ -144,7 +146,7 @@ class Runner:
         finally:
             if progress.preview is not None:
                 # Behind what the listener has the window draw.
-                QTimer.singleShot(0, run.drawn.set)
+                self._clock.later(0.0, run.drawn.set)
 
     def _tell(self, run: _Run, listener: Callable[[Any], object], news: Any) -> None:
         # What was stopped may have sent its news before.
@@ -182,7 +184,7 @@ def weakly(method: Callable[[], object]) -> Callable[[], None]:
     return call
 
 
-def _with_back_pressure(work: Work[Any], drawn: Event) -> Work[Any]:
+def _with_back_pressure(work: Work[Any], drawn: Event, clock: Clock) -> Work[Any]:
     """The work, which after a preview waits until the window has drawn that.
 
     Side by side both would take longer, as only one thread at a time runs Python.
@@ -198,7 +200,7 @@ def _with_back_pressure(work: Work[Any], drawn: Event) -> Work[Any]:
         drawn.clear()
         yield progress
         if progress.preview is not None:
-            drawn.wait(_PATIENCE)
+            clock.wait(drawn, PACING.drawing)
 
 
 def _driven(work: Work[Any]) -> Work[Any]:

@@ -14,6 +14,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin.space.slices import Layout
+from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
 from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class FitRequest:
     groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
     names: tuple[str, ...] = ("",)  # of the groups
     layout: Layout = _ALONE  # of the images of the groups
+    pacing: Pacing = PACING
 
     @property
     def points(self) -> FloatArray:

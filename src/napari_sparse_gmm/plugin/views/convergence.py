@@ -6,11 +6,8 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_sparse_gmm.plugin.qt.canvas import Plot
+from napari_sparse_gmm.plugin.tasks.pacing import PACING
 from napari_sparse_gmm.plugin.tasks.task import Pass
-
-# Milliseconds between two pictures of a fit that goes on, each of which takes time from it; and
-# until the curves of the fit before are gone.
-_INTERVAL, _SOON = 2000, 100
 
 # Of fits that follow each other, as along a path, so many are drawn, the latest ones.
 _RUNS = 8
@@ -41,7 +38,7 @@ class ConvergenceView(Plot):
     def begin(self) -> None:
         """Another fit begins."""
         self._passes.clear()
-        self._timer.start(_SOON)
+        self._timer.start(int(1000 * PACING.plot_soon))
 
     def add(self, passes: Sequence[Pass]) -> None:
         """The fit went on."""
@@ -49,7 +46,7 @@ class ConvergenceView(Plot):
             return
         self._passes.extend(passes)
         if not self._timer.isActive():
-            self._timer.start(_INTERVAL)
+            self._timer.start(int(1000 * PACING.plot))
 
     def finish(self) -> None:
         """The fit is done: show all of it now."""
