@@ -92,6 +92,9 @@ def widget(viewer: Any, workers: list[HandWorker], clock: HandClock) -> SparseGM
     viewer.add_points(DATA, name="L", units="nm")
     widget = SparseGMMWidget(viewer, clock)
     viewer.window.add_dock_widget(widget)
+    # A fake fit has no background, and may have any seed.
+    widget.find.value = "sparse"
+    widget.random_state.value = widget.random_state.min
     return widget
 
 

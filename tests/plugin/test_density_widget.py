@@ -16,6 +16,7 @@ from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.control import controller
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
+from napari_sparse_gmm.plugin.qt.folding import unfold
 from napari_sparse_gmm.plugin.points.source import Around
 
 
@@ -37,6 +38,7 @@ def test_defaults_ranges_and_tooltips_come_from_the_parameters(widget: SparseGMM
             assert field.label == parameter.label
         if parameter.choices is not None:
             assert field.choices == parameter.choices
+        widget.reset_button.native.click()
         if parameter.default is not None:
             assert field.value == parameter.default
 
@@ -57,8 +59,9 @@ def test_click_makes_the_layers_and_says_so(
     assert widget.run_button.enabled
     assert not widget.cancel_button.enabled
     assert widget.status.value.startswith("3 components from 60 points")
-    assert "A fake, for the tests." in widget.status.value  # why this engine
-    assert "probability per nm²" in widget.status.value
+    assert "A fake, for the tests." in widget.engine_used.value
+    assert widget.heatmap_unit.value == "probability per nm²"
+    assert widget.summary.value.startswith("3 components")
     (given,) = fake_fit.parameters
     assert isinstance(given.pop("random_state"), int)  # so that the fit can be repeated
     assert given == {
@@ -187,7 +190,7 @@ def test_not_converged_is_a_result_with_a_remedy(
 ) -> None:
     fake_fit.converged = False
     fit(widget, workers)
-    assert "not converged: raise “Iterations at most”" in widget.status.value
+    assert "raise “Iterations at most”" in widget.status.value
     assert "L components" in names(viewer)
 
 
@@ -330,19 +333,19 @@ def test_volume(widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any)
     fit(widget, workers)
     assert viewer.layers["V density"].data.ndim == 3
     assert viewer.layers["V components"].ndim == 3
-    assert "switch to the 3D view" in widget.status.value
 
 
 def test_sparsity_belongs_to_its_prior(widget: SparseGMMWidget) -> None:
     for prior, enabled in (("mml", False), ("sqrt", True), ("none", False), ("bayes", False)):
         widget.prior.value = prior
-        assert widget.sparsity.enabled is enabled
+        assert widget.sparsity.native.isHidden() is not enabled
 
 
 def test_weights_are_a_feature(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
 ) -> None:
     layer = viewer.layers["L"]
+    unfold(widget.advanced_button)
     assert widget.weights.native.isHidden()
     photons = np.linspace(1.0, 5.0, 60)
     layer.features = {"photons": photons, "cell": ["a"] * 60, "bright": photons > 3}
@@ -478,9 +481,10 @@ def test_what_a_fit_tells_of_points_is_no_weight(widget: SparseGMMWidget, viewer
 
 
 def test_bayes_starts_in_its_own_way(widget: SparseGMMWidget) -> None:
+    unfold(widget.advanced_button)
     for prior, enabled in (("bayes", False), ("mml", True)):
         widget.prior.value = prior
-        assert widget.init.enabled is enabled
+        assert widget.init.native.isHidden() is not enabled
 
 
 def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any) -> None:
@@ -491,7 +495,14 @@ def test_lengths_show_the_unit_of_the_layer(widget: SparseGMMWidget, viewer: Any
     widget.pixel_size.value = 2e-9
     assert widget.pixel_size.value == 2e-9
     widget.points.value = viewer.layers["L"]
-    assert widget.pixel_size.native.text() == "2.000 nm"
+    assert widget.pixel_size.native.text() == "automatic"  # as it was for this one
+    widget.pixel_size.value = 2.0
+    viewer.layers["L"].units = "um"
+    assert widget.pixel_size.value == 0.002
+    widget.points.value = viewer.layers["m"]
+    assert widget.pixel_size.value == 2e-9
+    widget.points.value = viewer.layers["L"]
+    assert widget.pixel_size.value == 0.002
 
 
 def test_to_choose_another_layer_draws_nothing(
@@ -518,8 +529,8 @@ def test_the_dock_is_low_with_plots_and_lower_without(
     widget: SparseGMMWidget, workers: list[HandWorker]
 ) -> None:
     fit(widget, workers)
-    widget.plots.setTabVisible(1, True)
-    widget.plots.show()
+    widget.plots.setTabVisible(2, True)
+    unfold(widget.plots_button)
     # More than a fit has to say: the rest is scrolled to.
     widget.status.value = "A sentence of some words. " * 30
     widget.advanced_button.native.click()
@@ -554,7 +565,7 @@ def test_fields_of_the_picture_need_no_new_fit(
     widget.quantity.value = "expected_points"
     redraw()
     np.testing.assert_allclose(image.data, 60 * density, rtol=1e-4, atol=1e-30)
-    assert "expected points per nm²" in widget.status.value
+    assert widget.heatmap_unit.value == "expected points per nm²"
     widget.longest_side.value = 20
     redraw()
     assert max(image.data.shape) == 20
@@ -666,6 +677,7 @@ def test_points_are_fitted_for_each_value_of_a_feature(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
 ) -> None:
     layer = viewer.layers["L"]
+    unfold(widget.advanced_button)
     assert widget.each.native.isHidden()
     layer.features = {"channel": ["A", "B"] * 30, "brightness": np.linspace(0.1, 0.9, 60)}
     assert not widget.each.native.isHidden()
@@ -744,6 +756,7 @@ def real_path(
     viewer.add_points(DATA, name="L", units="nm")
     widget = SparseGMMWidget(viewer, clock)
     viewer.window.add_dock_widget(widget)
+    widget.find.value = "sparse"
     widget.n_components.value, widget.longest_side.value = 6, 16
     widget.random_state.value, widget.engine.value = 1, "torch"
     widget.path_button.native.click()
@@ -814,13 +827,14 @@ def test_a_path_needs_what_it_is_along(widget: SparseGMMWidget, viewer: Any) -> 
 def test_sizes_have_a_prior_of_their_own_under_bayes(
     widget: SparseGMMWidget, workers: list[HandWorker], fake_fit: FakeFit
 ) -> None:
+    unfold(widget.advanced_button)
     widget.covariance_prior.value, widget.typical_size.value = 5.0, 3.0
     widget.prior.value = "bayes"
-    assert not widget.covariance_prior.enabled
+    assert widget.covariance_prior.native.isHidden()
     fit(widget, workers)
     assert fake_fit.parameters[-1]["covariance_prior"] == 0.0
     widget.prior.value = "mml"
-    assert widget.covariance_prior.enabled
+    assert not widget.covariance_prior.native.isHidden()
     fit(widget, workers)
     assert fake_fit.parameters[-1]["covariance_prior"] == 5.0
     assert fake_fit.parameters[-1]["typical_size"] == 3.0

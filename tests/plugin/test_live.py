@@ -15,6 +15,7 @@ from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, layers_of
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
 from napari_sparse_gmm.plugin.points.selection import Use
+from napari_sparse_gmm.plugin.qt.folding import unfold
 
 DELAY = 0.1  # seconds, after which the layers are drawn anew or a live fit begins
 
@@ -357,10 +358,9 @@ def test_cancel_brings_the_last_fit_back(
 def test_the_steps_of_a_fit_are_plotted(
     widget: SparseGMMWidget, workers: list[HandWorker], at_every_step: None
 ) -> None:
-    assert widget.plots.isHidden()
+    unfold(widget.plots_button)
     widget.run_button.native.click()
     workers[-1].step(7)  # "Starting", and each step
-    assert not widget.plots.isHidden()
     assert [(p.iteration, p.cost) for p in widget.convergence_view.passes] == [
         (iteration, 9.0 - iteration) for iteration in range(6)
     ]
@@ -424,17 +424,19 @@ def test_the_ellipses_carry_what_the_heatmap_shows(
 def test_everything_is_reached_by_the_keyboard_in_order(widget: SparseGMMWidget) -> None:
     fields: list[Widget] = [
         widget.points,
-        widget.n_components,
-        widget.prior,
-        widget.sparsity,
-        widget.background,
+        widget.precision,
         widget.region,
-        widget.quantity,
-        widget.coverage,
+        widget.find,
+        widget.sparsity,
         widget.run_button,
         widget.cancel_button,
         widget.live,
         widget.table_button,
+        widget.coverage,
+        widget.quantity,
+        widget.n_components,
+        widget.prior,
+        widget.background,
     ]
     place, seen = widget.points.native, []
     for _ in range(400):

@@ -40,7 +40,10 @@ _OF_SOME_PRIORS = (
 # What is found where the parameters are those of no preset.
 _OTHER = "other"
 
-_NONE_TEXTS = {parameters.N_COMPONENTS.name: "as many as needed"}
+_NONE_TEXTS = {
+    parameters.N_COMPONENTS.name: "as many as needed",
+    parameters.RANDOM_STATE.name: "new each time",
+}
 
 
 class FitFields:

@@ -251,6 +251,8 @@ class DensityForm:
             self._suit(layer, axes)
             if layer is not self._settings_of:
                 self._restore_settings(layer)
+            else:
+                self._remember_settings()  # lengths may be in another unit
         self._changed()
 
     def _suit(self, layer: Points, axes: Axes) -> None:
