@@ -218,6 +218,10 @@ def test_of_a_volume_seen_from_outside(viewer: Any) -> None:
     table.go_to(layer, 1)  # in a slice: the slider goes there
     np.testing.assert_allclose(centre(viewer), means[1, 1:], rtol=1e-4)
     assert viewer.dims.point[0] == pytest.approx(means[1, 0], abs=4.0)
+    # and the ellipse is there to be seen
+    place = layer.world_to_data(viewer.dims.point)[0]
+    assert (np.round(layer.data[1][:, 0]) == np.round(place)).all()
+    assert layer.selected_data == {1}
     viewer.dims.ndisplay = 3
     table.go_to(layer, 2)
     np.testing.assert_allclose(centre(viewer), means[2], rtol=1e-4)
