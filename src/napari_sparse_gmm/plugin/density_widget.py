@@ -10,13 +10,15 @@ from magicgui.widgets import Container
 from napari.layers import Shapes
 from qtpy.QtGui import QGuiApplication
 
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.control.controller import Controller
-from napari_sparse_gmm.plugin.control.machine import Cancel, Run
+from napari_sparse_gmm.plugin.control.machine import Cancel, Run, Undo
 from napari_sparse_gmm.plugin.form.form import DensityForm
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
-from napari_sparse_gmm.plugin.layers.model_metadata import is_components_layer
-from napari_sparse_gmm.plugin.layers.owned import components_layer
+from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
+from napari_sparse_gmm.plugin.layers.owned import components_layer, keep_made
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
@@ -61,11 +63,15 @@ class SparseGMMWidget(Container):
         self.cancel_button.clicked.connect(self.cancel)
         self.table_button.clicked.connect(self.show_table)
         self.centre_button.clicked.connect(self.centre)
+        self.keep_button.clicked.connect(self.keep)
+        self.undo_button.clicked.connect(self.undo)
         self.python_button.clicked.connect(self.copy_python)
+        self.settings_button.clicked.connect(self.restore_settings)
         self._panel.follow(
             self.native, napari_viewer.layers, self.reset_choices, self._forget, self._on_close
         )
         napari_viewer.events.theme.connect(self._recolour)
+        napari_viewer.layers.selection.events.active.connect(self._follow_active)
 
         form.follow(self.controller.on_source_changed)
         active = napari_viewer.layers.selection.active
@@ -111,6 +117,30 @@ class SparseGMMWidget(Container):
         else:
             self._table.go_on(layer)
 
+    def keep(self) -> None:
+        """Put copies of the layers of the chosen layer aside."""
+        layer = self.points.value
+        if layer is not None:
+            keep_made(self._viewer, layer)
+
+    def undo(self) -> None:
+        """Show the result of the Run before the last one; or again the last one."""
+        self.controller.send(Undo())
+
+    def restore_settings(self) -> None:
+        """Set the parameters of the model that the selected components layer carries."""
+        layer = self._components()
+        if layer is None:
+            self._panel.say(messages.NOT_FITTED)
+            return
+        try:
+            model = attached_model(layer.name, layer.metadata)
+        except InputError as error:
+            self._panel.say(str(error))
+            return
+        coverage = (model.view or {}).get("coverage", COVERAGE.default)
+        self.form.show_settings(model.provenance.get("parameters", {}), None, coverage)
+
     def copy_python(self) -> None:
         """Put the lines that repeat the fit on the clipboard."""
         done = self.controller.chosen_fit
@@ -135,6 +165,11 @@ class SparseGMMWidget(Container):
         own = None if points is None else components_layer(self._viewer, points)
         others = [layer for layer in layers if is_components_layer(layer)]
         return others[-1] if own is None and others else own
+
+    def _follow_active(self, event: Any) -> None:
+        """The Points layer that somebody turns to is the one that Run is about."""
+        if event.value in self.points.choices and event.value is not self.points.value:
+            self.points.value = event.value
 
     def _on_close(self) -> None:
         """The dock was closed: nobody sees what this widget does any more."""

@@ -35,6 +35,12 @@ STATISTICS = (
     "Medians, and quartiles in brackets. The points of a cluster are their expected number; its "
     "radius is the geometric mean of the standard deviations along its axes."
 )
+KEEP = (
+    "Put this result aside: copies of its layers, hidden, that the next Run does not change. That "
+    "of the components carries the model."
+)
+UNDO = "Show the result of the Run before, and set its parameters; pressed again, the last one."
+SETTINGS = "Set the parameters of the model that the selected components layer carries."
 RUN = "Fit the points, and show the heatmap and the ellipses."
 CANCEL = "Stop; the layers stay as they were."
 TABLE = (

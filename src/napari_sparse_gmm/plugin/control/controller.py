@@ -1,12 +1,14 @@
 """Between the machine that decides and the window: signals become events, effects are done."""
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, assert_never
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from napari.components import LayerList
 from napari.layers import Layer, Points
 from napari.viewer import Viewer
 
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
 
 
+# By the layers of a viewer, what a dock has found that was closed: the next one goes on with it.
+_FOUND: WeakKeyDictionary[LayerList, Mapping[Hashable, Fit]] = WeakKeyDictionary()
+
+
 class Controller:
     """Has the state, and changes it.
 
@@ -52,7 +58,9 @@ class Controller:
         self._clock = panel.clock
         self._display = Display(viewer)
         self._reader = SourceReader(partial(self.send, machine.FitChanged()))
-        self.state = State(pacing=Pacing(now=panel.clock.now))
+        # What the dock that was closed has found.
+        found = _FOUND.pop(viewer.layers, {})
+        self.state = State(fits=found, pacing=Pacing(now=panel.clock.now))
         self._events: deque[Event] = deque()
         self._wakes_at = np.inf
 
@@ -87,7 +95,11 @@ class Controller:
                 self.state, effects = step(self.state, self._events[0], self._inputs())
                 for effect in effects:
                     self._do(effect)
-                self._form.show_busy(self.state.work is not None)
+                fit = self.chosen_fit
+                self._form.show_busy(self.state.work is not None, fit is not None)
+                self._form.undo_button.enabled = (
+                    fit is not None and fit.previous is not None and self.state.work is None
+                )
                 self._events.popleft()
         finally:
             self._events.clear()
@@ -113,6 +125,7 @@ class Controller:
         self.send(machine.Cancel(messages.CANCELLED))
         self.send(machine.Closed())
         self._reader.forget()
+        _FOUND[self._viewer.layers] = self.state.fits
 
     def _connect(self, signal: Any, event: Event) -> None:
         signal.connect(lambda: self.send(event))
@@ -178,6 +191,8 @@ class Controller:
                 clear_assignment(self._fields.points.value)
             case machine.ShowSparsity(fit):
                 self._show_sparsity(fit)
+            case machine.ShowSettings(fit):
+                self._form.show_settings(fit.asked.request.parameters, fit.picture, fit.coverage)
             case machine.ShowPath(fit):
                 self._show_path(fit)
             case machine.BeginPlot():

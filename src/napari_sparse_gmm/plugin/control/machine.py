@@ -217,6 +217,11 @@ class SolutionChosen:
 
 
 @dataclass(frozen=True)
+class Undo:
+    """Nobody wants the last Run; or it is wanted again."""
+
+
+@dataclass(frozen=True)
 class Closed:
     """Nobody sees any more what the widget does."""
 
@@ -306,6 +311,7 @@ Event = (
     | ViewChanged
     | AnnotateChanged
     | SolutionChosen
+    | Undo
     | Closed
     | Due
     | Read
@@ -425,6 +431,13 @@ class ShowSparsity:
 
 
 @dataclass(frozen=True)
+class ShowSettings:
+    """In the fields, those of a fit that has come back."""
+
+    fit: Fit
+
+
+@dataclass(frozen=True)
 class ShowPath:
     """Of a fit, where there is one."""
 
@@ -476,6 +489,7 @@ Effect = (
     | ShowAssignment
     | ClearAssignment
     | ShowSparsity
+    | ShowSettings
     | ShowPath
     | BeginPlot
     | GrowPlot
@@ -538,6 +552,8 @@ def step(state: State, event: Event, inputs: Inputs) -> Change:
             return _annotate(state, inputs)
         case SolutionChosen(index):
             return _choose(state, index, inputs)
+        case Undo():
+            return _undo(state, inputs)
         case Closed():
             return replace(state, redraw_at=None), ()
 
@@ -678,8 +694,12 @@ def _preview(state: State, asked: Asked, preview: Preview | None, inputs: Inputs
 def _found(state: State, asked: Asked, result: FitResult, inputs: Inputs) -> Change:
     if state.fitting is None or state.fitting.asked is not asked:
         return state, ()
+    previous = state.fits.get(asked.key)
+    if previous is not None:  # and no longer a chain; what was fitted live belongs to its Run
+        previous = previous.previous if state.fitting.live else replace(previous, previous=None)
     done = Fit(
         asked=asked,
+        previous=previous,
         solutions=result.solutions,
         chosen=result.chosen,
         path=result.path,
@@ -791,6 +811,22 @@ def _choose(state: State, index: int, inputs: Inputs) -> Change:
     done = replace(done, chosen=index, annotated=False)
     state = _redraw_soon(state.having(done), inputs)
     return state, (ShowSparsity(done), ShowComponents(done), Summarize(done))
+
+
+def _undo(state: State, inputs: Inputs) -> Change:
+    """The Run before the last one instead of that; once more, and it is the last one again."""
+    done = _chosen(state, inputs)
+    if done is None or done.previous is None or state.work is not None:
+        return state, ()
+    back = replace(done.previous, previous=replace(done, previous=None), annotated=False)
+    return state.having(back), (
+        ShowSettings(back),
+        ShowSparsity(back),
+        ShowPath(back),
+        ShowPicture(back),
+        ShowComponents(back),
+        Summarize(back),
+    )
 
 
 def _of_source(state: State, inputs: Inputs) -> tuple[Effect, ...]:

@@ -87,6 +87,7 @@ class Fit:
     drawn: int  # of which solution the heatmap is
     coverage: float
     annotated: bool = False  # the points, or that was refused
+    previous: "Fit | None" = None  # that of the Run before, which can come back
 
     @property
     def layer(self) -> Points:

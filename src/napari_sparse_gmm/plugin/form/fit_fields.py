@@ -1,5 +1,6 @@
 """The fields of the dock widget that say how the points are fitted."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from magicgui.widgets import ComboBox, Widget
@@ -120,7 +121,7 @@ class FitFields:
             }
         )
 
-    def set_keywords(self, values: dict[str, Any]) -> None:
+    def set_keywords(self, values: Mapping[str, Any]) -> None:
         """Show some of the parameters, as far as fields can."""
         for parameter in _PARAMETERS:
             value = values.get(parameter.name, parameter)

@@ -4,7 +4,7 @@ Knows layers and parameters, but no fit: `DensityForm` gives the choices of the 
 says what is missing before they can be run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,15 @@ class DensityForm:
         self.python_button = PushButton(
             name="python_button", text="Copy as Python", tooltip=messages.PYTHON
         )
+        self.keep_button = PushButton(
+            name="keep_button", text="Keep", enabled=False, tooltip=messages.KEEP
+        )
+        self.undo_button = PushButton(
+            name="undo_button", text="Undo", enabled=False, tooltip=messages.UNDO
+        )
+        self.settings_button = PushButton(
+            name="settings_button", text="Settings of the model", tooltip=messages.SETTINGS
+        )
         self.reset_button = PushButton(
             name="reset_button", text="Reset to defaults", tooltip=messages.RESET
         )
@@ -134,11 +143,18 @@ class DensityForm:
                 self.advanced_button,
                 *source.advanced,
                 *fit.advanced,
+                self.settings_button,
                 self.reset_button,
             ],
         )
         work = _row(self.run_button, self.path_button, self.cancel_button, self.live)
-        found = _row(self.table_button, self.centre_button, self.python_button)
+        found = _row(
+            self.table_button,
+            self.centre_button,
+            self.keep_button,
+            self.undo_button,
+            self.python_button,
+        )
         LabelColumn(self._asked, self._rest)
         self._asked.margins = self._rest.margins = (0, 0, 0, 0)
         self.parts = [work, self.progress, found, self.plots_button]
@@ -195,9 +211,10 @@ class DensityForm:
         self._changed = changed
         self._source_fields.follow(self._on_source_changed, self._panel.say)
 
-    def show_busy(self, busy: bool) -> None:
+    def show_busy(self, busy: bool, fitted: bool = False) -> None:
         """What can be pressed while there is work, and while there is none."""
         self._panel.show_busy(busy)
+        self.keep_button.enabled = fitted and not busy
         self.run_button.enabled = not busy and not self.obstacle()
         self._update_path_button()
 
@@ -208,6 +225,15 @@ class DensityForm:
         self.heatmap_unit.value = unit
         self._fit_fields.show_what_counts()
         self._show_view(self.view_button.value)
+
+    def show_settings(
+        self, parameters: Mapping[str, Any], picture: HeatmapChoice | None, coverage: float
+    ) -> None:
+        """Set what a fit was asked for, as far as there are fields."""
+        self._fit_fields.set_keywords(parameters)
+        self.coverage.value = coverage
+        if picture is not None:
+            self.quantity.value = picture.quantity
 
     def reset(self) -> None:
         """Set everything but the points back to what a first fit has."""
@@ -291,7 +317,7 @@ class DensityForm:
 
     def _show_advanced(self, shown: bool) -> None:
         self._source_fields.show_what_counts(shown)
-        self.reset_button.visible = shown
+        self.reset_button.visible = self.settings_button.visible = shown
 
     def _update_path_button(self, _: Any = None) -> None:
         obstacle = self.path_obstacle()

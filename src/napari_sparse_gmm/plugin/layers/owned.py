@@ -111,6 +111,23 @@ def remove_made(viewer: ViewerModel, points: Points) -> None:
     show_again(points)
 
 
+def keep_made(viewer: ViewerModel, points: Points) -> None:
+    """Copy all layers that were made from `points`; the copies are hidden, and the user's."""
+    kept = [layer for layer in viewer.layers if layer.name.startswith(f"{points.name} kept ")]
+    number = 1 + sum(isinstance(layer, Shapes) and "components" in layer.name for layer in kept)
+    for layer in list(viewer.layers):
+        if _is_made_from(layer, points):
+            data, keywords, kind = layer.as_layer_data_tuple()
+            role = layer.metadata[METADATA_KEY]["role"]
+            keywords |= {
+                "name": f"{points.name} kept {number} {role}",
+                "metadata": dict(layer.metadata),
+                "visible": False,
+            }
+            copy = Layer.create(data, keywords, kind)
+            _insert(viewer, viewer.layers.index(layer), copy)
+
+
 def exchanged(viewer: ViewerModel, old: Layer, data: Any, **keywords: Any) -> Layer:
     """A layer of other data in the place of an old one, for what napari cannot change in that.
 

@@ -23,7 +23,7 @@ from napari_sparse_gmm.parameters import (
     SPARSITY,
 )
 from napari_sparse_gmm.plugin.tasks.previews import Previews
-from napari_sparse_gmm.plugin.tasks.progress import followed, so_far, step_text
+from napari_sparse_gmm.plugin.tasks.progress import followed, so_far, step_text, time_left
 from napari_sparse_gmm.plugin.tasks.render import drawn
 from napari_sparse_gmm.plugin.tasks.task import (
     Progress,
@@ -166,11 +166,15 @@ def _fitted(
     most = request.parameters[MAX_ITER.name]
     labels = _groups(request)
     names = [request.names[group] for group in labels]
+    began = request.pacing.now()
 
     def progress_of(step: "FitStep", done: "list[GroupFit]") -> Progress:
         name = f"{names[len(done)]}: " if names[len(done)] else ""
-        value = len(done) * most + step.iteration
-        return Progress(value, most * len(names), f"{name}{step_text(step)}")
+        start = f"Start {step.start + 1} of {step.n_starts}: " if step.n_starts > 1 else ""
+        value = (len(done) * step.n_starts + step.start) * most + step.iteration
+        total = most * len(names) * step.n_starts
+        left = time_left(request.pacing.now() - began, value / total)
+        return Progress(value, total, f"{name}{start}{step_text(step)}{left}")
 
     def pictured(step: "FitStep", done: "Sequence[GroupFit]", complete: bool) -> FitResult:
         mixtures = _mixtures(request, done)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.uncertainty import StandardErrors
 
+# Seconds from which it is known how fast a fit is.
+_TOO_EARLY = 1.0
+
 
 def followed(
     events: Generator[Any, None, None],
@@ -86,5 +89,14 @@ def _unknown(mixture: GaussianMixture) -> "StandardErrors":
 
 def step_text(step: "FitStep") -> str:
     """A step in a few words."""
-    left = f"{count(step.n_components, 'component')} left"
-    return f"Iteration {step.iteration}: cost {step.cost:.4f}, {left}"
+    return f"Iteration {step.iteration}, {count(step.n_components, 'component')}"
+
+
+def time_left(seconds: float, share: float) -> str:
+    """What a fit still takes at most, after so many seconds and this share of all iterations that
+    may be: most fits end long before. "" at first, and where it is next to nothing.
+    """
+    if seconds < _TOO_EARLY or share <= 0:
+        return ""
+    left = seconds * (1.0 / share - 1.0)
+    return f", {left:.0f} s left at most" if left < 60 else f", {left / 60:.0f} min left at most"
