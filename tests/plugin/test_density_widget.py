@@ -509,6 +509,7 @@ def test_to_choose_another_layer_draws_nothing(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, clock: HandClock
 ) -> None:
     viewer.add_points(DATA[:, [0, 1, 1]], name="um", units="um")
+    widget.points.value = viewer.layers["L"]
     widget.covariance_floor.value = widget.pixel_size.value = 2.0
     fit(widget, workers)
     clock.let_pass(0.1)

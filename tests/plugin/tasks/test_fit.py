@@ -75,17 +75,16 @@ def test_progress_shows_iteration_cost_and_components(
 ) -> None:
     yielded, _ = run(fit(replace(request_, pacing=TALKATIVE)))
     step = next(p for p in yielded if p.text.startswith("Iteration 3"))
-    assert step == Progress(
-        3, 50, "Iteration 3, 3 components", passes=(Pass(3, 6.0, 3),)
-    )
+    assert step == Progress(3, 50, "Iteration 3, 3 components", passes=(Pass(3, 6.0, 3),))
 
 
 def test_yields_are_throttled(request_: FitRequest, fake_fit: FakeFit) -> None:
     fake_fit.n_steps = 100
     yielded, _ = run(fit(timed(request_, fake_fit, 0.01)))
     steps = [p.value for p in yielded if p.text.startswith("Iteration")]
-    assert len(steps) in (3, 4, 5)  # a second, one each 250 ms, or 260 by round-off
-    assert np.diff(steps).min() >= 25
+    # One each 250 ms; time goes on by 10 ms whenever somebody looks.
+    assert len(steps) in (5, 6, 7)
+    assert np.diff(steps).min() >= 10
 
 
 @pytest.mark.parametrize(

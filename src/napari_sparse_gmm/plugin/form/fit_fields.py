@@ -76,6 +76,7 @@ class FitFields:
             parameter.name: field(parameter, none_text=_NONE_TEXTS.get(parameter.name, "automatic"))
             for parameter in _PARAMETERS
         }
+        self.fields[parameters.SPARSITY.name].native.setDecimals(3)  # as those of a path have
         self.engine_used = status_line("engine_used", "Computed by")
         self.basic: list[Widget] = [self.find, self.fields[parameters.SPARSITY.name]]
         self.advanced: list[Widget] = [

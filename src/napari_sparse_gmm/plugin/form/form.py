@@ -27,7 +27,7 @@ from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
 from napari_sparse_gmm.plugin.qt.folding import folding_button
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
-from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
+from napari_sparse_gmm.plugin.qt.scrolling import LEAST_HEIGHT, StatusScroll, VerticalScroll
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.plugin.views.convergence import ConvergenceView
@@ -191,11 +191,11 @@ class DensityForm:
         layout.setSpacing(_SPACING)
         layout.insertWidget(0, VerticalScroll(self._asked.native))
         _, _, found, _ = self.parts
-        for line in (self.summary, self.status):
-            layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native))
+        for line, least in ((self.summary, 1), (self.status, 2)):
+            layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native, least))
         layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
         self._rest.native.layout().addStretch(1)
-        layout.addWidget(VerticalScroll(self._rest.native), 1)
+        layout.addWidget(VerticalScroll(self._rest.native, LEAST_HEIGHT // 2), 1)
         for first, second in pairwise(widget.native for widget in self._in_order):
             QWidget.setTabOrder(first, second)
 

@@ -235,15 +235,25 @@ class SourceFields:
 
     def _show_features(self, _: Any = None) -> None:
         """Where there are choices, and the axial precision where there are three axes."""
-        unfolded = self._unfolded
-        for widget in (self.each, *self._of_features):
-            widget.visible = len(widget.choices) > 1
-        if self.precision.value is None or len(self.chosen_axes or ()) != 3:
-            self.axial_precision.visible = False
-        if not unfolded and self.each.value is None:
-            # Any column of whole numbers would do; an axis is there for that.
-            self.each.visible = any(isinstance(axis, int) for axis in self.each.choices)
-        self.weights.visible &= unfolded or self.weights.value is not None
+        unfolded, several = (
+            self._unfolded,
+            {widget: len(widget.choices) > 1 for widget in (self.each, *self._of_features)},
+        )
+        # Any column of whole numbers would do to keep points apart; an axis is there for that.
+        self.each.visible = several[self.each] and (
+            unfolded
+            or self.each.value is not None
+            or any(isinstance(axis, int) for axis in self.each.choices)
+        )
+        self.weights.visible = several[self.weights] and (
+            unfolded or self.weights.value is not None
+        )
+        self.precision.visible = several[self.precision]
+        self.axial_precision.visible = (
+            several[self.axial_precision]
+            and self.precision.value is not None
+            and len(self.chosen_axes or ()) == 3
+        )
         self.use.visible = unfolded or self.use.value is not Use.ALL
 
     def _offer_unit(self) -> None:

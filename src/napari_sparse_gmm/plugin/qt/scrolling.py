@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 # Pixels of the fields that are shown at least.
-_LEAST_HEIGHT = 88
+LEAST_HEIGHT = 88
 
 _CHANGED_BY_WHEEL = QAbstractSpinBox, QComboBox, QSlider
 
@@ -29,12 +29,12 @@ class VerticalScroll(QScrollArea):
     The mouse wheel scrolls, wherever the mouse is, and changes only a field that has the focus.
     """
 
-    def __init__(self, widget: QWidget) -> None:
+    def __init__(self, widget: QWidget, least_height: int = LEAST_HEIGHT) -> None:
         super().__init__()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(_LEAST_HEIGHT)
+        self.setMinimumHeight(least_height)
         self.setWidget(widget)
         passing = _WheelPassing(self)
         for kind in _CHANGED_BY_WHEEL:
@@ -71,9 +71,9 @@ class _WheelPassing(QObject):
 class StatusScroll(QScrollArea):
     """Shows a wrapped text as high as it is, up to some lines; then it scrolls."""
 
-    def __init__(self, text: QLabel) -> None:
+    def __init__(self, text: QLabel, least_lines: int = _LEAST_LINES) -> None:
         super().__init__()
-        self._text = text
+        self._text, self._least_lines = text, least_lines
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -93,7 +93,7 @@ class StatusScroll(QScrollArea):
         around = text.heightForWidth(_WIDE) - metrics.size(0, text.text()).height()
         least, most = (
             around + metrics.size(0, "\n".join("x" * lines)).height()
-            for lines in (_LEAST_LINES, _MOST_LINES)
+            for lines in (self._least_lines, _MOST_LINES)
         )
         wanted = max(text.heightForWidth(self.width()), least)
         # A bar that there was would make the text longer, and so stay.
