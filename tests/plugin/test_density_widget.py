@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from magicgui.widgets import CheckBox
 from plugin.fakes import DATA, FakeFit, HandClock, HandWorker, SlowKeOps, fit
+from qtpy.QtGui import QGuiApplication
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
@@ -16,8 +17,10 @@ from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.control import controller
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
+from napari_sparse_gmm.plugin.layers.model_metadata import attached_model
 from napari_sparse_gmm.plugin.points.source import Around
 from napari_sparse_gmm.plugin.qt.folding import unfold
+from napari_sparse_gmm.plugin.tasks.progress import time_left
 
 
 def names(viewer: Any) -> list[str]:
@@ -839,3 +842,102 @@ def test_sizes_have_a_prior_of_their_own_under_bayes(
     fit(widget, workers)
     assert fake_fit.parameters[-1]["covariance_prior"] == 5.0
     assert fake_fit.parameters[-1]["typical_size"] == 3.0
+
+
+def test_the_layer_that_somebody_turns_to_is_the_choice(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.add_points(DATA + 5.0, name="other", units="nm")
+    assert widget.points.value.name == "other"
+    fit(widget, workers)
+    assert "other components" in names(viewer)
+    assert "L components" not in names(viewer)
+    viewer.layers.selection.active = viewer.layers["L"]
+    assert widget.points.value.name == "L"
+    viewer.layers.selection.active = viewer.layers["other density"]  # no Points
+    assert widget.points.value.name == "L"
+    assert widget.summary.value == ""  # of a layer that has no fit
+
+
+def test_a_result_is_kept_aside(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    assert not widget.keep_button.enabled
+    fit(widget, workers)
+    before = viewer.layers["L components"].data[0].copy()
+    widget.keep_button.native.click()
+    kept = viewer.layers["L kept 1 components"]
+    assert not kept.visible
+    assert attached_model(kept.name, kept.metadata).n_points == 60
+    fake_fit.components = 5
+    fit(widget, workers)
+    assert (viewer.layers["L components"].nshapes, kept.nshapes) == (5, 3)
+    np.testing.assert_array_equal(kept.data[0], before)
+    widget.keep_button.native.click()
+    assert {"L kept 2 density", "L kept 2 components"} <= set(names(viewer))
+    assert viewer.layers["L kept 2 components"].nshapes == 5
+
+
+def test_a_run_is_undone(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    fit(widget, workers)
+    assert not widget.undo_button.enabled
+    widget.sparsity.value, fake_fit.components = 5.0, 4
+    fit(widget, workers)
+    assert viewer.layers["L components"].nshapes == 4
+    for components, sparsity in ((3, 20.0), (4, 5.0)):
+        widget.undo_button.native.click()
+        assert viewer.layers["L components"].nshapes == components
+        assert widget.sparsity.value == sparsity
+        assert widget.status.value.startswith(f"{components} components")
+        assert widget.summary.value.startswith(f"{components} components")
+
+
+def test_settings_of_a_model_come_back(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget.settings_button.native.click()
+    assert widget.status.value == messages.NOT_FITTED
+    widget.sparsity.value, widget.coverage.value, widget.n_components.value = 7.0, 80.0, 12
+    fit(widget, workers)
+    widget.reset_button.native.click()
+    assert widget.find.value == "clusters"
+    widget.settings_button.native.click()
+    settings = widget.estimator_parameters()
+    assert (settings["prior"], settings["sparsity"], settings["n_components"]) == ("sqrt", 7.0, 12)
+    assert widget.coverage.value == 80.0
+
+
+def test_what_was_found_outlives_the_dock(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    widget.sparsity.value = 7.0
+    fit(widget, workers)
+    viewer.window.remove_dock_widget(widget.native)
+    again = SparseGMMWidget(viewer, HandClock())
+    viewer.window.add_dock_widget(again)
+    assert again.summary.value.startswith("3 components")
+    assert again.sparsity.value == 7.0
+    again.copy_python()
+    assert "sparsity=7.0" in QGuiApplication.clipboard().text()
+
+
+def test_a_column_of_the_table_is_a_histogram(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    fit(widget, workers)
+    unfold(widget.plots_button)
+    histogram = widget.histogram
+    assert histogram.column.value == "expected_points"
+    assert "std_major [nm]" in histogram.column.choices
+    assert "weight_error" not in histogram.column.choices
+    histogram.column.value = "std_major [nm]"
+    viewer.add_points(DATA, name="new")
+    assert histogram.column.choices == ()
+
+
+def test_what_is_left_of_a_fit() -> None:
+    assert [time_left(s, share) for s, share in ((0.5, 0.5), (10.0, 0.0))] == ["", ""]
+    assert time_left(10.0, 0.25) == ", 30 s left at most"
+    assert time_left(100.0, 0.25) == ", 5 min left at most"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from napari_sparse_gmm.plugin.control.machine import (
@@ -44,6 +45,7 @@ from napari_sparse_gmm.plugin.control.machine import (
     ShowPath,
     ShowPicture,
     ShowPreview,
+    ShowSettings,
     ShowSparsity,
     SolutionChosen,
     SourceChanged,
@@ -53,12 +55,13 @@ from napari_sparse_gmm.plugin.control.machine import (
     State,
     Stop,
     Summarize,
+    Undo,
     UseChanged,
     ViewChanged,
     step,
 )
 from napari_sparse_gmm.plugin.control.state import Fit, Shown
-from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
+from napari_sparse_gmm.plugin.tasks.values import Heatmap, HeatmapChoice
 
 PICTURE = HeatmapChoice("density", 64, None)
 OTHER = HeatmapChoice("log_density", 64, None)
@@ -81,6 +84,7 @@ class Wish:
         return f"starts of {other.key} at {solution:g}"
 
 
+HEATMAP = Heatmap(np.zeros((1, 2, 2), np.float32), None, PICTURE)
 WISH, NEXT, THEIRS = Wish(), Wish(sparsity=11.0), Wish("M")
 
 
@@ -437,3 +441,36 @@ def test_a_slider_moves_along_the_path() -> None:
 )
 def test_what_is_known_of_another_layer_is_said(state: State, obstacle: str, says: Any) -> None:
     assert step(state, SourceChanged(), at(obstacle=obstacle)) == (state, (ShowPath(DONE), *says))
+
+
+# Undo
+
+
+def test_undo_brings_the_run_before_back_and_again_the_last_one() -> None:
+    run = fitting(NEXT, live=False, shown=None)
+    result = SimpleNamespace(solutions=(11.0,), chosen=0, path=None, heatmap=HEATMAP)
+    state, _ = play(replace(FITTED, work=run), (Found(NEXT, result), at()), (Ended(), at()))
+    last = state.fits["L"]
+    assert (last.asked, last.previous) == (NEXT, DONE)
+    state, effects = step(state, Undo(), at())
+    back = state.fits["L"]
+    assert (back.asked, back.solutions) == (DONE.asked, DONE.solutions)
+    assert effects[0] == ShowSettings(back)
+    for effect in (ShowPicture(back), ShowComponents(back), Summarize(back)):
+        assert effect in effects
+    state, _ = step(state, Undo(), at())
+    assert state.fits["L"].asked == NEXT
+
+
+def test_live_fits_belong_to_the_run_before_them() -> None:
+    run = fit_of(NEXT, previous=DONE)
+    result = SimpleNamespace(solutions=(12.0,), chosen=0, path=None, heatmap=HEATMAP)
+    later = Wish(sparsity=12.0)
+    state = State(fits={"L": run}, work=fitting(later, before=run))
+    state, _ = step(state, Found(later, result), at())
+    assert state.fits["L"].previous == DONE
+
+
+@pytest.mark.parametrize("state", [State(), FITTED], ids=["no fit", "no run before"])
+def test_there_may_be_nothing_to_undo(state: State) -> None:
+    assert step(state, Undo(), at()) == (state, ())

@@ -59,7 +59,7 @@ class Controller:
         self._display = Display(viewer)
         self._reader = SourceReader(partial(self.send, machine.FitChanged()))
         # What the dock that was closed has found.
-        found = _FOUND.pop(viewer.layers, {})
+        found = _FOUND.pop(_layers(viewer), {})
         self.state = State(fits=found, pacing=Pacing(now=panel.clock.now))
         self._events: deque[Event] = deque()
         self._wakes_at = np.inf
@@ -125,7 +125,7 @@ class Controller:
         self.send(machine.Cancel(messages.CANCELLED))
         self.send(machine.Closed())
         self._reader.forget()
-        _FOUND[self._viewer.layers] = self.state.fits
+        _FOUND[_layers(self._viewer)] = self.state.fits
 
     def _connect(self, signal: Any, event: Event) -> None:
         signal.connect(lambda: self.send(event))
@@ -295,6 +295,12 @@ class Controller:
             self._form.path_view.show_path(path, fit.chosen)
             unfold(self._form.plots_button)
             plots.setCurrentIndex(index)
+
+
+def _layers(viewer: Viewer) -> LayerList:
+    """The layers themselves: napari gives plugins a proxy, which does not last."""
+    layers: LayerList = getattr(viewer.layers, "__wrapped__", viewer.layers)
+    return layers
 
 
 def _key(layer: Layer | None) -> Hashable:
