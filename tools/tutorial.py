@@ -1,4 +1,4 @@
-"""docs/tutorial.md as something that runs: its Python blocks in order, in one viewer.
+"""Pages of docs as something that runs: their Python blocks in order, in one viewer.
 
 >>> for step in steps(TUTORIAL):
 ...     if step.kind == "python":
@@ -20,6 +20,7 @@ from typing import Any
 from qtpy.QtWidgets import QApplication
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+WALKS = TUTORIAL.with_name("walks.md")
 
 _STEP = re.compile(
     r"^```(?P<kind>python|text)\n(?P<code>.*?)^```$|^!\[[^\]]*\]\((?P<image>[^)]+)\)$",
@@ -64,7 +65,7 @@ def steps(path: Path) -> Iterator[Step]:
 def run(step: Step, namespace: dict[str, Any]) -> str:
     """Run a Python block, wait until the dock widgets have done what it asks, return its output."""
     # As many lines before it as in the file, so that a traceback points there.
-    code = compile("\n" * step.line + step.text, str(TUTORIAL), "exec")
+    code = compile("\n" * step.line + step.text, "docs", "exec")
     with redirect_stdout(StringIO()) as printed:
         exec(code, namespace)
     wait(namespace)

@@ -1,11 +1,13 @@
-"""Take the pictures of docs/tutorial.md while doing what it says, and the README's animation.
+"""Take the pictures of the tutorial and of the walks while doing what they say, and the README's
+animation.
 
-    python tools/with_display.py python tools/tutorial_pictures.py
+    python tools/with_display.py python tools/tutorial_pictures.py [tutorial.md] [walks.md]
 
 The animation is the step of the picture `LIVE`, with the slider of Sparsity moving.
 """
 
 import contextlib
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import napari
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QEventLoop, Qt, QTimer
-from tutorial import TUTORIAL, run, steps, wait
+from tutorial import TUTORIAL, WALKS, run, steps, wait
 
 SIZE = 1280, 800
 
@@ -29,21 +31,25 @@ FRAME_TIME, FRAME_WIDTH = 400, 960  # milliseconds, pixels
 # From a change until it is on the screen.
 SETTLED_AFTER = 700  # milliseconds
 
+PAGES = (TUTORIAL, WALKS)
+
 Namespace = dict[str, Any]
 
 
 def main() -> None:
-    """Do what the tutorial says in a folder of its own, and write the pictures that it shows."""
-    viewer = napari.Viewer(title="napari")
-    viewer.window.resize(*SIZE)
-    namespace: Namespace = {"viewer": viewer}
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for step in steps(TUTORIAL):
-            if step.kind == "python":
-                run(step, namespace)
-            elif step.kind == "image":
-                picture(viewer, namespace, TUTORIAL.parent / step.text)
-    viewer.close()
+    """Do what the pages say in folders of their own, and write the pictures that they show."""
+    names = sys.argv[1:] or [page.name for page in PAGES]
+    for page in (page for page in PAGES if page.name in names):
+        viewer = napari.Viewer(title="napari")
+        viewer.window.resize(*SIZE)
+        namespace: Namespace = {"viewer": viewer}
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            for step in steps(page):
+                if step.kind == "python":
+                    run(step, namespace)
+                elif step.kind == "image":
+                    picture(viewer, namespace, page.parent / step.text)
+        viewer.close()
 
 
 def picture(viewer: napari.Viewer, namespace: Namespace, path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from napari.plugins._npe2 import get_readers
 from qtpy.QtGui import QGuiApplication
-from tutorial import TUTORIAL, run, steps
+from tutorial import TUTORIAL, WALKS, run, steps
 
 from napari_sparse_gmm.samples import smlm_clusters
 
@@ -61,6 +62,19 @@ def test_blocks_run_and_print_what_is_told(
     assert compared == len(re.findall("^```text$", TEXT, re.MULTILINE)) > 0
 
 
+@pytest.mark.long
+def test_walks_end_at_a_table(
+    make_napari_viewer_proxy: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"viewer": make_napari_viewer_proxy()}
+    for step in steps(WALKS):
+        if step.kind == "python":
+            run(step, namespace)
+    for name, least in {"clusters": 480, "foci": 50, "niches": 10}.items():
+        assert len(pd.read_csv(f"{name}.csv")) >= least
+
+
 def test_napari_asks_for_the_reader_of_a_table_but_not_of_a_model() -> None:
     assert sorted(get_readers("channel1.csv").values()) == ["Sparse GMM", "napari builtins"]
     assert list(get_readers("channel1.gmm.json").values()) == ["Sparse GMM"]
@@ -81,7 +95,7 @@ def test_sizes_in_the_sample_are_as_told() -> None:
     assert f"radii from {low:.0f} to {high:.0f} nm, with a median of {median:.0f} nm" in PROSE
 
 
-@pytest.mark.parametrize("page", [TUTORIAL, README], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [TUTORIAL, WALKS, README], ids=lambda page: page.name)
 def test_files_that_are_linked_are_there_and_small(page: Path) -> None:
     linked = re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert linked

@@ -131,7 +131,7 @@ def statistics(solution: Solution, cloud: Cloud) -> str:
     if background > 0:
         total = sum(part.total_weight for part in parts)
         lines.append(
-            f"In clusters: {_share(1 - background)} of {total:,.6g} points; "
+            f"In clusters: {_share(1 - background)} of {total:,.0f} points; "
             f"background: {_share(background)}"
         )
     return "\n".join(lines)
@@ -188,7 +188,8 @@ def _advice(solution: Solution, frame: Frame, background: float) -> str:
     if settings["background"] is True and background < _NO_BACKGROUND:
         return (
             "Hardly any background is left: where the field is no rectangle, choose another "
-            "Region, the convex hull or one that you draw."
+            "Region, the convex hull or one that you draw; of a single shape "
+            f"“{PRESETS[1].label}” under Find."
         )
     if not all(part.converged for part in parts):
         return "It may still improve a little: raise “Iterations at most” (Advanced)."

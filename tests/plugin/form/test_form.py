@@ -96,6 +96,17 @@ def test_fields_that_do_nothing_are_not_there(form: DensityForm, prior: str) -> 
         assert "typical_size" in shown(form)
 
 
+def test_what_is_for_a_plane_is_not_there_for_a_volume(
+    form: DensityForm, viewer: ViewerModel
+) -> None:
+    viewer.add_layer(Points(DATA, name="plane"))
+    assert {"contours", "sharpen", "quantity"} <= shown(form)
+    viewer.add_layer(Points(np.c_[DATA, DATA[:, :1]], name="volume"))
+    form.points.value = viewer.layers["volume"]
+    assert "quantity" in shown(form)
+    assert not {"contours", "sharpen"} & shown(form)
+
+
 def test_what_is_not_there_does_not_count(form: DensityForm) -> None:
     form.prior.value = "sqrt"
     form.solver.value, form.covariance_prior.value = "adam", 5.0

@@ -287,6 +287,7 @@ class DensityForm:
         widths = np.ptp(data, axis=0) * np.abs(layer.scale[list(axes)]) if len(data) else 0.0
         for fields in (self._fit_fields, self._picture_fields):
             fields.suit(layer.units[axes[-1]], float(np.max(widths)), len(axes))
+        self._show_view(self.view_button.value)
 
     def _restore_settings(self, layer: Points) -> None:
         """Set what was last set for a layer; for one that is new only what its features say."""
@@ -311,8 +312,7 @@ class DensityForm:
             }
 
     def _show_view(self, shown: bool) -> None:
-        for widget in self.of_picture:
-            widget.visible = shown
+        self._picture_fields.show_what_counts(shown)
         self.heatmap_unit.visible = shown and bool(self.heatmap_unit.value)
 
     def _show_advanced(self, shown: bool) -> None:

@@ -35,6 +35,8 @@ class PictureFields:
         self.fields = {parameter.name: field(parameter) for parameter in _PARAMETERS}
         self.all: tuple[Widget, ...] = tuple(self.fields.values())
         self.longest_side = self.fields[parameters.LONGEST_SIDE.name]
+        self._in_plane = (parameters.CONTOURS.name, parameters.SHARPEN.name)
+        self._n_dimensions = 2
         self._lengths = LengthFields(self.fields[parameters.PIXEL_SIZE.name])
         self._preferred_side = self.longest_side.value = longest_side
         self._side_is_chosen = False
@@ -60,10 +62,16 @@ class PictureFields:
         As many pixels as suit an image or a volume, as long as the user has not said how many.
         """
         self._lengths.follow(unit, width, n_dimensions)
+        self._n_dimensions = n_dimensions
         if not self._side_is_chosen:
             side = self._preferred_side
             with self.longest_side.changed.blocked():
                 self.longest_side.value = side if n_dimensions == 2 else min(side, LONGEST_SIDE_3D)
+
+    def show_what_counts(self, unfolded: bool) -> None:
+        """Show the fields, where they are unfolded; some of them of a plane only."""
+        for name, widget in self.fields.items():
+            widget.visible = unfolded and (self._n_dimensions == 2 or name not in self._in_plane)
 
     def _keep_side(self, _: int) -> None:
         """From now on it is the user's, whatever the layer."""

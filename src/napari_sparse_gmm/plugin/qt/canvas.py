@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HEIGHT = 60  # pixels, at least
 
 # Around the axes, left, bottom, right and top, in pixels of the screen: for labels and a legend.
-_MARGINS = 54, 36, 62, 26
+_MARGINS = 54, 40, 62, 26
 
 # Matplotlib's own "C0" is hard to read on dark grey. These have a contrast of 4.5 or more to the
 # backgrounds of napari's themes (WCAG 2.1, 1.4.3).

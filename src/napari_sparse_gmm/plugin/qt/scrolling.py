@@ -101,5 +101,6 @@ class StatusScroll(QScrollArea):
         self.setVerticalScrollBarPolicy(
             bars.ScrollBarAlwaysOff if wanted <= most else bars.ScrollBarAsNeeded
         )
-        if min(wanted, most) != self.height():
-            self.setFixedHeight(min(wanted, most))
+        height = max(min(wanted, most), 0)  # -1 of no text
+        if height != self.height():
+            self.setFixedHeight(height)
