@@ -80,6 +80,7 @@ def measure(options: Options) -> Iterator[Entry]:
     for n, m, most in QUICK_FIELDS if options.quick else FIELDS:
         viewer = Viewer(show=True)
         widget = opened_widget(viewer, clusters(n, m))
+        widget.find.value = "sparse"
         widget.n_components.value, widget.background.value = m, True
         widget.random_state.value, widget.device.value = 0, options.device
         widget.run()

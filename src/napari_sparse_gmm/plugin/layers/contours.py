@@ -26,6 +26,9 @@ from napari_sparse_gmm.plugin.tasks.values import Heatmap
 # Of lines that hold ever more of the clusters.
 _LINE_COLOURS = ("#ffffff", "#a8d8ff", "#4a9eff")
 
+# How far from each other labels are, as a share of the field.
+_APART = 0.1
+
 _LINE = 1.2  # pixels of the screen that one is wide
 
 
@@ -75,11 +78,20 @@ def show_contours(viewer: ViewerModel, points: Points, frame: Frame, heatmap: He
 
 
 def _legend(lines: Sequence[FloatArray], held: NDArray[np.float64]) -> dict[str, Any]:
-    """What the lines hold, beside the longest of each kind, in its colour."""
+    """What the lines hold, beside a long one of each kind, in its colour; where there are several
+    places, not two at the same.
+    """
     lengths = np.array([np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines])
-    labels = [""] * len(lines)
+    corners = np.array([line.max(0) for line in lines])
+    reach = _APART * np.ptp(corners, axis=0).max()
+    labels, taken = [""] * len(lines), np.empty((0, corners.shape[1]))
     for percent in np.unique(held):
-        labels[int(np.argmax(np.where(held == percent, lengths, -1.0)))] = f"{percent:g}%"
+        away = np.abs(corners[:, None] - taken).max(2).min(1, initial=np.inf) > reach
+        # Those at a place of their own first, of them the longest.
+        rank = np.where(held == percent, lengths + away * lengths.sum(), -1.0)
+        chosen = int(np.argmax(rank))
+        labels[chosen] = f"{percent:g}%"
+        taken = np.append(taken, corners[[chosen]], axis=0)
     return {
         "string": labels,
         "color": [_LINE_COLOURS[CONTOURS.index(percent)] for percent in held],
