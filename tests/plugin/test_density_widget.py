@@ -941,3 +941,14 @@ def test_what_is_left_of_a_fit() -> None:
     assert [time_left(s, share) for s, share in ((0.5, 0.5), (10.0, 0.0))] == ["", ""]
     assert time_left(10.0, 0.25) == ", 30 s left at most"
     assert time_left(100.0, 0.25) == ", 5 min left at most"
+
+
+def test_layers_are_called_as_their_points_are(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    fit(widget, workers)
+    viewer.layers["L density"].name = "mine"
+    viewer.layers["L"].name = "EGFR"
+    assert names(viewer) == ["mine", "EGFR", "EGFR components"]
+    fit(widget, workers)
+    assert names(viewer) == ["mine", "EGFR", "EGFR components"]

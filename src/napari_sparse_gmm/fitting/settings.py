@@ -117,8 +117,8 @@ class FitSettings:
         if not (floor > 0).all():
             raise InputError(
                 "All points lie in one place, so there is no spread to model. Give "
-                "covariance_floor, the smallest standard deviation in data units, to fit them "
-                "still."
+                "a smallest size (covariance_floor), a standard deviation in data units, to fit "
+                "them still."
             )
         return floor
 

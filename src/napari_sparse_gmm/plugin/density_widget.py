@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin.control.machine import Cancel, Run, Undo
 from napari_sparse_gmm.plugin.form.form import DensityForm
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
-from napari_sparse_gmm.plugin.layers.owned import components_layer, keep_made
+from napari_sparse_gmm.plugin.layers.owned import components_layer, keep_made, rename_made
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
@@ -99,6 +99,7 @@ class SparseGMMWidget(Container):
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
+        rename_made(self._viewer)
         self.form.reset_choices()
 
     def show_table(self) -> None:

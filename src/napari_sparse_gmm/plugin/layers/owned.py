@@ -76,6 +76,7 @@ def made_from(
 def add(viewer: ViewerModel, points: Points, role: str, index: int, layer: Layer) -> None:
     """Add a layer that is made from `points`."""
     layer.metadata.update(mark(points.unique_id, role, layer))
+    layer.metadata[METADATA_KEY]["points"] = points.name
     _insert(viewer, index, layer)
 
 
@@ -84,6 +85,19 @@ def _insert(viewer: ViewerModel, index: int, layer: Layer) -> None:
     selected = set(viewer.layers.selection)
     viewer.layers.insert(index, layer)
     viewer.layers.selection = selected
+
+
+def rename_made(viewer: ViewerModel) -> None:
+    """Call layers as the points that they were made from are called by now; but those that the user
+    has named stay.
+    """
+    for points in [layer for layer in viewer.layers if isinstance(layer, Points)]:
+        for layer in viewer.layers:
+            if _is_made_from(layer, points):
+                made = layer.metadata[METADATA_KEY]
+                before, made["points"] = made.get("points"), points.name
+                if before != points.name and layer.name == f"{before} {made['role']}":
+                    layer.name = f"{points.name} {made['role']}"
 
 
 def components_layer(viewer: ViewerModel, points: Points) -> Shapes | None:
