@@ -252,7 +252,8 @@ print("imported:", sorted(heavy))
 def test_live_fits_end_with_the_best_solution(viewer: Any, qtbot: QtBot) -> None:
     viewer.open_sample(PLUGIN, "smlm_clusters")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    widget.background.value, widget.sparsity.value, widget.random_state.value = True, 20.0, 0
+    widget.find.value, widget.precision.value = "sparse", None
+    widget.background.value, widget.sparsity.value = True, 20.0
     run(widget, qtbot)
     # From here alone, where nothing is left, no falling sparsity finds its way back.
     assert shown_model(viewer).mixture.n_components < 3
@@ -305,5 +306,5 @@ def test_widgets_of_one_viewer_keep_apart(viewer: Any, qtbot: QtBot) -> None:
     for widget in widgets:
         wait(widget, qtbot)
     assert widgets[0].status.value == messages.CANCELLED
-    assert "components from 200 points" in widgets[1].status.value
+    assert " from 200 points" in widgets[1].status.value
     assert [layer.name for layer in viewer.layers] == ["A", "B density", "B", "B components"]
