@@ -105,6 +105,7 @@ def test_localizations_of_a_microscope(viewer: Any, qtbot: QtBot) -> None:
     data = np.stack([table["y"], table["x"]], axis=1)
     points = viewer.add_points(data, name="FGFR1", units="nm", rotate=20, scale=(2, 1))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    widget.find.value = "sparse"
     widget.background.value = True
     widget.sparsity.value = 5.0
     widget.n_components.value = 60
