@@ -859,6 +859,19 @@ def test_the_layer_that_somebody_turns_to_is_the_choice(
     assert widget.summary.value == ""  # of a layer that has no fit
 
 
+def test_a_choice_in_the_dock_stays_while_layers_come(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any
+) -> None:
+    viewer.add_points(DATA + 5.0, name="other", units="nm")  # and is active
+    widget.points.value = viewer.layers["L"]
+    fit(widget, workers)
+    assert widget.points.value.name == "L"
+    assert widget.summary.value.startswith("3 components")
+    viewer.layers.selection.active = viewer.layers["L"]
+    viewer.layers.selection.active = viewer.layers["other"]
+    assert widget.points.value.name == "other"
+
+
 def test_a_result_is_kept_aside(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
 ) -> None:
@@ -866,7 +879,7 @@ def test_a_result_is_kept_aside(
     fit(widget, workers)
     before = viewer.layers["L components"].data[0].copy()
     widget.keep_button.native.click()
-    kept = viewer.layers["L kept 1 components"]
+    kept = viewer.layers["Kept 1 L components"]
     assert not kept.visible
     assert attached_model(kept.name, kept.metadata).n_points == 60
     fake_fit.components = 5
@@ -874,8 +887,8 @@ def test_a_result_is_kept_aside(
     assert (viewer.layers["L components"].nshapes, kept.nshapes) == (5, 3)
     np.testing.assert_array_equal(kept.data[0], before)
     widget.keep_button.native.click()
-    assert {"L kept 2 density", "L kept 2 components"} <= set(names(viewer))
-    assert viewer.layers["L kept 2 components"].nshapes == 5
+    assert {"Kept 2 L density", "Kept 2 L components"} <= set(names(viewer))
+    assert viewer.layers["Kept 2 L components"].nshapes == 5
 
 
 def test_a_run_is_undone(
@@ -884,10 +897,12 @@ def test_a_run_is_undone(
     fit(widget, workers)
     assert not widget.undo_button.enabled
     widget.sparsity.value, fake_fit.components = 5.0, 4
+    widget.region.value = Around.HULL
     fit(widget, workers)
     assert viewer.layers["L components"].nshapes == 4
-    for components, sparsity in ((3, 20.0), (4, 5.0)):
+    for components, sparsity, around in ((3, 20.0, Around.BOX), (4, 5.0, Around.HULL)):
         widget.undo_button.native.click()
+        assert widget.region.value is around
         assert viewer.layers["L components"].nshapes == components
         assert widget.sparsity.value == sparsity
         assert widget.status.value.startswith(f"{components} components")

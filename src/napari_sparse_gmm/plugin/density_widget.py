@@ -71,12 +71,13 @@ class SparseGMMWidget(Container):
             self.native, napari_viewer.layers, self.reset_choices, self._forget, self._on_close
         )
         napari_viewer.events.theme.connect(self._recolour)
+        self._last_active: Any = None  # the Points layer that somebody turned to last
         napari_viewer.layers.selection.events.active.connect(self._follow_active)
 
         form.follow(self.controller.on_source_changed)
         active = napari_viewer.layers.selection.active
         if active in self.points.choices:
-            self.points.value = active
+            self.points.value = self._last_active = active
 
     @property
     def idle(self) -> bool:
@@ -168,9 +169,14 @@ class SparseGMMWidget(Container):
         return others[-1] if own is None and others else own
 
     def _follow_active(self, event: Any) -> None:
-        """The Points layer that somebody turns to is the one that Run is about."""
-        if event.value in self.points.choices and event.value is not self.points.value:
-            self.points.value = event.value
+        """The Points layer that somebody turns to is the one that Run is about.
+
+        Layers that are added have the selection for a moment: to come back to it is no choice.
+        """
+        layer, before = event.value, self._last_active
+        if layer in self.points.choices and layer is not before:
+            self._last_active = layer
+            self.points.value = layer
 
     def _on_close(self) -> None:
         """The dock was closed: nobody sees what this widget does any more."""

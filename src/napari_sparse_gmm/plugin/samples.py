@@ -37,6 +37,7 @@ def _points_layer(sample: Sample, name: str, size: float) -> LayerData:
         # napari scales a point by the last axis of its layer.
         "size": size / voxel_size[-1],
         "border_width": 0,
+        "border_color": "white",  # napari draws small points in it
         "face_color": "white",
         "opacity": 0.7,
         "metadata": {"description": sample.description},

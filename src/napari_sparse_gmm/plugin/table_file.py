@@ -70,6 +70,7 @@ def read(path: str) -> list[LayerData]:
         "features": found.features,
         "size": _diameter(found),
         "border_width": 0,
+        "border_color": "white",  # napari draws small points in it
         "face_color": "white",
         "opacity": 0.5,
         "metadata": {"source": path, "unit": found.unit, "notes": found.notes, **found.about},

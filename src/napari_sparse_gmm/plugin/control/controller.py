@@ -192,6 +192,7 @@ class Controller:
             case machine.ShowSparsity(fit):
                 self._show_sparsity(fit)
             case machine.ShowSettings(fit):
+                self._form.show_source(fit.asked.source)
                 self._form.show_settings(fit.asked.request.parameters, fit.picture, fit.coverage)
             case machine.ShowPath(fit):
                 self._show_path(fit)

@@ -9,6 +9,7 @@ from napari_sparse_gmm.plugin.layers.contours import show_contours
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
 from napari_sparse_gmm.plugin.layers.model_metadata import attach_model, model_of
 from napari_sparse_gmm.plugin.layers.owned import components_layer, keeping_place, remove_made
+from napari_sparse_gmm.plugin.layers.point_colours import border_as_face
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.tasks.previews import Preview
 from napari_sparse_gmm.plugin.tasks.values import Solution
@@ -45,6 +46,7 @@ class Display:
 
     def show_picture(self, done: Fit) -> None:
         """Show the heatmap and the contours."""
+        border_as_face(done.layer)
         with keeping_place(self._viewer):
             show_heatmap(self._viewer, done.layer, done.frame, done.heatmap)
             show_contours(self._viewer, done.layer, done.frame, done.heatmap)

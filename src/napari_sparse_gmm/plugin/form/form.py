@@ -5,6 +5,7 @@ says what is missing before they can be run.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -195,7 +196,10 @@ class DensityForm:
             layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native, least))
         layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
         self._rest.native.layout().addStretch(1)
-        layout.addWidget(VerticalScroll(self._rest.native, LEAST_HEIGHT // 2), 1)
+        scroll = VerticalScroll(self._rest.native, LEAST_HEIGHT // 2)
+        layout.addWidget(scroll, 1)
+        for button in (self.view_button, self.advanced_button):
+            button.changed.connect(partial(scroll.go_to, button.native))
         for first, second in pairwise(widget.native for widget in self._in_order):
             QWidget.setTabOrder(first, second)
 
@@ -225,6 +229,10 @@ class DensityForm:
         self.heatmap_unit.value = unit
         self._fit_fields.show_what_counts()
         self._show_view(self.view_button.value)
+
+    def show_source(self, source: Source) -> None:
+        """Set what was modelled of the layer, as far as that is still there."""
+        self._source_fields.show(source)
 
     def show_settings(
         self, parameters: Mapping[str, Any], picture: HeatmapChoice | None, coverage: float

@@ -66,7 +66,7 @@ class SourceFields:
                 label="Unit",
                 tooltip="The unit of the coordinates, where the layer has none: sizes, densities "
                 "and the scale bar are in it.",
-                choices=[("none", _NO_UNIT), *_UNITS.items()],
+                choices=[(_NO_UNIT, _NO_UNIT), *_UNITS.items()],
             )
         )
         self._axes_field = AxesField()
@@ -124,7 +124,8 @@ class SourceFields:
         self.unit.changed.connect(self._on_unit_changed)
         self.points.changed.connect(self._on_layer_changed)
         self.axes.changed.connect(self._on_axes_changed)
-        self.precision.changed.connect(self._show_features)
+        for widget in (self.precision, self.each, self.weights, self.use):
+            widget.changed.connect(self._show_features)
 
     def follow(self, changed: Callable[[], object], tell: Callable[[str], object]) -> None:
         """From now on call `changed` when another layer, or other axes, are to be modelled, and
@@ -205,6 +206,18 @@ class SourceFields:
         """Show the fields that have a choice; some of them only where `unfolded`."""
         self._unfolded = unfolded
         self._show_features()
+
+    def show(self, source: Source) -> None:
+        """Set what of its layer was modelled, as far as that is still there."""
+        for widget, value in (
+            (self.each, source.each),
+            (self.weights, source.weights),
+            (self.precision, source.precision),
+            (self.axial_precision, source.axial_precision),
+            (self.region, source.region),
+        ):
+            if value in widget.choices:
+                widget.value = value
 
     def reset(self) -> None:
         """Take all points together; their precision where a localization program has written it."""

@@ -7,6 +7,7 @@ is called by then, and updates it in place.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -127,14 +128,15 @@ def remove_made(viewer: ViewerModel, points: Points) -> None:
 
 def keep_made(viewer: ViewerModel, points: Points) -> None:
     """Copy all layers that were made from `points`; the copies are hidden, and the user's."""
-    kept = [layer for layer in viewer.layers if layer.name.startswith(f"{points.name} kept ")]
-    number = 1 + sum(isinstance(layer, Shapes) and "components" in layer.name for layer in kept)
+    # The number first: of a long name napari shows the ends.
+    names = {layer.name for layer in viewer.layers}
+    number = next(n for n in count(1) if f"Kept {n} {points.name} components" not in names)
     for layer in list(viewer.layers):
         if _is_made_from(layer, points):
             data, keywords, kind = layer.as_layer_data_tuple()
             role = layer.metadata[METADATA_KEY]["role"]
             keywords |= {
-                "name": f"{points.name} kept {number} {role}",
+                "name": f"Kept {number} {points.name} {role}",
                 "metadata": dict(layer.metadata),
                 "visible": False,
             }

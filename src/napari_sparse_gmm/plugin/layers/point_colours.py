@@ -65,7 +65,16 @@ def show_assignment(
         features[name] = column
     points.features = features
     points.face_color = colours
+    border_as_face(points)
     show_again(points)  # for their colours to be seen
+
+
+def border_as_face(points: Points) -> None:
+    """Give points without a border that of their faces: small ones napari draws in its colour."""
+    if not np.any(points.border_width) and not np.array_equal(
+        points.border_color, points.face_color
+    ):
+        points.border_color = points.face_color
 
 
 def clear_assignment(points: Points) -> None:
@@ -74,4 +83,5 @@ def clear_assignment(points: Points) -> None:
     if before is None:
         return
     points.face_color = before if len(before) == len(points.data) else points.current_face_color
+    border_as_face(points)
     points.features = points.features.drop(columns=[*ASSIGNMENT_FEATURES], errors="ignore")

@@ -1,6 +1,6 @@
 """What scrolls in the dock: the fields on a screen that is too low, and a status line too long."""
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -50,6 +50,12 @@ class VerticalScroll(QScrollArea):
             self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
             self.updateGeometry()
         return super().eventFilter(watched, event)
+
+    def go_to(self, widget: QWidget, wanted: bool = True) -> None:
+        """Scroll until a part of the widget is at the top, when the layout is done."""
+        if wanted:
+            bar = self.verticalScrollBar()
+            QTimer.singleShot(0, lambda: bar.setValue(widget.mapTo(self.widget(), QPoint()).y()))
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As high as the widget, where there is room; a style may frame it."""

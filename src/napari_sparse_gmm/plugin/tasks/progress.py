@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.uncertainty import StandardErrors
 
-# Seconds from which it is known how fast a fit is.
-_TOO_EARLY = 1.0
+# Seconds, and a share of all iterations, from which it is known how fast a fit is: earlier the most
+# that it could take would only frighten.
+_TOO_EARLY, _TOO_LITTLE = 1.0, 0.2
 
 
 def followed(
@@ -96,7 +97,7 @@ def time_left(seconds: float, share: float) -> str:
     """What a fit still takes at most, after so many seconds and this share of all iterations that
     may be: most fits end long before. "" at first, and where it is next to nothing.
     """
-    if seconds < _TOO_EARLY or share <= 0:
+    if seconds < _TOO_EARLY or share < _TOO_LITTLE:
         return ""
     left = seconds * (1.0 / share - 1.0)
     return f", {left:.0f} s left at most" if left < 60 else f", {left / 60:.0f} min left at most"
