@@ -872,6 +872,19 @@ def test_a_choice_in_the_dock_stays_while_layers_come(
     assert widget.points.value.name == "other"
 
 
+def test_a_choice_stays_also_of_layers_that_were_there_before(
+    workers: list[HandWorker], viewer: Any
+) -> None:
+    for name in ("L", "other"):
+        viewer.add_points(DATA, name=name)
+    widget = SparseGMMWidget(viewer, HandClock())
+    viewer.window.add_dock_widget(widget)
+    assert widget.points.value.name == "other"
+    widget.points.value = viewer.layers["L"]
+    fit(widget, workers)
+    assert widget.points.value.name == "L"
+
+
 def test_a_result_is_kept_aside(
     widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
 ) -> None:

@@ -71,13 +71,13 @@ class SparseGMMWidget(Container):
             self.native, napari_viewer.layers, self.reset_choices, self._forget, self._on_close
         )
         napari_viewer.events.theme.connect(self._recolour)
-        self._last_active: Any = None  # the Points layer that somebody turned to last
+        self._last_active: Any = None  # the key of the Points layer that somebody turned to last
         napari_viewer.layers.selection.events.active.connect(self._follow_active)
 
         form.follow(self.controller.on_source_changed)
         active = napari_viewer.layers.selection.active
         if active in self.points.choices:
-            self.points.value = self._last_active = active
+            self.points.value, self._last_active = active, active.unique_id
 
     @property
     def idle(self) -> bool:
@@ -173,9 +173,9 @@ class SparseGMMWidget(Container):
 
         Layers that are added have the selection for a moment: to come back to it is no choice.
         """
-        layer, before = event.value, self._last_active
-        if layer in self.points.choices and layer is not before:
-            self._last_active = layer
+        layer = event.value
+        if layer in self.points.choices and layer.unique_id != self._last_active:
+            self._last_active = layer.unique_id
             self.points.value = layer
 
     def _on_close(self) -> None:
