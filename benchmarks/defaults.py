@@ -2,12 +2,12 @@
 
 Half of the points of each set are fitted, and the mean log density of the other half is compared:
 over five splits, with the parameters of a first click. Beside it a kernel density estimate
-(Gaussian; the bandwidth of five that is best on a fifth of the fitted half) and scikit-learn's
+(Gaussian; the bandwidth of twelve that is best on a fifth of the fitted half) and scikit-learn's
 GaussianMixture (full covariances, the number of components of lowest BIC among 1 to 32). Points at
-which a density is 0 are left out of its mean, and counted.
+which a density is 0 are left out of its mean, and counted. The localizations are those of the table
+that the environment names; here of FGFR1 (docs/precision.md).
 
-    python benchmarks/defaults.py
-    LOCALIZATIONS=some.csv python benchmarks/defaults.py    # and a table of one's own
+    LOCALIZATIONS=some.csv python benchmarks/defaults.py
 """
 
 import os
