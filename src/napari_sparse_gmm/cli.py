@@ -344,7 +344,7 @@ def _run(
         )
     seconds = time.perf_counter() - started
     unit = f" in {table.unit}" if table.unit else ""
-    columns = f", precision {' and '.join(table.precision)}" if table.precision else ""
+    columns = f", precision from {' and '.join(table.precision)}" if table.precision else ""
     print(
         f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}{columns}"
     )

@@ -928,13 +928,14 @@ def test_settings_of_a_model_come_back(
     widget.settings_button.native.click()
     assert widget.status.value == messages.NOT_FITTED
     widget.sparsity.value, widget.coverage.value, widget.n_components.value = 7.0, 80.0, 12
+    widget.quantity.value = "expected_points"
     fit(widget, workers)
     widget.reset_button.native.click()
     assert widget.find.value == "clusters"
     widget.settings_button.native.click()
     settings = widget.estimator_parameters()
     assert (settings["prior"], settings["sparsity"], settings["n_components"]) == ("sqrt", 7.0, 12)
-    assert widget.coverage.value == 80.0
+    assert (widget.coverage.value, widget.quantity.value) == (80.0, "expected_points")
 
 
 def test_what_was_found_outlives_the_dock(

@@ -91,6 +91,24 @@ def test_precision(widget: SparseGMMScore, workers: list[HandWorker], other: Poi
     np.testing.assert_allclose(other.features["log_density"], expected, atol=1e-4)
 
 
+def test_a_precision_that_programs_write_is_taken(
+    widget: SparseGMMScore, workers: list[HandWorker], viewer: Any, other: Points
+) -> None:
+    """Along each axis its own."""
+    features = {"lpx": np.full(300, 0.01), "lpy": np.full(300, 0.02)}
+    points = viewer.add_points(
+        other.data, name="N", units="um", scale=other.scale, features=features
+    )
+    widget.points.value = points
+    assert widget.precision.value == "lpx"
+    score(widget, workers)
+    std = np.broadcast_to([20.0, 10.0], (300, 2))  # y, x
+    expected = MIXTURE.log_density(other.data * other.scale * 1000, noise_std=std)
+    np.testing.assert_allclose(points.features["log_density"], expected, atol=1e-4)
+    widget.points.value = other
+    assert widget.precision.value is None
+
+
 def test_hidden_points_stay_as_they_are(
     widget: SparseGMMScore, workers: list[HandWorker], other: Points
 ) -> None:

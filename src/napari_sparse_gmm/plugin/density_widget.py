@@ -11,7 +11,6 @@ from napari.layers import Shapes
 from qtpy.QtGui import QGuiApplication
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.control.controller import Controller
 from napari_sparse_gmm.plugin.control.machine import Cancel, Run, Undo
@@ -140,8 +139,7 @@ class SparseGMMWidget(Container):
         except InputError as error:
             self._panel.say(str(error))
             return
-        coverage = (model.view or {}).get("coverage", COVERAGE.default)
-        self.form.show_settings(model.provenance.get("parameters", {}), None, coverage)
+        self.form.show_settings(model.provenance.get("parameters", {}), model.view or {})
 
     def copy_python(self) -> None:
         """Put the lines that repeat the fit on the clipboard."""

@@ -19,7 +19,7 @@ from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
 from napari_sparse_gmm.plugin.layers.point_colours import show_assignment
-from napari_sparse_gmm.plugin.points.features import numeric_features
+from napari_sparse_gmm.plugin.points.features import known_precisions, numeric_features
 from napari_sparse_gmm.plugin.points.for_model import ModelPoints, points_for
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
@@ -194,8 +194,11 @@ class SparseGMMScore(Container):
 
     def _on_points_changed(self, _: Any = None) -> None:
         """Listen to the layer that is chosen now, and offer its features."""
-        self._listen(self.points.value)
+        layer = self.points.value
+        self._listen(layer)
         self._offer_features()
+        if layer is not None:
+            self.precision.value, _ = known_precisions(layer, (layer.ndim - 1,))
         self._on_choice_changed()
 
     def _listen(self, layer: Points | None) -> None:

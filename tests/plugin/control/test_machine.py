@@ -458,6 +458,9 @@ def test_undo_brings_the_run_before_back_and_again_the_last_one() -> None:
     assert effects[0] == ShowSettings(back)
     for effect in (ShowPicture(back), ShowComponents(back), Summarize(back)):
         assert effect in effects
+    # Points that are coloured get the colours of what is shown now.
+    _, effects = play(state, (Due(), at(1.0, annotate=True)))
+    assert effects == (StartAssigning(back),)
     state, _ = step(state, Undo(), at())
     assert state.fits["L"].asked == NEXT
 

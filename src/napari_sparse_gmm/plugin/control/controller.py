@@ -96,9 +96,10 @@ class Controller:
                 for effect in effects:
                     self._do(effect)
                 fit = self.chosen_fit
-                self._form.show_busy(self.state.work is not None, fit is not None)
-                self._form.undo_button.enabled = (
-                    fit is not None and fit.previous is not None and self.state.work is None
+                self._form.show_busy(
+                    self.state.work is not None,
+                    fitted=fit is not None,
+                    again=fit is not None and fit.previous is not None,
                 )
                 self._events.popleft()
         finally:
@@ -192,8 +193,8 @@ class Controller:
             case machine.ShowSparsity(fit):
                 self._show_sparsity(fit)
             case machine.ShowSettings(fit):
-                self._form.show_source(fit.asked.source)
-                self._form.show_settings(fit.asked.request.parameters, fit.picture, fit.coverage)
+                view = {"quantity": fit.picture.quantity, "coverage": fit.coverage}
+                self._form.show_settings(fit.asked.request.parameters, view, fit.asked.source)
             case machine.ShowPath(fit):
                 self._show_path(fit)
             case machine.BeginPlot():

@@ -819,7 +819,7 @@ def _undo(state: State, inputs: Inputs) -> Change:
     if done is None or done.previous is None or state.work is not None:
         return state, ()
     back = replace(done.previous, previous=replace(done, previous=None), annotated=False)
-    return state.having(back), (
+    return _redraw_soon(state.having(back), inputs), (
         ShowSettings(back),
         ShowSparsity(back),
         ShowPath(back),

@@ -77,11 +77,15 @@ def value_of(parameter: Parameter, widget: Widget) -> Any:
 
 def set_value(parameter: Parameter, widget: Widget, value: Any) -> None:
     """Show a value of the parameter in its field; None where the default is."""
-    if value is None and parameter.default is None:
-        value = widget.min
-    elif hasattr(widget, "max"):
+    show_value(widget, widget.min if value is None and parameter.default is None else value)
+
+
+def show_value(widget: Widget, value: Any) -> None:
+    """Show a value, also one beyond the range of a field; not what is no choice (any more)."""
+    if hasattr(widget, "max"):
         widget.max = max(widget.max, value)
-    widget.value = value
+    if value in getattr(widget, "choices", (value,)):
+        widget.value = value
 
 
 def compact(combo_box: ComboBox, letters: int = 14) -> ComboBox:

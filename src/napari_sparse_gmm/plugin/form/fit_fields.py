@@ -125,10 +125,9 @@ class FitFields:
     def set_keywords(self, values: Mapping[str, Any]) -> None:
         """Show some of the parameters, as far as fields can."""
         for parameter in _PARAMETERS:
-            value = values.get(parameter.name, parameter)
-            choices = parameter.choices
-            if value is parameter or (choices is not None and value not in choices):
+            if parameter.name not in values:
                 continue
+            value = values[parameter.name]
             if isinstance(parameter.default, bool):
                 value = bool(value)  # a region is another field's
             set_value(parameter, self.fields[parameter.name], value)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QWidget
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import field, status_line, value_of
+from napari_sparse_gmm.plugin.form.fields import field, show_value, status_line, value_of
 from napari_sparse_gmm.plugin.form.fit_fields import FitFields
 from napari_sparse_gmm.plugin.form.points_fields import SourceFields
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
@@ -215,10 +215,13 @@ class DensityForm:
         self._changed = changed
         self._source_fields.follow(self._on_source_changed, self._panel.say)
 
-    def show_busy(self, busy: bool, fitted: bool = False) -> None:
-        """What can be pressed while there is work, and while there is none."""
+    def show_busy(self, busy: bool, *, fitted: bool = False, again: bool = False) -> None:
+        """What can be pressed while there is work, and while there is none: of a layer that is
+        `fitted`, or was fitted `again`.
+        """
         self._panel.show_busy(busy)
         self.keep_button.enabled = fitted and not busy
+        self.undo_button.enabled = again and not busy
         self.run_button.enabled = not busy and not self.obstacle()
         self._update_path_button()
 
@@ -230,18 +233,16 @@ class DensityForm:
         self._fit_fields.show_what_counts()
         self._show_view(self.view_button.value)
 
-    def show_source(self, source: Source) -> None:
-        """Set what was modelled of the layer, as far as that is still there."""
-        self._source_fields.show(source)
-
     def show_settings(
-        self, parameters: Mapping[str, Any], picture: HeatmapChoice | None, coverage: float
+        self, parameters: Mapping[str, Any], view: Mapping[str, Any], source: Source | None = None
     ) -> None:
-        """Set what a fit was asked for, as far as there are fields."""
+        """Set what a fit was asked for, as far as there are fields; of a layer that is there also
+        the `source`.
+        """
+        if source is not None:
+            self._source_fields.show(source)
         self._fit_fields.set_keywords(parameters)
-        self.coverage.value = coverage
-        if picture is not None:
-            self.quantity.value = picture.quantity
+        self._picture_fields.set_view(view)
 
     def reset(self) -> None:
         """Set everything but the points back to what a first fit has."""
@@ -305,11 +306,8 @@ class DensityForm:
             self.annotate.value = False  # its points have no colours of components
         else:
             for name, value in stored.items():
-                widget = self._remembered.get(name)
-                if widget is not None and value in getattr(widget, "choices", (value,)):
-                    if hasattr(widget, "max"):
-                        widget.max = max(widget.max, value)
-                    widget.value = value
+                if name in self._remembered:
+                    show_value(self._remembered[name], value)
         self._settings_of = layer
 
     def _remember_settings(self, _: Any = None) -> None:

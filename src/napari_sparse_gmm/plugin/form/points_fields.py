@@ -10,7 +10,7 @@ from napari.layers import Layer, Points
 
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.axes_field import AxesField
-from napari_sparse_gmm.plugin.form.fields import choice, compact, offer_layers
+from napari_sparse_gmm.plugin.form.fields import choice, compact, offer_layers, show_value
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
 from napari_sparse_gmm.plugin.points.features import (
     grouping_features,
@@ -216,8 +216,7 @@ class SourceFields:
             (self.axial_precision, source.axial_precision),
             (self.region, source.region),
         ):
-            if value in widget.choices:
-                widget.value = value
+            show_value(widget, value)
 
     def reset(self) -> None:
         """Take all points together; their precision where a localization program has written it."""
@@ -248,10 +247,8 @@ class SourceFields:
 
     def _show_features(self, _: Any = None) -> None:
         """Where there are choices, and the axial precision where there are three axes."""
-        unfolded, several = (
-            self._unfolded,
-            {widget: len(widget.choices) > 1 for widget in (self.each, *self._of_features)},
-        )
+        unfolded = self._unfolded
+        several = {field: len(field.choices) > 1 for field in (self.each, *self._of_features)}
         # Any column of whole numbers would do to keep points apart; an axis is there for that.
         self.each.visible = several[self.each] and (
             unfolded

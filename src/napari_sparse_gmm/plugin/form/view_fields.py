@@ -1,5 +1,6 @@
 """The fields of the dock widget that say what the layers show of a fit."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -21,6 +22,8 @@ _PARAMETERS = (
     parameters.PIXEL_SIZE,
 )
 
+_OF_A_PLANE = (parameters.CONTOURS.name, parameters.SHARPEN.name)
+
 
 class PictureFields:
     """Fields named like the parameters that they set.
@@ -35,7 +38,6 @@ class PictureFields:
         self.fields = {parameter.name: field(parameter) for parameter in _PARAMETERS}
         self.all: tuple[Widget, ...] = tuple(self.fields.values())
         self.longest_side = self.fields[parameters.LONGEST_SIDE.name]
-        self._in_plane = (parameters.CONTOURS.name, parameters.SHARPEN.name)
         self._n_dimensions = 2
         self._lengths = LengthFields(self.fields[parameters.PIXEL_SIZE.name])
         self._preferred_side = self.longest_side.value = longest_side
@@ -47,6 +49,12 @@ class PictureFields:
         values = {p.name: value_of(p, self.fields[p.name]) for p in _PARAMETERS}
         shown = {f.name: values[f.name] for f in fields(HeatmapChoice) if f.name in values}
         return HeatmapChoice(**shown, **computing)
+
+    def set_view(self, view: Mapping[str, Any]) -> None:
+        """Show what of the fields a view says."""
+        for parameter in _PARAMETERS:
+            if parameter.name in view:
+                set_value(parameter, self.fields[parameter.name], view[parameter.name])
 
     def reset(self) -> None:
         """Back to the defaults, and to what the preferences say."""
@@ -71,7 +79,7 @@ class PictureFields:
     def show_what_counts(self, unfolded: bool) -> None:
         """Show the fields, where they are unfolded; some of them of a plane only."""
         for name, widget in self.fields.items():
-            widget.visible = unfolded and (self._n_dimensions == 2 or name not in self._in_plane)
+            widget.visible = unfolded and (self._n_dimensions == 2 or name not in _OF_A_PLANE)
 
     def _keep_side(self, _: int) -> None:
         """From now on it is the user's, whatever the layer."""

@@ -67,9 +67,7 @@ def known_precisions(layer: Points, axes: Axes) -> tuple[str | None, str | None]
     )
 
 
-def precise_points(
-    layer: Points, shown: NDArray[np.bool_], *features: str | None
-) -> NDArray[np.bool_]:
+def precise_points(layer: Points, shown: NDArray[np.bool_], *features: str) -> NDArray[np.bool_]:
     """Which points of a layer have a precision in each of these features, (all,).
 
     Raises

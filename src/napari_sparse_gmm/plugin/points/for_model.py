@@ -14,6 +14,7 @@ from pandas import Index
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
 from napari_sparse_gmm.plugin.space.axes import axis_names
@@ -71,7 +72,10 @@ def points_for(
     """
     frame, shown = frame_of(model), np.array(layer.shown, dtype=bool)
     n_shown = np.count_nonzero(shown)
-    shown &= precise_points(layer, shown, precision)
+    names = axis_names(layer)
+    features = [str(name) for name in layer.features]
+    precisions = [precision_along(features, precision, name) for name in names] if precision else []
+    shown &= precise_points(layer, shown, *precisions)
     data = np.asarray(layer.data, dtype=np.float64)[shown]
     if len(data) == 0:
         raise InputError(f"Layer {layer.name!r} shows no points: choose a layer that has some.")
@@ -102,11 +106,11 @@ def points_for(
         used.add(frame.stack.axis)
         groups = _groups(frame, frame.stack, layer, shown, u)
     noise_std = None
-    if precision is not None:
-        std = feature_values(layer, precision, shown, "precision")
+    if precisions:
+        std = np.stack([feature_values(layer, name, shown, "precision") for name in precisions], 1)
         # How long a step in the unit of the layer is along each axis of the model.
-        noise_std = std[:, None] * np.linalg.norm(matrix[modelled] / layer.scale, axis=1)
-    names = axis_names(layer)
+        steps = matrix[modelled] / layer.scale  # (D, n)
+        noise_std = np.sqrt(std**2 @ (steps**2).T)
     pooled = tuple(
         name for axis, name in enumerate(names) if axis - layer.ndim + n_axes not in used
     )
