@@ -13,7 +13,7 @@ from qtpy.QtGui import QGuiApplication
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.control.controller import Controller
-from napari_sparse_gmm.plugin.control.machine import Cancel, Run, Undo
+from napari_sparse_gmm.plugin.control.events import Cancel, Run, Undo
 from napari_sparse_gmm.plugin.form.form import DensityForm
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer

@@ -4,7 +4,8 @@ The writer takes the "… components" layer, alone or with the density and the e
 drawn anew from the model when its file is opened.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,21 @@ Paths = str | Sequence[str]
 
 
 class NotSaved(Exception):
-    """Layers that are no model.
+    """Why layers are not saved.
 
     Not an InputError: napari takes one for the sign that there is no plugin to save them.
     """
+
+
+@contextmanager
+def saving(path: str) -> Iterator[None]:
+    """What goes wrong while something is saved, as a NotSaved."""
+    try:
+        yield
+    except InputError as error:
+        raise NotSaved(str(error)) from None
+    except OSError as error:
+        raise NotSaved(f"{path} cannot be written ({error.strerror}): choose another.") from error
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
@@ -71,19 +83,13 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
                 f"{chosen['name']!r}: select the layers of one model, or its components layer "
                 "alone."
             )
-    try:
-        model = attached_model(chosen["name"], chosen["metadata"])
-    except InputError as error:
-        raise NotSaved(str(error)) from None
     if not _is_called_model(path):  # or napari would not open it again
         path = f"{path.removesuffix('.json')}{SUFFIX}"
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise NotSaved(f"There is no folder {str(folder)!r}: create it, or choose another.")
-    try:
-        save_model(path, model)
-    except OSError as error:
-        raise NotSaved(f"{path} cannot be written ({error.strerror}): choose another.") from error
+    with saving(path):
+        save_model(path, attached_model(chosen["name"], chosen["metadata"]))
     return [path]
 
 

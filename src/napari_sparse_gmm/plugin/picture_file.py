@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.plugin.layers.levels import Levels
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
-from napari_sparse_gmm.plugin.model_file import NotSaved
+from napari_sparse_gmm.plugin.model_file import NotSaved, saving
 from napari_sparse_gmm.shapes.grid import Grid
 
 
@@ -27,15 +26,11 @@ def write(path: str, data: Any, keywords: dict[str, Any]) -> list[str]:
     wide = np.array(image.shape) > 1
     wide[-2:] = True
     units = {f"{unit:~P}" for unit, kept in zip(keywords["units"], wide, strict=True) if kept}
-    try:
+    with saving(path):
         write_density_tiff(
             path,
             image.reshape(np.array(image.shape)[wide]),
             Grid(origin[wide], spacing[wide], tuple(np.array(image.shape)[wide].tolist())),
             units.pop() if len(units) == 1 else None,
         )
-    except InputError as error:
-        raise NotSaved(str(error)) from None
-    except OSError as error:
-        raise NotSaved(f"{path} cannot be written ({error.strerror}): choose another.") from error
     return [path]

@@ -27,7 +27,7 @@ import napari_sparse_gmm
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.plugin.form.fields import choice, field, offer_layers, one_line, status_line
 from napari_sparse_gmm.plugin.form.length_fields import LengthFields, conversion
-from napari_sparse_gmm.plugin.form.view_fields import PictureFields
+from napari_sparse_gmm.plugin.form.view_fields import ViewFields
 from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
@@ -230,7 +230,7 @@ def test_a_width_of_no_use_is_of_no_account(length: FloatSpinBox, width: float) 
 def test_pixels_suit_image_or_volume_until_the_user_says_how_many(
     preferred: int, of_volume: int
 ) -> None:
-    fields = PictureFields(preferred)
+    fields = ViewFields(preferred)
     side = fields.longest_side
     for n_dimensions, expected in ((3, of_volume), (2, preferred), (3, of_volume)):
         fields.suit(unit("nm"), 100.0, n_dimensions)

@@ -15,9 +15,11 @@ from napari.viewer import Viewer
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.control import machine
+from napari_sparse_gmm.plugin.control import effects, events
 from napari_sparse_gmm.plugin.control.display import Display
-from napari_sparse_gmm.plugin.control.machine import Ask, Event, Inputs, State, step
+from napari_sparse_gmm.plugin.control.effects import Ask
+from napari_sparse_gmm.plugin.control.events import Event
+from napari_sparse_gmm.plugin.control.machine import Inputs, State, step
 from napari_sparse_gmm.plugin.control.request import ask
 from napari_sparse_gmm.plugin.control.state import Asked, Fit, summary
 from napari_sparse_gmm.plugin.form.fields import set_value
@@ -57,7 +59,7 @@ class Controller:
         self._fields = SimpleNamespace(**form.public)
         self._clock = panel.clock
         self._display = Display(viewer)
-        self._reader = SourceReader(partial(self.send, machine.FitChanged()))
+        self._reader = SourceReader(partial(self.send, events.FitChanged()))
         # What the dock that was closed has found.
         found = _FOUND.pop(_layers(viewer), {})
         self.state = State(fits=found, pacing=Pacing(now=panel.clock.now))
@@ -65,17 +67,17 @@ class Controller:
         self._wakes_at = np.inf
 
         for widget in form.of_picture:
-            self._connect(widget.changed, machine.ViewChanged())
+            self._connect(widget.changed, events.ViewChanged())
         for widget in form.of_fit:
-            self._connect(widget.changed, machine.FitChanged())
-        self._connect(self._fields.points.changed, machine.LayerChosen())
-        self._connect(self._fields.use.changed, machine.UseChanged())
-        self._connect(self._fields.annotate.changed, machine.AnnotateChanged())
-        form.path_view.slider.changed.connect(lambda n: self.send(machine.SolutionChosen(n)))
+            self._connect(widget.changed, events.FitChanged())
+        self._connect(self._fields.points.changed, events.LayerChosen())
+        self._connect(self._fields.use.changed, events.UseChanged())
+        self._connect(self._fields.annotate.changed, events.AnnotateChanged())
+        form.path_view.slider.changed.connect(lambda n: self.send(events.SolutionChosen(n)))
         panel.listen(
-            began=partial(self.send, machine.Began()),
-            ended=lambda why: self.send(machine.Ended(why)),
-            failed=partial(self.send, machine.Failed()),
+            began=partial(self.send, events.Began()),
+            ended=lambda why: self.send(events.Ended(why)),
+            failed=partial(self.send, events.Failed()),
         )
 
     @property
@@ -110,7 +112,7 @@ class Controller:
         """Another layer, or other axes, are to be modelled."""
         if not self._form.obstacle():
             self._reader.follow(self._form.source())
-        self.send(machine.SourceChanged())
+        self.send(events.SourceChanged())
         if self.chosen_fit is None and self.state.work is None:
             self._form.show_found()
             self._form.histogram.show_features(None)
@@ -119,12 +121,12 @@ class Controller:
     def on_layer_removed(self, layer: Layer) -> None:
         """From the viewer."""
         self._reader.forget_layer(layer)
-        self.send(machine.LayerRemoved(_key(layer), messages.layer_removed(layer.name)))
+        self.send(events.LayerRemoved(_key(layer), messages.layer_removed(layer.name)))
 
     def close(self) -> None:
         """Nobody sees any more what is done."""
-        self.send(machine.Cancel(messages.CANCELLED))
-        self.send(machine.Closed())
+        self.send(events.Cancel(messages.CANCELLED))
+        self.send(events.Closed())
         self._reader.forget()
         _FOUND[_layers(self._viewer)] = self.state.fits
 
@@ -151,61 +153,61 @@ class Controller:
     def _wake(self) -> None:
         at, self._wakes_at = self._wakes_at, np.inf
         if self.state.due is not None and self.state.due <= at:
-            self.send(machine.Due())
+            self.send(events.Due())
         else:  # it was put off meanwhile
             self._wake_when_due()
 
     # Effects
 
-    def _do(self, effect: machine.Effect) -> None:
+    def _do(self, effect: effects.Effect) -> None:
         match effect:
-            case machine.Ask():
+            case effects.Ask():
                 self._ask(effect)
-            case machine.StartFit(asked, path, starts):
+            case effects.StartFit(asked, path, starts):
                 self._start_fit(asked, path, starts)
-            case machine.StartDrawing(fit):
+            case effects.StartDrawing(fit):
                 box, layout = fit.frame.modelled_box, fit.frame.layout
                 drawing = draw(fit.solution, box, fit.picture, layout)
-                self._start(fit.layer, drawing, machine.Drawn)
-            case machine.StartAssigning(fit):
+                self._start(fit.layer, drawing, events.Drawn)
+            case effects.StartAssigning(fit):
                 cloud = fit.asked.cloud
                 parts, picture = fit.solution.parts, fit.picture
                 assigning = assign_points(parts, cloud.observations, cloud.groups, picture)
-                self._start(fit.layer, assigning, machine.Assigned)
-            case machine.Stop(why):
+                self._start(fit.layer, assigning, events.Assigned)
+            case effects.Stop(why):
                 self._panel.runner.cancel(why)
-            case machine.ShowPreview(asked, preview, coverage):
+            case effects.ShowPreview(asked, preview, coverage):
                 # Behind what this has the window draw; and whatever becomes of it.
                 self._clock.later(0.0, weakly(self._on_preview_drawn))
                 self._display.show_preview(asked, preview, coverage)
-            case machine.ShowEllipses(shown, coverage):
+            case effects.ShowEllipses(shown, coverage):
                 self._display.show_ellipses(shown.asked, shown.solution, coverage)
-            case machine.ShowPicture(fit):
+            case effects.ShowPicture(fit):
                 self._display.show_picture(fit)
-            case machine.ShowComponents(fit):
+            case effects.ShowComponents(fit):
                 self._display.show_components(fit)
-            case machine.Restore(asked, fit):
+            case effects.Restore(asked, fit):
                 self._display.restore(asked.layer, fit)
-            case machine.ShowAssignment(fit, assignment):
+            case effects.ShowAssignment(fit, assignment):
                 self._show_assignment(fit, assignment)
-            case machine.ClearAssignment():
+            case effects.ClearAssignment():
                 clear_assignment(self._fields.points.value)
-            case machine.ShowSparsity(fit):
+            case effects.ShowSparsity(fit):
                 self._show_sparsity(fit)
-            case machine.ShowSettings(fit):
+            case effects.ShowSettings(fit):
                 view = {"quantity": fit.picture.quantity, "coverage": fit.coverage}
                 self._form.show_settings(fit.asked.request.parameters, view, fit.asked.source)
-            case machine.ShowPath(fit):
+            case effects.ShowPath(fit):
                 self._show_path(fit)
-            case machine.BeginPlot():
+            case effects.BeginPlot():
                 self._form.convergence_view.begin()
-            case machine.GrowPlot(passes):
+            case effects.GrowPlot(passes):
                 self._form.convergence_view.add(passes)
-            case machine.FinishPlot():
+            case effects.FinishPlot():
                 self._form.convergence_view.finish()
-            case machine.Say(sentence):
+            case effects.Say(sentence):
                 self._panel.say(sentence)
-            case machine.Summarize(fit):
+            case effects.Summarize(fit):
                 self._summarize(fit)
             case _:
                 assert_never(effect)
@@ -230,7 +232,7 @@ class Controller:
         except InputError as error:
             self._panel.say(str(error))
         else:
-            self.send(machine.Read(effect, asked, has_made(self._viewer, asked.layer)))
+            self.send(events.Read(effect, asked, has_made(self._viewer, asked.layer)))
 
     def _start_fit(self, asked: Asked, path: bool, starts: Starts | None) -> None:
         request = asked.request
@@ -240,9 +242,9 @@ class Controller:
             work = fit_path(request) if path else fit(request)
 
         def progressed(progress: Progress) -> None:
-            self.send(machine.Progressed(asked, progress.preview, progress.passes))
+            self.send(events.Progressed(asked, progress.preview, progress.passes))
 
-        self._start(asked.layer, work, partial(machine.Found, asked), progressed)
+        self._start(asked.layer, work, partial(events.Found, asked), progressed)
 
     def _start(
         self,
@@ -253,7 +255,7 @@ class Controller:
     ) -> None:
         def done(outcome: Any) -> None:
             refused = isinstance(outcome, Refusal)
-            self.send(machine.Refused(outcome.sentence) if refused else found(outcome))
+            self.send(events.Refused(outcome.sentence) if refused else found(outcome))
 
         def show(progress: Progress) -> None:
             self._panel.show_progress(progress)
@@ -262,7 +264,7 @@ class Controller:
         self._panel.runner.start(Job(layer, work, done, show))
 
     def _on_preview_drawn(self) -> None:
-        self.send(machine.PreviewDrawn())
+        self.send(events.PreviewDrawn())
 
     def _show_assignment(self, fit: Fit, assignment: "Assignment") -> None:
         shown = fit.asked.cloud.shown

@@ -13,11 +13,58 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sparse_gmm.plugin.control.effects import (
+    Ask,
+    BeginPlot,
+    ClearAssignment,
+    Effect,
+    FinishPlot,
+    GrowPlot,
+    Restore,
+    Say,
+    ShowAssignment,
+    ShowComponents,
+    ShowEllipses,
+    ShowPath,
+    ShowPicture,
+    ShowPreview,
+    ShowSettings,
+    ShowSparsity,
+    StartAssigning,
+    StartDrawing,
+    StartFit,
+    Stop,
+    Summarize,
+)
+from napari_sparse_gmm.plugin.control.events import (
+    AnnotateChanged,
+    Assigned,
+    Began,
+    Cancel,
+    Closed,
+    Drawn,
+    Due,
+    Ended,
+    Event,
+    Failed,
+    FitChanged,
+    Found,
+    LayerChosen,
+    LayerRemoved,
+    PreviewDrawn,
+    Progressed,
+    Read,
+    Refused,
+    Run,
+    SolutionChosen,
+    SourceChanged,
+    Undo,
+    UseChanged,
+    ViewChanged,
+)
 from napari_sparse_gmm.plugin.control.state import Asked, Fit, Shown
-from napari_sparse_gmm.plugin.tasks.fit import Starts
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
 from napari_sparse_gmm.plugin.tasks.previews import Preview
-from napari_sparse_gmm.plugin.tasks.task import Pass
 from napari_sparse_gmm.plugin.tasks.values import FitResult, Heatmap, HeatmapChoice
 
 if TYPE_CHECKING:
@@ -154,349 +201,6 @@ class State:
         return replace(self, fits={**self.fits, fit.key: fit})
 
 
-# Events
-
-
-@dataclass(frozen=True)
-class Run:
-    """A button was pressed, that of a `path` or that of a single fit."""
-
-    path: bool = False
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """Nobody wants what runs; `why` is for the user."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class LayerRemoved:
-    """From the viewer; `sentence` is for the user, where it was worked on."""
-
-    key: Hashable
-    sentence: str
-
-
-@dataclass(frozen=True)
-class LayerChosen:
-    """Another one. That changes fields, but asks for nothing."""
-
-
-@dataclass(frozen=True)
-class SourceChanged:
-    """Another layer, or other axes, are to be modelled."""
-
-
-@dataclass(frozen=True)
-class FitChanged:
-    """A field, or the points: another fit may be asked for."""
-
-
-@dataclass(frozen=True)
-class UseChanged:
-    """Other points are to be fitted."""
-
-
-@dataclass(frozen=True)
-class ViewChanged:
-    """A field of what is to be shown."""
-
-
-@dataclass(frozen=True)
-class AnnotateChanged:
-    """Whether the points are to be coloured."""
-
-
-@dataclass(frozen=True)
-class SolutionChosen:
-    """Another one along the path."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Undo:
-    """Nobody wants the last Run; or it is wanted again."""
-
-
-@dataclass(frozen=True)
-class Closed:
-    """Nobody sees any more what the widget does."""
-
-
-@dataclass(frozen=True)
-class Due:
-    """It is time for what was put off."""
-
-
-@dataclass(frozen=True)
-class Read:
-    """The points were read that an `Ask` was about; `has_layers` where a fit of them is shown."""
-
-    ask: "Ask"
-    asked: Asked
-    has_layers: bool
-
-
-@dataclass(frozen=True)
-class Began:
-    """The work, after what ran before has stopped."""
-
-
-@dataclass(frozen=True)
-class Progressed:
-    """The fit that was asked for goes on."""
-
-    asked: Asked
-    preview: Preview | None = None
-    passes: tuple[Pass, ...] = ()
-
-
-@dataclass(frozen=True)
-class PreviewDrawn:
-    """By the window."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What came of the fit that was asked for."""
-
-    asked: Asked
-    result: FitResult
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A heatmap."""
-
-    heatmap: Heatmap
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """The points to components."""
-
-    assignment: "Assignment"
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The input is at fault."""
-
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The work has."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Nothing runs any more; `why` it was cancelled, None where it was not."""
-
-    why: str | None = None
-
-
-Event = (
-    Run
-    | Cancel
-    | LayerRemoved
-    | LayerChosen
-    | SourceChanged
-    | FitChanged
-    | UseChanged
-    | ViewChanged
-    | AnnotateChanged
-    | SolutionChosen
-    | Undo
-    | Closed
-    | Due
-    | Read
-    | Began
-    | Progressed
-    | PreviewDrawn
-    | Found
-    | Drawn
-    | Assigned
-    | Refused
-    | Failed
-    | Ended
-)
-
-# Effects
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Read the points, and come back with `Read`.
-
-    For a live fit `before` is what was asked for last; of the same points, unless of `others`.
-    """
-
-    path: bool = False
-    before: Asked | None = None
-    others: bool = False
-
-
-@dataclass(frozen=True)
-class StartFit:
-    """From the start that its parameters say, or from `starts`; or a path."""
-
-    asked: Asked
-    path: bool = False
-    starts: Starts | None = None
-
-
-@dataclass(frozen=True)
-class StartDrawing:
-    """The picture of a fit."""
-
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class StartAssigning:
-    """The points of a fit to its components."""
-
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Stop what runs, and come back with `Ended`."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class ShowPreview:
-    """What a fit has found so far; and come back with `PreviewDrawn`."""
-
-    asked: Asked
-    preview: Preview
-    coverage: float
-
-
-@dataclass(frozen=True)
-class ShowEllipses:
-    """Of what a fit has found so far."""
-
-    shown: Shown
-    coverage: float
-
-
-@dataclass(frozen=True)
-class ShowPicture:
-    """The heatmap and the contours."""
-
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class ShowComponents:
-    """The ellipses."""
-
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class Restore:
-    """Show the last fit again instead of what was found so far; None where there was none."""
-
-    asked: Asked
-    fit: Fit | None
-
-
-@dataclass(frozen=True)
-class ShowAssignment:
-    """Give the points the colours of their components."""
-
-    fit: Fit
-    assignment: "Assignment"
-
-
-@dataclass(frozen=True)
-class ClearAssignment:
-    """Take these colours from the chosen layer."""
-
-
-@dataclass(frozen=True)
-class ShowSparsity:
-    """In its field that of the solution along a path that is shown: the next Run is one for it."""
-
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class ShowSettings:
-    """In the fields, those of a fit that has come back."""
-
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class ShowPath:
-    """Of a fit, where there is one."""
-
-    fit: Fit | None
-
-
-@dataclass(frozen=True)
-class BeginPlot:
-    """Of another fit."""
-
-
-@dataclass(frozen=True)
-class GrowPlot:
-    """By these steps."""
-
-    passes: tuple[Pass, ...]
-
-
-@dataclass(frozen=True)
-class FinishPlot:
-    """The fit is done."""
-
-
-@dataclass(frozen=True)
-class Say:
-    """In the status line."""
-
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Summarize:
-    """In the status line what came of a fit."""
-
-    fit: Fit
-
-
-Effect = (
-    Ask
-    | StartFit
-    | StartDrawing
-    | StartAssigning
-    | Stop
-    | ShowPreview
-    | ShowEllipses
-    | ShowPicture
-    | ShowComponents
-    | Restore
-    | ShowAssignment
-    | ClearAssignment
-    | ShowSparsity
-    | ShowSettings
-    | ShowPath
-    | BeginPlot
-    | GrowPlot
-    | FinishPlot
-    | Say
-    | Summarize
-)
 Change = tuple[State, tuple[Effect, ...]]
 
 

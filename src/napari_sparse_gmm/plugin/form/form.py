@@ -20,9 +20,9 @@ from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.fields import field, show_value, status_line, value_of
 from napari_sparse_gmm.plugin.form.fit_fields import FitFields
-from napari_sparse_gmm.plugin.form.points_fields import SourceFields
+from napari_sparse_gmm.plugin.form.points_fields import PointsFields
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
-from napari_sparse_gmm.plugin.form.view_fields import PictureFields
+from napari_sparse_gmm.plugin.form.view_fields import ViewFields
 from napari_sparse_gmm.plugin.points.source import Source
 from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
@@ -74,9 +74,9 @@ class DensityForm:
     ) -> None:
         self._panel = panel
         self._changed: Callable[[], object] = lambda: None
-        self._source_fields = source = SourceFields(layers)
+        self._points_fields = source = PointsFields(layers)
         self._fit_fields = fit = FitFields(preferred)
-        self._picture_fields = picture = PictureFields(preferred.longest_side)
+        self._view_fields = picture = ViewFields(preferred.longest_side)
         self.advanced_button = fit.advanced_button
         self.view_button = folding_button(
             "view_button", "View", messages.VIEW, True, self._show_view
@@ -213,7 +213,7 @@ class DensityForm:
     def follow(self, changed: Callable[[], object]) -> None:
         """From now on call `changed` when another layer, or other axes, are to be modelled."""
         self._changed = changed
-        self._source_fields.follow(self._on_source_changed, self._panel.say)
+        self._points_fields.follow(self._on_source_changed, self._panel.say)
 
     def show_busy(self, busy: bool, *, fitted: bool = False, again: bool = False) -> None:
         """What can be pressed while there is work, and while there is none: of a layer that is
@@ -240,27 +240,27 @@ class DensityForm:
         the `source`.
         """
         if source is not None:
-            self._source_fields.show(source)
+            self._points_fields.show(source)
         self._fit_fields.set_keywords(parameters)
-        self._picture_fields.set_view(view)
+        self._view_fields.set_view(view)
 
     def reset(self) -> None:
         """Set everything but the points back to what a first fit has."""
         self._fit_fields.reset()
-        self._picture_fields.reset()
-        self._source_fields.reset()
+        self._view_fields.reset()
+        self._points_fields.reset()
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
-        self._source_fields.reset_choices()
+        self._points_fields.reset_choices()
 
     def source(self) -> Source:
         """What is to be modelled, where there is no `obstacle`."""
-        return self._source_fields.source()
+        return self._points_fields.source()
 
     def obstacle(self) -> str:
         """Why a fit cannot run yet, for the user; "" where it can."""
-        return self._source_fields.obstacle()
+        return self._points_fields.obstacle()
 
     def path_obstacle(self) -> str:
         """Why there is no sparsity path of what is chosen; "" where there is one."""
@@ -274,14 +274,14 @@ class DensityForm:
 
     def heatmap_choice(self) -> HeatmapChoice:
         """What the user wants to see of the heatmap."""
-        return self._picture_fields.heatmap_choice(
+        return self._view_fields.heatmap_choice(
             engine=self.engine.value,
             device=self.device.value,
             n_threads=value_of(parameters.N_THREADS, self.n_threads),
         )
 
     def _on_source_changed(self) -> None:
-        layer, axes = self.points.value, self._source_fields.chosen_axes
+        layer, axes = self.points.value, self._points_fields.chosen_axes
         if layer is not None and axes is not None:
             self._suit(layer, axes)
             if layer is not self._settings_of:
@@ -294,7 +294,7 @@ class DensityForm:
         """Let the fields follow the unit, the width and the dimensions of what is modelled."""
         data = np.asarray(layer.data)[:, list(axes)]
         widths = np.ptp(data, axis=0) * np.abs(layer.scale[list(axes)]) if len(data) else 0.0
-        for fields in (self._fit_fields, self._picture_fields):
+        for fields in (self._fit_fields, self._view_fields):
             fields.suit(layer.units[axes[-1]], float(np.max(widths)), len(axes))
         self._show_view(self.view_button.value)
 
@@ -302,7 +302,7 @@ class DensityForm:
         """Set what was last set for a layer; for one that is new only what its features say."""
         stored = layer.metadata.get(SETTINGS_KEY)
         if stored is None:
-            self._source_fields.reset()
+            self._points_fields.reset()
             self.annotate.value = False  # its points have no colours of components
         else:
             for name, value in stored.items():
@@ -318,11 +318,11 @@ class DensityForm:
             }
 
     def _show_view(self, shown: bool) -> None:
-        self._picture_fields.show_what_counts(shown)
+        self._view_fields.show_what_counts(shown)
         self.heatmap_unit.visible = shown and bool(self.heatmap_unit.value)
 
     def _show_advanced(self, shown: bool) -> None:
-        self._source_fields.show_what_counts(shown)
+        self._points_fields.show_what_counts(shown)
         self.reset_button.visible = self.settings_button.visible = shown
 
     def _update_path_button(self, _: Any = None) -> None:

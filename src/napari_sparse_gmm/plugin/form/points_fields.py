@@ -30,7 +30,7 @@ _UNITS = {"nm": "nanometer", "µm": "micrometer", "mm": "millimeter"}
 _UNIT_KEY = "napari-sparse-gmm unit"
 
 
-class SourceFields:
+class PointsFields:
     """Points layer, axes, groups, features and region, as fields whose choices are the layers'.
 
     Parameters

@@ -25,7 +25,7 @@ _PARAMETERS = (
 _OF_A_PLANE = (parameters.CONTOURS.name, parameters.SHARPEN.name)
 
 
-class PictureFields:
+class ViewFields:
     """Fields named like the parameters that they set.
 
     Parameters
