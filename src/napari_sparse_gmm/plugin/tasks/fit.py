@@ -101,18 +101,18 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
 
 
 def _fit(request: FitRequest) -> Work[FitResult]:
-    model = yield from _model(request, request.parameters[MAX_ITER.name])
-    fits = yield from _fitted(request, model, None)
+    estimator = yield from _estimator(request, request.parameters[MAX_ITER.name])
+    fits = yield from _fitted(request, estimator, None)
     return (yield from _finished(request, fits))
 
 
 def _refit(request: FitRequest, starts: Starts) -> Work[FitResult]:
-    model = yield from _model(request, request.parameters[MAX_ITER.name])
-    near = yield from _fitted(request, model, starts)
-    anew = yield from _fitted(request, model, None, pictures=False)
+    estimator = yield from _estimator(request, request.parameters[MAX_ITER.name])
+    near = yield from _fitted(request, estimator, starts)
+    anew = yield from _fitted(request, estimator, None, pictures=False)
     taken, better = list(starts), []
     for one, other, group in zip(near, anew, _groups(request), strict=True):
-        gains = _cost(one) < _cost(other) - model.tol
+        gains = _cost(one) < _cost(other) - estimator.tol
         better.append(one if gains else other)
         if not gains:
             taken[group] = None
@@ -124,18 +124,18 @@ def _cost(fitted: "GroupFit") -> float:
 
 
 def _path(request: FitRequest) -> Work[FitResult]:
-    model = yield from _model(request, 1)
+    estimator = yield from _estimator(request, 1)
 
     from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
 
-    engine = model.open(request.observations)
+    engine = estimator.open(request.observations)
 
     def progress_of(step: "FitStep", done: list[Any]) -> Progress:
         text = f"Sparsity {SPARSITIES[len(done)]:g}: {step_text(step)}"
         return Progress(len(done), len(SPARSITIES), text)
 
     found = yield from followed(
-        iter_path(model, engine),
+        iter_path(estimator, engine),
         progress_of,
         request.pacing,
         Previews(
@@ -155,7 +155,7 @@ def _path(request: FitRequest) -> Work[FitResult]:
 
 def _fitted(
     request: FitRequest,
-    model: "SparseGaussianMixture",
+    estimator: "SparseGaussianMixture",
     starts: Starts | None,
     *,
     pictures: bool = True,
@@ -186,7 +186,7 @@ def _fitted(
     return (
         yield from followed(
             iter_groups(
-                model,
+                estimator,
                 request.observations,
                 request.group_of_points,
                 starts=None if starts is None else [starts[group] for group in labels],
@@ -250,7 +250,7 @@ def _solution(
     )
 
 
-def _model(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
+def _estimator(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
     """The estimator of a request, when all that it needs is there."""
     # What is wrong with the heatmap is better known before the fit.
     request.heatmap.grid(request.box, request.layout.n_slices)
