@@ -14,7 +14,7 @@ from napari_sparse_gmm.plugin.messages import summary
 from napari_sparse_gmm.plugin.points.source import Around, Source
 from napari_sparse_gmm.plugin.tasks.fit import fit
 from napari_sparse_gmm.plugin.tasks.task import at_once
-from napari_sparse_gmm.plugin.tasks.values import FitResult, HeatmapChoice, Solution
+from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Outcome, Solution
 from napari_sparse_gmm.samples import smlm_clusters
 
 CLUSTERS, _, SPARSE = (preset.values for preset in parameters.PRESETS)
@@ -36,7 +36,7 @@ def fitted(
     picture = HeatmapChoice("density", 32, None)
     asked = ask(source, cloud.shown, cloud, settings, picture, None)
     result = at_once(fit(asked.request))
-    assert isinstance(result, FitResult)
+    assert isinstance(result, Outcome)
     return result.solution, summary(result.solution, cloud, 2000)
 
 

@@ -19,7 +19,7 @@ from napari_sparse_gmm.plugin.tasks.fit import fit, fit_path, refit, starts_for
 from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.render import assign_points, draw
 from napari_sparse_gmm.plugin.tasks.task import FitFailed, Pass, Progress, Refusal
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, HeatmapChoice
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, HeatmapChoice, Outcome
 from napari_sparse_gmm.shapes.grid import heatmap
 
 CHOICE = HeatmapChoice("density", 24, None, engine="torch", device="cpu")
@@ -53,7 +53,7 @@ def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
 
 def test_fit_returns_the_mixture_and_its_heatmap(request_: FitRequest) -> None:
     _, result = run(fit(request_))
-    assert isinstance(result, FitResult)
+    assert isinstance(result, Outcome)
     (part,) = result.solution.parts
     assert 1 <= part.mixture.n_components <= 8
     assert part.n_points == 300
@@ -146,7 +146,7 @@ def test_points_without_a_density_are_refused(
 )
 def test_odd_points_have_a_density(request_: FitRequest, points: np.ndarray) -> None:
     _, result = run(fit(replace(request_, observations=Observations(points))))
-    assert isinstance(result, FitResult)
+    assert isinstance(result, Outcome)
     assert np.isfinite(result.heatmap.values).all()
     assert result.heatmap.values.max() > 0
 
@@ -379,7 +379,7 @@ def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> 
     assert [start is None for start in starts] == [False, True, False]
     settings = {**request.parameters, "sparsity": 5.0}
     yielded, result = run(refit(replace(request, parameters=settings), starts))
-    assert isinstance(result, FitResult), result
+    assert isinstance(result, Outcome), result
     so_far = [p.preview.result for p in yielded if p.preview and p.preview.settled][-1]
     for one in (so_far, result):
         first, none, last = one.solution.parts

@@ -8,7 +8,7 @@ from napari_sparse_gmm.plugin.control.effects import Ask
 from napari_sparse_gmm.plugin.control.state import Asked
 from napari_sparse_gmm.plugin.tasks.previews import Preview
 from napari_sparse_gmm.plugin.tasks.task import Pass
-from napari_sparse_gmm.plugin.tasks.values import FitResult, Heatmap
+from napari_sparse_gmm.plugin.tasks.values import Heatmap, Outcome
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
@@ -121,7 +121,7 @@ class Found:
     """What came of the fit that was asked for."""
 
     asked: Asked
-    result: FitResult
+    result: Outcome
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ from napari_sparse_gmm.plugin.control.events import (
 from napari_sparse_gmm.plugin.control.state import Asked, Fit, Shown
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
 from napari_sparse_gmm.plugin.tasks.previews import Preview
-from napari_sparse_gmm.plugin.tasks.values import FitResult, Heatmap, HeatmapChoice
+from napari_sparse_gmm.plugin.tasks.values import Heatmap, HeatmapChoice, Outcome
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
@@ -395,7 +395,7 @@ def _preview(state: State, asked: Asked, preview: Preview | None, inputs: Inputs
     return state, (ShowPreview(asked, preview, inputs.coverage),)
 
 
-def _found(state: State, asked: Asked, result: FitResult, inputs: Inputs) -> Change:
+def _found(state: State, asked: Asked, result: Outcome, inputs: Inputs) -> Change:
     if state.fitting is None or state.fitting.asked is not asked:
         return state, ()
     previous = state.fits.get(asked.key)

@@ -32,7 +32,7 @@ from napari_sparse_gmm.plugin.tasks.task import (
     guarded,
     prepare,
 )
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, Solution
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome, Solution
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
@@ -47,14 +47,14 @@ Starts = Sequence[GaussianMixture | None]
 Fitted = tuple["SparseGaussianMixture", "Engine"]
 
 
-def fit(request: FitRequest) -> Work[FitResult | Refusal]:
+def fit(request: FitRequest) -> Work[Outcome | Refusal]:
     """Fit a mixture to the points and draw its heatmap.
 
     Previews are yielded meanwhile.
 
     Returns
     -------
-    FitResult, or Refusal where the input is at fault.
+    Outcome, or Refusal where the input is at fault.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def fit(request: FitRequest) -> Work[FitResult | Refusal]:
     return guarded("fit", _fit(request))
 
 
-def refit(request: FitRequest, starts: Starts) -> Work[FitResult | Refusal]:
+def refit(request: FitRequest, starts: Starts) -> Work[Outcome | Refusal]:
     """Fit from an earlier solution, `starts` for each group: soon, and then well.
 
     Whenever what is found from there has settled, there is a preview of it. Then comes a fit
@@ -75,7 +75,7 @@ def refit(request: FitRequest, starts: Starts) -> Work[FitResult | Refusal]:
     return guarded("fit", _refit(request, starts))
 
 
-def fit_path(request: FitRequest) -> Work[FitResult | Refusal]:
+def fit_path(request: FitRequest) -> Work[Outcome | Refusal]:
     """Fit the solutions along a rising sparsity. Returns and raises like `fit`."""
     return guarded("path", _path(request))
 
@@ -100,13 +100,13 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
     return mixtures if grows or min(numbers, default=0) == most else None
 
 
-def _fit(request: FitRequest) -> Work[FitResult]:
+def _fit(request: FitRequest) -> Work[Outcome]:
     estimator = yield from _estimator(request, request.parameters[MAX_ITER.name])
     fits = yield from _fitted(request, estimator, None)
     return (yield from _finished(request, fits))
 
 
-def _refit(request: FitRequest, starts: Starts) -> Work[FitResult]:
+def _refit(request: FitRequest, starts: Starts) -> Work[Outcome]:
     estimator = yield from _estimator(request, request.parameters[MAX_ITER.name])
     near = yield from _fitted(request, estimator, starts)
     anew = yield from _fitted(request, estimator, None, pictures=False)
@@ -123,7 +123,7 @@ def _cost(fitted: "GroupFit") -> float:
     return np.inf if fitted.model is None else fitted.model.cost_
 
 
-def _path(request: FitRequest) -> Work[FitResult]:
+def _path(request: FitRequest) -> Work[Outcome]:
     estimator = yield from _estimator(request, 1)
 
     from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
@@ -150,7 +150,7 @@ def _path(request: FitRequest) -> Work[FitResult]:
         solutions.append((yield from _solution(of_point, [(point.model, engine)])))
     chosen = found.index(path.suggested)
     picture = yield from drawn(solutions[chosen], request.box, request.heatmap, request.layout)
-    return FitResult(tuple(solutions), chosen, picture, path)
+    return Outcome(tuple(solutions), chosen, picture, path)
 
 
 def _fitted(
@@ -176,7 +176,7 @@ def _fitted(
         left = time_left(request.pacing.now() - began, value / total)
         return Progress(value, total, f"{name}{start}{step_text(step)}{left}")
 
-    def pictured(step: "FitStep", done: "Sequence[GroupFit]", complete: bool) -> FitResult:
+    def pictured(step: "FitStep", done: "Sequence[GroupFit]", complete: bool) -> Outcome:
         mixtures = _mixtures(request, done)
         for group in labels[len(done) :]:
             mixtures[group] = None if starts is None else starts[group]
@@ -200,14 +200,14 @@ def _fitted(
 
 def _finished(
     request: FitRequest, fits: "Sequence[GroupFit]", starts: Starts = ()
-) -> Work[FitResult]:
+) -> Work[Outcome]:
     """The solution that the fits of groups make, with its heatmap."""
     problem = next((fitted.problem for fitted in fits if fitted.problem), "")
     solution = yield from _solution(request, _of_all_groups(request, fits), problem)
     if any(start is not None for start in starts):
         solution = replace(solution, starts=tuple(starts))
     picture = yield from drawn(solution, request.box, request.heatmap, request.layout)
-    return FitResult((solution,), 0, picture)
+    return Outcome((solution,), 0, picture)
 
 
 def _groups(request: FitRequest) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparse_gmm.plugin.tasks.pacing import Pacing
-from napari_sparse_gmm.plugin.tasks.values import FitResult
+from napari_sparse_gmm.plugin.tasks.values import Outcome
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
@@ -27,7 +27,7 @@ _STILL, _UNSEEN = 2, 1e-4
 class Preview:
     """What a fit has found so far, as a small picture; one that has `settled` is complete."""
 
-    result: FitResult
+    result: Outcome
     settled: bool
 
 
@@ -47,7 +47,7 @@ class Previews:
 
     def __init__(
         self,
-        draw: "Callable[[FitStep, Sequence[Any], bool], FitResult]",
+        draw: "Callable[[FitStep, Sequence[Any], bool], Outcome]",
         pacing: Pacing,
         *,
         settle: bool = False,

@@ -13,7 +13,7 @@ from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.previews import Previews
 from napari_sparse_gmm.plugin.tasks.render import drawn
 from napari_sparse_gmm.plugin.tasks.task import Pass, Progress, Work, at_once, no_fallback_warning
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, FitResult, Solution
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome, Solution
 from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def followed(
 
 def so_far(
     request: FitRequest, mixtures: Sequence[GaussianMixture | None], complete: bool
-) -> FitResult:
+) -> Outcome:
     """What a fit has found so far, in a small picture or a complete one, but for contours."""
     choice = (
         replace(request.heatmap, contours=False)
@@ -77,7 +77,7 @@ def so_far(
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
     )
     solution = Solution(parts, "", request.parameters, request.noisy)
-    return FitResult((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
+    return Outcome((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
 
 
 def _unknown(mixture: GaussianMixture) -> "StandardErrors":

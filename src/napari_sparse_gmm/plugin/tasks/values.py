@@ -153,7 +153,7 @@ class Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class FitResult:
+class Outcome:
     """What came of a fit: its solution, or those of a path, and the heatmap of the chosen one."""
 
     solutions: tuple[Solution, ...]
