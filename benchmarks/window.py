@@ -30,7 +30,7 @@ from sklearn.exceptions import ConvergenceWarning
 from timing import readable, seconds
 
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.tasks.fit import fit
 from napari_sparse_gmm.plugin.tasks.task import at_once
 from napari_sparse_gmm.plugin.tasks.values import FitRequest
@@ -69,7 +69,7 @@ def measure(options: Options) -> Iterator[Entry]:
     first = watched_fit(viewer, widget, draws=False)
     yield Row("showing the first result, in new layers", f"{first.showing:.0f} ms")
     for engine in engines(options.device):
-        yield from _fits(viewer, widget, engine, simulated, options)
+        yield from _fits(viewer, widget, engine, options)
     viewer.close()
     yield _as_its_script(options)
     yield _cancelled(options)
@@ -87,16 +87,15 @@ def opened_widget(viewer: Viewer, simulated: Simulation) -> Any:
     return widget
 
 
-def _fits(
-    viewer: Viewer, widget: Any, engine: str, simulated: Simulation, options: Options
-) -> Iterator[Row]:
+def _fits(viewer: Viewer, widget: Any, engine: str, options: Options) -> Iterator[Row]:
     widget.engine.value = engine
+    cloud = widget.form.source().read()
     seen: dict[str, list[Watch]] = {name: [] for name in WAYS}
     without = []
     for _ in range(QUICK_ROUNDS if options.quick else ROUNDS):
         for name, draws in WAYS.items():
             seen[name].append(watched_fit(viewer, widget, draws))
-        without.append(seconds(lambda: fit_without_window(widget, simulated.points)))
+        without.append(seconds(lambda: fit_without_window(widget, cloud)))
     alone = float(np.median(without))
     for name, watches in seen.items():
         yield _spread(f"{engine}, window {name}", watches, asked=True)
@@ -247,13 +246,10 @@ def watched(
     return Watch(gaps[during], float(gaps[~during].max(initial=0.0)), end - start)
 
 
-def fit_without_window(widget: Any, points: FloatArray) -> None:
+def fit_without_window(widget: Any, cloud: Cloud) -> None:
     """What the widget's thread computes: the fit, its errors, the heatmap; and previews of it."""
-    at_once(
-        fit(
-            FitRequest(Observations(points), widget.estimator_parameters(), widget.heatmap_choice())
-        )
-    )
+    settings, choice = widget.estimator_parameters(), widget.heatmap_choice()
+    at_once(fit(FitRequest(cloud.observations, settings, choice, cloud.frame)))
 
 
 def wait(until: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""The work as plain generators: no Qt, no napari."""
+"""The work as plain generators: no Qt, no window."""
 
 from collections.abc import Generator
 from dataclasses import replace
@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from napari.layers import Points
 from oracles import random_mixture
 from plugin.fakes import FakeFit, HandClock, SlowKeOps, solution_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.plugin.points.coordinates import modelled_points
+from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.space.slices import Layout
 from napari_sparse_gmm.plugin.tasks import render as picturing
 from napari_sparse_gmm.plugin.tasks.fit import fit, fit_path, refit, starts_for
@@ -38,7 +41,13 @@ def request_() -> FitRequest:
         parameters.DEVICE.name: "cpu",
         parameters.RANDOM_STATE.name: 0,
     }
-    return FitRequest(Observations(points), settings, CHOICE)
+    return FitRequest(Observations(points), settings, CHOICE, frame_of(points))
+
+
+def frame_of(points: np.ndarray, groups: np.ndarray | None = None) -> Frame:
+    """Where points lie, those of each group in a slice of its own along t."""
+    layer = Points(points, features={} if groups is None else {"t": groups})
+    return modelled_points(layer, (0, 1), None if groups is None else "t")[1]
 
 
 def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
@@ -245,7 +254,8 @@ def in_groups(request_: FitRequest) -> FitRequest:
     """Three groups: of many points, of one, and of many others further down."""
     groups = np.repeat([0, 1, 2], [150, 1, 149])
     seen = Observations(request_.points + np.where(groups == 2, 500.0, 0.0)[:, None])
-    return replace(request_, observations=seen, groups=groups, names=("t 0", "t 1", "t 2"))
+    frame = frame_of(seen.points, groups)
+    return replace(request_, observations=seen, groups=groups, frame=frame)
 
 
 def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
@@ -289,7 +299,8 @@ def test_too_many_pixels_in_all_are_refused_before_the_fit(
     in_groups: FitRequest, fake_fit: FakeFit
 ) -> None:
     huge = replace(in_groups, heatmap=HeatmapChoice("density", 2**13, None))
-    many = replace(huge, layout=Layout((0, 1, 2), (0, 99)))  # of which only some have a group
+    stack = replace(huge.frame.stack, slices=np.array([0, 1, 99]))  # only some have a group
+    many = replace(huge, frame=replace(huge.frame, stack=stack))
     _, refusal = run(fit(many))
     assert isinstance(refusal, Refusal)
     assert "each of 100 slices" in refusal.sentence
@@ -402,7 +413,8 @@ def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) 
 @pytest.fixture
 def in_three(request_: FitRequest) -> FitRequest:
     """Three groups that can be fitted."""
-    return replace(request_, groups=np.arange(300) % 3, names=("t 0", "t 1", "t 2"))
+    groups = np.arange(300) % 3
+    return replace(request_, groups=groups, frame=frame_of(request_.points, groups))
 
 
 def timed(request: FitRequest, fake_fit: FakeFit, seconds: float) -> FitRequest:
@@ -507,7 +519,8 @@ def test_no_start_from_other_dimensions_or_groups(in_groups: FitRequest) -> None
     before = replace(in_groups, parameters={**default, **in_groups.parameters})
     starts = [START, None, START]
     assert starts_for(before, before, starts) is starts
-    assert starts_for(replace(before, names=("t 0", "t 1", "t 3")), before, starts) is None
+    others = frame_of(before.points, np.where(before.groups == 2, 3, before.groups))
+    assert starts_for(replace(before, frame=others), before, starts) is None
     flat = replace(before, observations=Observations(before.points[:, :1]))
     assert starts_for(flat, before, starts) is None
     fewer = replace(

@@ -54,15 +54,5 @@ def ask(
             else before.request.parameters[RANDOM_STATE.name]
         )
     cloud = replace(cloud, frame=cloud.frame.beside(units))
-    stack = cloud.frame.stack
-    names = ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels)
-    request = FitRequest(
-        cloud.observations,
-        settings,
-        heatmap,
-        cloud.groups,
-        names,
-        cloud.frame.layout,
-        pacing,
-    )
+    request = FitRequest(cloud.observations, settings, heatmap, cloud.frame, cloud.groups, pacing)
     return Asked(source, used, cloud, request)

@@ -149,7 +149,9 @@ def _path(request: FitRequest) -> Work[Outcome]:
         of_point = replace(request, parameters=parameters)
         solutions.append((yield from _solution(of_point, [(point.model, engine)])))
     chosen = found.index(path.suggested)
-    picture = yield from drawn(solutions[chosen], request.box, request.heatmap, request.layout)
+    picture = yield from drawn(
+        solutions[chosen], request.box, request.heatmap, request.frame.layout
+    )
     return Outcome(tuple(solutions), chosen, picture, path)
 
 
@@ -206,7 +208,7 @@ def _finished(
     solution = yield from _solution(request, _of_all_groups(request, fits), problem)
     if any(start is not None for start in starts):
         solution = replace(solution, starts=tuple(starts))
-    picture = yield from drawn(solution, request.box, request.heatmap, request.layout)
+    picture = yield from drawn(solution, request.box, request.heatmap, request.frame.layout)
     return Outcome((solution,), 0, picture)
 
 
@@ -253,7 +255,7 @@ def _solution(
 def _estimator(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":
     """The estimator of a request, when all that it needs is there."""
     # What is wrong with the heatmap is better known before the fit.
-    request.heatmap.grid(request.box, request.layout.n_slices)
+    request.heatmap.grid(request.box, request.frame.layout.n_slices)
     yield Progress(0, total, "Starting")
 
     from napari_sparse_gmm.estimator import SparseGaussianMixture

@@ -77,7 +77,9 @@ def so_far(
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
     )
     solution = Solution(parts, "", request.parameters, request.noisy)
-    return Outcome((solution,), 0, at_once(drawn(solution, request.box, choice, request.layout)))
+    return Outcome(
+        (solution,), 0, at_once(drawn(solution, request.box, choice, request.frame.layout))
+    )
 
 
 def _unknown(mixture: GaussianMixture) -> "StandardErrors":

@@ -13,7 +13,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
-from napari_sparse_gmm.plugin.space.slices import Layout
+from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
 from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 # Pixels along the longest side of a preview, by dimensions.
 _GLANCE = {2: 128, 3: 32}
-
-
-# Of a single image in two dimensions.
-_ALONE = Layout()
 
 
 @dataclass(frozen=True)
@@ -98,15 +94,20 @@ class FitRequest:
     observations: Observations  # N points, in model coordinates
     parameters: Mapping[str, Any]
     heatmap: HeatmapChoice
+    frame: Frame  # where they lie
     groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
-    names: tuple[str, ...] = ("",)  # of the groups
-    layout: Layout = _ALONE  # of the images of the groups
     pacing: Pacing = PACING
 
     @property
     def points(self) -> FloatArray:
         """Model coordinates, (N, D)."""
         return self.observations.points
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the groups."""
+        stack = self.frame.stack
+        return ("",) if stack is None else tuple(f"{stack.name} {value}" for value in stack.labels)
 
     @property
     def noisy(self) -> bool:
