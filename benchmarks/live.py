@@ -67,7 +67,7 @@ class _Painted(QObject):
             controller = self._widget.controller
             fitting = controller.state.fitting
             shown = controller.chosen_fit if fitting is None else fitting.shown
-            (mixture,) = (shown or controller.chosen_fit).solution.mixtures
+            (mixture,) = (shown or controller.chosen_fit).model.mixtures
             self.at.append((time.perf_counter(), mixture))
             self.expected = False
 

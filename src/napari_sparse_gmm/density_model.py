@@ -93,7 +93,7 @@ class DensityModel:
     view : mapping, optional
         Where and how a viewer shows it: numbers, arrays and strings that only that can read.
     provenance : mapping
-        How it was made; see `provenance`.
+        How it was made; see `provenance`. Empty while the fit goes on; of a file, what that says.
 
     Raises
     ------
@@ -126,6 +126,11 @@ class DensityModel:
         return tuple(part for part in self.parts if part is not None)
 
     @property
+    def mixtures(self) -> tuple[GaussianMixture | None, ...]:
+        """Of each part, None where there is none."""
+        return tuple(None if part is None else part.mixture for part in self.parts)
+
+    @property
     def mixture(self) -> GaussianMixture:
         """The only mixture. An InputError where each group has its own."""
         if self.groups is not None:
@@ -139,6 +144,26 @@ class DensityModel:
     def n_points(self) -> float:
         """Number of points that it was fitted to, or the sum of their weights."""
         return float(sum(part.total_weight for part in self.fitted))
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Keywords of `SparseGaussianMixture`, as the fit was asked for."""
+        return self.provenance.get("parameters", {})
+
+    @property
+    def engine_reason(self) -> str:
+        """What computed the fit, and why that, in a sentence."""
+        return self.provenance.get("engine_reason", "")
+
+    @property
+    def deconvolved(self) -> bool:
+        """Whether the precision of the points was considered."""
+        return self.provenance.get("deconvolved", False)
+
+    @property
+    def problem(self) -> str:
+        """Why a group could not be fitted, in a sentence; "" where all could."""
+        return self.provenance.get("problem", "")
 
 
 def provenance(

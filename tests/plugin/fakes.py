@@ -10,12 +10,13 @@ import numpy as np
 from psygnal import Signal
 
 from napari_sparse_gmm import FitStep, GaussianMixture
-from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.engines import Engine, TorchTiles
 from napari_sparse_gmm.engines.ready import Waiting
 from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.plugin.space.model_frame import model_in
 from napari_sparse_gmm.plugin.tasks.task import FitFailed
-from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.uncertainty import StandardErrors
 
 DATA = np.random.default_rng(0).uniform(0, 100, (60, 2))
@@ -27,20 +28,27 @@ def fit(widget: Any, workers: "list[HandWorker]") -> None:
     workers[-1].finish()
 
 
-def solution_of(
+def model_of(
     *mixtures: GaussianMixture | None,
+    frame: Frame | None = None,
     n_points: int = 100,
     converged: bool = True,
     **parameters: Any,
-) -> Solution:
-    """What a fit found in groups of so many points: these mixtures."""
-    return Solution(
-        tuple(
-            None if mixture is None else _part(mixture, n_points, converged) for mixture in mixtures
-        ),
-        "Because.",
-        parameters,
-    )
+) -> DensityModel:
+    """What a fit found in groups of so many points, in a frame or anywhere: these mixtures."""
+    parts = [mixture and _part(mixture, n_points, converged) for mixture in mixtures]
+    made = {
+        "source": "L",
+        "parameters": parameters,
+        "engine_reason": "Because.",
+        "left_out": {"hidden": 3},
+    }
+    if frame is not None:
+        return model_in(frame, parts, **made)
+    d = next(mixture.n_dimensions for mixture in mixtures if mixture is not None)
+    groups = None if len(parts) == 1 else Groups("t", np.arange(len(parts)))
+    axes = ("z", "y", "x")[-d:]
+    return DensityModel(tuple(parts), axes, None, groups=groups, provenance=made)
 
 
 def _part(mixture: GaussianMixture, n_points: int, converged: bool) -> Part:

@@ -9,12 +9,13 @@ from napari.layers import Points
 from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.plugin.control.request import ask
 from napari_sparse_gmm.plugin.messages import summary
 from napari_sparse_gmm.plugin.points.source import Around, Source
 from napari_sparse_gmm.plugin.tasks.fit import fit
 from napari_sparse_gmm.plugin.tasks.task import at_once
-from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Outcome, Solution
+from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Outcome
 from napari_sparse_gmm.samples import smlm_clusters
 
 CLUSTERS, _, SPARSE = (preset.values for preset in parameters.PRESETS)
@@ -22,7 +23,7 @@ CLUSTERS, _, SPARSE = (preset.values for preset in parameters.PRESETS)
 
 def fitted(
     points: np.ndarray, region: Around = Around.BOX, **settings: Any
-) -> tuple[Solution, str]:
+) -> tuple[DensityModel, str]:
     """What Run finds with these settings, and what the status line says."""
     layer = Points(points, name="L")
     source = Source(layer, (0, 1), region=region)
@@ -37,15 +38,15 @@ def fitted(
     asked = ask(source, cloud.shown, cloud, settings, picture, None)
     result = at_once(fit(asked.request))
     assert isinstance(result, Outcome)
-    return result.solution, summary(result.solution, cloud, 2000)
+    return result.model, summary(result.model, cloud, 2000)
 
 
-def cost(solution: Solution) -> float:
-    return solution.fitted[0].cost
+def cost(model: DensityModel) -> float:
+    return model.fitted[0].cost
 
 
-def likelihood(solution: Solution) -> float:
-    density = solution.fitted[0].mean_log_density
+def likelihood(model: DensityModel) -> float:
+    density = model.fitted[0].mean_log_density
     assert density is not None
     return density
 
@@ -55,8 +56,8 @@ def sample() -> Any:
     return smlm_clusters()
 
 
-def agreement(solution: Solution, sample: Any) -> float:
-    component = solution.fitted[0].mixture.responsibilities(sample.points).argmax(1)
+def agreement(model: DensityModel, sample: Any) -> float:
+    component = model.fitted[0].mixture.responsibilities(sample.points).argmax(1)
     return adjusted_rand_score(sample.features["truth"], component)
 
 
@@ -101,7 +102,7 @@ def test_find_clusters_instead(sample: Any, settings: dict[str, Any], words: str
             {**SPARSE, "background": True, "sparsity": 150.0},
             "No component is left: lower Sparsity",
             {"sparsity": 3.0},
-            lambda solution: -likelihood(solution),
+            lambda model: -likelihood(model),
             id="none left",
         ),
     ],
@@ -111,7 +112,7 @@ def test_another_value(
     settings: dict[str, Any],
     words: str,
     change: dict[str, Any],
-    better: Callable[[Solution], float],
+    better: Callable[[DensityModel], float],
 ) -> None:
     before, said = fitted(sample.points, **settings)
     assert words in said

@@ -641,7 +641,7 @@ def test_points_are_coloured_on_request_and_again_after_the_next_fit(
     redraw()
     told = widget.status.value
     assert next(iter(layer.features)) == "frame"
-    mixture = widget.controller.chosen_fit.solution.parts[0].mixture
+    mixture = widget.controller.chosen_fit.model.parts[0].mixture
     features = layer.features[shown]
     np.testing.assert_array_equal(features["component"], mixture.predict(DATA[shown]))
     np.testing.assert_allclose(features["log_density"], mixture.log_density(DATA[shown]), atol=1e-4)

@@ -47,7 +47,7 @@ def test_a_change_starts_a_fit_from_the_last_solution(
     fake_fit: FakeFit,
     clock: HandClock,
 ) -> None:
-    (last,) = live.controller.chosen_fit.solution.mixtures
+    (last,) = live.controller.chosen_fit.model.mixtures
     fake_fit.starts.clear()
     fake_fit.components = 4
     live.sparsity.value = 11.0
@@ -93,7 +93,7 @@ def test_the_newest_change_wins(
     clock.let_pass(DELAY)
     assert first.abort_requested
     assert len(workers) == 2  # the next waits until this one has stopped
-    (so_far,) = live.controller.state.fitting.shown.solution.mixtures
+    (so_far,) = live.controller.state.fitting.shown.model.mixtures
     fake_fit.starts.clear()
     first.finish()
     assert len(workers) == 3
@@ -411,10 +411,13 @@ def test_the_ellipses_carry_what_the_heatmap_shows(
     shapes = viewer.layers["L components"]
     assert shapes.metadata[METADATA_KEY]["role"] == "components"
     model = attached_model("L components", shapes.metadata)
-    assert model.mixture is widget.controller.chosen_fit.solution.mixtures[0]
+    assert model.mixture is widget.controller.chosen_fit.model.mixtures[0]
     assert model.unit == "nm"
     assert model.provenance["source"] == "L"
     assert isinstance(model.provenance["parameters"]["random_state"], int)
+    assert model.provenance["left_out"] == dict.fromkeys(
+        ("hidden", "unused", "outside", "imprecise"), 0
+    )
     widget.quantity.value = "log_density"
     clock.let_pass(DELAY)
     workers[-1].finish()

@@ -1,18 +1,19 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Points
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.messages import heatmap_unit, path_sentence, statistics, summary
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.points.source import Cloud, Source
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.regions import Box
 
 
@@ -27,9 +28,13 @@ def result(
     prior: str = "sqrt",
     most: int = 30,
     background: bool = False,
-) -> Solution:
+) -> DensityModel:
     asked = {"prior": prior, "n_components": most, "background": background}
-    return solution_of(*mixtures, n_points=12_345, converged=converged, **asked)
+    return model_of(*mixtures, n_points=12_345, converged=converged, **asked)
+
+
+def made(model: DensityModel, **how: Any) -> DensityModel:
+    return replace(model, provenance={**model.provenance, **how})
 
 
 def a_cloud(frame: Frame, n_hidden: int = 0, n_outside: int = 0, n_imprecise: int = 0) -> Cloud:
@@ -47,7 +52,7 @@ def a_cloud(frame: Frame, n_hidden: int = 0, n_outside: int = 0, n_imprecise: in
     )
 
 
-def told(fitted: Solution, frame: Frame, *numbers: int, **more: int) -> str:
+def told(fitted: DensityModel, frame: Frame, *numbers: int, **more: int) -> str:
     return summary(fitted, a_cloud(frame, *numbers, **more), 2000)
 
 
@@ -75,7 +80,7 @@ def test_plain_summary() -> None:
             result(random_mixture(2, 2, background_weight=0.25)), 0, "25% background", id="noise"
         ),
         pytest.param(
-            replace(result(random_mixture(2, 2)), deconvolved=True),
+            made(result(random_mixture(2, 2)), deconvolved=True),
             0,
             "precision of the points is taken off",
             id="deconvolved",
@@ -86,7 +91,7 @@ def test_plain_summary() -> None:
         pytest.param(result(random_mixture(2, 2)), 7, "7 hidden points left out", id="hidden"),
     ],
 )
-def test_summary_tells_what_is_special(fitted: Solution, n_hidden: int, words: str) -> None:
+def test_summary_tells_what_is_special(fitted: DensityModel, n_hidden: int, words: str) -> None:
     assert words in told(fitted, frame(), n_hidden, 0)
     assert words not in told(result(random_mixture(2, 2)), frame(), 0, 0)
 
@@ -101,7 +106,7 @@ def test_summary_tells_what_is_special(fitted: Solution, n_hidden: int, words: s
         pytest.param(result(wide(26.0), prior="bayes"), id="a smooth density"),
     ],
 )
-def test_no_advice_where_there_is_none_to_give(fitted: Solution) -> None:
+def test_no_advice_where_there_is_none_to_give(fitted: DensityModel) -> None:
     assert "\n" not in told(fitted, frame())
 
 
@@ -191,7 +196,7 @@ def test_groups_are_counted_and_what_is_missing_is_told() -> None:
     one, two = random_mixture(1, 2), random_mixture(2, 2)
     words = told(result(one, two, two), in_groups, 0, 0)
     assert words.startswith("5 components for 3 values of t from 37,035 points.")
-    words = told(replace(result(one, None, two), problem="Too few."), in_groups, 0, 0)
+    words = told(made(result(one, None, two), problem="Too few."), in_groups, 0, 0)
     assert "for 2 values of t" in words
     assert "1 group could not be fitted: Too few." in words
 

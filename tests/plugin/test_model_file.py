@@ -12,7 +12,7 @@ from napari.layers import Points, Shapes
 from napari.plugins._npe2 import file_extensions_string_for_layers
 from npe2 import PluginManager, PluginManifest
 from oracles import random_mixture
-from plugin.fakes import solution_of as fitted
+from plugin.fakes import model_of as fitted
 
 import napari_sparse_gmm
 from napari_sparse_gmm.errors import InputError
@@ -20,7 +20,7 @@ from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
 from napari_sparse_gmm.plugin.layers.following import follow
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
-from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, attach_model, model_of
+from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, as_shown, attach_model
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
 from napari_sparse_gmm.plugin.model_file import NotSaved, get_reader
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
@@ -48,12 +48,12 @@ def viewer(request: pytest.FixtureRequest) -> ViewerModel:
     data = np.random.default_rng(0).uniform(0, 10, (50, d))
     points = viewer.add_points(data, name="L", units="nm", scale=(2,) * d)
     _, frame, _ = modelled_points(points, tuple(range(d)))
-    solution = fitted(random_mixture(4, d), prior="sqrt")
+    model = fitted(random_mixture(4, d), frame=frame, prior="sqrt")
     choice = HeatmapChoice("density", 16, None, engine="torch")
-    picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
+    picture = at_once(drawn(model, frame.modelled_box, choice, frame.layout))
     show_heatmap(viewer, points, frame, picture)
-    layer = show_components(viewer, points, frame, drawing(solution, frame, 95.0, 2000))
-    attach_model(layer, model_of(solution, frame, "L", choice, 95.0, {}))
+    layer = show_components(viewer, points, frame, drawing(model, frame, 95.0, 2000))
+    attach_model(layer, as_shown(model, choice, 95.0))
     return viewer
 
 

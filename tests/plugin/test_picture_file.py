@@ -9,7 +9,7 @@ import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.plugins._npe2 import file_extensions_string_for_layers
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.layers import levels
@@ -34,7 +34,7 @@ def heatmap_layer(viewer: ViewerModel, std: float) -> Image:
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = GaussianMixture([1.0], [[140.0, 60.0]], [np.eye(2) * std**2])
     choice = HeatmapChoice("density", 64, None, sharpen=True, engine="torch", device="cpu")
-    picture = at_once(drawn(solution_of(mixture), frame.modelled_box, choice, frame.layout))
+    picture = at_once(drawn(model_of(mixture), frame.modelled_box, choice, frame.layout))
     return show_heatmap(viewer, points, frame, picture)
 
 
@@ -95,8 +95,8 @@ def test_a_volume_and_a_stack_are_saved(tmp_path: Path) -> None:
         _, frame, _ = modelled_points(points, axes, each)
         d = len(axes)
         mixture = GaussianMixture([1.0], [[5.0] * d], [np.eye(d)])
-        solution = solution_of(*[mixture] * n)
-        picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
+        model = model_of(*[mixture] * n)
+        picture = at_once(drawn(model, frame.modelled_box, choice, frame.layout))
         image = show_heatmap(viewer, points, frame, picture)
         path = str(tmp_path / f"{d}.tif")
         assert image.save(path, plugin=PLUGIN) == [path]

@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Layer, Points
 from oracles import direct_density, random_mixture
 from plugin.fakes import HandClock, HandWorker
-from plugin.fakes import solution_of as fitted
+from plugin.fakes import model_of as fitted
 from pytestqt.qtbot import QtBot
 
 from napari_sparse_gmm import GaussianMixture
@@ -18,9 +18,9 @@ from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
 from napari_sparse_gmm.plugin.layers.model_metadata import (
     MODEL_KEY,
+    as_shown,
     attach_model,
     layers_of,
-    model_of,
 )
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.score_widget import NO_MODEL, NO_POINTS, SparseGMMScore
@@ -34,9 +34,9 @@ def show_fit(viewer: Any, mixture: GaussianMixture = MIXTURE, name: str = "L") -
     """The components layer of a fit of 400 points in nm."""
     points = viewer.add_points(mixture.sample(400, 0)[0], name=name, units="nm")
     _, frame, _ = modelled_points(points, tuple(range(points.ndim)))
-    solution = fitted(mixture, prior="sqrt")
-    layer = show_components(viewer, points, frame, drawing(solution, frame, 95.0, 2000))
-    attach_model(layer, model_of(solution, frame, name, CHOICE, 95.0, {}))
+    model = fitted(mixture, frame=frame, prior="sqrt")
+    layer = show_components(viewer, points, frame, drawing(model, frame, 95.0, 2000))
+    attach_model(layer, as_shown(model, CHOICE, 95.0))
     return layer
 
 

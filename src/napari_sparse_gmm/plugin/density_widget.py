@@ -139,7 +139,7 @@ class SparseGMMWidget(Container):
         except InputError as error:
             self._panel.say(str(error))
             return
-        self.form.show_settings(model.provenance.get("parameters", {}), model.view or {})
+        self.form.show_settings(model.parameters, model.view or {})
 
     def copy_python(self) -> None:
         """Put the lines that repeat the fit on the clipboard."""
@@ -149,9 +149,7 @@ class SparseGMMWidget(Container):
             return
         index = None if done.path is None else done.chosen
         asked = done.asked
-        text = script(
-            asked.source, asked.cloud, asked.request.parameters, done.solution.starts, index
-        )
+        text = script(asked.source, asked.cloud, asked.request.parameters, done.starts, index)
         QGuiApplication.clipboard().setText(text)
         self._panel.say(messages.copied(text))
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, SPARSITY
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.wording import count, density, figures, volume_unit
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ PATH_NEEDS_SQRT = "A path is one of the prior that Sparsity sets: choose that Pr
 PATH_OF_ALL = "A path is of all points together: choose that under Fit each first."
 
 
-def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
+def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     """What came out of a fit in one line, what to do in another, and what else matters."""
     frame = cloud.frame
     parts = solution.fitted
@@ -107,7 +107,7 @@ def summary(solution: Solution, cloud: Cloud, most_ellipses: int) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def statistics(solution: Solution, cloud: Cloud) -> str:
+def statistics(solution: DensityModel, cloud: Cloud) -> str:
     """What there is to report of the components, in a few lines; "" without one."""
     frame, parts = cloud.frame, solution.fitted
     d = len(frame.axes)
@@ -137,7 +137,7 @@ def statistics(solution: Solution, cloud: Cloud) -> str:
     return "\n".join(lines)
 
 
-def computed(solution: Solution) -> str:
+def computed(solution: DensityModel) -> str:
     """What computed a fit, and how that went."""
     parts = solution.fitted
     done = count(max(part.n_iter for part in parts), "iteration")
@@ -145,7 +145,7 @@ def computed(solution: Solution) -> str:
     return f"{solution.engine_reason} {done}{cost}."
 
 
-def _background(solution: Solution) -> float:
+def _background(solution: DensityModel) -> float:
     """The share of the background."""
     parts = solution.fitted
     background = sum(part.mixture.background_weight * part.total_weight for part in parts)
@@ -157,7 +157,7 @@ def _quartiles(values: FloatArray) -> str:
     return f"{figures(middle)} ({figures(low)} to {figures(high)})"
 
 
-def _advice(solution: Solution, frame: Frame, background: float) -> str:
+def _advice(solution: DensityModel, frame: Frame, background: float) -> str:
     """What to change where the solution may not be what was wanted; "" where nothing."""
     parts, settings = solution.fitted, solution.parameters
     numbers = [part.mixture.n_components for part in parts]
@@ -196,7 +196,7 @@ def _advice(solution: Solution, frame: Frame, background: float) -> str:
     return ""
 
 
-def _widest(solution: Solution) -> float:
+def _widest(solution: DensityModel) -> float:
     """The largest standard deviation of any component, in any direction."""
     found = [part.mixture for part in solution.fitted if part.mixture.n_components]
     return float(max(mixture.principal_axes.std.max() for mixture in found))

@@ -81,11 +81,11 @@ class Wish:
     def same_as(self, other: "Wish") -> bool:
         return self == other
 
-    def for_solution(self, solution: Any) -> "Wish":
-        return replace(self, sparsity=solution)
+    def for_model(self, model: Any) -> "Wish":
+        return replace(self, sparsity=model)
 
-    def starts_from(self, other: "Wish", solution: Any) -> Any:
-        return f"starts of {other.key} at {solution:g}"
+    def starts_from(self, other: "Wish", model: Any) -> Any:
+        return f"starts of {other.key} at {model:g}"
 
 
 HEATMAP = Heatmap(np.zeros((1, 2, 2), np.float32), None, PICTURE)
@@ -94,7 +94,7 @@ WISH, NEXT, THEIRS = Wish(), Wish(sparsity=11.0), Wish("M")
 
 def fit_of(wish: Any = WISH, **changes: Any) -> Fit:
     values = {"path": None, "heatmap": None, "picture": PICTURE, "drawn": 0, "coverage": 95.0}
-    return Fit(**{"asked": wish, "solutions": (wish.sparsity,), "chosen": 0, **values, **changes})
+    return Fit(**{"asked": wish, "models": (wish.sparsity,), "chosen": 0, **values, **changes})
 
 
 DONE = fit_of()
@@ -112,8 +112,8 @@ def fitting(wish: Any = NEXT, **changes: Any) -> Fitting:
     return replace(Fitting(wish, before, True, True, 0.0), **changes)
 
 
-def preview(solution: float, *, settled: bool = False) -> Any:
-    return SimpleNamespace(result=SimpleNamespace(solution=solution), settled=settled)
+def preview(model: float, *, settled: bool = False) -> Any:
+    return SimpleNamespace(result=SimpleNamespace(model=model), settled=settled)
 
 
 def shown(wish: Any = NEXT) -> Shown:
@@ -157,7 +157,7 @@ def test_layers_that_could_not_come_back_show_no_preview() -> None:
 
 def test_a_result_is_shown_and_told() -> None:
     result: Any = SimpleNamespace(
-        solutions=(10.0,), chosen=0, path=None, heatmap=SimpleNamespace(choice=PICTURE)
+        models=(10.0,), chosen=0, path=None, heatmap=SimpleNamespace(choice=PICTURE), starts=()
     )
     state, effects = step(State(work=fitting(WISH)), Found(WISH, result), at(coverage=50.0))
     done = fit_of(heatmap=result.heatmap, coverage=50.0)
@@ -205,7 +205,7 @@ def test_what_is_asked_for_already_is_not_fitted_again() -> None:
 
 
 def test_a_solution_along_a_path_is_what_was_asked_for() -> None:
-    along = fit_of(solutions=(10.0, 3.0), chosen=1, path=("a", "path"))
+    along = fit_of(models=(10.0, 3.0), chosen=1, path=("a", "path"))
     _, effects = step(State(fits={"L": along}, refit_at=0.0), Due(), at())
     assert effects == (Ask(before=Wish(sparsity=3.0)),)
 
@@ -424,7 +424,7 @@ def test_colours_that_are_not_wanted_any_more_do_not_come_back() -> None:
 
 
 def test_a_slider_moves_along_the_path() -> None:
-    done = fit_of(solutions=(10.0, 3.0), path=("a", "path"), annotated=True)
+    done = fit_of(models=(10.0, 3.0), path=("a", "path"), annotated=True)
     state = State(fits={"L": done})
     assert step(state, SolutionChosen(0), at()) == (state, ())  # it is shown
     chosen = replace(done, chosen=1, annotated=False)
@@ -452,13 +452,13 @@ def test_what_is_known_of_another_layer_is_said(state: State, obstacle: str, say
 
 def test_undo_brings_the_run_before_back_and_again_the_last_one() -> None:
     run = fitting(NEXT, live=False, shown=None)
-    result = SimpleNamespace(solutions=(11.0,), chosen=0, path=None, heatmap=HEATMAP)
+    result = SimpleNamespace(models=(11.0,), chosen=0, path=None, heatmap=HEATMAP, starts=())
     state, _ = play(replace(FITTED, work=run), (Found(NEXT, result), at()), (Ended(), at()))
     last = state.fits["L"]
     assert (last.asked, last.previous) == (NEXT, DONE)
     state, effects = step(state, Undo(), at())
     back = state.fits["L"]
-    assert (back.asked, back.solutions) == (DONE.asked, DONE.solutions)
+    assert (back.asked, back.models) == (DONE.asked, DONE.models)
     assert effects[0] == ShowSettings(back)
     for effect in (ShowPicture(back), ShowComponents(back), Summarize(back)):
         assert effect in effects
@@ -471,7 +471,7 @@ def test_undo_brings_the_run_before_back_and_again_the_last_one() -> None:
 
 def test_live_fits_belong_to_the_run_before_them() -> None:
     run = fit_of(NEXT, previous=DONE)
-    result = SimpleNamespace(solutions=(12.0,), chosen=0, path=None, heatmap=HEATMAP)
+    result = SimpleNamespace(models=(12.0,), chosen=0, path=None, heatmap=HEATMAP, starts=())
     later = Wish(sparsity=12.0)
     state = State(fits={"L": run}, work=fitting(later, before=run))
     state, _ = step(state, Found(later, result), at())

@@ -5,7 +5,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm.engines import Assignment
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
@@ -25,7 +25,7 @@ def show(viewer: ViewerModel, points: Points) -> tuple[Image, Shapes]:
     mixture = random_mixture(3, 2)
     values = heatmap(mixture, grid, "density")[None]
     image = show_heatmap(viewer, points, frame, Heatmap(values, grid, choice))
-    shown = drawing(solution_of(mixture), frame, 95.0, 99)
+    shown = drawing(model_of(mixture), frame, 95.0, 99)
     return image, show_components(viewer, points, frame, shown)
 
 
@@ -61,7 +61,7 @@ def test_a_channel_keeps_its_colour_when_its_points_are_coloured_by_component() 
     viewer = ViewerModel()
     points = viewer.add_points(DATA, name="L", face_color="cyan")
     found = Assignment(np.arange(50) % 3, np.ones(50), np.zeros(50))
-    parts, groups = solution_of(random_mixture(3, 2)).parts, np.zeros(50, dtype=np.intp)
+    parts, groups = model_of(random_mixture(3, 2)).parts, np.zeros(50, dtype=np.intp)
     show_assignment(points, np.ones(50, dtype=bool), found, parts, groups)
     image, _ = show(viewer, points)
     np.testing.assert_allclose(image.colormap.map(np.array([1.0]))[0], [0, 1, 1, 1], atol=1e-6)

@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 from napari.layers import Points
 from napari.utils.notifications import notification_manager
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm.engines import Assignment
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
@@ -89,6 +89,6 @@ def test_colours_by_component_are_to_be_seen() -> None:
     _, points = with_heatmap(MANY)
     n = len(MANY)
     found = Assignment(np.zeros(n, dtype=np.intp), np.ones(n), np.zeros(n))
-    parts, groups = solution_of(random_mixture(1, 2)).parts, np.zeros(n, dtype=np.intp)
+    parts, groups = model_of(random_mixture(1, 2)).parts, np.zeros(n, dtype=np.intp)
     show_assignment(points, np.ones(n, dtype=bool), found, parts, groups)
     assert points.visible

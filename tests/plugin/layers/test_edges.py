@@ -10,11 +10,11 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Points, Shapes
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
-from napari_sparse_gmm.plugin.layers.model_metadata import model_of
+from napari_sparse_gmm.plugin.layers.model_metadata import as_shown
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 
@@ -26,7 +26,7 @@ def shown(viewer: Any, n: int = 3, seed: int = 0, **pose: Any) -> Shapes:
     points = viewer.layers["L"] if present else viewer.add_points(DATA, name="L", **pose)
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = random_mixture(n, 2, seed=seed)
-    return show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, 99))
+    return show_components(viewer, points, frame, drawing(model_of(mixture), frame, 95.0, 99))
 
 
 def on_screen(layer: Shapes, zoom: float, world_per_unit: float = 1.0) -> set[float]:
@@ -111,7 +111,7 @@ def test_of_a_model_that_was_opened_and_in_a_window(
     _, frame, _ = modelled_points(points, (0, 1))
     choice = HeatmapChoice("density", 16, None)
     path = tmp_path / "m.gmm.json"
-    save_model(path, model_of(solution_of(random_mixture(3, 2)), frame, "L", choice, 95.0, {}))
+    save_model(path, as_shown(model_of(random_mixture(3, 2), frame=frame), choice, 95.0))
     viewer.open(path, plugin="napari-sparse-gmm")
     (layer,) = (layer for layer in viewer.layers if isinstance(layer, Shapes))
     for zoom in (3.0, 40.0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Shapes
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
@@ -22,7 +22,7 @@ def layer() -> Shapes:
     covariances = [np.diag([25.0, 9.0]), 4.0 * np.eye(2)]
     mixture = GaussianMixture([0.3, 0.7], [[30.0, 30.0], [150.0, 60.0]], covariances)
     return show_components(
-        viewer, points, frame, drawing(solution_of(mixture, n_points=100), frame, 95.0, 99)
+        viewer, points, frame, drawing(model_of(mixture, n_points=100), frame, 95.0, 99)
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.coverage import coverage_to_radius
@@ -48,7 +48,7 @@ def show(viewer: ViewerModel, mixture: GaussianMixture, **keywords: int) -> tupl
     points = viewer.layers["L"]
     _, frame, _ = modelled_points(points, tuple(range(points.ndim)))
     image = show_heatmap(viewer, points, frame, drawn(frame, mixture, **keywords))
-    shown = drawing(solution_of(mixture, n_points=len(points.data)), frame, 95.0, MOST)
+    shown = drawing(model_of(mixture, n_points=len(points.data)), frame, 95.0, MOST)
     return image, show_components(viewer, points, frame, shown)
 
 
@@ -136,7 +136,7 @@ def test_other_number_of_axes_replaces_the_layers() -> None:
     image, shapes = show(viewer, random_mixture(3, 3))
     _, frame, _ = modelled_points(points, (1, 2))
     flat = show_heatmap(viewer, points, frame, drawn(frame, random_mixture(3, 2)))
-    shown = drawing(solution_of(random_mixture(3, 2)), frame, 95.0, MOST)
+    shown = drawing(model_of(random_mixture(3, 2)), frame, 95.0, MOST)
     show_components(viewer, points, frame, shown)
     assert (image.ndim, flat.ndim) == (3, 2)
     assert sorted(layer.name for layer in viewer.layers) == ["L", "L components", "L density"]
@@ -150,7 +150,7 @@ def test_ellipse_holds_its_share_of_the_points(posed_points: Points) -> None:
     width = np.ptp(u, axis=0)
     covariance = np.array([[0.04, 0.03], [0.03, 0.05]]) * np.outer(width, width)
     mixture = GaussianMixture([1.0], [u.mean(0)], [covariance])
-    corners = drawing(solution_of(mixture), frame, 90.0, MOST).corners
+    corners = drawing(model_of(mixture), frame, 90.0, MOST).corners
     shapes = Shapes(corners, shape_type="ellipse", **frame.shape_placement())
     # What napari draws: the corners' parallelogram, filled with the image of a circle.
     a, b, c, _ = shapes.data[0]
@@ -164,7 +164,7 @@ def test_features_are_in_the_units_of_the_layer() -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]), scale=(3.0, 0.5))
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = GaussianMixture([1.0], [[15.0, 2.5]], [[[9.0, 0.0], [0.0, 4.0]]])
-    features = drawing(solution_of(mixture, n_points=500), frame, 95.0, MOST).features
+    features = drawing(model_of(mixture, n_points=500), frame, 95.0, MOST).features
     row = {name: column[0] for name, column in features.items()}
     assert row["expected_points"] == 500
     assert (row["mean_y"], row["mean_x"]) == (15.0, 2.5)
@@ -177,7 +177,7 @@ def test_only_the_largest_of_very_many_ellipses_are_drawn() -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]))
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = random_mixture(MOST + 500, 2)
-    features = drawing(solution_of(mixture, n_points=1), frame, 95.0, MOST).features
+    features = drawing(model_of(mixture, n_points=1), frame, 95.0, MOST).features
     assert len(features["weight"]) == MOST
     assert features["weight"].min() >= np.sort(mixture.weights)[500]
     np.testing.assert_array_equal(mixture.weights[features["component"]], features["weight"])
@@ -215,7 +215,7 @@ def test_a_needle_makes_no_others_black(share: float, sharpen: bool) -> None:
         mixture = GaussianMixture(
             weights, means, covariances, background, box if background else None
         )
-        shown = at_once(drawn_by_worker(solution_of(mixture), box, choice, Layout()))
+        shown = at_once(drawn_by_worker(model_of(mixture), box, choice, Layout()))
         low, high = contrast_limits(shown)
         peak = weights[0] / (2 * np.pi * 60.0**2)
         assert low == 0.0
@@ -240,7 +240,7 @@ def test_ellipsoids_are_one_surface_around_the_points() -> None:
     points = viewer.add_points(data, name="L", scale=(5.0, 1.0, 2.0), translate=(7, 8, 9))
     _, frame, _ = modelled_points(points, (0, 1, 2))
     mixture = random_mixture(4, 3, field=20.0)
-    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, MOST))
+    show_components(viewer, points, frame, drawing(model_of(mixture), frame, 95.0, MOST))
     names = [layer.name for layer in viewer.layers]
     assert names == ["L", "L ellipsoids", "L components"]
     surface = viewer.layers["L ellipsoids"]
@@ -256,11 +256,11 @@ def test_ellipsoids_are_one_surface_around_the_points() -> None:
         np.testing.assert_allclose(surface.data_to_world(vertex), world, rtol=1e-6)
 
     fewer = random_mixture(2, 3, seed=1, field=20.0)
-    show_components(viewer, points, frame, drawing(solution_of(fewer), frame, 95.0, MOST))
+    show_components(viewer, points, frame, drawing(model_of(fewer), frame, 95.0, MOST))
     assert viewer.layers["L ellipsoids"] is surface
     assert len(surface.vertex_colors) == len(surface.data[0]) != len(vertices)
     none = GaussianMixture([], np.empty((0, 3)), np.empty((0, 3, 3)), 1.0, [[0] * 3, [9] * 3])
-    show_components(viewer, points, frame, drawing(solution_of(none), frame, 95.0, MOST))
+    show_components(viewer, points, frame, drawing(model_of(none), frame, 95.0, MOST))
     assert "L ellipsoids" not in [layer.name for layer in viewer.layers]
 
 
@@ -284,9 +284,7 @@ def test_groups_along_an_axis_are_slices_there(in_time: tuple[ViewerModel, Point
     one = drawn(frame, mixtures[0])
     values = np.stack([drawn(frame, mixture).values[0] for mixture in mixtures])
     image = show_heatmap(viewer, points, frame, Heatmap(values, one.grid, one.choice))
-    shapes = show_components(
-        viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, MOST)
-    )
+    shapes = show_components(viewer, points, frame, drawing(model_of(*mixtures), frame, 95.0, MOST))
     # t = 2, 4, 6, 8: nothing at 6.
     assert image.data.shape == (4, *values.shape[1:])
     assert image.data[2].max() == 0
@@ -310,9 +308,7 @@ def test_groups_of_a_feature_have_an_axis_of_their_own(viewer: ViewerModel) -> N
     one = drawn(frame, mixtures[0])
     shown = Heatmap(np.concatenate([one.values, one.values]), one.grid, one.choice)
     image = show_heatmap(viewer, points, frame, shown)
-    shapes = show_components(
-        viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, MOST)
-    )
+    shapes = show_components(viewer, points, frame, drawing(model_of(*mixtures), frame, 95.0, MOST))
     assert (image.ndim, shapes.ndim, viewer.dims.ndim) == (3, 3, 3)
     assert image.axis_labels == ("channel", "-2", "-1")
     assert list(shapes.features["channel"]) == ["green", "green", "red"]
@@ -330,7 +326,7 @@ def test_ellipsoids_of_a_group_are_in_its_slice() -> None:
     points = viewer.add_points(data, name="L", axis_labels=("t", "z", "y", "x"))
     _, frame, _ = modelled_points(points, (1, 2, 3), 0)
     mixtures = [random_mixture(1, 3), random_mixture(2, 3)]
-    show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, MOST))
+    show_components(viewer, points, frame, drawing(model_of(*mixtures), frame, 95.0, MOST))
     vertices, faces, _ = viewer.layers["L ellipsoids"].data
     assert set(np.unique(vertices[:, 0])) == {0.0, 1.0}
     assert (np.ptp(vertices[faces][:, :, 0], axis=1) == 0).all()
@@ -371,7 +367,7 @@ def test_groups_under_the_name_of_a_column_keep_theirs() -> None:
     points = Points(DATA_3D, features={"volume": np.arange(60) % 2})
     _, frame, _ = modelled_points(points, (0, 1, 2), "volume")
     table = drawing(
-        solution_of(random_mixture(1, 3), random_mixture(1, 3)), frame, 95.0, MOST
+        model_of(random_mixture(1, 3), random_mixture(1, 3)), frame, 95.0, MOST
     ).features
     assert list(table["volume group"]) == [0, 1]
     assert (table["volume"] > 0).all()
@@ -382,7 +378,7 @@ def test_ellipsoids_stay_below_when_the_number_of_axes_changes() -> None:
     points = viewer.add_points(DATA_3D, name="L", features={"cell": np.arange(60) % 2})
     for each, mixtures in (("cell", 2), (None, 1)):
         _, frame, _ = modelled_points(points, (0, 1, 2), each)
-        shown = drawing(solution_of(*[random_mixture(2, 3)] * mixtures), frame, 95.0, MOST)
+        shown = drawing(model_of(*[random_mixture(2, 3)] * mixtures), frame, 95.0, MOST)
         show_components(viewer, points, frame, shown)
         names = [layer.name for layer in viewer.layers]
         assert names == ["L", "L ellipsoids", "L components"]
@@ -407,7 +403,7 @@ def with_pyramid(frame: Frame, std: float) -> Heatmap:
     """An image with finer levels, for a component so narrow."""
     mixture = GaussianMixture([1.0], [[5.0, 5.0]], [np.eye(2) * std**2])
     choice = HeatmapChoice("density", 20, None, sharpen=True, engine="torch", device="cpu")
-    return at_once(drawn_by_worker(solution_of(mixture), frame.modelled_box, choice, frame.layout))
+    return at_once(drawn_by_worker(model_of(mixture), frame.modelled_box, choice, frame.layout))
 
 
 def test_an_image_gets_finer_levels_and_does_without_them(viewer: ViewerModel) -> None:
@@ -600,9 +596,7 @@ def test_all_that_was_made_is_found_and_removed(viewer: ViewerModel) -> None:
         viewer, points, frame, replace(drawn(frame, random_mixture(2, 2)), contours=lines_of(0))
     )
     _, deep, _ = modelled_points(other, (0, 1, 2))
-    show_components(
-        viewer, other, deep, drawing(solution_of(random_mixture(2, 3)), deep, 95.0, MOST)
-    )
+    show_components(viewer, other, deep, drawing(model_of(random_mixture(2, 3)), deep, 95.0, MOST))
     shapes.name = "renamed"
     assert components_layer(viewer, points) is shapes
     assert components_layer(viewer, other) is viewer.layers["other components"]
@@ -625,6 +619,6 @@ def test_all_that_was_made_is_found_and_removed(viewer: ViewerModel) -> None:
 def test_columns_have_units_where_there_are(unit: str | tuple[str, ...], names: set[str]) -> None:
     points = Points(np.array([[0.0, 0.0], [10.0, 10.0]]), units=unit)
     _, frame, _ = modelled_points(points, (0, 1))
-    features = drawing(solution_of(random_mixture(2, 2)), frame, 95.0, MOST).features
+    features = drawing(model_of(random_mixture(2, 2)), frame, 95.0, MOST).features
     assert names <= set(features)
     assert {"weight", "expected_points"} <= set(features)

@@ -10,7 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 from oracles import random_mixture
-from plugin.fakes import solution_of as fitted
+from plugin.fakes import model_of as fitted
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.density_model import DensityModel, Part
@@ -20,10 +20,10 @@ from napari_sparse_gmm.plugin.layers.components import drawing, show_components
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
 from napari_sparse_gmm.plugin.layers.model_metadata import (
     MODEL_KEY,
+    as_shown,
     attach_model,
     attached_model,
     layers_of,
-    model_of,
 )
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
@@ -31,7 +31,7 @@ from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.space.model_frame import frame_of
 from napari_sparse_gmm.plugin.tasks.render import drawn
 from napari_sparse_gmm.plugin.tasks.task import at_once
-from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Solution
+from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.regions import Hull
 
 PLACES = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
@@ -46,17 +46,17 @@ def inside(frame: Frame, n: int = 4, seed: int = 0) -> GaussianMixture:
 
 
 def show(
-    points: Points, frame: Frame, solution: Solution, quantity: str = "density"
+    points: Points, frame: Frame, model: DensityModel, quantity: str = "density"
 ) -> tuple[ViewerModel, DensityModel]:
     """The layers of a fit, and its model."""
     viewer = ViewerModel()
     viewer.add_layer(points)
     side = 512 if len(frame.axes) == 2 else 128
     choice = HeatmapChoice(quantity, side, None, engine="torch")
-    picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
+    picture = at_once(drawn(model, frame.modelled_box, choice, frame.layout))
     show_heatmap(viewer, points, frame, picture)
-    layer = show_components(viewer, points, frame, drawing(solution, frame, 80.0, 2000))
-    model = model_of(solution, frame, points.name, choice, 80.0, {"hidden": 3})
+    layer = show_components(viewer, points, frame, drawing(model, frame, 80.0, 2000))
+    model = as_shown(model, choice, 80.0)
     attach_model(layer, model)
     return viewer, model
 
@@ -110,7 +110,7 @@ def same_layers(viewer: ViewerModel, layers: list[Layer]) -> None:
 
 def test_layers_lie_where_they_lay(posed_points: Points, tmp_path: Path) -> None:
     _, frame, _ = modelled_points(posed_points, (0, 1))
-    viewer, model = show(posed_points, frame, fitted(inside(frame), prior="sqrt"))
+    viewer, model = show(posed_points, frame, fitted(inside(frame), frame=frame, prior="sqrt"))
     same_layers(viewer, opened(model, tmp_path))
 
 
@@ -121,7 +121,7 @@ def test_volumes_come_back(tmp_path: Path, offset: float, rotate: Any) -> None:
     data = np.random.default_rng(0).uniform(0, 20, (60, 3)) + offset
     points = Points(data, name="L", scale=(3, 1, 1), rotate=rotate, units=("um", "um", "um"))
     _, frame, _ = modelled_points(points, (0, 1, 2))
-    viewer, model = show(points, frame, fitted(inside(frame)))
+    viewer, model = show(points, frame, fitted(inside(frame), frame=frame))
     layers = opened(model, tmp_path)
     assert [layer.name for layer in layers] == ["L density", "L ellipsoids", "L components"]
     same_layers(viewer, layers)
@@ -143,8 +143,9 @@ def test_groups_with_a_gap_come_back(tmp_path: Path, each: int | str) -> None:
         features={"cell": np.array(["a", "b", "c"])[group]},
     )
     _, frame, _ = modelled_points(points, (1, 2), each)
-    solution = fitted(inside(frame, 3, seed=1), None, inside(frame, 2, seed=2), prior="sqrt")
-    viewer, model = show(points, frame, solution, "log_density")
+    mixtures = (inside(frame, 3, seed=1), None, inside(frame, 2, seed=2))
+    model = fitted(*mixtures, frame=frame, prior="sqrt")
+    viewer, model = show(points, frame, model, "log_density")
     layers = opened(model, tmp_path)
     same_layers(viewer, layers)
     column = layers[-1].features["t" if each == 0 else "cell"]
@@ -157,7 +158,7 @@ def test_groups_with_a_gap_come_back(tmp_path: Path, each: int | str) -> None:
 def test_what_was_opened_can_be_saved_again(posed_points: Points, tmp_path: Path) -> None:
     _, frame, _ = modelled_points(posed_points, (0, 1))
     background = Hull([[0.0, 0.0], [0.0, 4.0], [3.0, 0.1]])
-    _, model = show(posed_points, frame, fitted(inside(frame), background=background))
+    _, model = show(posed_points, frame, fitted(inside(frame), frame=frame, background=background))
     layers = opened(model, tmp_path)
     assert layers[-1].metadata[METADATA_KEY]["role"] == "components"
     save_model(tmp_path / "again.json", layers[-1].metadata[MODEL_KEY])
@@ -168,7 +169,7 @@ def test_what_was_opened_can_be_saved_again(posed_points: Points, tmp_path: Path
 def test_the_model_says_how_it_was_made(tmp_path: Path) -> None:
     points = Points(np.random.default_rng(0).uniform(0, 10, (50, 2)), name="L", units="nm")
     _, frame, _ = modelled_points(points, (0, 1))
-    _, model = show(points, frame, fitted(inside(frame), prior="sqrt", n_components=7))
+    _, model = show(points, frame, fitted(inside(frame), frame=frame, prior="sqrt", n_components=7))
     opened(model, tmp_path)
     read = load_model(tmp_path / "model.json")
     made = read.provenance
@@ -183,9 +184,9 @@ def test_the_model_says_how_it_was_made(tmp_path: Path) -> None:
 def test_no_array_is_copied() -> None:
     points = Points(np.random.default_rng(0).uniform(0, 10, (50, 2)))
     _, frame, _ = modelled_points(points, (0, 1))
-    solution = fitted(inside(frame))
-    model = model_of(solution, frame, "L", HeatmapChoice("density", 64, None), 95.0, {})
-    assert model.parts is solution.parts
+    model = fitted(inside(frame), frame=frame)
+    viewed = as_shown(model, HeatmapChoice("density", 64, None), 95.0)
+    assert viewed.parts is model.parts
 
 
 def plain_model(**keywords: Any) -> DensityModel:
@@ -236,7 +237,7 @@ def test_many_groups_open_with_smaller_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = np.column_stack([np.repeat(np.arange(300), 2), rng.uniform(0, 9, (600, 2))])
     _, frame, _ = modelled_points(Points(data, name="L"), (1, 2), 0)
-    _, model = show(Points(data, name="L"), frame, fitted(*[inside(frame, 1)] * 300))
+    _, model = show(Points(data, name="L"), frame, fitted(*[inside(frame, 1)] * 300, frame=frame))
     image, shapes = opened(model, tmp_path)
     assert image.data.shape[0] == shapes.nshapes == 300
     assert image.data.size < 2e7
@@ -251,7 +252,7 @@ def test_a_unit_is_never_worked_out(tmp_path: Path, unit: str, where: str) -> No
         return
     _, frame, _ = modelled_points(Points(np.eye(2)), (0, 1))
     choice = HeatmapChoice("density", 64, None)
-    model = model_of(fitted(inside(frame)), frame, "L", choice, 95.0, {})
+    model = as_shown(fitted(inside(frame), frame=frame), choice, 95.0)
     model.view.update(units=["nanometer", unit])
     with pytest.raises(InputError, match=r"damaged where it says how it lies: .* is no unit"):
         opened(model, tmp_path)
@@ -295,9 +296,8 @@ def test_a_damaged_view_is_named(tmp_path: Path, damage: dict) -> None:
     data[:, 0] = np.arange(60) % 2
     points = Points(data, name="L")
     _, frame, _ = modelled_points(points, (1, 2), 0)
-    model = model_of(
-        fitted(inside(frame), None), frame, "L", HeatmapChoice("density", 64, None), 95.0, {}
-    )
+    choice = HeatmapChoice("density", 64, None)
+    model = as_shown(fitted(inside(frame), None, frame=frame), choice, 95.0)
     model.view.update(damage)
     with pytest.raises(InputError, match=r"The model is damaged where it says|coverage must be"):
         opened(model, tmp_path)
@@ -307,10 +307,11 @@ def test_groups_of_which_one_has_no_errors(tmp_path: Path) -> None:
     data = np.random.default_rng(0).uniform(0, 9, (60, 3))
     data[:, 0] = np.arange(60) % 2
     _, frame, _ = modelled_points(Points(data, name="L"), (1, 2), 0)
-    first, second = fitted(inside(frame), inside(frame)).parts
-    solution = replace(fitted(inside(frame)), parts=(replace(first, errors=None), second))
+    model = fitted(inside(frame), inside(frame), frame=frame)
+    first, second = model.parts
+    model = replace(model, parts=(replace(first, errors=None), second))
     choice = HeatmapChoice("density", 64, None)
-    _, shapes = opened(model_of(solution, frame, "L", choice, 95.0, {}), tmp_path)
+    _, shapes = opened(as_shown(model, choice, 95.0), tmp_path)
     known = np.isfinite(shapes.features["weight_error"])
     np.testing.assert_array_equal(known, np.repeat([False, True], 4))
 

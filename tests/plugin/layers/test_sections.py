@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Points, Shapes
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.coverage import coverage_to_radius
@@ -29,7 +29,7 @@ def shown(viewer: ViewerModel, mixture: GaussianMixture, **pose: Any) -> Shapes:
         viewer.add_points(FIELD, name="L", **pose)
     points = viewer.layers["L"]
     _, frame, _ = modelled_points(points, (0, 1, 2))
-    return show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, 99))
+    return show_components(viewer, points, frame, drawing(model_of(mixture), frame, 95.0, 99))
 
 
 def in_slice(viewer: ViewerModel, layer: Shapes, axis: int = 0) -> dict[int, np.ndarray]:
@@ -177,6 +177,6 @@ def test_flat_components_are_seen_in_both_views() -> None:
     points = viewer.add_points(FIELD[:, 1:], name="L")
     _, frame, _ = modelled_points(points, (0, 1))
     mixture = random_mixture(2, 2)
-    show_components(viewer, points, frame, drawing(solution_of(mixture), frame, 95.0, 99))
+    show_components(viewer, points, frame, drawing(model_of(mixture), frame, 95.0, 99))
     viewer.dims.ndisplay = 3
     assert viewer.layers["L components"].visible

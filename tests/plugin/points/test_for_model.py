@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from napari.layers import Points
 from oracles import random_mixture
-from plugin.fakes import solution_of as fitted
+from plugin.fakes import model_of as fitted
 
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.plugin.layers.model_metadata import model_of
+from napari_sparse_gmm.plugin.layers.model_metadata import as_shown
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.points.for_model import points_for
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
@@ -21,7 +21,7 @@ CHOICE = HeatmapChoice("density", 64, None)
 def model_on(layer: Points, axes: tuple[int, ...], each: Any = None, n: int = 1) -> DensityModel:
     _, frame, _ = modelled_points(layer, axes, each)
     mixtures = [random_mixture(2, len(axes), seed=seed) for seed in range(n)]
-    return model_of(fitted(*mixtures), frame, layer.name, CHOICE, 95.0, {})
+    return as_shown(fitted(*mixtures, frame=frame), CHOICE, 95.0)
 
 
 def test_the_points_that_were_fitted_are_where_they_were(posed_points: Points) -> None:

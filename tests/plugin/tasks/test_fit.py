@@ -9,7 +9,7 @@ import pytest
 import torch
 from napari.layers import Points
 from oracles import random_mixture
-from plugin.fakes import FakeFit, HandClock, SlowKeOps, solution_of
+from plugin.fakes import FakeFit, HandClock, SlowKeOps, model_of
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
@@ -63,11 +63,11 @@ def run(work: Generator[Progress, None, Any]) -> tuple[list[Progress], Any]:
 def test_fit_returns_the_mixture_and_its_heatmap(request_: FitRequest) -> None:
     _, result = run(fit(request_))
     assert isinstance(result, Outcome)
-    (part,) = result.solution.parts
+    (part,) = result.model.parts
     assert 1 <= part.mixture.n_components <= 8
     assert part.n_points == 300
     assert part.n_iter <= 50
-    assert result.solution.engine_reason
+    assert result.model.engine_reason
     grid = result.heatmap.grid
     assert max(grid.shape) == 24
     expected = part.mixture.density(grid.coordinates(np.argwhere(np.ones(grid.shape))))
@@ -240,8 +240,8 @@ def test_heatmap_in_slabs_is_the_whole_heatmap(
     mixture = random_mixture(3, n_dimensions)
     box = np.array([[0.0] * n_dimensions, [10.0, 7.0, 5.0][:n_dimensions]])
     choice = HeatmapChoice(quantity, 17, None, engine="torch", device="cpu")
-    solution = solution_of(mixture, n_points=40)
-    yielded, drawn = run(draw(solution, box, choice, Layout()))
+    model = model_of(mixture, n_points=40)
+    yielded, drawn = run(draw(model, box, choice, Layout()))
     assert len(yielded) > 1
     grid = choice.grid(box, 1)
     assert drawn.values.shape == (1, *grid.shape)
@@ -260,9 +260,9 @@ def in_groups(request_: FitRequest) -> FitRequest:
 
 def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
     yielded, result = run(fit(replace(in_groups, pacing=TALKATIVE)))
-    first, none, last = result.solution.parts
+    first, none, last = result.model.parts
     assert none is None
-    assert "single point is too few" in result.solution.problem
+    assert "single point is too few" in result.model.problem
     assert (first.n_points, last.n_points) == (150, 149)
     alone = SparseGaussianMixture(**in_groups.parameters).fit(in_groups.points[:150])
     np.testing.assert_allclose(first.mixture.means, alone.means_)
@@ -278,9 +278,9 @@ def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
 
 def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
     _, result = run(fit(in_groups))
-    asked = (result.solution.parts, in_groups.observations, in_groups.groups, CHOICE)
+    asked = (result.model.parts, in_groups.observations, in_groups.groups, CHOICE)
     _, assignment = run(assign_points(*asked))
-    first, _, last = result.solution.parts
+    first, _, last = result.model.parts
     labels = first.mixture.predict(in_groups.points[:150])
     np.testing.assert_array_equal(assignment.component[:150], labels)
     assert (assignment.component[150], np.isnan(assignment.probability[150])) == (-1, True)
@@ -309,12 +309,12 @@ def test_too_many_pixels_in_all_are_refused_before_the_fit(
 
 def test_a_path_has_a_solution_for_each_sparsity(request_: FitRequest) -> None:
     yielded, result = run(fit_path(replace(request_, pacing=TALKATIVE)))
-    assert len(result.solutions) == len(result.path) > 3
+    assert len(result.models) == len(result.path) > 3
     assert result.path[result.chosen] is result.path.suggested
-    for solution, point in zip(result.solutions, result.path, strict=True):
-        assert solution.parts[0].mixture is point.mixture
-        assert solution.parameters["sparsity"] == point.sparsity
-        assert len(solution.parts[0].errors.weights) == point.mixture.n_components
+    for model, point in zip(result.models, result.path, strict=True):
+        assert model.parts[0].mixture is point.mixture
+        assert model.parameters["sparsity"] == point.sparsity
+        assert len(model.parts[0].errors.weights) == point.mixture.n_components
     expected = heatmap(result.path.suggested.mixture, result.heatmap.grid, engine="torch")
     np.testing.assert_allclose(result.heatmap.values[0], expected, rtol=1e-4)
     assert any(p.text.startswith("Sparsity 0.5: Iteration") for p in yielded)
@@ -330,25 +330,25 @@ def test_a_path_of_another_prior_is_refused(request_: FitRequest) -> None:
 def test_a_refit_is_no_worse_than_a_fresh_fit_and_than_going_on(request_: FitRequest) -> None:
     settings = {**request_.parameters, "max_iter": 1000}
     request_ = replace(request_, parameters=settings, pacing=SHOWN)
-    before = run(fit(request_))[1].solution.parts[0].mixture
+    before = run(fit(request_))[1].model.parts[0].mixture
     for sparsity in (60.0, 2.0):  # fewer components, and more
         settings = {**request_.parameters, "sparsity": sparsity}
         yielded, result = run(refit(replace(request_, parameters=settings), [before]))
-        (part,) = result.solution.parts
+        (part,) = result.model.parts
         model = SparseGaussianMixture(**settings).fit(request_.points)
         gone_on = SparseGaussianMixture(**{**settings, "init": before}).fit(request_.points)
         assert part.cost == pytest.approx(min(model.cost_, gone_on.cost_), abs=1e-5)
         taken = (before if gone_on.cost_ < model.cost_ - 1e-6 else None,)
-        assert result.solution.starts == (taken if taken != (None,) else ())
+        assert result.starts == (taken if taken != (None,) else ())
         # What is good enough to look at comes before the end, complete but for the errors.
         place, first = next(
             (n, p.preview.result) for n, p in enumerate(yielded) if p.preview and p.preview.settled
         )
         assert place < len(yielded) - 2
         assert first.heatmap.choice == request_.heatmap
-        assert np.isnan(first.solution.parts[0].errors.means).all()
-        assert first.solution.parts[0].total_weight == 300
-        seen = first.solution.parts[0].mixture
+        assert np.isnan(first.model.parts[0].errors.means).all()
+        assert first.model.parts[0].total_weight == 300
+        seen = first.model.parts[0].mixture
         assert -seen.log_density(request_.points).mean() == pytest.approx(
             -part.mixture.log_density(request_.points).mean(), abs=0.2
         )
@@ -366,7 +366,7 @@ def test_a_refit_keeps_a_good_start(request_: FitRequest) -> None:
     anew = SparseGaussianMixture(**settings).fit(points)
     near = SparseGaussianMixture(**{**settings, "init": truth}).fit(points)
     assert near.cost_ < anew.cost_ - 0.05
-    assert result.solution.parts[0].cost == pytest.approx(near.cost_, abs=1e-5)
+    assert result.model.parts[0].cost == pytest.approx(near.cost_, abs=1e-5)
 
 
 def test_a_refit_begins_where_it_is_told(request_: FitRequest, fake_fit: FakeFit) -> None:
@@ -386,14 +386,14 @@ def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> 
         pacing=SHOWN,
     )
     _, before = run(fit(request))
-    starts = [None if part is None else part.mixture for part in before.solution.parts]
+    starts = [None if part is None else part.mixture for part in before.model.parts]
     assert [start is None for start in starts] == [False, True, False]
     settings = {**request.parameters, "sparsity": 5.0}
     yielded, result = run(refit(replace(request, parameters=settings), starts))
     assert isinstance(result, Outcome), result
     so_far = [p.preview.result for p in yielded if p.preview and p.preview.settled][-1]
     for one in (so_far, result):
-        first, none, last = one.solution.parts
+        first, none, last = one.model.parts
         assert none is None
         assert (first.n_points, last.n_points) == (150, 149)
         assert (first.mixture.means < 110).all()
@@ -404,10 +404,10 @@ def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> 
 
 def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) -> None:
     _, before = run(fit(in_groups))
-    starts = [None if part is None else part.mixture for part in before.solution.parts]
+    starts = [None if part is None else part.mixture for part in before.model.parts]
     _, result = run(refit(in_groups, starts))
-    assert [part is None for part in result.solution.parts] == [False, True, False]
-    assert "single point is too few" in result.solution.problem
+    assert [part is None for part in result.model.parts] == [False, True, False]
+    assert "single point is too few" in result.model.problem
 
 
 @pytest.fixture
@@ -432,7 +432,7 @@ def test_previews_come_five_times_a_second(request_: FitRequest, fake_fit: FakeF
     assert np.diff(at).min() >= 0.2 - 1e-6
     assert len(at) >= 6
     preview = next(p.preview.result for p in yielded if p.preview is not None)
-    assert preview.solution.parts[0].mixture is fake_fit.mixture_
+    assert preview.model.parts[0].mixture is fake_fit.mixture_
     assert preview.heatmap.grid.shape == result.heatmap.grid.shape  # 24 pixels are few already
 
 
@@ -456,7 +456,7 @@ def test_a_short_fit_has_no_preview(request_: FitRequest, fake_fit: FakeFit) -> 
 def test_previews_have_the_groups_that_are_done(in_three: FitRequest, fake_fit: FakeFit) -> None:
     yielded, _ = run(fit(timed(in_three, fake_fit, 0.15)))
     done = [
-        tuple(part is not None for part in p.preview.result.solution.parts)
+        tuple(part is not None for part in p.preview.result.model.parts)
         for p in yielded
         if p.preview is not None
     ]

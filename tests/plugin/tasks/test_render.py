@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from oracles import random_mixture
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 from shapely import Polygon, contains_xy
 from shapely.ops import unary_union
 
@@ -25,7 +25,7 @@ def picture(
     *mixtures: GaussianMixture | None, choice: HeatmapChoice = CHOICE, box: np.ndarray = BOX
 ) -> Heatmap:
     layout = ALONE if len(mixtures) == 1 else Layout((0, 1, 2), tuple(range(len(mixtures))))
-    return at_once(drawn(solution_of(*mixtures), box, choice, layout))
+    return at_once(drawn(model_of(*mixtures), box, choice, layout))
 
 
 def held(shown: Heatmap, group: int, percent: float, points: np.ndarray) -> float:

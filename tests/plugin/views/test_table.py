@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Points, Shapes
-from plugin.fakes import solution_of
+from plugin.fakes import model_of
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtWidgets import QTableView
 
@@ -45,7 +45,7 @@ def ellipses(
     points = viewer.add_points(data, name="L", **pose)
     axes = tuple(range(points.ndim - n, points.ndim))
     _, frame, _ = modelled_points(points, axes, each)
-    show_components(viewer, points, frame, drawing(solution_of(*mixtures), frame, 95.0, 99))
+    show_components(viewer, points, frame, drawing(model_of(*mixtures), frame, 95.0, 99))
     layer = components_layer(viewer, points)
     assert layer is not None
     return points, layer
@@ -110,7 +110,7 @@ def test_the_row_of_an_ellipse_that_is_selected_is_in_sight(viewer: Any) -> None
     )
     points = viewer.add_points(np.random.default_rng(0).uniform(0.0, 100.0, (90, 2)), name="L")
     _, frame, _ = modelled_points(points, (0, 1))
-    layer = show_components(viewer, points, frame, drawing(solution_of(many), frame, 95.0, 999))
+    layer = show_components(viewer, points, frame, drawing(model_of(many), frame, 95.0, 999))
     table = ComponentTable(viewer)
     table.show(layer)
     view = view_of(viewer)

@@ -167,11 +167,11 @@ class Controller:
                 self._start_fit(asked, path, starts)
             case effects.StartDrawing(fit):
                 box, layout = fit.frame.modelled_box, fit.frame.layout
-                drawing = draw(fit.solution, box, fit.picture, layout)
+                drawing = draw(fit.model, box, fit.picture, layout)
                 self._start(fit.layer, drawing, events.Drawn)
             case effects.StartAssigning(fit):
                 cloud = fit.asked.cloud
-                parts, picture = fit.solution.parts, fit.picture
+                parts, picture = fit.model.parts, fit.picture
                 assigning = assign_points(parts, cloud.observations, cloud.groups, picture)
                 self._start(fit.layer, assigning, events.Assigned)
             case effects.Stop(why):
@@ -181,7 +181,7 @@ class Controller:
                 self._clock.later(0.0, weakly(self._on_preview_drawn))
                 self._display.show_preview(asked, preview, coverage)
             case effects.ShowEllipses(shown, coverage):
-                self._display.show_ellipses(shown.asked, shown.solution, coverage)
+                self._display.show_ellipses(shown.asked, shown.model, coverage)
             case effects.ShowPicture(fit):
                 self._display.show_picture(fit)
             case effects.ShowComponents(fit):
@@ -272,14 +272,14 @@ class Controller:
             self._panel.say(messages.points_changed(fit.layer.name))
         else:
             groups = fit.asked.cloud.groups
-            show_assignment(fit.layer, shown, assignment, fit.solution.parts, groups)
+            show_assignment(fit.layer, shown, assignment, fit.model.parts, groups)
             self._summarize(fit)
 
     def _summarize(self, fit: Fit) -> None:
         self._panel.say(summary(fit))
         self._form.show_found(
-            messages.statistics(fit.solution, fit.asked.cloud),
-            messages.computed(fit.solution),
+            messages.statistics(fit.model, fit.asked.cloud),
+            messages.computed(fit.model),
             messages.heatmap_unit(fit.picture.quantity, fit.frame),
         )
         shapes = components_layer(self._viewer, fit.layer)

@@ -3,16 +3,16 @@
 from napari.components import ViewerModel
 from napari.layers import Points
 
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.plugin.control.state import Asked, Fit
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
 from napari_sparse_gmm.plugin.layers.contours import show_contours
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
-from napari_sparse_gmm.plugin.layers.model_metadata import attach_model, model_of
+from napari_sparse_gmm.plugin.layers.model_metadata import as_shown, attach_model
 from napari_sparse_gmm.plugin.layers.owned import components_layer, keeping_place, remove_made
 from napari_sparse_gmm.plugin.layers.point_colours import border_as_face
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.tasks.previews import Preview
-from napari_sparse_gmm.plugin.tasks.values import Solution
 
 # Of a preview no more than what takes a tenth of a second to draw.
 _PREVIEW_ELLIPSES = 100
@@ -34,7 +34,7 @@ class Display:
         with keeping_place(self._viewer):
             show_heatmap(self._viewer, asked.layer, asked.frame, preview.result.heatmap)
         most = None if preview.settled else _PREVIEW_ELLIPSES
-        self.show_ellipses(asked, preview.result.solution, coverage, most)
+        self.show_ellipses(asked, preview.result.model, coverage, most)
 
     def restore(self, layer: Points, done: Fit | None) -> None:
         """Show the last fit of a layer instead of what was found so far; or nothing."""
@@ -54,18 +54,18 @@ class Display:
 
     def show_components(self, done: Fit) -> None:
         """Show the ellipses."""
-        self.show_ellipses(done.asked, done.solution, done.coverage)
+        self.show_ellipses(done.asked, done.model, done.coverage)
         self._attach_model(done)
 
     def show_ellipses(
-        self, asked: Asked, solution: Solution, coverage: float, most: int | None = None
+        self, asked: Asked, model: DensityModel, coverage: float, most: int | None = None
     ) -> None:
-        """Show the ellipses of a solution without a model; those of most points, at most so many.
+        """Show the ellipses of a model that is not to be saved; at most so many, of most points.
 
         By default as many as the preferences say.
         """
         most = preferences().most_ellipses if most is None else most
-        shown = drawing(solution, asked.frame, coverage, most)
+        shown = drawing(model, asked.frame, coverage, most)
         with keeping_place(self._viewer):
             layer = show_components(self._viewer, asked.layer, asked.frame, shown)
         attach_model(layer, None)
@@ -74,14 +74,4 @@ class Display:
         """Attach the model to the ellipses, to be saved with."""
         layer = components_layer(self._viewer, done.layer)
         if layer is not None:
-            cloud = done.asked.cloud
-            left_out = {
-                "hidden": cloud.n_hidden,
-                "unused": cloud.n_unused,
-                "outside": cloud.n_outside,
-                "imprecise": cloud.n_imprecise,
-            }
-            model = model_of(
-                done.solution, done.frame, done.layer.name, done.picture, done.coverage, left_out
-            )
-            attach_model(layer, model)
+            attach_model(layer, as_shown(done.model, done.picture, done.coverage))

@@ -297,7 +297,7 @@ def _refit(state: State, inputs: Inputs) -> Change:
     done, fitting = _chosen(state, inputs), state.fitting
     if not inputs.live or done is None or inputs.obstacle:
         return state, ()
-    before = done.asked.for_solution(done.solution)
+    before = done.asked.for_model(done.model)
     if fitting is not None:
         later = _patience(state, fitting, fitting.key == done.key, inputs.now)
         if later > inputs.now:
@@ -348,10 +348,10 @@ def _read(state: State, ask: Ask, asked: Asked, has_layers: bool, inputs: Inputs
         # Not what was wrong meanwhile.
         return state, (Summarize(done),) if state.work is None else ()
     # What comes next goes on from what is shown now.
-    latest = Shown(done.asked.for_solution(done.solution), done.solution)
+    latest = Shown(done.asked.for_model(done.model), done.model)
     if fitting is not None and fitting.key == done.key and fitting.shown is not None:
         latest = fitting.shown
-    starts = asked.starts_from(latest.asked, latest.solution)
+    starts = asked.starts_from(latest.asked, latest.model)
     return _start(state, StartFit(asked, starts=starts), has_layers, inputs, live=True)
 
 
@@ -383,7 +383,7 @@ def _preview(state: State, asked: Asked, preview: Preview | None, inputs: Inputs
         return state, ()
     if not preview.settled and inputs.now < state.next_preview:
         return state, ()
-    shown = Shown(asked, preview.result.solution)
+    shown = Shown(asked, preview.result.model)
     state = replace(
         state,
         work=replace(fitting, shown=shown, previewed=True),
@@ -404,13 +404,14 @@ def _found(state: State, asked: Asked, result: Outcome, inputs: Inputs) -> Chang
     done = Fit(
         asked=asked,
         previous=previous,
-        solutions=result.solutions,
+        models=result.models,
         chosen=result.chosen,
         path=result.path,
         heatmap=result.heatmap,
         picture=result.heatmap.choice,
         drawn=result.chosen,
         coverage=inputs.coverage,
+        starts=result.starts,
     )
     state = replace(state.having(done), work=Ending(done.key))
     return state, (
@@ -471,7 +472,7 @@ def _settled(state: State) -> State:
     wanted, assigns = state.work.fit, state.work.assigns
     state = replace(state, work=Ending(wanted.key))
     done = state.fits.get(wanted.key)
-    if done is None or done.solutions is not wanted.solutions:
+    if done is None or done.models is not wanted.models:
         return state
     if assigns:
         return state.having(replace(done, annotated=done.chosen == wanted.chosen))
@@ -483,7 +484,7 @@ def _drawn(state: State, heatmap: Heatmap) -> Change:
         return state, ()
     wanted, state = state.work.fit, _settled(state)
     done = state.fits.get(wanted.key)
-    if done is None or done.solutions is not wanted.solutions:
+    if done is None or done.models is not wanted.models:
         return state, ()
     done = replace(done, heatmap=heatmap)
     return state.having(done), (ShowPicture(done), Summarize(done))

@@ -54,5 +54,14 @@ def ask(
             else before.request.parameters[RANDOM_STATE.name]
         )
     cloud = replace(cloud, frame=cloud.frame.beside(units))
-    request = FitRequest(cloud.observations, settings, heatmap, cloud.frame, cloud.groups, pacing)
+    request = FitRequest(
+        cloud.observations,
+        settings,
+        heatmap,
+        cloud.frame,
+        cloud.groups,
+        source.layer.name,
+        cloud.left_out,
+        pacing,
+    )
     return Asked(source, used, cloud, request)

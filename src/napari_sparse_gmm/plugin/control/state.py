@@ -8,18 +8,14 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.parameters import COMPUTING
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.points.source import Cloud, Source
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.fit import Starts, starts_for
-from napari_sparse_gmm.plugin.tasks.values import (
-    FitRequest,
-    Heatmap,
-    HeatmapChoice,
-    Solution,
-)
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, Heatmap, HeatmapChoice
 from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
@@ -58,15 +54,15 @@ class Asked:
         """What the layer is known by."""
         return self.layer.unique_id
 
-    def starts_from(self, other: "Asked", solution: Solution) -> Starts | None:
-        """The mixtures of another solution, where a fit can go on from them; see `starts_for`."""
+    def starts_from(self, other: "Asked", model: DensityModel) -> Starts | None:
+        """The mixtures of another model, where a fit can go on from them; see `starts_for`."""
         if not self.frame.alike(other.frame):
             return None
-        return starts_for(self.request, other.request, solution.mixtures)
+        return starts_for(self.request, other.request, model.mixtures)
 
-    def for_solution(self, solution: Solution) -> "Asked":
-        """What would have been asked for to get one of the solutions along a path."""
-        return replace(self, request=replace(self.request, parameters=solution.parameters))
+    def for_model(self, model: DensityModel) -> "Asked":
+        """What would have been asked for to get one of the models along a path."""
+        return replace(self, request=replace(self.request, parameters=model.parameters))
 
     @property
     def frame(self) -> Frame:
@@ -79,13 +75,14 @@ class Fit:
     """The last fit of a Points layer, and what of it the layers show."""
 
     asked: Asked
-    solutions: tuple[Solution, ...]
+    models: tuple[DensityModel, ...]
     chosen: int
     path: "SparsityPath | None"
     heatmap: Heatmap  # the one that is shown
     picture: HeatmapChoice  # drawn, or refused: not asked for again
-    drawn: int  # of which solution the heatmap is
+    drawn: int  # of which model the heatmap is
     coverage: float
+    starts: Starts = ()  # see `Outcome`
     annotated: bool = False  # the points, or that was refused
     previous: "Fit | None" = None  # that of the Run before, which can come back
 
@@ -105,9 +102,9 @@ class Fit:
         return self.asked.frame
 
     @property
-    def solution(self) -> Solution:
+    def model(self) -> DensityModel:
         """The one that the layers show."""
-        return self.solutions[self.chosen]
+        return self.models[self.chosen]
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,13 @@ class Shown:
     """What a fit has found so far, and what it was asked for."""
 
     asked: Asked
-    solution: Solution
+    model: DensityModel
 
 
 def summary(done: Fit) -> str:
     """What came of a fit, for the status line."""
     sentences = (
-        messages.summary(done.solution, done.asked.cloud, preferences().most_ellipses),
+        messages.summary(done.model, done.asked.cloud, preferences().most_ellipses),
         messages.path_sentence(done.path, done.chosen),
     )
     return "\n".join(sentence for sentence in sentences if sentence)

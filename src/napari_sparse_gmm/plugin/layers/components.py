@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.coverage import coverage_to_radius
-from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.plugin.layers.channel import channel_colour, tint
 from napari_sparse_gmm.plugin.layers.component_colours import component_colours
@@ -27,7 +27,6 @@ from napari_sparse_gmm.plugin.layers.owned import (
 from napari_sparse_gmm.plugin.layers.sections import Sections, cut, sections_metadata
 from napari_sparse_gmm.plugin.layers.views import in_view
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.plugin.tasks.values import Solution
 from napari_sparse_gmm.shapes.ellipses import ellipse_corners
 
 # What napari calls the unit of a layer that nobody gave one, and units that differ.
@@ -51,21 +50,19 @@ class Drawing:
     surface: dict[str, Any] | None = None  # keywords of a layer
 
 
-def drawing(solution: Solution, frame: Frame, coverage: float, most: int) -> Drawing:
+def drawing(model: DensityModel, frame: Frame, coverage: float, most: int) -> Drawing:
     """The ellipses that hold `coverage` percent of their component, and in 3D the ellipsoids.
 
     At most so many: napari takes half a second to draw 2000. In 3D it is the ellipsoids that hold
     that share, and each ellipse is where a slice cuts one.
     """
-    points = np.concatenate([p.mixture.weights * p.total_weight for p in solution.fitted])
+    points = np.concatenate([p.mixture.weights * p.total_weight for p in model.fitted])
     drawn = np.zeros(len(points), dtype=bool)
     drawn[np.argsort(-points, kind="stable")[:most]] = True
-    ends = np.cumsum([part.mixture.n_components for part in solution.fitted])
+    ends = np.cumsum([part.mixture.n_components for part in model.fitted])
     of_parts = np.split(drawn, ends[:-1])
-    groups = [group for group, part in enumerate(solution.parts) if part is not None]
-    tables = [
-        _table(part, frame, group) for group, part in zip(groups, solution.fitted, strict=True)
-    ]
+    groups = [group for group, part in enumerate(model.parts) if part is not None]
+    tables = [_table(part, frame, group) for group, part in zip(groups, model.fitted, strict=True)]
     features = {
         # Of some groups the errors may not be known.
         name: np.concatenate(
@@ -75,7 +72,7 @@ def drawing(solution: Solution, frame: Frame, coverage: float, most: int) -> Dra
     }
     if not drawn.any():
         return Drawing(np.empty((0, 4, len(frame.scale))), features)
-    parts = list(zip(solution.fitted, of_parts, strict=True))
+    parts = list(zip(model.fitted, of_parts, strict=True))
     together = GaussianMixture(
         np.full(len(points[drawn]), 1.0 / len(points[drawn])),
         np.concatenate([part.mixture.means[own] for part, own in parts]),

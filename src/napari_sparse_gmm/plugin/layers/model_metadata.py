@@ -1,19 +1,19 @@
-"""Models of layers: from a fit to a value that can be saved, and back to a fit and its layers.
+"""Models of layers: attached to one, to be saved with it; and the layers that show a model.
 
 There and back::
 
-    model = model_of(solution, frame, "L", choice, coverage=95.0, counts={"hidden": 3})
-    attach_model(layer, model)  # the components layer
+    attach_model(layer, as_shown(model, choice, coverage=95.0))  # the components layer
     for data, keywords, kind in layers_of(model, "L"): ...
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from napari.layers import Layer
 
-from napari_sparse_gmm.density_model import DensityModel, Groups, provenance
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import COVERAGE, LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin.layers.components import components_keywords, drawing
@@ -21,11 +21,10 @@ from napari_sparse_gmm.plugin.layers.ellipsoids import ellipsoids_keywords
 from napari_sparse_gmm.plugin.layers.heatmap import heatmap_keywords
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY, mark
 from napari_sparse_gmm.plugin.preferences import preferences
-from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.plugin.space.model_frame import frame_of, view_of
+from napari_sparse_gmm.plugin.space.model_frame import frame_of
 from napari_sparse_gmm.plugin.tasks.render import drawn
 from napari_sparse_gmm.plugin.tasks.task import at_once
-from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Solution
+from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.shapes.grid import LONGEST_SIDE_3D
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -37,53 +36,10 @@ MODEL_KEY = "napari-sparse-gmm model"
 _MOST_PIXELS = 1 << 23
 
 
-def model_of(
-    solution: Solution,
-    frame: Frame,
-    source: str,
-    choice: HeatmapChoice,
-    coverage: float,
-    counts: Mapping[str, int],
-) -> DensityModel:
-    """What a fit found, as a value that can be saved. It refers to the arrays, and copies none.
-
-    Parameters
-    ----------
-    solution : Solution
-    frame : Frame
-        Of the points.
-    source : str
-        Name of the Points layer.
-    choice : HeatmapChoice
-        What of the heatmap is shown.
-    coverage : float
-        Percentage that an ellipse holds.
-    counts : mapping
-        Numbers of points that were left out, by why.
-    """
-    stack = frame.stack
-    return DensityModel(
-        parts=solution.parts,
-        axis_labels=frame.names,
-        unit=frame.unit or None,
-        box=frame.modelled_box,
-        groups=None if stack is None else Groups(stack.name, stack.labels),
-        view={
-            "quantity": choice.quantity,
-            "coverage": coverage,
-            **view_of(frame),
-        },
-        provenance=provenance(
-            source=source,
-            parameters=solution.parameters,
-            engine=solution.engine,
-            engine_reason=solution.engine_reason,
-            deconvolved=solution.deconvolved,
-            problem=solution.problem,
-            went_on_from_an_earlier_fit=bool(solution.starts),
-            left_out=dict(counts),
-        ),
-    )
+def as_shown(model: DensityModel, choice: HeatmapChoice, coverage: float) -> DensityModel:
+    """A model that says what layers show of it: which heatmap, and ellipses of what coverage."""
+    shown = {"quantity": choice.quantity, "coverage": coverage}
+    return replace(model, view={**shown, **(model.view or {})})
 
 
 def attach_model(layer: Layer, model: DensityModel | None) -> None:
@@ -116,25 +72,12 @@ def attached_model(name: str, metadata: Mapping[str, Any]) -> DensityModel:
     return model
 
 
-def solution_of(model: DensityModel) -> Solution:
-    """The fit that a model comes from."""
-    made = model.provenance
-    return Solution(
-        model.parts,
-        made.get("engine_reason", ""),
-        made.get("parameters", {}),
-        made.get("deconvolved", False),
-        made.get("problem", ""),
-        made.get("engine", ""),
-    )
-
-
 def layers_of(model: DensityModel, name: str) -> list[LayerData]:
     """The layers that show a model of points called `name`, the lowest first.
 
     Heatmap, ellipsoids where it is in 3D, and ellipses, as a fit makes them.
     """
-    solution, frame, view = solution_of(model), frame_of(model), model.view or {}
+    frame, view = frame_of(model), model.view or {}
     quantity = view.get("quantity", QUANTITY.default)
     coverage = view.get("coverage", COVERAGE.default)
     COVERAGE.check(coverage)
@@ -150,8 +93,8 @@ def layers_of(model: DensityModel, name: str) -> list[LayerData]:
         None,
         engine="torch",  # which nobody has to wait for
     )
-    picture = at_once(drawn(solution, frame.modelled_box, choice, frame.layout))
-    shown = drawing(solution, frame, float(coverage), preferences().most_ellipses)
+    picture = at_once(drawn(model, frame.modelled_box, choice, frame.layout))
+    shown = drawing(model, frame, float(coverage), preferences().most_ellipses)
     layers = [("density", heatmap_keywords(name, frame, picture), "image")]
     if shown.surface is not None:
         layers.append(("ellipsoids", ellipsoids_keywords(name, shown.surface), "surface"))

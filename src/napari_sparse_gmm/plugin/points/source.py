@@ -63,6 +63,16 @@ class Cloud:
     n_imprecise: int = 0
 
     @property
+    def left_out(self) -> dict[str, int]:
+        """How many other points the layer has, by why."""
+        return {
+            "hidden": self.n_hidden,
+            "unused": self.n_unused,
+            "outside": self.n_outside,
+            "imprecise": self.n_imprecise,
+        }
+
+    @property
     def n_stray(self) -> int:
         """How many points lie so far from all others that the picture leaves them out."""
         return int(np.count_nonzero(stray(self.points)))

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.units import unit_named
 from napari_sparse_gmm.mixture import FloatArray
@@ -29,7 +29,23 @@ _DAMAGED = "The model is damaged where it says how it lies: "
 _REACH = 3.0
 
 
-def view_of(frame: Frame) -> dict[str, Any]:
+def model_in(frame: Frame, parts: Sequence[Part | None], **made: Any) -> DensityModel:
+    """What was found in each group of points that lie like that; and how it was `made`, if the fit
+    has ended. It refers to the arrays, and copies none.
+    """
+    stack = frame.stack
+    return DensityModel(
+        parts=tuple(parts),
+        axis_labels=frame.names,
+        unit=frame.unit or None,
+        box=frame.modelled_box,
+        groups=None if stack is None else Groups(stack.name, stack.labels),
+        view=_view(frame),
+        provenance=made,
+    )
+
+
+def _view(frame: Frame) -> dict[str, Any]:
     """What `frame_of` reads: how points lie, as numbers, arrays and strings."""
     stack = frame.stack
     return {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.density_model import part_of
+from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import (
@@ -22,6 +22,7 @@ from napari_sparse_gmm.parameters import (
     SOLVER,
     SPARSITY,
 )
+from napari_sparse_gmm.plugin.space.model_frame import model_in
 from napari_sparse_gmm.plugin.tasks.previews import Previews
 from napari_sparse_gmm.plugin.tasks.progress import followed, so_far, step_text, time_left
 from napari_sparse_gmm.plugin.tasks.render import drawn
@@ -32,7 +33,7 @@ from napari_sparse_gmm.plugin.tasks.task import (
     guarded,
     prepare,
 )
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome, Solution
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
@@ -143,16 +144,14 @@ def _path(request: FitRequest) -> Work[Outcome]:
         ),
     )
     path = SparsityPath(tuple(found))
-    solutions = []
+    models = []
     for point in found:
         parameters = {**request.parameters, SPARSITY.name: point.sparsity}
         of_point = replace(request, parameters=parameters)
-        solutions.append((yield from _solution(of_point, [(point.model, engine)])))
+        models.append((yield from _model(of_point, [(point.model, engine)])))
     chosen = found.index(path.suggested)
-    picture = yield from drawn(
-        solutions[chosen], request.box, request.heatmap, request.frame.layout
-    )
-    return Outcome(tuple(solutions), chosen, picture, path)
+    picture = yield from drawn(models[chosen], request.box, request.heatmap, request.frame.layout)
+    return Outcome(tuple(models), chosen, picture, path)
 
 
 def _fitted(
@@ -203,13 +202,12 @@ def _fitted(
 def _finished(
     request: FitRequest, fits: "Sequence[GroupFit]", starts: Starts = ()
 ) -> Work[Outcome]:
-    """The solution that the fits of groups make, with its heatmap."""
+    """The model that the fits of groups make, with its heatmap."""
     problem = next((fitted.problem for fitted in fits if fitted.problem), "")
-    solution = yield from _solution(request, _of_all_groups(request, fits), problem)
-    if any(start is not None for start in starts):
-        solution = replace(solution, starts=tuple(starts))
-    picture = yield from drawn(solution, request.box, request.heatmap, request.frame.layout)
-    return Outcome((solution,), 0, picture)
+    went_on = tuple(starts) if any(start is not None for start in starts) else ()
+    model = yield from _model(request, _of_all_groups(request, fits), problem, bool(went_on))
+    picture = yield from drawn(model, request.box, request.heatmap, request.frame.layout)
+    return Outcome((model,), 0, picture, starts=went_on)
 
 
 def _groups(request: FitRequest) -> NDArray[np.intp]:
@@ -232,24 +230,30 @@ def _mixtures(request: FitRequest, fits: "Sequence[GroupFit]") -> list[GaussianM
     return [None if fitted is None else fitted[0].mixture_ for fitted in of_groups]
 
 
-def _solution(
-    request: FitRequest, fits: "Sequence[Fitted | None]", problem: str = ""
-) -> Work[Solution]:
-    """The solution that fitted estimators hold, one for each group, with its standard errors."""
+def _model(
+    request: FitRequest,
+    fits: "Sequence[Fitted | None]",
+    problem: str = "",
+    went_on: bool = False,
+) -> Work[DensityModel]:
+    """The model that fitted estimators hold, one for each group, with its standard errors."""
     parts = []
     numbers = np.bincount(request.group_of_points, minlength=len(fits)).tolist()
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
         parts.append(None if fitted is None else part_of(*fitted, numbers[group]))
     engine = next(fitted[1] for fitted in fits if fitted is not None)
-    return Solution(
-        tuple(parts),
-        engine.reason,
-        request.parameters,
-        request.noisy,
-        problem,
+    made = provenance(
+        source=request.source,
+        parameters=request.parameters,
         engine=engine.name,
+        engine_reason=engine.reason,
+        deconvolved=request.noisy,
+        problem=problem,
+        went_on_from_an_earlier_fit=went_on,
+        left_out=request.left_out,
     )
+    return model_in(request.frame, parts, **made)
 
 
 def _estimator(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":

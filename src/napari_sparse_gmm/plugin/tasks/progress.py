@@ -9,11 +9,12 @@ import numpy as np
 
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin.space.model_frame import model_in
 from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.previews import Previews
 from napari_sparse_gmm.plugin.tasks.render import drawn
 from napari_sparse_gmm.plugin.tasks.task import Pass, Progress, Work, at_once, no_fallback_warning
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome, Solution
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome
 from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
@@ -72,14 +73,13 @@ def so_far(
     groups, n = request.group_of_points, len(mixtures)
     numbers = np.bincount(groups, minlength=n).tolist()
     totals = np.bincount(groups, request.observations.weights, minlength=n).tolist()
-    parts = tuple(
+    parts = [
         None if mixture is None else Part(mixture, _unknown(mixture), number, total)
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
-    )
-    solution = Solution(parts, "", request.parameters, request.noisy)
-    return Outcome(
-        (solution,), 0, at_once(drawn(solution, request.box, choice, request.frame.layout))
-    )
+    ]
+    model = model_in(request.frame, parts)
+    picture = at_once(drawn(model, request.box, choice, request.frame.layout))
+    return Outcome((model,), 0, picture)
 
 
 def _unknown(mixture: GaussianMixture) -> "StandardErrors":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.space.slices import Layout
@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin.tasks.task import (
     no_fallback_warning,
     prepare,
 )
-from napari_sparse_gmm.plugin.tasks.values import Heatmap, HeatmapChoice, Solution
+from napari_sparse_gmm.plugin.tasks.values import Heatmap, HeatmapChoice
 from napari_sparse_gmm.shapes.antialiasing import antialiased
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 from napari_sparse_gmm.shapes.pyramid import heatmap_pyramid
@@ -38,10 +38,10 @@ _SLAB = 1 << 18
 
 
 def draw(
-    solution: Solution, box: FloatArray, choice: HeatmapChoice, layout: Layout
+    model: DensityModel, box: FloatArray, choice: HeatmapChoice, layout: Layout
 ) -> Work[Heatmap | Refusal]:
-    """Draw the heatmaps of a solution over `box` (2, D). Returns and raises like `fit`."""
-    return guarded("heatmap", drawn(solution, box, choice, layout))
+    """Draw the heatmaps of a model over `box` (2, D). Returns and raises like `fit`."""
+    return guarded("heatmap", drawn(model, box, choice, layout))
 
 
 def assign_points(
@@ -58,7 +58,7 @@ def assign_points(
 
 
 def drawn(
-    solution: Solution, box: FloatArray, choice: HeatmapChoice, layout: Layout
+    model: DensityModel, box: FloatArray, choice: HeatmapChoice, layout: Layout
 ) -> Work[Heatmap]:
     grid = choice.grid(box, layout.n_slices)
     yield from prepare(choice.engine, choice.device, grid.n_dimensions, grid.shape[0])
@@ -68,7 +68,7 @@ def drawn(
     pyramid = None
     if choice.sharpen and choice.pixel_size is None and grid.n_dimensions == 2:
         yield Progress(0, 1, "Drawing the heatmap")
-        of_slices = layout.of_slices(solution.parts)
+        of_slices = layout.of_slices(model.parts)
         pyramid = heatmap_pyramid(
             [None if part is None else part.mixture for part in of_slices],
             grid,
@@ -77,10 +77,10 @@ def drawn(
             axes=layout.axes,
             device=choice.device,
         )
-    values = np.full((len(solution.parts), *grid.shape), choice.nothing, dtype=np.float32)
+    values = np.full((len(model.parts), *grid.shape), choice.nothing, dtype=np.float32)
     n_rows = grid.shape[0]
     rows_at_once = max(1, _SLAB * n_rows // int(np.prod(grid.shape)))
-    for group, part in enumerate(solution.parts):
+    for group, part in enumerate(model.parts):
         if part is None:
             continue
         # What is finer than these pixels shows when one zooms in, so it may be blurred here.
@@ -104,7 +104,7 @@ def drawn(
                     device=choice.device,
                 )
     lines = []
-    for group, part in enumerate(solution.parts if choice.contours and len(box[0]) == 2 else ()):
+    for group, part in enumerate(model.parts if choice.contours and len(box[0]) == 2 else ()):
         if part is not None and part.mixture.n_components:
             yield Progress(group, len(values), "Drawing contours")
             with no_fallback_warning(), limited_threads(choice.n_threads):

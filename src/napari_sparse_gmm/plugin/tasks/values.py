@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.arrays import bounds, stray
-from napari_sparse_gmm.density_model import Part
+from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
@@ -96,6 +96,8 @@ class FitRequest:
     heatmap: HeatmapChoice
     frame: Frame  # where they lie
     groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
+    source: str = ""  # name of the layer
+    left_out: Mapping[str, int] = field(default_factory=dict)  # points of the layer, by why
     pacing: Pacing = PACING
 
     @property
@@ -126,43 +128,20 @@ class FitRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
-    """What a fit found, and the parameters that it was asked for.
+class Outcome:
+    """What came of a fit: its model, or those of a path, and the heatmap of the chosen one.
 
-    One part for each group; None where it could not be fitted, for which `problem` has a reason.
     `starts` has for each group the mixture that its fit went on from; None where it began as the
     parameters say, and nothing at all where no fit went on from one.
     """
 
-    parts: tuple[Part | None, ...]
-    engine_reason: str
-    parameters: Mapping[str, Any]
-    deconvolved: bool = False  # the precision of the points was considered
-    problem: str = ""
-    engine: str = ""
-    starts: tuple[GaussianMixture | None, ...] = ()
-
-    @property
-    def mixtures(self) -> tuple[GaussianMixture | None, ...]:
-        """Of each group."""
-        return tuple(None if part is None else part.mixture for part in self.parts)
-
-    @property
-    def fitted(self) -> tuple[Part, ...]:
-        """The parts that there are."""
-        return tuple(part for part in self.parts if part is not None)
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What came of a fit: its solution, or those of a path, and the heatmap of the chosen one."""
-
-    solutions: tuple[Solution, ...]
+    models: tuple[DensityModel, ...]
     chosen: int
     heatmap: Heatmap
     path: "SparsityPath | None" = None
+    starts: tuple[GaussianMixture | None, ...] = ()
 
     @property
-    def solution(self) -> Solution:
+    def model(self) -> DensityModel:
         """The chosen one."""
-        return self.solutions[self.chosen]
+        return self.models[self.chosen]
