@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from magicgui.widgets import CheckBox
 from plugin.fakes import DATA, FakeFit, HandClock, HandWorker, SlowKeOps, fit
+from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QScrollArea
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
@@ -542,6 +544,31 @@ def test_the_dock_is_low_with_plots_and_lower_without(
     assert widget.native.minimumSizeHint().height() <= 420
     widget.plots_button.native.click()
     assert widget.native.minimumSizeHint().height() <= 330
+
+
+def test_only_what_is_below_the_result_scrolls(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, qtbot: QtBot
+) -> None:
+    """In a dock that is as high as a small screen leaves it, all else is in sight."""
+    fit(widget, workers)
+    unfold(widget.plots_button)
+    widget.native.setParent(None)
+    widget.native.resize(420, 400)
+    widget.native.show()
+    qtbot.waitUntil(lambda: widget.native.height() == 400)
+
+    def bars() -> list[QScrollArea]:
+        areas = widget.native.findChildren(QScrollArea)
+        return [area for area in areas if area.verticalScrollBar().isVisible()]
+
+    qtbot.waitUntil(lambda: len(bars()) == 1)
+    (scrolls,) = bars()
+    above = [widget.points, widget.find, widget.run_button, widget.summary, widget.table_button]
+    for field in above:
+        assert not scrolls.isAncestorOf(field.native)
+        assert field.native.visibleRegion().boundingRect() == field.native.rect()
+    for field in (widget.plots_button, widget.coverage, widget.advanced_button):
+        assert scrolls.isAncestorOf(field.native)
 
 
 def test_what_is_folded_away_says_so(widget: SparseGMMWidget) -> None:
