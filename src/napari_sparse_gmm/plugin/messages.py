@@ -45,9 +45,13 @@ RUN = "Fit the points, and show the heatmap and the ellipses."
 CANCEL = "Stop; the layers stay as they were."
 TABLE = (
     "Show the components as a table: click a row to select its ellipse, or the other way round; "
-    "double click a row to go there. The table saves as CSV, and copies with Ctrl+C."
+    "double click a row to go there; click a column's head to sort by it. The table saves as CSV, "
+    "and copies with Ctrl+C."
 )
-CENTRE = "Go to the selected component, or the next one."
+CENTRE = (
+    "Go to the selected component, or the next one; closer where it would be too small to see, "
+    "farther where it is larger than the view."
+)
 PYTHON = (
     "Copy the lines of Python that repeat this fit, from the start, in napari's console or a "
     "notebook."
