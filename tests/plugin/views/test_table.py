@@ -86,6 +86,17 @@ def test_numbers_have_as_many_digits_as_mean_something(viewer: Any) -> None:
     assert cells(sheet, "area [nm²]")[0] == "3.14"
 
 
+def test_an_error_of_which_the_points_tell_nothing_is_an_empty_cell(viewer: Any) -> None:
+    _, layer = ellipses(viewer, mixture())
+    features = layer.features.copy()
+    features.loc[1, "mean_x_error"] = np.nan
+    layer.features = features
+    sheet = show_table(viewer, layer).sheet
+    assert cells(sheet, "mean_x_error") == ["", "2.0", "2.0", "2.0"]
+    sheet.sortByColumn(columns(sheet).index("mean_x_error"), Qt.SortOrder.DescendingOrder)
+    assert cells(sheet, "mean_x_error") == ["2.0", "2.0", "2.0", ""]
+
+
 def test_it_is_opened_once_and_comes_back(viewer: Any) -> None:
     _, layer = ellipses(viewer, mixture())
     table = show_table(viewer, layer)
