@@ -1,7 +1,4 @@
-"""How to get to a component: its ellipse is selected, in the middle of the view, and to be seen.
-
->>> go_to(viewer, viewer.layers["L components"], 3)
-"""
+"""How to get to a component: its ellipse is selected, in the middle of the view, and to be seen."""
 
 import numpy as np
 from napari.layers import Shapes

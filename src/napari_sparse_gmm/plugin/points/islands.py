@@ -1,0 +1,36 @@
+"""Points that lie in several places apart, as in the picks of a user or in cells.
+
+>>> discs = np.concatenate([points, points + [0.0, 10_000.0]])
+>>> n_islands(points), n_islands(discs)
+(1, 2)
+"""
+
+import numpy as np
+
+from napari_sparse_gmm.arrays import bounds
+from napari_sparse_gmm.mixture import FloatArray
+
+# Points for each cell of a grid over all of them, about, and cells along an axis at most.
+_IN_CELL, _MOST_CELLS = 8, 64
+
+# An island has this share of the points at least; all of them together have nearly all points.
+_LEAST_SHARE, _NEARLY_ALL = 0.05, 0.95
+
+
+def n_islands(points: FloatArray) -> int:
+    """In how many places apart points (N, D) lie: with a gap between them that is empty.
+
+    1 where they are too few to tell, or where many of them lie in between.
+    """
+    from scipy.ndimage import generate_binary_structure, label
+
+    n, d = points.shape
+    n_cells = min(int((n / _IN_CELL) ** (1.0 / d)), _MOST_CELLS)
+    lower, upper = bounds(points)
+    if n_cells < 3 or not (upper > lower).all():
+        return 1
+    counts, _ = np.histogramdd(points, bins=n_cells, range=list(zip(lower, upper, strict=True)))
+    islands, n_found = label(counts > 0, generate_binary_structure(d, d))
+    shares = np.bincount(islands.ravel(), weights=counts.ravel(), minlength=n_found + 1)[1:] / n
+    large = shares[shares >= _LEAST_SHARE]
+    return max(1, len(large)) if large.sum() >= _NEARLY_ALL else 1
