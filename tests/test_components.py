@@ -1,8 +1,12 @@
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 from oracles import lying_along
 
 from napari_sparse_gmm.components import component_table
+from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.uncertainty import StandardErrors
 
@@ -58,6 +62,20 @@ def test_errors_stand_behind_what_they_are_of() -> None:
     expected = {"expected_points": [10, 20], "mean_x": [0.2, 0.4], "std_major": [0.5, 0.7]}
     for name, values in expected.items():
         np.testing.assert_allclose(table[f"{name}_error"], values)
+
+
+def test_an_error_of_which_the_points_tell_nothing_is_no_number(tmp_path: Path) -> None:
+    mixture = GaussianMixture([0.2, 0.8], [[1, 2], [3, 4]], [np.eye(2)] * 2)
+    unknown = np.array([[0.5, 0.5], [np.inf, np.inf]])
+    errors = StandardErrors(np.array([0.01, np.inf]), unknown, unknown)
+    table = component_table(mixture, 1000, ("y", "x"), errors)
+    for name in ("weight", "expected_points", "mean_y", "mean_x", "std_major", "std_minor"):
+        assert np.isnan(table[f"{name}_error"]).tolist() == [False, True]
+    write_table(tmp_path / "components.csv", table)
+    assert "inf" not in (tmp_path / "components.csv").read_text()
+    with (tmp_path / "components.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["mean_y_error"] for row in rows] == ["0.5", ""]
 
 
 def test_columns_in_3d() -> None:

@@ -111,6 +111,21 @@ def test_three_clusters_are_suggested(path):
     assert "information criterion is the lowest" in by_bic.why
 
 
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_suggestion_that_keeps_all_that_there_may_be_says_so(held_out):
+    """Of ten clusters that lie apart, where five components may be."""
+    rng = np.random.default_rng(0)
+    points, others = (
+        np.concatenate([rng.normal(100.0 * i, 1.0, (60, 2)) for i in range(10)]) for _ in range(2)
+    )
+    for most, told in ((5, True), (40, False)):
+        model = SparseGaussianMixture(most, prior="sqrt", background=False, random_state=0)
+        path = model.sparsity_path(points, [0.5, 2.0, 8.0], X_held_out=others if held_out else None)
+        assert (path.suggested.mixture.n_components == most) is told
+        assert ("no more components than these: allow more" in path.why) is told
+        assert "would not pay" not in path.why or not (told or held_out)
+
+
 def test_criteria_are_what_they_are_called():
     """From the responsibilities directly, with weights; far clusters have no price of overlap."""
     mixture = random_mixture(4, 2, background_weight=0.2, field=6.0)

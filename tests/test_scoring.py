@@ -36,6 +36,7 @@ def test_points_are_scored_as_the_density_says(d: int) -> None:
     told = summary(model, points, np.zeros(300, dtype=int), found)
     assert f"Mean log density {expected.mean():.2f} per nm{'²' if d == 2 else '³'};" in told
     assert f"{n} of 300 points in 5 components, {1 - n / 300:.0%} background" in told
+    assert "each as what it most probably is" in told  # the shares of the mixture are others
 
 
 def test_with_precision_the_density_is_that_of_seen_places() -> None:

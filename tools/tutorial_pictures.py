@@ -66,7 +66,7 @@ def picture(viewer: napari.Viewer, namespace: Namespace, path: Path) -> None:
 
 def picture_table(viewer: napari.Viewer, namespace: Namespace, path: Path) -> None:
     """The table needs room; afterwards it is closed, as the tutorial says."""
-    (table,) = (dock for name, dock in viewer.window.dock_widgets.items() if "Features" in name)
+    (table,) = (dock for name, dock in viewer.window.dock_widgets.items() if "components" in name)
     dock, main_window = table.parent(), table.window()
     main_window.resizeDocks([dock], [TABLE_HEIGHT], Qt.Orientation.Vertical)
     settle()

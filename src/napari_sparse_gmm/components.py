@@ -31,8 +31,9 @@ def component_table(
     """One row a component, as columns (K,), in the units of the points.
 
     With `errors`, a column ``…_error`` behind each of weights, points, centre and standard
-    deviations: its standard error. With the `unit` of the points, what has one is named with it:
-    ``std_major [nm]``, ``angle [°]``, ``area [nm²]``.
+    deviations: its standard error; NaN, an empty cell in a file, where the points tell nothing of
+    it. With the `unit` of the points, what has one is named with it: ``std_major [nm]``,
+    ``angle [°]``, ``area [nm²]``.
 
     ``component``
         Index, as `predict` gives it.
@@ -61,7 +62,7 @@ def component_table(
     def add(name: str, values: FloatArray, error: FloatArray | None, suffix: str = "") -> None:
         table[f"{name}{suffix}"] = np.array(values)
         if error is not None:
-            table[f"{name}_error{suffix}"] = np.array(error)
+            table[f"{name}_error{suffix}"] = np.where(np.isfinite(error), error, np.nan)
 
     weight_error = None if errors is None else errors.weights
     add("weight", mixture.weights, weight_error)

@@ -153,8 +153,6 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     covariances_ : (K, D, D) array
     background_weight_ : float
         Share of the background; 0 without one.
-    total_weight_ : float
-        Of the points that were fitted; their number where each counts once.
     n_components_ : int
         K, the components that are left.
     prior_ : Objective
@@ -303,7 +301,6 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         else:
             validate_data(self, X, skip_check_array=True)
         self._set_result(result)
-        self.total_weight_ = engine.summary.total_weight
         self.engine_, self.engine_reason_ = engine.name, engine.reason
 
     def open(

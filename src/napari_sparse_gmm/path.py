@@ -37,6 +37,7 @@ class SparseModel(Protocol):
     That stands above this module, for it has a method that gives a path.
     """
 
+    n_components: int | None
     sparsity: float
     prior: str | WeightPenalty | Objective
     init: str | ArrayLike | GaussianMixture
@@ -149,15 +150,17 @@ class SparsityPath:
     @property
     def why(self) -> str:
         """Why that is suggested, in a sentence."""
-        left = count(self.suggested.mixture.n_components, "component")
-        if np.isfinite(self.held_out).any():
-            return (
-                f"With s = {self.suggested.sparsity:g}, {left}, points that were not fitted are "
-                "the likeliest."
-            )
+        k, most = self.suggested.mixture.n_components, self.suggested.model.n_components
+        held_out = np.isfinite(self.held_out).any()
+        why = f"With s = {self.suggested.sparsity:g}, {count(k, 'component')}, " + (
+            "points that were not fitted are the likeliest"
+            if held_out
+            else "the Bayesian information criterion is the lowest"
+        )
+        if most is not None and k >= most:
+            return f"{why}. There may be no more components than these: allow more, and compare."
         return (
-            f"With s = {self.suggested.sparsity:g}, {left}, the Bayesian information criterion is "
-            "the lowest: more components would not pay for their parameters."
+            f"{why}." if held_out else f"{why}: more components would not pay for their parameters."
         )
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":

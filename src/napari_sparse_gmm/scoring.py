@@ -3,7 +3,7 @@
 >>> groups = np.zeros(len(points), dtype=int)
 >>> assignment = assign_points(model.parts, Observations(points), groups)
 >>> print(summary(model, points, groups, assignment))
-Mean log density ... per nm² (...); ... of 600 points in ... components, ...% background.
+Mean log density ... per nm² (...); ... of 600 points in ... components, ...% background, each ...
 """
 
 from collections.abc import Sequence
@@ -125,7 +125,9 @@ def summary(
     n_found = int(np.count_nonzero(found))
     sentences = [density, f"{n_found:,} of {count(n, 'point')} in {count(k, 'component')}"]
     if any(part.mixture.background_weight > 0 for part in model.fitted):
-        sentences[-1] += f", {1 - n_found / n_assigned:.0%} background"
+        sentences[-1] += (
+            f", {1 - n_found / n_assigned:.0%} background, each as what it most probably is"
+        )
     if n_assigned < n_scored:
         far = count(n_scored - n_assigned, "point")
         sentences.append(f"{far} far from what the model was fitted to left out")

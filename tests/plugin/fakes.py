@@ -169,7 +169,7 @@ class HandWorker:
     finished = Signal()
 
     def __init__(self, work: Generator[Any, None, Any]) -> None:
-        self._work = work
+        self.work = work
         self.abort_requested = False
         self.done = False
 
@@ -181,7 +181,7 @@ class HandWorker:
 
     def step(self, n_steps: int) -> None:
         for _ in range(n_steps):
-            self.yielded.emit(next(self._work))
+            self.yielded.emit(next(self.work))
 
     def go_on(self) -> None:
         """One step, or the end."""
@@ -203,7 +203,7 @@ class HandWorker:
         """Run to the end, silently."""
         while True:
             try:
-                next(self._work)
+                next(self.work)
             except StopIteration as stop:
                 return stop.value
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Points
+from napari.layers import Points, Shapes
 from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
@@ -22,7 +22,7 @@ CLUSTERS, _, SPARSE = (preset.values for preset in parameters.PRESETS)
 
 
 def fitted(
-    points: np.ndarray, region: Around = Around.BOX, **settings: Any
+    points: np.ndarray, region: Around | Shapes = Around.BOX, **settings: Any
 ) -> tuple[DensityModel, str]:
     """What Run finds with these settings, and what the status line says."""
     layer = Points(points, name="L")
@@ -119,6 +119,41 @@ def test_another_value(
     after, said = fitted(sample.points, **{**settings, **change})
     assert better(after) < better(before)
     assert words not in said
+
+
+def discs(n_discs: int, rng: np.random.Generator) -> np.ndarray:
+    """Points scattered evenly in round picks, far from each other, of a radius of 100."""
+    angle, radius = rng.uniform(0.0, 2.0 * np.pi, 1500), 100.0 * np.sqrt(rng.uniform(size=1500))
+    centres = PICKS[rng.integers(n_discs, size=1500)]
+    return centres + radius[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])
+
+
+PICKS = np.array([[0.0, 0.0], [200.0, 900.0], [800.0, 300.0]])
+
+
+def test_a_region_around_each_of_several_places() -> None:
+    points = discs(3, np.random.default_rng(0))
+    before, said = fitted(points)
+    assert "the points lie in 3 places apart: draw a shape around each" in said
+    assert "convex hull" not in said
+    square = 100.0 * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    drawn = Shapes([centre + square for centre in PICKS], shape_type="ellipse")
+    after, said = fitted(points, drawn)
+    assert "places apart" not in said
+    assert after.fitted[0].mixture.background_weight > 0.9
+    assert before.fitted[0].mixture.background_weight < 0.01
+    # Around a single one the hull will do.
+    single, said = fitted(discs(1, np.random.default_rng(0)))
+    assert single.fitted[0].mixture.background_weight > 0.5 or "convex hull" in said
+    assert "places apart" not in said
+
+
+def test_clusters_far_from_each_other_are_no_places_to_draw_around() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(centre, 20.0, (200, 2)) for centre in PICKS])
+    found, said = fitted(points)
+    assert found.fitted[0].mixture.n_components == 3
+    assert "places apart" not in said
 
 
 def test_another_region() -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from magicgui.widgets import CheckBox
 from plugin.fakes import DATA, FakeFit, HandClock, HandWorker, SlowKeOps, fit
+from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QScrollArea
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
@@ -382,8 +384,7 @@ def test_precision_is_a_feature(
     fit(widget, workers)
     expected = np.repeat(precision[10:, None], 2, axis=1)
     np.testing.assert_array_equal(fake_fit.noise[-1], expected)
-    layer.features = {"uncertainty": -precision}
-    widget.precision.value = "uncertainty"
+    layer.features["uncertainty"] = -precision  # of which nobody hears
     widget.run_button.native.click()
     assert "choose another precision" in widget.status.value
 
@@ -471,8 +472,9 @@ def test_a_region_that_is_gone_is_told(widget: SparseGMMWidget, viewer: Any) -> 
 def test_weights_of_no_use_are_refused(
     widget: SparseGMMWidget, viewer: Any, weights: list[float], words: str
 ) -> None:
-    viewer.layers["L"].features = {"w": weights}
+    viewer.layers["L"].features = {"w": np.ones(60)}
     widget.weights.value = "w"
+    viewer.layers["L"].features["w"] = weights  # as in napari's table: nobody hears of it
     widget.run_button.native.click()
     assert words in widget.status.value
     assert len(viewer.layers) == 1
@@ -542,6 +544,31 @@ def test_the_dock_is_low_with_plots_and_lower_without(
     assert widget.native.minimumSizeHint().height() <= 420
     widget.plots_button.native.click()
     assert widget.native.minimumSizeHint().height() <= 330
+
+
+def test_only_what_is_below_the_result_scrolls(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, qtbot: QtBot
+) -> None:
+    """In a dock that is as high as a small screen leaves it, all else is in sight."""
+    fit(widget, workers)
+    unfold(widget.plots_button)
+    widget.native.setParent(None)
+    widget.native.resize(420, 400)
+    widget.native.show()
+    qtbot.waitUntil(lambda: widget.native.height() == 400)
+
+    def bars() -> list[QScrollArea]:
+        areas = widget.native.findChildren(QScrollArea)
+        return [area for area in areas if area.verticalScrollBar().isVisible()]
+
+    qtbot.waitUntil(lambda: len(bars()) == 1)
+    (scrolls,) = bars()
+    above = [widget.points, widget.find, widget.run_button, widget.summary, widget.table_button]
+    for field in above:
+        assert not scrolls.isAncestorOf(field.native)
+        assert field.native.visibleRegion().boundingRect() == field.native.rect()
+    for field in (widget.plots_button, widget.coverage, widget.advanced_button):
+        assert scrolls.isAncestorOf(field.native)
 
 
 def test_what_is_folded_away_says_so(widget: SparseGMMWidget) -> None:
@@ -740,6 +767,50 @@ def test_a_region_is_drawn(
     assert widget.region.value is Around.BOX
     fit(widget, workers)
     assert fake_fit.parameters[-1]["background"] is True
+
+
+def test_features_of_no_use_are_not_offered(widget: SparseGMMWidget, viewer: Any) -> None:
+    layer = viewer.add_points(np.random.default_rng(0).uniform(size=(2000, 3)), name="many")
+    n = np.arange(2000)
+    layer.features = {
+        "id": n,
+        "name": [f"point {i}" for i in n],
+        "cell": n % 1000,
+        "missing": np.where(n == 7, np.nan, n % 3),
+        "offset": n - 5.5,
+        "nothing": np.zeros(2000),
+    }
+    widget.axes.value = "y, x"
+    assert widget.each.choices == (None, "cell", "nothing")  # nor an axis without steps
+    assert widget.weights.choices == (None, "id", "cell")
+    assert widget.precision.choices == (None, "id", "cell", "missing", "offset", "nothing")
+    layer.features["offset"] = -1.0
+    widget.points.value = viewer.layers["L"]
+    widget.points.value = layer
+    assert "offset" not in widget.precision.choices
+
+
+def test_only_what_has_an_inside_is_offered_as_a_region(
+    widget: SparseGMMWidget, viewer: Any
+) -> None:
+    def offered() -> list[str]:
+        return [str(layer) for layer in widget.region.choices[2:]]
+
+    line = np.array([[10.0, 10.0], [90.0, 20.0]])
+    square = np.array([[20.0, 20.0], [20.0, 80.0], [80.0, 80.0], [80.0, 20.0]])
+    shapes = viewer.add_shapes([line, square], shape_type=["line", "path"], name="scale")
+    assert offered() == []
+    shapes.add(square, shape_type="polygon")
+    assert offered() == ["scale"]
+    shapes.data = [(line, "line")]
+    assert offered() == []
+    empty = viewer.add_shapes(None, name="cell")  # still to be drawn
+    assert offered() == ["cell"]
+    widget.region.value = empty
+    empty.add(square, shape_type="path")  # as napari does while a polygon is drawn
+    assert offered() == ["cell"]
+    empty.data = [(square, "polygon")]
+    assert widget.region.value == empty
 
 
 def test_an_empty_region_is_told(

@@ -126,7 +126,7 @@ class User:
     def settle(self, qtbot: QtBot) -> None:
         """Everything is over, and the window is empty."""
         self.widget.live.value = False
-        qtbot.waitUntil(lambda: self.widget._runner.job is None, timeout=LONG)
+        qtbot.waitUntil(lambda: self.widget.idle, timeout=LONG)
         self.remove_all()
         self.close_dock()
         qtbot.wait(500)
@@ -161,7 +161,7 @@ def test_a_hundred_actions(
     user.open_points()
     user.run()
     assert user.widget.cancel_button.enabled
-    qtbot.waitUntil(lambda: user.widget._runner.job is None, timeout=LONG)
+    qtbot.waitUntil(lambda: user.widget.idle, timeout=LONG)
     assert user.widget.run_button.enabled
     assert not user.widget.cancel_button.enabled
     assert any(MODEL_KEY in layer.metadata for layer in viewer.layers), user.widget.status.value

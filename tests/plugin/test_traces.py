@@ -149,7 +149,7 @@ def waits(widget: SparseGMMWidget, now: float) -> dict[str, float]:
 
 def kind_of(worker: HandWorker) -> str:
     """The name of the work, deep in the generators around it."""
-    work = worker._work
+    work = worker.work
     while work.gi_frame is not None and "work" in work.gi_frame.f_locals:
         work = work.gi_frame.f_locals["work"]
     return work.gi_code.co_name

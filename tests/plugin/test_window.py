@@ -13,12 +13,14 @@ import pytest
 from napari.utils.notifications import notification_manager
 from plugin.fakes import FakeFit
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSize
 
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model
+from napari_sparse_gmm.plugin.qt.sheet import Sheet
 from napari_sparse_gmm.samples import smlm_clusters
 
 PLUGIN, WIDGET = "napari-sparse-gmm", "Sparse GMM density"
@@ -309,3 +311,25 @@ def test_widgets_of_one_viewer_keep_apart(viewer: Any, qtbot: QtBot) -> None:
     assert widgets[0].status.value == messages.CANCELLED
     assert " from 200 points" in widgets[1].status.value
     assert [layer.name for layer in viewer.layers] == ["A", "B density", "B", "B components"]
+
+
+def test_all_that_one_needs_is_in_a_small_window(viewer: Any, qtbot: QtBot) -> None:
+    """On a screen of 1280 x 720 pixels, with the table and the plots."""
+    viewer.open_sample(PLUGIN, "smlm_clusters")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    viewer.window.show()
+    viewer.window.resize(1280, 720)
+    run(widget, qtbot)
+    widget.plots_button.native.click()
+    widget.table_button.native.click()
+    sheet = widget.native.window().findChild(Sheet)
+    qtbot.waitUntil(lambda: sheet.model().rowCount() > 4 and sheet.isVisible(), timeout=LONG)
+    qtbot.wait(200)  # all layouts
+    assert widget.native.window().size() == QSize(1280, 720)
+    for field in (widget.find, widget.run_button, widget.centre_button):
+        assert field.native.visibleRegion().boundingRect() == field.native.rect()
+    for line in (widget.summary, widget.status):
+        lines = line.native.fontMetrics().lineSpacing() * len(line.value.splitlines())
+        assert line.native.visibleRegion().boundingRect().height() >= lines
+    fourth = sheet.visualRect(sheet.model().index(3, 0))
+    assert sheet.viewport().visibleRegion().contains(fourth.center())

@@ -70,8 +70,13 @@ def enclosed(shapes: Sequence[FloatArray], kinds: Sequence[str]) -> list[FloatAr
     return [
         _around(corners) if kind == "ellipse" else corners
         for corners, kind in zip(shapes, kinds, strict=True)
-        if kind in _AREAS
+        if has_inside(kind)
     ]
+
+
+def has_inside(kind: str) -> bool:
+    """Whether shapes of this kind of napari's enclose something: no line and no path does."""
+    return kind in _AREAS
 
 
 def _around(corners: FloatArray) -> FloatArray:

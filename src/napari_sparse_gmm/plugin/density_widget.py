@@ -21,7 +21,8 @@ from napari_sparse_gmm.plugin.layers.owned import components_layer, keep_made, r
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
-from napari_sparse_gmm.plugin.views.table import ComponentTable
+from napari_sparse_gmm.plugin.views.centre import go_on
+from napari_sparse_gmm.plugin.views.table import show_table
 
 
 class SparseGMMWidget(Container):
@@ -43,7 +44,6 @@ class SparseGMMWidget(Container):
         clock: Clock | None = None,
     ) -> None:
         self._viewer = napari_viewer
-        self._table = ComponentTable(napari_viewer)
         self._panel = TaskPanel(clock)
         self.form = form = DensityForm(
             lambda: napari_viewer.layers, lambda: napari_viewer.theme, preferences(), self._panel
@@ -108,7 +108,7 @@ class SparseGMMWidget(Container):
         if layer is None:
             self._panel.say(messages.NOT_FITTED)
         else:
-            self._table.show(layer)
+            show_table(self._viewer, layer)
 
     def centre(self) -> None:
         """Go to the component that is selected; pressed again, to the next one."""
@@ -116,7 +116,7 @@ class SparseGMMWidget(Container):
         if layer is None:
             self._panel.say(messages.NOT_FITTED)
         else:
-            self._table.go_on(layer)
+            go_on(self._viewer, layer)
 
     def keep(self) -> None:
         """Put copies of the layers of the chosen layer aside."""

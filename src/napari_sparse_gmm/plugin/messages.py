@@ -8,6 +8,7 @@ from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, SPARSITY
+from napari_sparse_gmm.plugin.points.islands import n_islands
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.wording import count, density, figures, volume_unit
@@ -21,6 +22,9 @@ NO_POINTS = "Add or open a Points layer to model its density."
 # Where a background was requested, less of it is hardly any.
 _NO_BACKGROUND = 0.01
 
+# So many components for each of several places with points are no clusters, but fill the places.
+_TILES = 3
+
 # A component of a larger standard deviation, as a share of the longest side of the points' box,
 # is as wide as scattered points are: those of a uniform density have 12 ** -0.5 = 0.29.
 _WIDE = 0.25
@@ -32,8 +36,10 @@ FIND = " ".join(f"{preset.label}: {preset.help}" for preset in PRESETS)
 VIEW = "Show or hide how what was found is shown."
 RESET = "Set everything but the points back to what a first fit has."
 STATISTICS = (
-    "Medians, and quartiles in brackets. The points of a cluster are their expected number; its "
-    "radius is the geometric mean of the standard deviations along its axes."
+    "Medians, and quartiles in brackets. The points of a cluster are their expected number: each "
+    "counts by its probability, as it does for the background. Score and the colours give each "
+    "point to what it most probably is, which makes other shares. The radius of a cluster is the "
+    "geometric mean of the standard deviations along its axes."
 )
 KEEP = (
     "Put this result aside: copies of its layers, hidden, that the next Run does not change. That "
@@ -45,9 +51,13 @@ RUN = "Fit the points, and show the heatmap and the ellipses."
 CANCEL = "Stop; the layers stay as they were."
 TABLE = (
     "Show the components as a table: click a row to select its ellipse, or the other way round; "
-    "double click a row to go there. The table saves as CSV, and copies with Ctrl+C."
+    "double click a row to go there; click a column's head to sort by it. The table saves as CSV, "
+    "and copies with Ctrl+C."
 )
-CENTRE = "Go to the selected component, or the next one."
+CENTRE = (
+    "Go to the selected component, or the next one; closer where it would be too small to see, "
+    "farther where it is larger than the view."
+)
 PYTHON = (
     "Copy the lines of Python that repeat this fit, from the start, in napari's console or a "
     "notebook."
@@ -82,7 +92,7 @@ def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     if solution.problem:
         missing = count(len(solution.parts) - len(parts), "group")
         lines.append(f"{missing} could not be fitted: {solution.problem}")
-    lines.append(_advice(solution, frame, background))
+    lines.append(_advice(solution, cloud, background))
     notes = []
     if solution.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
@@ -157,9 +167,9 @@ def _quartiles(values: FloatArray) -> str:
     return f"{figures(middle)} ({figures(low)} to {figures(high)})"
 
 
-def _advice(solution: DensityModel, frame: Frame, background: float) -> str:
+def _advice(solution: DensityModel, cloud: Cloud, background: float) -> str:
     """What to change where the solution may not be what was wanted; "" where nothing."""
-    parts, settings = solution.fitted, solution.parameters
+    parts, settings, frame = solution.fitted, solution.parameters, cloud.frame
     numbers = [part.mixture.n_components for part in parts]
     most = settings["n_components"]
     declared = PRIORS[settings["prior"]]
@@ -186,6 +196,12 @@ def _advice(solution: DensityModel, frame: Frame, background: float) -> str:
         )
     # Of a region that somebody has drawn nothing better is known.
     if settings["background"] is True and background < _NO_BACKGROUND:
+        islands = n_islands(cloud.points)
+        if islands > 1 and max(numbers) >= _TILES * islands:
+            return (
+                f"Hardly any background is left, as the points lie in {islands} places apart: draw "
+                "a shape around each, all in one Shapes layer, and choose that as Region."
+            )
         return (
             "Hardly any background is left: where the field is no rectangle, choose another "
             "Region, the convex hull or one that you draw; of a single shape "

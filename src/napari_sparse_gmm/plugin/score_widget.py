@@ -19,7 +19,7 @@ from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
 from napari_sparse_gmm.plugin.layers.point_colours import show_assignment
-from napari_sparse_gmm.plugin.points.features import known_precisions, numeric_features
+from napari_sparse_gmm.plugin.points.features import known_precisions, precision_features
 from napari_sparse_gmm.plugin.points.for_model import ModelPoints, points_for
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
@@ -189,7 +189,7 @@ class SparseGMMScore(Container):
 
     def _precision_choices(self, _: Any = None) -> Sequence[tuple[str, str | None]]:
         layer = self.points.value
-        names = [] if layer is None else numeric_features(layer)
+        names = [] if layer is None else precision_features(layer)
         return [("not considered", None), *((name, name) for name in names)]
 
     def _on_points_changed(self, _: Any = None) -> None:

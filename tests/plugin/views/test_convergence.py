@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from napari.utils.theme import get_theme
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QWidget
 
 from napari_sparse_gmm.plugin.qt.canvas import line_colours
 from napari_sparse_gmm.plugin.tasks.pacing import PACING
@@ -26,6 +27,11 @@ def passes(run: int, n: int = 5) -> list[Pass]:
 def lines(view: ConvergenceView) -> list[list[tuple[float, float]]]:
     """Iteration and value of each line, of the costs and then of the components."""
     return [line.get_xydata().tolist() for axes in view.figure.axes for line in axes.lines]
+
+
+def is_empty(view: ConvergenceView) -> bool:
+    """Whether there is no canvas in it."""
+    return not view.findChildren(QWidget)
 
 
 def test_it_draws_what_was_told(view: ConvergenceView, qtbot: QtBot) -> None:
@@ -95,15 +101,17 @@ def test_all_of_a_fit_that_is_done_is_shown_at_once(view: ConvergenceView, qtbot
     view.add(passes(0)[3:])
     view.finish()
     assert [len(line) for line in lines(view)] == [5, 5]
-    assert not view._timer.isActive()
+    drawn = list(view.figure.axes[0].lines)
+    qtbot.wait(int(1100 * PACING.plot))
+    assert list(view.figure.axes[0].lines) == drawn  # and not once more
 
 
 def test_what_came_while_nobody_looked_is_drawn_when_it_is_shown(
     view: ConvergenceView, qtbot: QtBot
 ) -> None:
     view.add(passes(0))
-    qtbot.waitUntil(lambda: not view._timer.isActive())
-    assert view._canvas is None  # Matplotlib was not needed
+    qtbot.wait(int(1100 * PACING.plot))
+    assert is_empty(view)  # Matplotlib was not needed
     view.show()
     assert len(lines(view)[0]) == 5
 
@@ -114,7 +122,7 @@ def test_nothing_is_drawn_of_nothing(view: ConvergenceView) -> None:
     view.show()
     view.begin()
     view.finish()
-    assert view._canvas is None
+    assert is_empty(view)
 
 
 def test_it_follows_the_theme(qtbot: QtBot) -> None:

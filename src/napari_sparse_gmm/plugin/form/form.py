@@ -28,7 +28,7 @@ from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
 from napari_sparse_gmm.plugin.qt.folding import folding_button
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
-from napari_sparse_gmm.plugin.qt.scrolling import LEAST_HEIGHT, StatusScroll, VerticalScroll
+from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.plugin.views.convergence import ConvergenceView
@@ -45,9 +45,9 @@ SETTINGS_KEY = "napari-sparse-gmm settings"
 class DensityForm:
     """All fields, buttons and lines of the widget, as public attributes.
 
-    From top to bottom: the points and what to find in them, Run, and what came of it; how that is
-    shown, and what rarely needs a change. Only the last part scrolls where there is little room,
-    and nothing moves when a fit runs.
+    From top to bottom: the points and what to find in them, Run, and what came of it; plots of
+    that, how it is shown, and what rarely needs a change. Where there is little room only these
+    scroll, and nothing moves when a fit runs.
 
     Parameters
     ----------
@@ -138,6 +138,7 @@ class DensityForm:
         self._rest = Container(
             name="more",
             widgets=[
+                self.plots_button,
                 self.view_button,
                 *picture.all,
                 self.heatmap_unit,
@@ -158,7 +159,7 @@ class DensityForm:
         )
         LabelColumn(self._asked, self._rest)
         self._asked.margins = self._rest.margins = (0, 0, 0, 0)
-        self.parts = [work, self.progress, found, self.plots_button]
+        self.parts = [work, self.progress, found]
         every: list[Widget] = [*self._asked, *self._rest]
         for widget in every:
             setattr(self, widget.name, widget)
@@ -168,7 +169,7 @@ class DensityForm:
             *found,
             self.plots_button,
             self.path_view.slider,
-            *self._rest,
+            *[widget for widget in self._rest if widget is not self.plots_button],
         ]
         for widget in (self.prior, self.each):
             widget.changed.connect(self._update_path_button)
@@ -191,14 +192,15 @@ class DensityForm:
         layout = native.layout()
         layout.setSpacing(_SPACING)
         layout.insertWidget(0, VerticalScroll(self._asked.native))
-        _, _, found, _ = self.parts
+        _, _, found = self.parts
         for line, least in ((self.summary, 1), (self.status, 2)):
             layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native, least))
-        layout.insertWidget(layout.indexOf(self.plots_button.native) + 1, self.plots)
-        self._rest.native.layout().addStretch(1)
-        scroll = VerticalScroll(self._rest.native, LEAST_HEIGHT // 2)
+        rest = self._rest.native.layout()
+        rest.insertWidget(rest.indexOf(self.plots_button.native) + 1, self.plots)
+        rest.addStretch(1)
+        scroll = VerticalScroll(self._rest.native, takes_what_is_left=True)
         layout.addWidget(scroll, 1)
-        for button in (self.view_button, self.advanced_button):
+        for button in (self.plots_button, self.view_button, self.advanced_button):
             button.changed.connect(partial(scroll.go_to, button.native))
         for first, second in pairwise(widget.native for widget in self._in_order):
             QWidget.setTabOrder(first, second)

@@ -6,16 +6,19 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, Widget
 from napari.components import LayerList
-from napari.layers import Layer, Points
+from napari.layers import Layer, Points, Shapes
 
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.axes_field import AxesField
 from napari_sparse_gmm.plugin.form.fields import choice, compact, offer_layers, show_value
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
+from napari_sparse_gmm.plugin.points.coordinates import MOST_GROUPS
 from napari_sparse_gmm.plugin.points.features import (
+    few_enough,
     grouping_features,
     known_precisions,
-    numeric_features,
+    precision_features,
+    weighing_features,
 )
 from napari_sparse_gmm.plugin.points.region import outlines_regions
 from napari_sparse_gmm.plugin.points.selection import Use
@@ -42,6 +45,7 @@ class PointsFields:
     def __init__(self, layers: Callable[[], LayerList]) -> None:
         self._layers = layers
         self._connected_layer: Points | None = None  # the layer whose axes are offered
+        self._chosen_region: Around | Layer = Around.BOX
         self._changed: Callable[[], object] = lambda: None
         self._tell: Callable[[str], object] = lambda sentence: None
 
@@ -75,14 +79,16 @@ class PointsFields:
             "each",
             "Fit each",
             "Fit points of different values apart: those of each time, channel or cell. The "
-            "results are stacked, and napari's slider goes through them.",
+            "results are stacked, and napari's slider goes through them. Features of more than "
+            f"{MOST_GROUPS:,} values, or that are missing somewhere, are not offered.",
             self._each_choices,
         )
         self.weights = choice(
             "weights",
             "Weights",
-            "The feature of the points that says how often each of them counts.",
-            partial(self._features_choices, "equal"),
+            "The feature of the points that says how often each of them counts. Those that are "
+            "negative or missing somewhere are not offered.",
+            partial(self._features_choices, "equal", weighing_features),
         )
         self.precision = choice(
             "precision",
@@ -91,13 +97,13 @@ class PointsFields:
             "deviation in the unit of the layer. The components are then the shapes without that "
             "error. One that a localization program has written is chosen by itself; beside lpx "
             "counts lpy.",
-            partial(self._features_choices, "not considered"),
+            partial(self._features_choices, "not considered", precision_features),
         )
         self.axial_precision = choice(
             "axial_precision",
             "Axial precision",
             "The same along the first axis, z, where it is another one there.",
-            partial(self._features_choices, "as the others"),
+            partial(self._features_choices, "as the others", precision_features),
         )
         self.region = choice(
             "region",
@@ -124,6 +130,7 @@ class PointsFields:
         self.unit.changed.connect(self._on_unit_changed)
         self.points.changed.connect(self._on_layer_changed)
         self.axes.changed.connect(self._on_axes_changed)
+        self.region.changed.connect(self._keep_region)
         for widget in (self.precision, self.each, self.weights, self.use):
             widget.changed.connect(self._show_features)
 
@@ -136,6 +143,10 @@ class PointsFields:
 
     def reset_choices(self) -> None:
         """Follow the layers that there are; the chosen ones stay chosen under a new name."""
+        for layer in self._layers():
+            if isinstance(layer, Shapes) and METADATA_KEY not in layer.metadata:
+                layer.events.data.disconnect(self._offer_regions)
+                layer.events.data.connect(self._offer_regions)
         for field in (self.points, self.region):
             chosen = field.value
             if not offer_layers(field) and field is self.region:
@@ -175,10 +186,12 @@ class PointsFields:
     def _points_choices(self, _: Any = None) -> list[Points]:
         return [layer for layer in self._layers() if isinstance(layer, Points)]
 
-    def _features_choices(self, without: str, _: Any = None) -> list[tuple[str, str | None]]:
-        """The features of the layer; `without` is what it is to have none."""
+    def _features_choices(
+        self, without: str, usable: Callable[[Points], list[str]], _: Any = None
+    ) -> list[tuple[str, str | None]]:
+        """The features of the layer that are `usable`; `without` is what it is to have none."""
         layer = self.points.value
-        names = [] if layer is None else numeric_features(layer)
+        names = [] if layer is None else usable(layer)
         return [(without, None), *((name, name) for name in names)]
 
     def _each_choices(self, _: Any = None) -> list[tuple[str, int | str | None]]:
@@ -187,7 +200,11 @@ class PointsFields:
         choices: list[tuple[str, int | str | None]] = [("all together", None)]
         if layer is not None and axes is not None:
             names = axis_names(layer)
-            choices += [(names[axis], axis) for axis in range(layer.ndim) if axis not in axes]
+            choices += [
+                (names[axis], axis)
+                for axis in range(layer.ndim)
+                if axis not in axes and few_enough(layer.data[:, axis])
+            ]
             choices += [(name, name) for name in grouping_features(layer)]
         return choices
 
@@ -195,12 +212,22 @@ class PointsFields:
         found = [
             layer
             for layer in self._layers()
-            if outlines_regions(layer) and METADATA_KEY not in layer.metadata
+            if METADATA_KEY not in layer.metadata
+            and (outlines_regions(layer) or layer == self._chosen_region)
         ]
         return [
             *((around.value, around) for around in Around),
             *((layer.name, layer) for layer in found),
         ]
+
+    def _offer_regions(self, _: Any = None) -> None:
+        """Shapes were drawn: what had no inside may have one."""
+        if [value for _, value in self._region_choices()] != list(self.region.choices):
+            offer_layers(self.region)
+
+    def _keep_region(self, chosen: Around | Layer) -> None:
+        """It stays a choice while its shapes are drawn anew: napari draws paths first."""
+        self._chosen_region = chosen
 
     def show_what_counts(self, unfolded: bool) -> None:
         """Show the fields that have a choice; some of them only where `unfolded`."""

@@ -57,6 +57,12 @@ class Sections:
         """Centre (n,) of a component, in the same coordinates."""
         return self.frame.shape_data(self.mixture.means[index], self.groups[index])
 
+    def ends(self, index: int) -> FloatArray:
+        """Where an ellipsoid ends along each axis (6, n), in the same coordinates."""
+        reach = np.diag(self.radius * np.sqrt(np.diag(self.mixture.covariances[index])))
+        ends = self.mixture.means[index] + np.concatenate([reach, -reach])
+        return self.frame.shape_data(ends, self.groups[index])
+
 
 def sections_metadata(sections: Sections | None) -> dict[str, Sections]:
     """The metadata of a layer that has these; None where it is flat."""

@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame, Stack, shear_matrix
 
 # More groups than anybody looks at one by one; values that differ from point to point have more.
-_MOST_GROUPS = 1000
+MOST_GROUPS = 1000
 # How far a value may be from its slice, in steps.
 _UNEVEN = 0.05
 
@@ -98,19 +98,19 @@ def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:
             f"The values of {name!r} are in uneven steps, so they cannot be slices of an image: "
             "round them, or fit all points together."
         )
-    if slices[-1] >= _MOST_GROUPS:
+    if slices[-1] >= MOST_GROUPS:
         raise InputError(
             f"The {len(labels):,} values of {name!r} would be {slices[-1] + 1:,} slices of an "
-            f"image, from the first to the last, and there can be {_MOST_GROUPS:,}: hide some of "
+            f"image, from the first to the last, and there can be {MOST_GROUPS:,}: hide some of "
             "the points, or fit all together."
         )
     return Stack(name, labels, slices, float(labels[0]) * scale, step * scale, axis)
 
 
 def _check_number_of_groups(name: str, n: int) -> None:
-    if n > _MOST_GROUPS:
+    if n > MOST_GROUPS:
         raise InputError(
-            f"{name!r} has {n:,} different values, and at most {_MOST_GROUPS:,} can be fitted "
+            f"{name!r} has {n:,} different values, and at most {MOST_GROUPS:,} can be fitted "
             "each by itself: choose another one."
         )
 

@@ -1,6 +1,7 @@
 """Features of the points of a layer: which there are, and their values."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from napari.layers import Points
@@ -10,10 +11,14 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
+from napari_sparse_gmm.plugin.points.coordinates import MOST_GROUPS
 from napari_sparse_gmm.plugin.space.axes import Axes
 
 # What a fit tells of each point.
 ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
+
+# Points that are looked at before all of them are.
+_FIRST = 10 * MOST_GROUPS
 
 
 def feature_values(
@@ -93,11 +98,43 @@ def numeric_features(layer: Points) -> list[str]:
     return _own(layer.features.select_dtypes("number").columns)
 
 
+def weighing_features(layer: Points) -> list[str]:
+    """The features that can be weights of all points: finite, not negative, and not all 0."""
+
+    def weighs(name: str) -> bool:
+        values = np.asarray(layer.features[name], dtype=np.float64)
+        return bool((np.isfinite(values) & (values >= 0)).all() and (values > 0).any())
+
+    return [name for name in numeric_features(layer) if weighs(name)]
+
+
+def precision_features(layer: Points) -> list[str]:
+    """The features that can be the precision of some points: above 0, or 0 of all."""
+    return [
+        name
+        for name in numeric_features(layer)
+        if usable_precision(np.asarray(layer.features[name], dtype=np.float64)).any()
+    ]
+
+
 def grouping_features(layer: Points) -> list[str]:
-    """The features of a layer that can tell groups apart: all but those with fractions, by name."""
+    """The features that can tell groups apart: of no more values than can be fitted each by itself,
+    none of them missing, and no fractions.
+    """
     fractions = layer.features.select_dtypes("floating")
     whole = fractions.columns[(fractions % 1 == 0).all(axis=0)]
-    return _own([name for name in layer.features if name not in fractions or name in whole])
+    names = _own([name for name in layer.features if name not in fractions or name in whole])
+    columns = {name: layer.features[name] for name in names}
+    return [name for name in names if columns[name].notna().all() and few_enough(columns[name])]
+
+
+def few_enough(values: Any) -> bool:
+    """Whether a column, or an array, has so few different values that each can be a group."""
+    # Not at the top: with pyarrow pandas takes longer to import than the widget to open.
+    from pandas import unique
+
+    # Most of those that have too many do so early.
+    return all(len(unique(part)) <= MOST_GROUPS for part in (values[:_FIRST], values))
 
 
 def _own(columns: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Labels, Layer, Points, Shapes
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.regions import enclosed
+from napari_sparse_gmm.io.regions import enclosed, has_inside
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.space.transforms import affine_from
@@ -17,8 +17,12 @@ from napari_sparse_gmm.regions import Mask, Polygon, Region
 
 
 def outlines_regions(layer: Layer) -> bool:
-    """Whether a layer is of a kind that can say where points could have been."""
-    return isinstance(layer, Shapes | Labels)
+    """Whether a layer can say where points could have been: labels, or shapes with an inside; those
+    may also be drawn yet.
+    """
+    if isinstance(layer, Shapes):
+        return not layer.nshapes or any(has_inside(kind) for kind in layer.shape_type)
+    return isinstance(layer, Labels)
 
 
 def outlined(

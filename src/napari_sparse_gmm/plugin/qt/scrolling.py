@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 # Pixels of the fields that are shown at least.
-LEAST_HEIGHT = 88
+_LEAST_HEIGHT = 88
 
 _CHANGED_BY_WHEEL = QAbstractSpinBox, QComboBox, QSlider
 
@@ -27,14 +27,22 @@ class VerticalScroll(QScrollArea):
     """Shows a widget on a screen of any height, never narrower than the widget needs.
 
     The mouse wheel scrolls, wherever the mouse is, and changes only a field that has the focus.
+
+    Parameters
+    ----------
+    widget : QWidget
+    takes_what_is_left : bool
+        Whether what stands above it gets its room first: then nothing else has to scroll as long
+        as this can.
     """
 
-    def __init__(self, widget: QWidget, least_height: int = LEAST_HEIGHT) -> None:
+    def __init__(self, widget: QWidget, *, takes_what_is_left: bool = False) -> None:
         super().__init__()
+        self._takes_what_is_left = takes_what_is_left
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(least_height)
+        self.setMinimumHeight(_LEAST_HEIGHT)
         self.setWidget(widget)
         passing = _WheelPassing(self)
         for kind in _CHANGED_BY_WHEEL:
@@ -59,8 +67,11 @@ class VerticalScroll(QScrollArea):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As high as the widget, where there is room; a style may frame it."""
+        wanted = self.widget().sizeHint()
+        if self._takes_what_is_left:
+            return QSize(wanted.width(), self.minimumHeight())
         around = self.height() - self.viewport().height()
-        return self.widget().sizeHint() + QSize(0, max(around, 0))
+        return wanted + QSize(0, max(around, 0))
 
 
 class _WheelPassing(QObject):

@@ -1,29 +1,38 @@
-"""The components in napari's own table of features, and how to get to one of them."""
+"""The components as a table in the window, which selects their ellipses and is selected by them."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from napari.layers import Shapes
+from napari.layers import Layer, Points, Shapes
+from napari.utils.history import get_save_history, update_save_history
+from napari.utils.notifications import show_error
 from napari.viewer import Viewer
-from qtpy.compat import isalive
-from qtpy.QtCore import QAbstractProxyModel, QModelIndex, Qt
-from qtpy.QtWidgets import QTableView
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sparse_gmm.plugin.layers.model_metadata import is_components_layer
-from napari_sparse_gmm.plugin.layers.sections import sections_of
-from napari_sparse_gmm.plugin.space.transforms import to_world
+from napari_sparse_gmm.plugin.layers.owned import components_layer
+from napari_sparse_gmm.plugin.qt.sheet import Sheet
+from napari_sparse_gmm.plugin.views.centre import go_to
+from napari_sparse_gmm.wording import count
 
-# A component that one goes to takes this share of the view.
-_SHARE = 0.25
+_NAME = "Sparse GMM components"
 
-_HEIGHT = 230  # pixels of the table, for some rows
+_HEIGHT = 200  # pixels of the dock, for some rows
+
+# What the table is sorted by at first.
+_FIRST = "expected_points"
+
+NOTHING = "No components: press Run, or select the components of a model."
 
 
-class ComponentTable:
-    """Shows the features of ellipses in napari's table, and centres the view on one of them.
+class ComponentTable(QWidget):
+    """A table of the features of ellipses.
 
-    napari's table is of the layer that is selected. It selects its shapes and is selected by
-    them, sorts, copies, and saves as CSV.
+    It shows the components layer that was selected last, or that of the Points layer that was; it
+    stays what it is while other layers are selected.
 
     Parameters
     ----------
@@ -31,86 +40,132 @@ class ComponentTable:
     """
 
     def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
         self._viewer = viewer
-        self._view: Any = None  # the table whose double clicks are listened to
         self._layer: Shapes | None = None  # what it shows
-        self._last: int | None = None  # the component that was centred on
-        self._selected: set[int] = set()
+        self.title = QLabel(NOTHING)
+        self.save_button = QPushButton("Save as CSV…")
+        self.sheet = Sheet()
+        line = QHBoxLayout()
+        line.addWidget(self.title, 1)
+        line.addWidget(self.save_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 2)
+        layout.setSpacing(2)
+        layout.addLayout(line)
+        layout.addWidget(self.sheet)
+        self.save_button.clicked.connect(self._ask_and_save)
+        self.sheet.chosen.connect(self._select)
+        self.sheet.opened.connect(self._go_to)
+        # Layers that are added have the selection for a moment.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._follow_active)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
 
-    def show(self, layer: Shapes) -> None:
-        """Open the table, or bring it to the front, with this layer in it."""
-        dock, table = self._viewer.window.add_plugin_dock_widget("napari", "Features table widget")
-        view = table.findChild(QTableView)
-        if view is not self._view:
-            # A row of numbers is wide.
-            main = dock.parentWidget()
-            main.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-            main.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
-            view.doubleClicked.connect(self._go_to_row)
-            self._view = view
-        dock.show()
-        dock.raise_()
-        if layer is not self._layer:
-            if self._layer is not None:
-                self._layer.selected_data.events.items_changed.disconnect(self._show_row)
-            self._layer = layer
-            layer.selected_data.events.items_changed.connect(self._show_row)
-        self._viewer.layers.selection = {layer}
+    def show_layer(self, layer: Shapes | None) -> None:
+        """Show the features of a layer of ellipses, or nothing."""
+        before = self._layer
+        if before is not None:
+            before.events.features.disconnect(self._update)
+            before.selected_data.events.items_changed.disconnect(self._follow_selection)
+        self._layer = layer
+        if layer is not None:
+            layer.events.features.connect(self._update)
+            layer.selected_data.events.items_changed.connect(self._follow_selection)
+        self._update()
 
-    def go_on(self, layer: Shapes) -> None:
-        """Go to the selected ellipse; if the view went there last, to the one of fewer points."""
-        if not layer.nshapes:
-            return
-        by_points = np.argsort(-layer.features["expected_points"].to_numpy(), kind="stable")
-        index = min(layer.selected_data, default=int(by_points[0]))
-        if index == self._last and index in layer.selected_data:
-            rank = int(np.flatnonzero(by_points == index)[0])
-            index = int(by_points[(rank + 1) % len(by_points)])
-        self.go_to(layer, index)
+    def save(self, path: Path) -> None:
+        """Write what the table shows, in its order and with all digits, as a CSV file."""
+        from napari_sparse_gmm.io.tables import write_table
 
-    def go_to(self, layer: Shapes, index: int) -> None:
-        """Select an ellipse, and centre the view on it."""
-        self._last = index
-        layer.selected_data = {index}
-        corners = to_world(layer, self._viewer, np.asarray(layer.data[index], dtype=np.float64))
-        dims, camera = self._viewer.dims, self._viewer.scene.camera
-        first = dims.ndim - layer.ndim  # napari aligns the last axes of layers
-        centre = np.zeros(dims.ndim)
-        sections = sections_of(layer)
-        centre[first:] = (
-            corners.mean(axis=0)
-            if sections is None
-            else to_world(layer, self._viewer, sections.centre(index))
-        )
-        for axis in set(range(first, dims.ndim)) - set(dims.displayed):
-            dims.set_point(axis, float(centre[axis]))
-        shown = list(dims.displayed)
-        camera.center = tuple(centre[shown])
-        extent = np.ptp(corners, axis=0)
-        width = float(np.linalg.norm(extent[[axis - first for axis in shown if axis >= first]]))
-        if width > 0:
-            camera.zoom = _SHARE * min(self._viewer.canvas.size) / width
+        write_table(path, self.sheet.columns)
 
-    def _show_row(self, _: Any = None) -> None:
-        """Show the row of an ellipse that was selected, if the table is still open."""
+    def _update(self, _: Any = None) -> None:
+        columns = {} if self._layer is None else columns_of(self._layer)
+        self.sheet.show_columns(columns, errors_of(columns), _FIRST)
+        self.save_button.setEnabled(self._layer is not None)
+        self.title.setText(NOTHING)
+        if self._layer is not None:
+            n_rows = len(self._layer.features)
+            self.title.setText(f"{self._layer.name}: {count(n_rows, 'component')}")
+            self._follow_selection()
+
+    def _follow_selection(self, _: Any = None) -> None:
         assert self._layer is not None
-        before, self._selected = self._selected, set(self._layer.selected_data)
-        if not self._selected or self._selected == before or not self._shows(self._layer):
-            return
-        row, model = min(self._selected), self._view.model()
-        self._view.scrollTo(model.mapFromSource(model.sourceModel().index(row, 0)))
+        self.sheet.choose(set(self._layer.selected_data))
 
-    def _go_to_row(self, index: QModelIndex) -> None:
-        """Napari's table has a proxy that sorts its rows."""
-        model = index.model()
-        if isinstance(model, QAbstractProxyModel):
-            index = model.mapToSource(index)
+    def _select(self, rows: set[int]) -> None:
+        if self._layer is not None:
+            self._layer.selected_data = rows
+
+    def _go_to(self, row: int) -> None:
+        if self._layer is not None:
+            go_to(self._viewer, self._layer, row)
+
+    def _on_active(self, _: Any) -> None:
+        self._soon.start(0)
+
+    def _follow_active(self) -> None:
         layer = self._viewer.layers.selection.active
-        # The table may show other layers by now.
-        if layer is not None and is_components_layer(layer) and self._shows(layer):
-            self.go_to(layer, index.row())
+        if isinstance(layer, Points):
+            layer = components_layer(self._viewer, layer)
+        if layer is not None and layer != self._layer and is_components_layer(layer):
+            self.show_layer(layer)
 
-    def _shows(self, layer: Shapes) -> bool:
-        """Whether the table is there, and of this layer: it may show others by now."""
-        there = self._view is not None and isalive(self._view)
-        return there and self._viewer.layers.selection == {layer} and layer in self._viewer.layers
+    def _on_inserted(self, event: Any) -> None:
+        # Where one could not be changed in its place, it went before this one came.
+        if self._layer is None and is_components_layer(event.value):
+            self.show_layer(event.value)
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value == self._layer:
+            self.show_layer(None)
+
+    def _ask_and_save(self) -> None:
+        assert self._layer is not None
+        history = get_save_history()
+        proposed = str(Path(history[0]) / f"{self._layer.name}.csv")
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save components", proposed, "CSV (*.csv)")
+        if not chosen:
+            return
+        path = Path(chosen) if Path(chosen).suffix else Path(chosen).with_suffix(".csv")
+        update_save_history(str(path))
+        try:
+            self.save(path)
+        except OSError as error:
+            show_error(f"{path} cannot be written ({error.strerror}): choose another.")
+
+
+def show_table(viewer: Viewer, layer: Shapes) -> ComponentTable:
+    """Open the table, or bring it to the front, with this layer in it."""
+    docks = viewer.window.dock_widgets
+    table = docks.get(_NAME)
+    if table is None:
+        table = ComponentTable(viewer)
+        viewer.window.add_dock_widget(table, name=_NAME, area="bottom")
+        dock = table.parentWidget()  # what napari gives a plugin is a proxy of it
+        dock.parentWidget().resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
+    dock = table.parentWidget()
+    dock.show()
+    dock.raise_()
+    table.show_layer(layer)
+    viewer.layers.selection = {layer}
+    return table
+
+
+def columns_of(layer: Layer) -> dict[str, NDArray[Any]]:
+    """The features of a layer as columns."""
+    return {str(name): column.to_numpy() for name, column in layer.features.items()}
+
+
+def errors_of(columns: Mapping[str, Any]) -> dict[str, str]:
+    """Which column has the errors of which, as `component_table` calls them."""
+    errors = {}
+    for name in columns:
+        plain, bracket, unit = name.partition(" [")
+        if f"{plain}_error{bracket}{unit}" in columns:
+            errors[name] = f"{plain}_error{bracket}{unit}"
+    return errors
