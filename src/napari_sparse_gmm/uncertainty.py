@@ -24,7 +24,7 @@ _OVERLAP = 6.0
 # Numbers in the matrices that are inverted at a time.
 _AT_ONCE = 1 << 24
 
-# The sum of the inverse eigenvalues of a matrix with 1 on its diagonal from which it has no inverse.
+# From this sum of inverse eigenvalues on, a matrix with 1 on its diagonal has no inverse.
 _SINGULAR = 1e13
 
 
