@@ -7,7 +7,7 @@ from oracles import hold, random_mixture
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.observations import noise_variances
-from napari_sparse_gmm.uncertainty import _of_axes, standard_errors
+from napari_sparse_gmm.uncertainty import _inverses, _of_axes, standard_errors
 
 NEAR = np.array([[41.0, 41.0], [41.0, 59.0], [59.0, 41.0], [59.0, 59.0], [50.0, 50.0]])
 FACTORS = np.array(
@@ -236,3 +236,21 @@ def test_they_do_not_depend_on_how_many_are_inverted_at_a_time(monkeypatch):
     monkeypatch.setattr("napari_sparse_gmm.uncertainty._AT_ONCE", 1)
     alone = standard_errors(truth, hold(points))
     np.testing.assert_array_equal(together.stds, alone.stds)
+
+
+def test_only_positive_definite_matrices_have_an_inverse():
+    """Against NumPy, whatever the scales of the parameters; and each by itself."""
+    rng = np.random.default_rng(0)
+    factors = rng.standard_normal((6, 7, 7)) * 10.0 ** rng.uniform(-6, 6, (6, 7, 1))
+    matrices = factors @ factors.swapaxes(1, 2)
+    good = matrices.copy()
+    singular = rng.standard_normal((7, 6))
+    matrices[1] = singular @ singular.T
+    matrices[2, 3, 3] *= -1.0
+    # Its diagonal is positive, one of its eigenvalues is not.
+    matrices[3] = np.eye(7) - 0.5 * np.ones((7, 7)) + 0.5 * np.eye(7)
+    matrices[4, 0, 0] = np.nan
+    found = _inverses(matrices, 3)
+    np.testing.assert_allclose(found[[0, 5]], np.linalg.inv(good[[0, 5]])[:, :3, :3], rtol=1e-6)
+    assert np.isinf(found[1:5]).all()
+    assert _inverses(matrices[:0], 3).shape == (0, 3, 3)

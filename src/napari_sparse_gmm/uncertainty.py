@@ -24,6 +24,9 @@ _OVERLAP = 6.0
 # Numbers in the matrices that are inverted at a time.
 _AT_ONCE = 1 << 24
 
+# From this sum of inverse eigenvalues on, a matrix with 1 on its diagonal has no inverse.
+_SINGULAR = 1e13
+
 
 @dataclass(frozen=True, eq=False)
 class StandardErrors:
@@ -130,10 +133,10 @@ def _covariances(
             whole[both, columns, rows] = block.swapaxes(1, 2)
     if of_points.background > 0:
         whole[:, -1, -1] = of_points.background
-    covariances = _inverses(whole)[:, :q, :q]
+    covariances = _inverses(whole, q)
     # Of a few points, or away from an optimum, the whole may have no inverse.
     alone = np.isinf(covariances).any((1, 2))
-    covariances[alone] = _inverses(of_points.own[components[alone]])
+    covariances[alone] = _inverses(of_points.own[components[alone]], q)
     return covariances
 
 
@@ -173,17 +176,27 @@ def _of_covariances(mixture: GaussianMixture) -> FloatArray:
     return np.asarray(0.25 * times[:, None] * times * products)
 
 
-def _inverses(matrices: FloatArray) -> FloatArray:
-    """Inverses (K, Q, Q); infinite where a matrix has none, or is not positive definite."""
-    inverses = np.full(matrices.shape, np.inf)
+def _inverses(matrices: FloatArray, n: int) -> FloatArray:
+    """The first n rows and columns of inverses, (K, n, n); infinite where a matrix has none, or is
+    not positive definite.
+
+    By Cholesky's factor: (L L^T)^-1 = L^-T L^-1. The libraries behind NumPy share eigenvalues of
+    matrices as small as these by threads, which wait for each other.
+    """
+    import torch
+
+    inverses = np.full((len(matrices), n, n), np.inf)
     with np.errstate(all="ignore"):  # what is not finite in the end has no inverse
         scales = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
         units = scales[:, :, None] * scales[:, None, :]
         scaled = matrices / units
         finite = np.flatnonzero(np.isfinite(scaled).all((1, 2)))
-        values, vectors = np.linalg.eigh(scaled[finite])
-        good = values[:, 0] > 1e-13
-        finite, values, vectors = finite[good], values[good], vectors[good]
-        found = (vectors / values[:, None, :]) @ vectors.swapaxes(1, 2) / units[finite]
+        factors, failed = torch.linalg.cholesky_ex(torch.from_numpy(scaled[finite]))
+        identity = torch.eye(scaled.shape[1], dtype=factors.dtype).expand_as(factors)
+        roots = torch.linalg.solve_triangular(factors, identity, upper=False)
+        # The sum of its squares is that of the inverse eigenvalues.
+        good = ((failed == 0) & (roots.square().sum((1, 2)) < _SINGULAR)).numpy()
+        finite, first = finite[good], roots.numpy()[good, :, :n]
+        found = first.swapaxes(1, 2) @ first / units[finite, :n, :n]
     inverses[finite] = np.where(np.isfinite(found).all((1, 2), keepdims=True), found, np.inf)
     return inverses

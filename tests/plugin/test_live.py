@@ -333,6 +333,40 @@ def test_a_preview_shows_what_is_found_so_far(
     assert features["std_major_error [nm]"].notna().all()
 
 
+def test_all_layers_can_be_removed_while_there_is_a_preview(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    at_every_step: None,
+    clock: HandClock,
+) -> None:
+    """napari removes those that are selected in any order, and has to find each."""
+    widget.run_button.native.click()
+    workers[-1].step(4)
+    points, *made = sorted(viewer.layers, key=lambda layer: layer.name)
+    assert len(made) == 2
+    for layer in (points, *made):
+        viewer.layers.pop(viewer.layers.index(layer))
+    workers[-1].finish()
+    clock.let_pass(0.0)
+    assert not viewer.layers
+
+
+def test_previews_go_with_the_points(
+    widget: SparseGMMWidget,
+    workers: list[HandWorker],
+    viewer: Any,
+    at_every_step: None,
+    clock: HandClock,
+) -> None:
+    widget.run_button.native.click()
+    workers[-1].step(4)
+    viewer.layers.remove("L")
+    workers[-1].finish()
+    clock.let_pass(0.0)
+    assert not viewer.layers
+
+
 def test_cancel_brings_the_last_fit_back(
     live: SparseGMMWidget,
     workers: list[HandWorker],

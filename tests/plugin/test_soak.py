@@ -1,5 +1,6 @@
 """A hundred things that a user does, in any order: nothing breaks, and nothing is kept."""
 
+import ctypes
 import gc
 import os
 import sys
@@ -16,6 +17,7 @@ from napari.utils.notifications import (
     notification_manager,
 )
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY
@@ -24,17 +26,26 @@ from napari_sparse_gmm.samples import smlm_clusters
 pytestmark = pytest.mark.long
 
 PLUGIN, WIDGET = "napari-sparse-gmm", "Sparse GMM density"
-N_ACTIONS, WARM_UP = 100, 40
+N_ACTIONS = 100
 LONG = 60_000  # milliseconds
 
-# How much more may be kept than what napari keeps of the same layers, in MB.
-KEPT = 60.0
+# How much more may be kept than what napari keeps of the same layers, in MB: the C library gives
+# back no pages that something else is on, too.
+KEPT = 25.0
 
 
 def memory() -> float:
-    """What the process holds, in MB."""
-    for _ in range(3):
+    """What the process holds, in MB, but for what nobody uses any more.
+
+    A dock that was closed is a cycle of some thousand objects. What Qt calls of them it lets go of
+    in its event loop, so the loop and the collector take turns; and the C library keeps what was
+    freed, for later.
+    """
+    for _ in range(4):
         gc.collect()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        QCoreApplication.processEvents()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -141,7 +152,8 @@ def test_a_hundred_actions(
     notification_manager.notification_ready.connect(told.append)
     viewer = make_napari_viewer_proxy()
     user = User(viewer, tmp_path, seed)
-    user.act(qtbot, WARM_UP)
+    # What comes once, as libraries, kernels and shaders do, has come after as many.
+    user.act(qtbot, N_ACTIONS)
     user.settle(qtbot)
 
     shapes: list[tuple[str, Any]] = []

@@ -135,24 +135,23 @@ def _complete(tile: "Tile", shares: "Tensor") -> "Tensor":
     """The expected information on those parameters if it were known which points are a component's
     own, (b, K, Q, Q), from omega r, (b, K, B).
     """
-    import torch
-
     assert tile.convolved is not None
     rows = tile.convolved.inverse()
     d = len(rows)
-    inverse = torch.stack(
-        [rows[max(i, j)][min(i, j)] for i in range(d) for j in range(d)], dim=2
-    ).unflatten(2, (d, d))  # (b, K, D, D, B)
-    i, j = torch.tril_indices(d, d, device=shares.device)
-    times = torch.where(i == j, 1.0, 2.0)  # an entry beside the diagonal is there twice
-    products = inverse[:, :, i[:, None], i] * inverse[:, :, j[:, None], j]
-    products += inverse[:, :, i[:, None], j] * inverse[:, :, j[:, None], i]
-    products *= (0.25 * times[:, None] * times)[:, :, None]
-    q = 1 + d + len(i)
+    inverse = [[rows[max(i, j)][min(i, j)] for j in range(d)] for i in range(d)]
+    entries = [(i, j) for i in range(d) for j in range(i + 1)]
+    q = 1 + d + len(entries)
     out = shares.new_zeros(*shares.shape[:2], q, q)
     out[:, :, 0, 0] = shares.sum(2)
-    out[:, :, 1 : 1 + d, 1 : 1 + d] = (inverse * shares[:, :, None, None]).sum(4)
-    out[:, :, 1 + d :, 1 + d :] = (products * shares[:, :, None, None]).sum(4)
+    for i, j in entries:
+        out[:, :, 1 + i, 1 + j] = out[:, :, 1 + j, 1 + i] = (inverse[i][j] * shares).sum(2)
+    for a, (i, j) in enumerate(entries):
+        for b, (k, m) in enumerate(entries[: a + 1]):
+            # An entry beside the diagonal is there twice.
+            times = 0.25 * (1 + (i != j)) * (1 + (k != m))
+            product = inverse[i][k] * inverse[j][m] + inverse[i][m] * inverse[j][k]
+            row, column = 1 + d + a, 1 + d + b
+            out[:, :, row, column] = out[:, :, column, row] = (times * product * shares).sum(2)
     return out
 
 

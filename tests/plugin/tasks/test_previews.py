@@ -35,6 +35,10 @@ class Watched:
             seen.append(self._previews.of(step, [None] * found))
         return [one for one in seen if one is not None]
 
+    def took(self, seconds: float) -> None:
+        """The window, to show the last one."""
+        self._previews.showing_took(seconds)
+
     def end(self, cost: float) -> list[Preview]:
         """That of the end of a fit."""
         one = self._previews.at_end(FitStep(9, cost, MIXTURE, 0), [])
@@ -71,6 +75,24 @@ def test_there_are_never_more_than_five_a_second() -> None:
         watched.costs([float(cost)] * (1 + cost % 7))
     assert len(watched.at) > 50
     assert min(later - sooner for sooner, later in pairwise(watched.at)) >= 0.2 - 1e-9
+
+
+def test_small_ones_take_a_twentieth_of_the_time_of_the_window() -> None:
+    watched = Watched(0.01, settle=False)
+    for cost in range(1000, 0, -1):
+        if watched.costs([float(cost)]):
+            watched.now += 0.1  # which the window takes to show it
+            watched.took(0.1)
+    assert len(watched.at) == 6
+    assert min(later - sooner for sooner, later in pairwise(watched.at)) >= 2.0 - 1e-9
+
+
+def test_complete_ones_do_not_wait_for_the_time_of_the_window() -> None:
+    watched = Watched(0.06, settle=True)
+    assert not watched.costs([5.0])[1:]
+    watched.costs([3.0])
+    watched.took(1.0)
+    assert [one.result for one in watched.costs([2.0] * 10)] == [(2.0, 0, True)]
 
 
 def test_complete_ones_are_ever_rarer() -> None:

@@ -187,7 +187,12 @@ class Controller:
             case effects.ShowComponents(fit):
                 self._display.show_components(fit)
             case effects.Restore(asked, fit):
-                self._display.restore(asked.layer, fit)
+                restore = partial(self._display.restore, asked.layer, fit)
+                if asked.layer in self._viewer.layers:
+                    restore()
+                else:
+                    # napari may be about to remove others, one by one, and has to find them.
+                    self._clock.later(0.0, restore)
             case effects.ShowAssignment(fit, assignment):
                 self._show_assignment(fit, assignment)
             case effects.ClearAssignment():

@@ -72,9 +72,13 @@ class TaskPanel:
 
     def show_progress(self, progress: Progress) -> None:
         """In the bar, and where there is something to say in the status line."""
+        bar = self.progress.native
+        # A bar draws the window at once, while the fit waits to go on: better when Qt has time.
+        bar.setUpdatesEnabled(False)
         self.progress.max = progress.total
         self.progress.value = progress.value
-        self.progress.native.setFormat(progress.text)
+        bar.setFormat(progress.text)
+        bar.setUpdatesEnabled(True)
         if progress.sentence is not None:
             self.say(progress.sentence)
 

@@ -17,7 +17,8 @@ class WindowClock:
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         """Call it in the main thread, behind what the window has to draw by then."""
-        QTimer.singleShot(math.ceil(1000 * seconds), call)
+        # A timer of 0 ms is an event like others, and to draw is one of low priority.
+        QTimer.singleShot(max(1, math.ceil(1000 * seconds)), call)
 
     def wait(self, event: Event, seconds: float) -> None:
         """Let a thread wait for an event, no longer than that."""

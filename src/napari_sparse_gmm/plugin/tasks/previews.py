@@ -4,6 +4,7 @@ After a step of a fit::
 
     previews = Previews(draw, pacing, settle=True)
     previews.of(step, found)  # a Preview, or None
+    previews.showing_took(0.04)  # seconds, where there was one
 """
 
 from collections.abc import Callable, Sequence
@@ -34,8 +35,8 @@ class Preview:
 class Previews:
     """Previews of a fit at some of its steps.
 
-    Small ones from time to time; and, where it is to `settle`, a complete one whenever it has
-    settled at something that was not shown yet.
+    Small ones from time to time, the rarer the longer the window takes to show one; and, where it
+    is to `settle`, a complete one whenever it has settled at something that was not shown yet.
 
     Parameters
     ----------
@@ -53,10 +54,11 @@ class Previews:
         settle: bool = False,
     ) -> None:
         self._draw, self._settle = draw, settle
-        self._now, self._interval = pacing.now, pacing.preview
+        self._now, self._interval, self._share = pacing.now, pacing.preview, pacing.preview_share
         self._began = self._now()
         # The first one comes early: it is what a live fit is waited for.
-        self._next = self._next_settled = self._began + self._interval / 2
+        self._next = self._next_small = self._next_settled = self._began + self._interval / 2
+        self._last = self._began
         self._fit: tuple[int, int] | None = None
         # The lowest cost of this fit; those of what was shown, and shown complete.
         self._cost = self._shown = self._complete = np.inf
@@ -74,14 +76,20 @@ class Previews:
             and self._cost < self._complete - _UNSEEN
             and now >= self._next_settled
         )
-        if not settled and self._cost >= self._shown - _UNSEEN:
+        if not settled and (now < self._next_small or self._cost >= self._shown - _UNSEEN):
             return None
-        self._shown, self._next = self._cost, now + self._interval
+        self._shown, self._last, self._next = self._cost, now, now + self._interval
         if settled:
             self._complete = self._cost
             # Ever more rarely: each takes time from the window, and from the fit.
             self._next_settled = now + (now - self._began) / 2
         return Preview(self._draw(step, found, settled), settled)
+
+    def showing_took(self, seconds: float) -> None:
+        """The last one, of the window: the next small one comes where the window has time for it,
+        and not before, to be thrown away.
+        """
+        self._next_small = self._last + seconds / self._share
 
     def at_end(self, step: "FitStep", found: Sequence[Any]) -> Preview | None:
         """That of the last step, where the fit was to settle and has ended before it was shown."""

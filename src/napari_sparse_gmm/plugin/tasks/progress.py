@@ -52,9 +52,12 @@ def followed(
             preview = None if previews is None else previews.of(event, found)
             if preview is None and pacing.now() - last < pacing.progress:
                 continue
+            reported = pacing.now()
             yield replace(progress_of(event, found), passes=tuple(passes), preview=preview)
             passes.clear()
             last = pacing.now()
+            if previews is not None and preview is not None:
+                previews.showing_took(last - reported)
     preview = None if previews is None or last_step is None else previews.at_end(*last_step)
     if passes or preview is not None:
         yield Progress(1, 1, "Finishing", passes=tuple(passes), preview=preview)
