@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import Parameter
+from napari_sparse_gmm.wording import repeated
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
@@ -49,6 +50,7 @@ _FIT_OPTIONS: tuple[_Option, ...] = (
     ("--covariance-floor", parameters.COVARIANCE_FLOOR, float),
     ("--covariance-prior", parameters.COVARIANCE_PRIOR, float),
     ("--typical-size", parameters.TYPICAL_SIZE, float),
+    ("--repeats", parameters.REPEATS, float),
     ("--max-iter", parameters.MAX_ITER, int),
     ("--random-state", parameters.RANDOM_STATE, int),
     *_COMPUTING_OPTIONS,
@@ -369,6 +371,8 @@ def _report(fit: "GroupFit", name: str) -> None:
         f"{name}{model.n_components_} components, {model.background_weight_:.1%} background, "
         f"cost {model.cost_:.6g} after {model.n_iter_} iterations"
     )
+    if sentence := repeated(model.repeats_):
+        print(f"{name}{sentence}")
     if not model.converged_:
         print(
             f"{PROGRAM}: warning: {name}the fit stopped after {model.n_iter_} iterations before "

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class Part:
     """What a fit found in one group of points, or in all of them.
 
-    `total_weight` is that of the points: their number where all weigh 1. The errors are not
-    known while the fit goes on; nor are they, how it ended, and the mean log density of its points
-    where a file has none.
+    `total_weight` is that of the points: their number where all weigh 1; `repeats` of them are one
+    observation. The errors are not known while the fit goes on; nor are they, how it ended, and the
+    mean log density of its points where a file has none.
     """
 
     mixture: GaussianMixture
@@ -40,6 +40,7 @@ class Part:
     n_iter: int = 0
     converged: bool = False
     mean_log_density: float | None = None
+    repeats: float = 1.0
 
 
 def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | None = None) -> Part:
@@ -52,11 +53,12 @@ def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | No
         mixture=model.mixture_,
         errors=model.standard_errors(engine),
         n_points=n_points or summary.n_points,
-        total_weight=summary.total_weight,
+        total_weight=summary.total_weight * engine.repeats,
         cost=model.cost_,
         n_iter=model.n_iter_,
         converged=model.converged_,
         mean_log_density=model.score(engine),
+        repeats=engine.repeats,
     )
 
 

@@ -30,6 +30,7 @@ from napari_sparse_gmm.arrays import (
     input_errors,
     refuse_masked,
 )
+from napari_sparse_gmm.blinking import estimate_repeats
 from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.errors import InputError
@@ -57,6 +58,7 @@ from napari_sparse_gmm.parameters import (
     N_THREADS,
     PRIOR,
     RANDOM_STATE,
+    REPEATS,
     SOLVER,
     SPARSITY,
     TOL,
@@ -72,6 +74,7 @@ _NUMBERS = (
     COVARIANCE_FLOOR,
     COVARIANCE_PRIOR,
     TYPICAL_SIZE,
+    REPEATS,
     N_INIT,
     MAX_ITER,
     TOL,
@@ -115,6 +118,11 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     typical_size : float, optional
         The standard deviation that it expects, in data units. By default that of `n_components`
         equal balls that fill the field (Fraley & Raftery, J. Classification 24, 2007).
+    repeats : float, optional
+        How many points are one observation, as localizations of a molecule that blinks: the
+        evidence of the points is divided by it. By default it is read off the points, for the
+        priors "bayes" and "mml", where it matters; see `napari_sparse_gmm.blinking`. 1: each point
+        is one.
     init : {"auto", "kmeans++", "density", "random"}, array of shape (M, D), or GaussianMixture
         Start. "auto": "density" for the prior "mml", else "kmeans++". "density" (solver "mm"
         only): the background or a single component; the others are born where the points are
@@ -153,6 +161,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     covariances_ : (K, D, D) array
     background_weight_ : float
         Share of the background; 0 without one.
+    repeats_ : float
+        How many points were taken for one observation.
     n_components_ : int
         K, the components that are left.
     prior_ : Objective
@@ -195,6 +205,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
         covariance_prior: float = COVARIANCE_PRIOR.default,
         typical_size: float | None = TYPICAL_SIZE.default,
+        repeats: float | None = REPEATS.default,
         init: str | ArrayLike | GaussianMixture = INIT.default,
         n_init: int = N_INIT.default,
         max_iter: int = MAX_ITER.default,
@@ -214,6 +225,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.covariance_floor = covariance_floor
         self.covariance_prior = covariance_prior
         self.typical_size = typical_size
+        self.repeats = repeats
         self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
@@ -301,6 +313,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         else:
             validate_data(self, X, skip_check_array=True)
         self._set_result(result)
+        self.repeats_ = engine.repeats
         self.engine_, self.engine_reason_ = engine.name, engine.reason
 
     def open(
@@ -335,10 +348,17 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             raise InputError("sample_weight must be positive for at least 2 points.")
         _check_lengths(observations.points)
         settings = self._settings(observations.n_dimensions)
-        if declaration_of(self.prior).counts:
+        observations, counts = observations.distinct, declaration_of(self.prior).counts
+        repeats = self.repeats
+        if repeats is None:
+            repeats = estimate_repeats(observations) if counts else 1.0
+        observations = observations.worth(1.0 / repeats)
+        if counts:
             self._check_total(observations.total_weight)
         with limited_threads(self.n_threads):
-            return open_engine(observations.distinct, settings)
+            engine = open_engine(observations, settings)
+        engine.repeats = float(repeats)
+        return engine
 
     def fit_predict(
         self,
@@ -546,7 +566,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             raise InputError(
                 f"sample_weight says how often each point counts, and prior={prior!r} needs 2 "
                 f"points or more; the weights sum to {total:.3g}. Where they are shares, multiply "
-                "them by the number of points that they stand for."
+                "them by the number of points that they stand for; where `repeats` is large, lower "
+                "it."
             )
 
     def _settings(self, n_dimensions: int) -> FitSettings:

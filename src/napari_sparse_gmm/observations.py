@@ -112,6 +112,13 @@ class Observations:
             None if self.noise is None else self.noise[chosen],
         )
 
+    def worth(self, share: float) -> "Observations":
+        """The same, each counting `share` times as often."""
+        if share == 1.0:
+            return self
+        weights = np.ones(len(self)) if self.weights is None else self.weights
+        return replace(self, weights=share * weights)
+
     def same_as(self, other: "Observations") -> bool:
         """Whether all values are the same."""
         pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]

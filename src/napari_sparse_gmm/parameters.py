@@ -157,6 +157,18 @@ TYPICAL_SIZE = Parameter(
     minimum=0.0,
     smallest=SMALLEST,
 )
+REPEATS = Parameter(
+    "repeats",
+    None,
+    "Repeats",
+    "How many points are one observation. A molecule that blinks is localized again and again, and "
+    "so is a small cluster by itself, even a scattered one. Automatic: read off the places where "
+    "the points are sparse; 1 where they do not repeat there. For the molecules themselves take 1.",
+    minimum=1.0,
+    maximum=1_000.0,
+    step=1.0,
+    largest=1e6,
+)
 INIT = Parameter(
     "init",
     "auto",

@@ -19,6 +19,21 @@ def volume_unit(unit: str | None, n_dimensions: int) -> str:
     return f"{unit or 'unit'}{_POWERS.get(n_dimensions, f'^{n_dimensions}')}"
 
 
+def repeated(repeats: float) -> str:
+    """How many points are one observation, in a sentence; "" where each is one.
+
+    >>> repeated(6.8)
+    'About 7 points count as one: they repeat, as localizations of molecules that blink do.'
+    """
+    if repeats == 1.0:
+        return ""
+    number = f"{repeats:.2g}" if repeats < 3 else f"{repeats:,.0f}"
+    return (
+        f"About {number} points count as one: they repeat, as localizations of molecules that "
+        "blink do."
+    )
+
+
 # From a unit of lengths to the next one, a thousand times as long.
 _LONGER = {"nm": "µm", "µm": "mm"}
 

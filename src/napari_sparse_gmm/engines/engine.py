@@ -113,6 +113,8 @@ class Engine(ABC):
     name: ClassVar[str]
     # Why this one, in a sentence for the user.
     reason: str = ""
+    # How many points are one observation: what the weights of the points were divided by.
+    repeats: float = 1.0
 
     @property
     @abstractmethod

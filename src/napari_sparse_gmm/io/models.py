@@ -154,6 +154,7 @@ def _part_from_dict(values: Any) -> Part:
         n_iter=whole(values, "n_iter"),
         converged=entry(values, "converged", bool),
         mean_log_density=None if mean is None else number(values, "mean_log_density"),
+        repeats=number(values, "repeats") if "repeats" in values else 1.0,
     )
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import PRIORS
-from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, SPARSITY
+from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, REPEATS, SPARSITY
 from napari_sparse_gmm.plugin.points.islands import n_islands
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.wording import count, density, figures, volume_unit
+from napari_sparse_gmm.wording import count, density, figures, repeated, volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
@@ -94,6 +94,8 @@ def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         lines.append(f"{missing} could not be fitted: {solution.problem}")
     lines.append(_advice(solution, cloud, background))
     notes = []
+    if sentence := repeated(float(np.median([part.repeats for part in parts]))):
+        notes.append(sentence)
     if solution.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
@@ -177,6 +179,11 @@ def _advice(solution: DensityModel, cloud: Cloud, background: float) -> str:
     clusters = f"choose “{PRESETS[0].label}” under Find"
     if sum(numbers) == 0:
         if finds and settings["background"] is not False:
+            if any(part.repeats > 1 for part in parts):
+                return (
+                    "No cluster of molecules: for the molecules themselves set "
+                    f"“{REPEATS.label}” (Advanced) to 1."
+                )
             return "No cluster: the points are as even as scattered ones."
         lower = "lower Sparsity" if sparse else "try another Prior"
         return f"No component is left: {lower} to keep some."

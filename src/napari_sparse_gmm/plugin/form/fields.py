@@ -61,7 +61,8 @@ def field(parameter: Parameter, *, none_text: str = "automatic") -> Widget:
     widget = FloatSpinBox(value=lowest, min=lowest, max=parameter.maximum or _LARGEST, **options)
     if integer:
         widget.native.setDecimals(0)
-        widget.step = 1
+    if integer or parameter.step is not None:
+        widget.step = parameter.step or 1
     widget.native.setSpecialValueText(none_text)
     # Its size hint has room for the largest number in full.
     widget.native.setMinimumWidth(80)

@@ -23,6 +23,7 @@ _PARAMETERS = (
     parameters.COVARIANCE_FLOOR,
     parameters.COVARIANCE_PRIOR,
     parameters.TYPICAL_SIZE,
+    parameters.REPEATS,
     parameters.MAX_ITER,
     parameters.RANDOM_STATE,
     parameters.ENGINE,
@@ -43,6 +44,7 @@ _OTHER = "other"
 
 _NONE_TEXTS = {
     parameters.N_COMPONENTS.name: "as many as needed",
+    parameters.REPEATS.name: "as the points say",
     parameters.RANDOM_STATE.name: "new each time",
 }
 
