@@ -154,7 +154,7 @@ def test_what_blinks_in_one_place_is_a_place():
     std = np.append(rng.uniform(8.0, 20.0, len(points)), np.full(200, 12.0))
     points = np.concatenate([points, rng.uniform(-100, 1100, (200, 2))])
     points += std[:, None] * rng.standard_normal(points.shape)
-    model = SparseGaussianMixture(200, prior="bayes", background=True).fit(points, noise_std=std)
+    model = SparseGaussianMixture(200, repeats=1.0).fit(points, noise_std=std)
     assert abs(model.n_components_ - 36) <= 2
     errors = np.linalg.norm(model.means_[:, None] - places, axis=2).min(1)
     assert np.median(errors) < 6.0  # 13 / sqrt(10) along each axis
