@@ -99,7 +99,12 @@ class _Siblings:
     @property
     def of_known_precision(self) -> bool:
         """Whether these are molecules, where the scale is that of the precision."""
-        return self.number >= 1.5 and self.number >= 2.0 * self.chance and self.share >= 0.7
+        return (
+            self.number >= 1.5
+            and self.number >= 2.0 * self.chance
+            and self.share >= 0.7
+            and self.narrow > 0.7
+        )
 
 
 def estimate_repeats(observations: Observations) -> float:
