@@ -27,6 +27,7 @@ def component_table(
     axis_labels: Sequence[str],
     errors: "StandardErrors | None" = None,
     unit: str | None = None,
+    evidence: FloatArray | None = None,
 ) -> dict[str, NDArray[Any]]:
     """One row a component, as columns (K,), in the units of the points.
 
@@ -49,6 +50,9 @@ def component_table(
         90 along the first (y). Clockwise on a screen where y points down.
     ``area`` (2D), ``volume`` (3D)
         Of the ellipse (ellipsoid) of one standard deviation.
+    ``evidence``
+        Where it is given (K,): log10 of the Bayes factor for the component, against none there; see
+        `napari_sparse_gmm.evidence`. 1.3 is 20 to 1.
     """
     k, d = mixture.means.shape
     if len(axis_labels) != d:
@@ -83,4 +87,6 @@ def component_table(
         table[f"area{in_unit(d)}"] = np.pi * std.prod(1)
     elif d == 3:
         table[f"volume{in_unit(d)}"] = 4.0 / 3.0 * np.pi * std.prod(1)
+    if evidence is not None:
+        table["evidence"] = np.array(evidence)
     return table

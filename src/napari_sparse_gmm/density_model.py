@@ -20,6 +20,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
     from napari_sparse_gmm.estimator import SparseGaussianMixture
+    from napari_sparse_gmm.evidence import Evidence
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 
@@ -28,8 +29,8 @@ class Part:
     """What a fit found in one group of points, or in all of them.
 
     `total_weight` is that of the points: their number where all weigh 1; `repeats` of them are one
-    observation. The errors are not known while the fit goes on; nor are they, how it ended, and the
-    mean log density of its points where a file has none.
+    observation. Errors and evidence are not known while the fit goes on; nor are they, how it
+    ended, and the mean log density of its points where a file has none.
     """
 
     mixture: GaussianMixture
@@ -41,6 +42,12 @@ class Part:
     converged: bool = False
     mean_log_density: float | None = None
     repeats: float = 1.0
+    evidence: "Evidence | None" = None
+
+    @property
+    def of_components(self) -> FloatArray | None:
+        """log10 of the Bayes factor for each component, (K,), where it is known."""
+        return None if self.evidence is None else self.evidence.components
 
 
 def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | None = None) -> Part:
@@ -59,6 +66,7 @@ def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | No
         converged=model.converged_,
         mean_log_density=model.score(engine),
         repeats=engine.repeats,
+        evidence=model.evidence(engine),
     )
 
 

@@ -34,6 +34,7 @@ from napari_sparse_gmm.blinking import estimate_repeats
 from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, choose_engine
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.evidence import Evidence, evidence
 from napari_sparse_gmm.fitting import (
     SOLVERS,
     FitResult,
@@ -481,6 +482,22 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
                 self.mixture_, engine, pseudo_points=self.prior_.pseudo_points[0]
             )
 
+    def evidence(
+        self,
+        X: Data,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Evidence | None:
+        """How sure it is that each component is a cluster, and that there are clusters at all.
+
+        log10 of Bayes factors, under the prior "bayes"; None under the others. Takes what `fit`
+        took; see `napari_sparse_gmm.evidence`.
+        """
+        engine = self._opened(X, noise_std, sample_weight)
+        with limited_threads(self.n_threads):
+            return evidence(self.mixture_, self.prior_, engine)
+
     def _n_free(self) -> int:
         """Free parameters: means, covariances and weights, of which the last is given."""
         k, d = self.means_.shape
@@ -493,6 +510,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if isinstance(X, Engine):
             return X.scores(self.mixture_), X.summary.total_weight
         observations = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
+        observations = observations.worth(1.0 / self.repeats_)
         scores = self._assigned(observations, None).scores(observations.weights)
         return scores, observations.total_weight
 
@@ -521,7 +539,13 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             noise=observations.noise is not None,
         )
         with limited_threads(self.n_threads):
-            return choice.open(observations, n_components=self.n_components_, exact=True)
+            engine = choice.open(
+                observations.worth(1.0 / self.repeats_),
+                n_components=self.n_components_,
+                exact=True,
+            )
+        engine.repeats = self.repeats_
+        return engine
 
     def _observations(
         self,

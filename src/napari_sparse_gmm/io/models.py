@@ -27,6 +27,7 @@ from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Region, region_from_dict
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.evidence import Evidence
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 FORMAT = "napari-sparse-gmm model"
@@ -140,6 +141,7 @@ def _part_to_dict(part: Part) -> dict[str, Any]:
         **vars(part),
         "mixture": part.mixture.to_dict(),
         "errors": None if part.errors is None else vars(part.errors),
+        "evidence": None if part.evidence is None else vars(part.evidence),
     }
 
 
@@ -155,6 +157,7 @@ def _part_from_dict(values: Any) -> Part:
         converged=entry(values, "converged", bool),
         mean_log_density=None if mean is None else number(values, "mean_log_density"),
         repeats=number(values, "repeats") if "repeats" in values else 1.0,
+        evidence=_evidence(values, mixture),
     )
 
 
@@ -189,6 +192,16 @@ def _errors(values: Any, mixture: GaussianMixture) -> "StandardErrors | None":
         numbers(errors, "means", shape),
         numbers(errors, "stds", shape),
     )
+
+
+def _evidence(values: Any, mixture: GaussianMixture) -> "Evidence | None":
+    found = values.get("evidence")  # which older files lack
+    if found is None:
+        return None
+    from napari_sparse_gmm.evidence import Evidence  # imports torch
+
+    of_components = numbers(found, "components", mixture.weights.shape)
+    return Evidence(of_components, number(found, "field"))
 
 
 def _axis_labels(content: Any) -> tuple[str, ...]:

@@ -51,8 +51,14 @@ def write_results(
         What computes the density.
     """
     largest_first = np.argsort(-model.mixture.weights)
-    errors = model.fitted[0].errors
-    table = component_table(model.mixture, model.n_points, model.axis_labels, errors)
+    part = model.fitted[0]
+    table = component_table(
+        model.mixture,
+        model.n_points,
+        model.axis_labels,
+        part.errors,
+        evidence=part.of_components,
+    )
     table = {name: column[largest_first] for name, column in table.items()}
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
     with ExitStack() as written:  # where one cannot be written, all four are as they were

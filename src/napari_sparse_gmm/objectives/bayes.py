@@ -31,7 +31,7 @@ depends on Sigma; `surplus` is its derivative. (It is a bound no longer, but nea
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import scipy
@@ -43,10 +43,6 @@ from napari_sparse_gmm.objectives.objective import Objective
 
 # A cluster of so few expected points goes: of a single one there is no size to speak of.
 _LEAST = 1.5
-
-# A bias towards keeping clusters, in nats for each. The posterior of a cluster is approximated by
-# a single mode, which makes it look less likely than it is: without it, true ones of 5 points go.
-_KEEPING = 1.0
 
 # log a and log(nu - D) are Normal with these medians and this standard deviation.
 _MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
@@ -89,6 +85,10 @@ class VariationalPoisson(Objective):
     scale: float = 0.0
     noise: tuple[float, ...] | None = None
 
+    # The posterior of a cluster is approximated by a single mode, which makes it look less likely
+    # than it is: without a bias, true ones of 5 points go.
+    keeping: ClassVar[float | None] = 1.0
+
     def __post_init__(self) -> None:
         if not self.degrees:
             object.__setattr__(self, "degrees", self.n_dimensions + _MEDIAN_EXCESS)
@@ -122,7 +122,7 @@ class VariationalPoisson(Objective):
         of_size += 0.5 * (self.scale * traces - v * d)
         of_number = n * self._log_points(n) - _numbers(n, self.shape, self.rate)
         # n_j nats of it belong to its weight (`multiplier`); the solver adds them.
-        return (of_number + of_mean + of_size - _KEEPING) / total - weights
+        return (of_number + of_mean + of_size - self.keeping) / total - weights
 
     def constant(self, total: float) -> float:
         return (self.number - self._log_hyperprior()) / total

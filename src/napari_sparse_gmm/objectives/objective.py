@@ -1,7 +1,7 @@
 """What a fit minimises beside the likelihood, and the closed forms of its steps."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +18,10 @@ class Objective(ABC):
     weight of the points: their number where all weigh 1. Two kinds exist: `PenalisedLikelihood`,
     which a `WeightPenalty` in a file of its own extends, and `VariationalPoisson`, which learns.
     """
+
+    # By how many nats each component is favoured, where the cost is else minus a bound on the log
+    # evidence of the points; None where it is no such bound.
+    keeping: ClassVar[float | None] = None
 
     def declaration(self) -> "Declaration":
         """That of a kind of prior of which there is only this instance."""

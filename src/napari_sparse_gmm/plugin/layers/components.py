@@ -91,7 +91,9 @@ def drawing(model: DensityModel, frame: Frame, coverage: float, most: int) -> Dr
 def _table(part: Part, frame: Frame, group: int) -> dict[str, NDArray[Any]]:
     """The components of a group as columns."""
     unit = None if frame.unit in _NO_UNITS else frame.unit
-    table = component_table(part.mixture, part.total_weight, frame.names, part.errors, unit)
+    table = component_table(
+        part.mixture, part.total_weight, frame.names, part.errors, unit, part.of_components
+    )
     if frame.stack is None:
         return table
     name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"

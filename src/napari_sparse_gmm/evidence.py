@@ -1,0 +1,63 @@
+"""How sure it is that a component is a cluster.
+
+>>> found = estimator.evidence(points)
+>>> found.components.shape == estimator.weights_.shape  # log10 of a Bayes factor of each
+True
+
+The prior "bayes" minimises minus a lower bound on the log evidence of the points, and the bias
+with which it keeps components is known. So what the bound would lose without a component, its
+points left to the background and its neighbours, is about the logarithm of the Bayes factor for it
+(Kass & Raftery, Bayes factors, Journal of the American Statistical Association 90, 1995); that the
+component might have been anywhere in the field, and that there may be many, is in it. And what
+it would lose without any component is that of clusters in general, against points that are
+scattered evenly: among such points it is b or more in one field of b at most (Markov's inequality).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_sparse_gmm.engines import Engine
+from napari_sparse_gmm.fitting.problem import Problem
+from napari_sparse_gmm.fitting.proposals import deletion_costs
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Decimal logarithms of Bayes factors.
+
+    Parameters
+    ----------
+    components : (K,) array
+        For each component, against none in its place.
+    field : float
+        For all together, against the background alone; NaN where there is no background.
+    """
+
+    components: FloatArray
+    field: float
+
+
+def evidence(mixture: GaussianMixture, objective: Objective, engine: Engine) -> Evidence | None:
+    """That of a mixture that was fitted under an objective to the points of an engine.
+
+    None where the cost of the objective is no bound on an evidence.
+    """
+    if objective.keeping is None:
+        return None
+    problem = Problem(engine, objective, 0.0, 0)
+    total = problem.total_weight
+    state = problem.evaluate(mixture, removal=True)
+    of_components = total * deletion_costs(state) - objective.keeping
+    of_field = math.nan
+    if mixture.background_region is not None:
+        d = mixture.n_dimensions
+        alone = GaussianMixture(
+            np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, mixture.background_region
+        )
+        scattered = problem.evaluate(alone, problem.learnt(alone.weights, alone.covariances))
+        of_field = total * (scattered.cost - state.cost) - objective.keeping * len(of_components)
+    return Evidence(of_components / math.log(10.0), of_field / math.log(10.0))
