@@ -19,6 +19,17 @@ def volume_unit(unit: str | None, n_dimensions: int) -> str:
     return f"{unit or 'unit'}{_POWERS.get(n_dimensions, f'^{n_dimensions}')}"
 
 
+def odds(log10: float) -> str:
+    """A Bayes factor in words, from its decimal logarithm.
+
+    >>> odds(1.3), odds(192.4), odds(-1.0)
+    ('20 to 1', '10^192 to 1', '1 to 10')
+    """
+    size = abs(log10)
+    large = f"10^{size:.0f}" if size >= 4 else f"{float(f'{10**size:.2g}'):,g}"
+    return f"{large} to 1" if log10 >= 0 else f"1 to {large}"
+
+
 def repeated(repeats: float) -> str:
     """How many points are one observation, in a sentence; "" where each is one.
 

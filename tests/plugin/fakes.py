@@ -13,6 +13,7 @@ from napari_sparse_gmm import FitStep, GaussianMixture
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.engines import Engine, TorchTiles
 from napari_sparse_gmm.engines.ready import Waiting
+from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.space.model_frame import model_in
@@ -130,6 +131,9 @@ class FakeFit:
 
     def score(self, engine: Engine) -> float:
         return engine.scores(self.mixture_).log_likelihood / engine.summary.total_weight
+
+    def evidence(self, engine: Engine) -> Evidence:
+        return Evidence(np.full(self.mixture_.n_components, 3.0), 20.0)
 
     def standard_errors(self, engine: Engine) -> StandardErrors:
         k, d = self.mixture_.means.shape

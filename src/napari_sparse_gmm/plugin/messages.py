@@ -11,13 +11,16 @@ from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, REPEATS, SPARSIT
 from napari_sparse_gmm.plugin.points.islands import n_islands
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.wording import count, density, figures, repeated, volume_unit
+from napari_sparse_gmm.wording import count, density, figures, odds, repeated, volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
 
 CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
+
+# log10 of the odds of 95%.
+_SURE = np.log10(0.95 / 0.05)
 
 # Where a background was requested, less of it is hardly any.
 _NO_BACKGROUND = 0.01
@@ -146,6 +149,14 @@ def statistics(solution: DensityModel, cloud: Cloud) -> str:
             f"In clusters: {_share(1 - background)} of {total:,.0f} points; "
             f"background: {_share(background)}"
         )
+        known = [part.evidence for part in parts if part.evidence is not None]
+        if len(known) == len(parts):
+            sure = sum(int(np.sum(found.components > _SURE)) for found in known)
+            field = sum(found.field for found in known)
+            lines.append(
+                f"Each surer than 95%: {sure:,} of {len(points):,}; clusters at all, against "
+                f"scattered points: {odds(field)}"
+            )
     return "\n".join(lines)
 
 
