@@ -82,7 +82,7 @@ def test_one_cluster_has_the_evidence_of_the_closed_form() -> None:
     log_cluster = np.log(prior.number) + log_sizes + log_places + log_numbers
     expected = (log_cluster - n * np.log(intensity)) / np.log(10.0)
     # Of the scattered points one or two lie in the cluster, and the bound is a little lower.
-    assert model.evidence(points).components[0] == pytest.approx(expected, abs=2.0)
+    assert model.evidence(points).components[0] == pytest.approx(expected, abs=1.0)
 
 
 def test_neither_unit_nor_repeats_of_points_matter() -> None:
