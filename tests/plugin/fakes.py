@@ -132,7 +132,9 @@ class FakeFit:
     def score(self, engine: Engine) -> float:
         return engine.scores(self.mixture_).log_likelihood / engine.summary.total_weight
 
-    def evidence(self, engine: Engine) -> Evidence:
+    def evidence(self, engine: Engine) -> Evidence | None:
+        if self.parameters[-1]["prior"] != "bayes":
+            return None
         return Evidence(np.full(self.mixture_.n_components, 3.0), 20.0)
 
     def standard_errors(self, engine: Engine) -> StandardErrors:

@@ -79,6 +79,7 @@ def test_click_makes_the_layers_and_says_so(
         "covariance_floor": None,
         "covariance_prior": 0.0,
         "typical_size": None,
+        "repeats": None,
         "max_iter": 500,
         "engine": "auto",
         "device": "auto",

@@ -358,5 +358,6 @@ DECLARATION = Declaration(
     # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
     # smaller than the distance between neighbours.
     needs_floor=False,
+    evidence=True,
     counts=True,
 )

@@ -76,6 +76,8 @@ class Declaration:
         Whether a component collapses onto a point without a smallest size.
     prunes : bool
         Whether it takes out components that the points do not need.
+    evidence : bool
+        Whether the cost is minus a bound on the log evidence, but for a bias that is known.
     counts : bool
         Whether it matters how many points there are, not only their shares.
     """
@@ -92,4 +94,5 @@ class Declaration:
     births: tuple[str, ...] = ("boxes",)
     needs_floor: bool = True
     prunes: bool = True
+    evidence: bool = False
     counts: bool = False

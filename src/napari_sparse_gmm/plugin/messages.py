@@ -1,5 +1,6 @@
 """What the dock widget tells the user, in whole sentences."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +98,9 @@ def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         lines.append(f"{missing} could not be fitted: {solution.problem}")
     lines.append(_advice(solution, cloud, background))
     notes = []
+    field = sum(math.nan if part.evidence is None else part.evidence.field for part in parts)
+    if k and math.isfinite(field):
+        notes.append(f"Clusters rather than scattered points: {odds(field)}.")
     if sentence := repeated(float(np.median([part.repeats for part in parts]))):
         notes.append(sentence)
     if solution.deconvolved and k:
@@ -138,8 +142,11 @@ def statistics(solution: DensityModel, cloud: Cloud) -> str:
     volume = sum(region.volume for region in regions if region is not None)
     dense = f", {density(len(points), volume, frame.unit, d)}" if volume > 0 else ""
     unit = f" {frame.unit}" if frame.unit else ""
+    known = [found for part in parts if (found := part.of_components) is not None]
+    n_sure = sum(int(np.count_nonzero(found > _SURE)) for found in known)
+    sure = f" ({n_sure:,} surer than 95%)" if background > 0 and len(known) == len(parts) else ""
     lines = [
-        f"{count(len(points), noun)}{dense}",
+        f"{count(len(points), noun)}{sure}{dense}",
         f"Points in each: {_quartiles(points)}",
         f"Radius: {_quartiles(radii)}{unit}",
     ]
@@ -149,14 +156,6 @@ def statistics(solution: DensityModel, cloud: Cloud) -> str:
             f"In clusters: {_share(1 - background)} of {total:,.0f} points; "
             f"background: {_share(background)}"
         )
-        known = [part.evidence for part in parts if part.evidence is not None]
-        if len(known) == len(parts):
-            sure = sum(int(np.sum(found.components > _SURE)) for found in known)
-            field = sum(found.field for found in known)
-            lines.append(
-                f"Each surer than 95%: {sure:,} of {len(points):,}; clusters at all, against "
-                f"scattered points: {odds(field)}"
-            )
     return "\n".join(lines)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_sparse_gmm.density_model import Part
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.objectives import PRIORS
+from napari_sparse_gmm.parameters import PRIOR
 from napari_sparse_gmm.plugin.space.model_frame import model_in
 from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.previews import Previews
@@ -19,7 +21,6 @@ from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
-    from napari_sparse_gmm.uncertainty import StandardErrors
 
 # Seconds, and a share of all iterations, from which it is known how fast a fit is: earlier the most
 # that it could take would only frighten.
@@ -76,8 +77,9 @@ def so_far(
     groups, n = request.group_of_points, len(mixtures)
     numbers = np.bincount(groups, minlength=n).tolist()
     totals = np.bincount(groups, request.observations.weights, minlength=n).tolist()
+    has_evidence = PRIORS[request.parameters[PRIOR.name]].evidence
     parts = [
-        None if mixture is None else Part(mixture, _unknown(mixture), number, total)
+        None if mixture is None else _unsettled(mixture, number, total, has_evidence)
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
     ]
     model = model_in(request.frame, parts)
@@ -85,12 +87,17 @@ def so_far(
     return Outcome((model,), 0, picture)
 
 
-def _unknown(mixture: GaussianMixture) -> "StandardErrors":
-    """Errors that nobody knows yet, so that a table has the same columns throughout."""
+def _unsettled(mixture: GaussianMixture, number: int, total: float, has_evidence: bool) -> Part:
+    """With errors and evidence that nobody knows yet, so that a table has the same columns
+    throughout.
+    """
+    from napari_sparse_gmm.evidence import Evidence
     from napari_sparse_gmm.uncertainty import StandardErrors
 
     shape = mixture.means.shape
-    return StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
+    errors = StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
+    evidence = Evidence(np.full(shape[:1], np.nan), np.nan) if has_evidence else None
+    return Part(mixture, errors, number, total, evidence=evidence)
 
 
 def step_text(step: "FitStep") -> str:
