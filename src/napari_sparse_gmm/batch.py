@@ -11,6 +11,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -31,6 +32,7 @@ from napari_sparse_gmm.io.results import FILES, write_results
 from napari_sparse_gmm.io.tables import PointTable, write_table
 from napari_sparse_gmm.io.units import same_unit
 from napari_sparse_gmm.io.writing import refuse_to_overwrite
+from napari_sparse_gmm.merging import merge_repeats
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
@@ -122,6 +124,25 @@ def fit_to_folder(
     if table.groups is not None:
         write_table(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
     return tuple(fits)
+
+
+def merged_table(table: PointTable, gap: int, radius: float | None = None) -> PointTable:
+    """A table with repeated localizations as one; see `merging.merge_repeats`. Those of different
+    groups are never the same.
+    """
+    assert table.frames is not None
+    groups = np.zeros(len(table.points)) if table.groups is None else table.groups
+    values, group = np.unique(groups, return_inverse=True)
+    # Longer than any gap from the frames of one group to those of the next.
+    frames = table.frames + (np.ptp(table.frames) + gap + 2.0) * group
+    merged = merge_repeats(table.observations, frames, gap=gap, radius=radius)
+    first = np.unique(merged.members, return_index=True)[1]
+    return replace(
+        table,
+        observations=merged.observations,
+        groups=None if table.groups is None else values[group[first]],
+        frames=table.frames[first],
+    )
 
 
 def _write(

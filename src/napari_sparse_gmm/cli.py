@@ -102,6 +102,25 @@ def _parser() -> argparse.ArgumentParser:
         help="column whose values tell groups apart (frame, channel, cell): each is fitted by "
         "itself, and has a folder of its own",
     )
+    fit.add_argument(
+        "--merge-gap",
+        type=int,
+        metavar="N",
+        help="merge localizations of a molecule before the fit: those near each other, with at "
+        "most so many frames between them (default: none are merged)",
+    )
+    fit.add_argument(
+        "--merge-radius",
+        type=float,
+        metavar="NUMBER",
+        help="how near, in the unit of the coordinates (default: 3.5 times the precision)",
+    )
+    fit.add_argument(
+        "--frame",
+        metavar="NAME",
+        default="frame",
+        help="column of the frame that each was seen in (default: %(default)s)",
+    )
     for option, parameter, read in _FIT_OPTIONS:
         _add_option(fit, option, parameter, read)
     fit.add_argument(
@@ -198,7 +217,10 @@ def _add_option(
 
 
 def _fit(options: argparse.Namespace) -> None:
-    table = _read(options, "weight")
+    merges = options.merge_gap is not None
+    table = _read(options, "weight", *(["frame"] if merges else []))
+    if merges:
+        table = _merged(table, options.merge_gap, options.merge_radius)
     settings = {
         parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
     }
@@ -221,6 +243,18 @@ def _read(options: argparse.Namespace, *more: str) -> "PointTable":
     for sentence in table.notes:
         print(f"{PROGRAM}: warning: {sentence}", file=sys.stderr)
     return table
+
+
+def _merged(table: "PointTable", gap: int, radius: float | None) -> "PointTable":
+    """With localizations of a molecule as one, within each group."""
+    from napari_sparse_gmm.batch import merged_table
+
+    merged = merged_table(table, gap, radius)
+    print(
+        f"{len(table.points):,} localizations merged to {len(merged.points):,}: "
+        f"{len(table.points) / len(merged.points):.2g} each"
+    )
+    return merged
 
 
 def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":

@@ -54,6 +54,8 @@ class PointTable:
         Unit of the coordinates where the header names it, as in "x [nm]".
     groups : (N,) array or None
         Numbers or words; points of different ones are to be fitted apart.
+    frames : (N,) array or None
+        When each was seen.
     precision : tuple of str
         Headers of the columns of the precision.
     notes : tuple of str
@@ -65,6 +67,7 @@ class PointTable:
     columns: tuple[str, ...]
     unit: str | None = None
     groups: NDArray[Any] | None = None
+    frames: FloatArray | None = None
     precision: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -75,8 +78,11 @@ class PointTable:
 
     def subset(self, chosen: NDArray[np.bool_]) -> "PointTable":
         """The rows where `chosen` (N,) is true."""
-        groups = None if self.groups is None else self.groups[chosen]
-        return replace(self, observations=self.observations.subset(chosen), groups=groups)
+        groups, frames = (
+            None if each is None else each[chosen] for each in (self.groups, self.frames)
+        )
+        observations = self.observations.subset(chosen)
+        return replace(self, observations=observations, groups=groups, frames=frames)
 
 
 def read_points(
@@ -89,6 +95,7 @@ def read_points(
     precision: str | None = None,
     precision_z: str | None = None,
     group: str | None = None,
+    frame: str | None = None,
 ) -> PointTable:
     """Read points from a table: text with a header line, Picasso's HDF5, or Parquet.
 
@@ -115,6 +122,8 @@ def read_points(
         That of z alone, where it is another one.
     group : str, optional
         Column whose values, numbers or words, distinguish groups of points.
+    frame : str, optional
+        Column of the frame that each was seen in.
 
     Raises
     ------
@@ -142,12 +151,12 @@ def read_points(
         along_y = precision_along(table.columns, errors["precision"], "y")
         if along_y != errors["precision"]:
             errors["precision of y"] = along_y
-    others = _find(table, {"weight": weight, "group": group})
+    others = _find(table, {"weight": weight, "group": group, "frame": frame})
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
-    frame = table.read(sorted(set(positions.values())))
-    frame, notes = with_position(frame, (positions[axis] for axis in axes), table.name)
-    usable = {role: usable_precision(as_floats(frame[positions[role]])) for role in errors}
+    rows = table.read(sorted(set(positions.values())))
+    rows, notes = with_position(rows, (positions[axis] for axis in axes), table.name)
+    usable = {role: usable_precision(as_floats(rows[positions[role]])) for role in errors}
     if automatic and not all(found.any() for found in usable.values()):
         errors, usable = {}, {}
     for role, found in usable.items():
@@ -158,10 +167,10 @@ def read_points(
             )
         if not found.all():
             notes += (left_out(found, table.name, f"precision in {columns[role]!r}"),)
-    frame = frame[np.logical_and.reduce([*usable.values(), np.ones(len(frame), dtype=bool)])]
+    rows = rows[np.logical_and.reduce([*usable.values(), np.ones(len(rows), dtype=bool)])]
     values = {
         role: (to_labels if role == "group" else to_numbers)(
-            frame[position], columns[role], table.name
+            rows[position], columns[role], table.name
         )
         for role, position in positions.items()
         if role in axes or role in errors or role in others
@@ -179,6 +188,7 @@ def read_points(
         columns=tuple(axes[axis] for axis in coordinates),
         unit=common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
         groups=values.get("group"),
+        frames=values.get("frame"),
         precision=tuple(errors.values()),
         notes=notes,
     )

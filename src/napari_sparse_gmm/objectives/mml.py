@@ -111,7 +111,8 @@ class MessageLength(WeightPenalty):
 DECLARATION = Declaration(
     name="mml",
     label="Message length (automatic)",
-    help="What describes the points in the fewest words, without a knob.",
+    help="What describes the points in the fewest words, without a knob; for clusters of tens of "
+    "points and more. Started by k-means++ it may end without a background.",
     make=lambda context: PenalisedLikelihood(MessageLength(context.region.n_dimensions)),
     init="density",
     components=None,

@@ -40,7 +40,8 @@ class SqrtPenalty(WeightPenalty):
 DECLARATION = Declaration(
     name="sqrt",
     label="Sparse (set by Sparsity)",
-    help="A penalty that Sparsity sets.",
+    help="A penalty that Sparsity sets; not with Background, which pays none and takes all points "
+    "but those of large clusters.",
     make=lambda context: PenalisedLikelihood(SqrtPenalty(context.sparsity, context.n_start)),
     uses=frozenset({"sparsity", "init", "covariance_prior", "typical_size"}),
 )
