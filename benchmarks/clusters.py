@@ -214,7 +214,9 @@ def _blinking(kind: Kind, n_files: int) -> Iterator[Row]:
             for eps in EPS
             for least in (*MIN_SAMPLES, *MANY_SAMPLES)
         )
-        plain = ours().set_params(repeats=1.0).fit(points)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            plain = ours().set_params(repeats=1.0).fit(points)
         precise = ours().fit(points, noise_std=std)
         model = ours().fit(points)
         found.append(model.n_components_)
