@@ -47,9 +47,9 @@ _SHAPE, _MEDIAN = 2.0, 0.84
 _SPREAD = 0.3
 # From one scale to the next, and how many in a row have to agree.
 _STEP, _AGREEING = 1.15, 4
-# What is read off the points is right to a factor of 1.35, mostly, and fluorophores do not differ by
-# much more: so it is drawn to this number, and counts for so much. The number is at the upper end,
-# for too many cost little, and with too few molecules pass for clusters.
+# What is read off the points is right to a factor of 1.35, mostly, and fluorophores do not differ
+# by much more: so it is drawn to this number, and counts for so much. The number is at the upper
+# end, for too many cost little, and with too few molecules pass for clusters.
 _TYPICAL, _CERTAINTY = 15.0, 0.7
 # Where the precision is known, its scale is from about half of it to half as much again.
 _KNOWN = _STEP ** np.arange(-6, 4)
@@ -111,8 +111,9 @@ class _Siblings:
 def estimate_repeats(observations: Observations) -> float:
     """How many points are one observation: E[b²] / E[b]; 1 where nothing says that they repeat.
 
-    From the positions, and the noise where it is known; it is to be
-    trusted to a factor of about 1.5, and too large rather than too small. Always 1 of fewer than 200 points, and above three dimensions.
+    From the positions, and the noise where it is known. It is to be trusted to a factor of about
+    1.5, and too large rather than too small. Always 1 of fewer than 200 points, and above three
+    dimensions.
     """
     x, noise = observations.points, observations.noise
     if noise is not None:
