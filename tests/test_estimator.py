@@ -7,7 +7,7 @@ import pytest
 from oracles import hold, random_mixture
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -350,3 +350,18 @@ def test_small_clusters_are_found_however_many_are_allowed(n_components):
         n_components, prior="mml", background=True, init="density", random_state=0
     ).fit(points)
     assert model.n_components_ == 8
+
+
+def test_a_background_is_compared_on_points_that_it_was_not_fitted_to() -> None:
+    """Points that lie a little outside of the fitted ones have a density, and a search prefers the
+    background where there is one, and none where there is none.
+    """
+    rng = np.random.default_rng(0)
+    scattered = rng.uniform(0.0, 100.0, (240, 2))
+    clusters = rng.uniform(20.0, 80.0, (4, 2)).repeat(40, axis=0) + rng.standard_normal((160, 2))
+    with_scattered = rng.permutation(np.concatenate([scattered, clusters]))
+    model = SparseGaussianMixture(random_state=0)
+    assert np.isfinite(cross_val_score(model, with_scattered, cv=5)).all()
+    for points, expected in ((with_scattered, True), (rng.permutation(clusters), False)):
+        search = GridSearchCV(model, {"background": [True, False]}, cv=5).fit(points)
+        assert search.best_params_["background"] is expected
