@@ -8,23 +8,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, FloatSpinBox, PushButton, SpinBox
+from magicgui.widgets import FloatSpinBox, PushButton, SpinBox
 from napari.layers import Points
 
 from napari_sparse_gmm.merging import NEAR, Merged, merge_repeats
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
-from napari_sparse_gmm.plugin.form.task_form import TaskPanel
+from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.points.features import (
     known_precisions,
     numeric_features,
     precise_points,
     precision_features,
 )
-from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
-from napari_sparse_gmm.plugin.tasks.runner import Job
 from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work, guarded
 from napari_sparse_gmm.wording import count
 
@@ -37,7 +34,7 @@ NUMBER = "localizations"
 _FRAMES = ("frame", "frames", "t")
 
 
-class SparseGMMMerge(Container):
+class SparseGMMMerge(TaskWidget):
     """Merge localizations of a molecule that follow each other.
 
     Every field is a public attribute.
@@ -54,9 +51,7 @@ class SparseGMMMerge(Container):
         napari_viewer: "napari.viewer.Viewer",  # type: ignore[name-defined]  # noqa: F821
         clock: Clock | None = None,
     ) -> None:
-        self._viewer = napari_viewer
-        self._panel = panel = TaskPanel(clock)
-        panel.listen(self._on_work_changed, self._end)
+        self._viewer = napari_viewer  # which the choices of layers are taken from
         self.points = choice(
             "points", "Points", "The localizations, in two or three dimensions.", self._layers
         )
@@ -93,30 +88,10 @@ class SparseGMMMerge(Container):
             text="Merge",
             tooltip="Make a Points layer in which each molecule is one for as long as it is seen.",
         )
-        self.cancel_button, self.progress = panel.cancel_button, panel.progress
-        self.status = panel.status
-        rows = Container(
-            name="fields",
-            widgets=[self.points, self.frame, self.precision, self.gap, self.radius],
-        )
-        buttons = Container(
-            widgets=[self.merge_button, self.cancel_button], layout="horizontal", labels=False
-        )
-        LabelColumn(rows)
-        rows.margins = buttons.margins = (0, 0, 0, 0)
-        super().__init__(widgets=[rows, buttons, self.progress, self.status], labels=False)
+        fields = [self.points, self.frame, self.precision, self.gap, self.radius]
+        super().__init__(napari_viewer, clock, fields, self.merge_button, self.merge)
         self.points.changed.connect(self._on_points_changed)
-        self.merge_button.clicked.connect(self.merge)
-        self.cancel_button.clicked.connect(self.cancel)
-        panel.follow(
-            self.native, napari_viewer.layers, self.reset_choices, self._forget, self.cancel
-        )
         self._on_points_changed()
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing runs."""
-        return self._panel.runner.job is None
 
     def merge(self) -> None:
         """Merge the localizations of the chosen layer, and show the new one when it is there."""
@@ -133,19 +108,11 @@ class SparseGMMMerge(Container):
         observations = Observations.of(np.asarray(layer.data)[shown] * scale, noise_std=noise)
         frames = np.asarray(layer.features[self.frame.value], dtype=np.float64)[shown]
         names = self.frame.value, self.precision.value
-        self._panel.say("")
-        self._panel.runner.start(
-            Job(
-                layer,
-                _merged(observations, frames, self.gap.value, self.radius.value or None),
-                partial(self._show, layer, frames, names),
-                self._panel.show_progress,
-            )
+        self.start(
+            layer,
+            _merged(observations, frames, self.gap.value, self.radius.value or None),
+            partial(self._show, layer, frames, names),
         )
-
-    def cancel(self) -> None:
-        """Stop the work in progress."""
-        self._panel.runner.cancel(messages.CANCELLED)
 
     def obstacle(self) -> str:
         """Why there is nothing to merge yet, for the user; "" where there is."""
@@ -157,10 +124,9 @@ class SparseGMMMerge(Container):
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
         offer_layers(self.points)
 
-    def _show(self, layer: Points, frames: Any, names: tuple[str, str | None], found: Any) -> None:
-        if isinstance(found, Refusal):
-            self._panel.say(found.sentence)
-            return
+    def _show(
+        self, layer: Points, frames: Any, names: tuple[str, str | None], found: Merged
+    ) -> None:
         merged, (frame, precision) = found.observations, names
         first = np.full(len(merged), np.inf)
         np.minimum.at(first, found.members, frames)
@@ -187,20 +153,6 @@ class SparseGMMMerge(Container):
             f"{len(frames) / len(merged):.2g} each."
         )
 
-    def _on_work_changed(self) -> None:
-        self.merge_button.enabled = self.idle and not self.obstacle()
-        self._panel.show_busy(not self.idle)
-
-    def _end(self, why: str | None) -> None:
-        self._on_work_changed()
-        if why is not None:
-            self._panel.say(why)
-
-    def _forget(self, event: Any) -> None:
-        job = self._panel.runner.job
-        if job is not None and job.layer is event.value:
-            self._panel.runner.cancel(messages.layer_removed(event.value.name))
-
     def _layers(self, _: Any = None) -> list[Points]:
         return [
             layer
@@ -225,9 +177,7 @@ class SparseGMMMerge(Container):
             known = [name for name in self.frame.choices if name.casefold() in _FRAMES]
             if known:
                 self.frame.value = known[0]
-        if self.idle:
-            self._on_work_changed()
-            self._panel.say(self.obstacle())
+        self.follow_choice()
 
     def _offer_features(self) -> None:
         for field in (self.frame, self.precision):

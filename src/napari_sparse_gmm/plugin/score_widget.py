@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import Container, PushButton
+from magicgui.widgets import PushButton
 from napari.layers import Layer, Points
 
 from napari_sparse_gmm.density_model import DensityModel
@@ -16,15 +16,13 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import LONGEST_SIDE, QUANTITY
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
-from napari_sparse_gmm.plugin.form.task_form import TaskPanel
+from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
 from napari_sparse_gmm.plugin.layers.point_colours import show_assignment
 from napari_sparse_gmm.plugin.points.features import known_precisions, precision_features
 from napari_sparse_gmm.plugin.points.for_model import ModelPoints, points_for
-from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.render import assign_points
-from napari_sparse_gmm.plugin.tasks.runner import Job
 from napari_sparse_gmm.plugin.tasks.task import Refusal, Work
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.wording import count
@@ -36,7 +34,7 @@ NO_MODEL = (
 NO_POINTS = "Add or open a Points layer to score."
 
 
-class SparseGMMScore(Container):
+class SparseGMMScore(TaskWidget):
     """Score a Points layer with a model that was fitted to others.
 
     Every field is a public attribute.
@@ -53,9 +51,7 @@ class SparseGMMScore(Container):
         napari_viewer: "napari.viewer.Viewer",  # type: ignore[name-defined]  # noqa: F821
         clock: Clock | None = None,
     ) -> None:
-        self._viewer = napari_viewer
-        self._panel = panel = TaskPanel(clock)
-        panel.listen(self._on_work_changed, self._end)
+        self._viewer = napari_viewer  # which the choices of layers are taken from
         self._connected_layer: Points | None = None  # the layer whose features are offered
         self.model = choice(
             "model",
@@ -83,29 +79,11 @@ class SparseGMMScore(Container):
             tooltip="Give the points the features component, probability, log_density and "
             "is_background, and the colour of their component.",
         )
-        self.cancel_button, self.progress = panel.cancel_button, panel.progress
-        self.status = panel.status
-        rows = Container(name="fields", widgets=[self.model, self.points, self.precision])
-        buttons = Container(
-            widgets=[self.score_button, self.cancel_button], layout="horizontal", labels=False
-        )
-        LabelColumn(rows)
-        rows.margins = buttons.margins = (0, 0, 0, 0)
-        super().__init__(widgets=[rows, buttons, self.progress, self.status], labels=False)
-
-        self.model.changed.connect(self._on_choice_changed)
+        fields = [self.model, self.points, self.precision]
+        super().__init__(napari_viewer, clock, fields, self.score_button, self.score)
+        self.model.changed.connect(self.follow_choice)
         self.points.changed.connect(self._on_points_changed)
-        self.score_button.clicked.connect(self.score)
-        self.cancel_button.clicked.connect(self.cancel)
-        panel.follow(
-            self.native, napari_viewer.layers, self.reset_choices, self._forget, self.cancel
-        )
         self._on_points_changed()
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing runs."""
-        return self._panel.runner.job is None
 
     def score(self) -> None:
         """Score the chosen points, and show their components when they are there."""
@@ -118,20 +96,7 @@ class SparseGMMScore(Container):
         except InputError as error:
             self._panel.say(str(error))
             return
-        panel = self._panel
-        panel.say("")
-        panel.runner.start(
-            Job(
-                layer,
-                _score(model, read),
-                partial(self._show, layer, model, read),
-                panel.show_progress,
-            )
-        )
-
-    def cancel(self) -> None:
-        """Stop the work in progress; the points stay as they are."""
-        self._panel.runner.cancel(messages.CANCELLED)
+        self.start(layer, _score(model, read), partial(self._show, layer, model, read))
 
     def obstacle(self) -> str:
         """Why there is nothing to score yet, for the user; "" where there is."""
@@ -147,9 +112,7 @@ class SparseGMMScore(Container):
     # The work
 
     def _show(self, layer: Points, model: DensityModel, read: ModelPoints, outcome: Any) -> None:
-        if isinstance(outcome, Refusal):
-            self._panel.say(outcome.sentence)
-        elif len(layer.data) != len(read.shown):
+        if len(layer.data) != len(read.shown):
             self._panel.say(messages.points_changed(layer.name))
         else:
             assignment, sentence = outcome
@@ -162,22 +125,6 @@ class SparseGMMScore(Container):
             if read.n_imprecise:
                 sentence += f" {count(read.n_imprecise, 'point')} without a precision left out."
             self._panel.say(sentence)
-
-    def _on_work_changed(self) -> None:
-        busy = not self.idle
-        self.score_button.enabled = not busy and not self.obstacle()
-        self._panel.show_busy(busy)
-
-    def _end(self, why: str | None) -> None:
-        self._on_work_changed()
-        if why is not None:
-            self._panel.say(why)
-
-    def _forget(self, event: Any) -> None:
-        """A layer was removed: so is the work on it."""
-        job = self._panel.runner.job
-        if job is not None and job.layer is event.value:
-            self._panel.runner.cancel(messages.layer_removed(event.value.name))
 
     # The fields
 
@@ -199,7 +146,7 @@ class SparseGMMScore(Container):
         self._offer_features()
         if layer is not None:
             self.precision.value, _ = known_precisions(layer, (layer.ndim - 1,))
-        self._on_choice_changed()
+        self.follow_choice()
 
     def _listen(self, layer: Points | None) -> None:
         if self._connected_layer is not None:
@@ -211,11 +158,6 @@ class SparseGMMScore(Container):
     def _offer_features(self, _: Any = None) -> None:
         self.precision.reset_choices()
         self.precision.visible = len(self.precision.choices) > 1
-
-    def _on_choice_changed(self, _: Any = None) -> None:
-        if self.idle:
-            self._on_work_changed()
-            self._panel.say(self.obstacle())
 
 
 def _score(model: DensityModel, read: ModelPoints) -> Work[Any]:

@@ -1,18 +1,22 @@
 """What every dock widget with work in a thread shows of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from magicgui.widgets import ProgressBar, PushButton
+from magicgui.widgets import Container, ProgressBar, PushButton, Widget
 from napari.components import LayerList
+from napari.layers import Layer
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_sparse_gmm.plugin.form.fields import status_line
+from napari_sparse_gmm.plugin.messages import CANCELLED, layer_removed
 from napari_sparse_gmm.plugin.qt.clock import WindowClock
+from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.runner import Job, Runner, weakly
-from napari_sparse_gmm.plugin.tasks.task import Progress
+from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work
 
 
 class TaskPanel:
@@ -94,6 +98,94 @@ class TaskPanel:
 
     def _end(self, _: Job, why: str | None) -> None:
         self._ended(why)
+
+
+class TaskWidget(Container):
+    """Fields, a button that starts work on the layer `points`, and what there is to see of it.
+
+    Subclasses have the method that the button calls, `reset_choices` and `obstacle`.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    clock : Clock, optional
+        By default that of the window.
+    fields : sequence of Widget
+        From top to bottom; `points`, a choice among Points layers, is among them.
+    button : PushButton
+    run : callable
+        What the button does.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: Any,
+        clock: Clock | None,
+        fields: Sequence[Widget],
+        button: PushButton,
+        run: Callable[[], object],
+    ) -> None:
+        self._viewer, self._button = napari_viewer, button
+        self._panel = panel = TaskPanel(clock)
+        panel.listen(self._on_work_changed, self._end)
+        self.cancel_button, self.progress = panel.cancel_button, panel.progress
+        self.status = panel.status
+        rows = Container(name="fields", widgets=list(fields))
+        buttons = Container(widgets=[button, self.cancel_button], layout="horizontal", labels=False)
+        LabelColumn(rows)
+        rows.margins = buttons.margins = (0, 0, 0, 0)
+        super().__init__(widgets=[rows, buttons, self.progress, self.status], labels=False)
+        button.clicked.connect(run)
+        self.cancel_button.clicked.connect(self.cancel)
+        panel.follow(
+            self.native, napari_viewer.layers, self.reset_choices, self._forget, self.cancel
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        return self._panel.runner.job is None
+
+    def obstacle(self) -> str:
+        """Why the work cannot begin yet, for the user; "" where it can."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Stop the work in progress; the points stay as they are."""
+        self._panel.runner.cancel(CANCELLED)
+
+    def start(self, layer: Layer, work: Work[Any], show: Callable[[Any], object]) -> None:
+        """Begin work on a layer; `show` gets what comes of it, unless it is refused."""
+
+        def shown(outcome: Any) -> None:
+            if isinstance(outcome, Refusal):
+                self._panel.say(outcome.sentence)
+            else:
+                show(outcome)
+
+        self._panel.say("")
+        self._panel.runner.start(Job(layer, work, shown, self._panel.show_progress))
+
+    def follow_choice(self, _: Any = None) -> None:
+        """Something else is chosen: say whether the work can begin."""
+        if self.idle:
+            self._on_work_changed()
+            self._panel.say(self.obstacle())
+
+    def _on_work_changed(self) -> None:
+        self._button.enabled = self.idle and not self.obstacle()
+        self._panel.show_busy(not self.idle)
+
+    def _end(self, why: str | None) -> None:
+        self._on_work_changed()
+        if why is not None:
+            self._panel.say(why)
+
+    def _forget(self, event: Any) -> None:
+        """A layer was removed: so is the work on it."""
+        job = self._panel.runner.job
+        if job is not None and job.layer is event.value:
+            self._panel.runner.cancel(layer_removed(event.value.name))
 
 
 class CloseEvents(QObject):
