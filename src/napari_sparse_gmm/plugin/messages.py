@@ -79,13 +79,13 @@ PATH_NEEDS_SQRT = "A path is one of the prior that Sparsity sets: choose that Pr
 PATH_OF_ALL = "A path is of all points together: choose that under Fit each first."
 
 
-def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
+def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     """What came out of a fit in one line, what to do in another, and what else matters."""
     frame = cloud.frame
-    parts = solution.fitted
+    parts = model.fitted
     k = sum(part.mixture.n_components for part in parts)
     n_points = sum(part.n_points for part in parts)
-    background = _background(solution)
+    background = _background(model)
     groups = (
         "" if frame.stack is None else f" for {count(len(parts), 'value')} of {frame.stack.name}"
     )
@@ -93,17 +93,17 @@ def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         f"{count(k, 'component')}{groups} from {count(n_points, 'point')}"
         + (f", {_share(background)} background." if background > 0 else ".")
     ]
-    if solution.problem:
-        missing = count(len(solution.parts) - len(parts), "group")
-        lines.append(f"{missing} could not be fitted: {solution.problem}")
-    lines.append(_advice(solution, cloud, background))
+    if model.problem:
+        missing = count(len(model.parts) - len(parts), "group")
+        lines.append(f"{missing} could not be fitted: {model.problem}")
+    lines.append(_advice(model, cloud, background))
     notes = []
     field = sum(math.nan if part.evidence is None else part.evidence.field for part in parts)
     if k and math.isfinite(field):
         notes.append(f"Clusters rather than scattered points: {odds(field)}.")
     if sentence := repeated(float(np.median([part.repeats for part in parts]))):
         notes.append(sentence)
-    if solution.deconvolved and k:
+    if model.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
         notes.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
@@ -126,9 +126,9 @@ def summary(solution: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def statistics(solution: DensityModel, cloud: Cloud) -> str:
+def statistics(model: DensityModel, cloud: Cloud) -> str:
     """What there is to report of the components, in a few lines; "" without one."""
-    frame, parts = cloud.frame, solution.fitted
+    frame, parts = cloud.frame, model.fitted
     d = len(frame.axes)
     points = np.concatenate([part.mixture.weights * part.total_weight for part in parts])
     if not len(points):
@@ -136,7 +136,7 @@ def statistics(solution: DensityModel, cloud: Cloud) -> str:
     radii = np.concatenate(
         [np.exp(np.log(part.mixture.principal_axes.std).mean(1)) for part in parts]
     )
-    background = _background(solution)
+    background = _background(model)
     noun = "cluster" if background > 0 else "component"
     regions = [part.mixture.background_region for part in parts]
     volume = sum(region.volume for region in regions if region is not None)
@@ -159,17 +159,17 @@ def statistics(solution: DensityModel, cloud: Cloud) -> str:
     return "\n".join(lines)
 
 
-def computed(solution: DensityModel) -> str:
+def computed(model: DensityModel) -> str:
     """What computed a fit, and how that went."""
-    parts = solution.fitted
+    parts = model.fitted
     done = count(max(part.n_iter for part in parts), "iteration")
     cost = f", cost {parts[0].cost:.4f}" if len(parts) == 1 else ""
-    return f"{solution.engine_reason} {done}{cost}."
+    return f"{model.engine_reason} {done}{cost}."
 
 
-def _background(solution: DensityModel) -> float:
+def _background(model: DensityModel) -> float:
     """The share of the background."""
-    parts = solution.fitted
+    parts = model.fitted
     background = sum(part.mixture.background_weight * part.total_weight for part in parts)
     return background / sum(part.total_weight for part in parts)
 
@@ -179,9 +179,9 @@ def _quartiles(values: FloatArray) -> str:
     return f"{figures(middle)} ({figures(low)} to {figures(high)})"
 
 
-def _advice(solution: DensityModel, cloud: Cloud, background: float) -> str:
+def _advice(model: DensityModel, cloud: Cloud, background: float) -> str:
     """What to change where the solution may not be what was wanted; "" where nothing."""
-    parts, settings, frame = solution.fitted, solution.parameters, cloud.frame
+    parts, settings, frame = model.fitted, model.parameters, cloud.frame
     numbers = [part.mixture.n_components for part in parts]
     most = settings["n_components"]
     declared = PRIORS[settings["prior"]]
@@ -199,7 +199,7 @@ def _advice(solution: DensityModel, cloud: Cloud, background: float) -> str:
         return f"No component is left: {lower} to keep some."
     if not finds and background > _NEARLY_ALL:
         return f"Nearly all points went to the background: to keep smaller clusters {clusters}."
-    if sparse and _widest(solution) > _WIDE * _longest_side(frame):
+    if sparse and _widest(model) > _WIDE * _longest_side(frame):
         return (
             "A component is as wide as the field: to find clusters among scattered points "
             f"{clusters}."
@@ -229,9 +229,9 @@ def _advice(solution: DensityModel, cloud: Cloud, background: float) -> str:
     return ""
 
 
-def _widest(solution: DensityModel) -> float:
+def _widest(model: DensityModel) -> float:
     """The largest standard deviation of any component, in any direction."""
-    found = [part.mixture for part in solution.fitted if part.mixture.n_components]
+    found = [part.mixture for part in model.fitted if part.mixture.n_components]
     return float(max(mixture.principal_axes.std.max() for mixture in found))
 
 
