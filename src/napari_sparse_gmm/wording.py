@@ -6,6 +6,9 @@
 '5 per µm²'
 """
 
+# Nobody needs to know a Bayes factor of more digits.
+_BEYOND_DOUBT = 100
+
 _POWERS = {1: "", 2: "²", 3: "³"}
 
 
@@ -22,11 +25,13 @@ def volume_unit(unit: str | None, n_dimensions: int) -> str:
 def odds(log10: float) -> str:
     """A Bayes factor in words, from its decimal logarithm.
 
-    >>> odds(1.3), odds(192.4), odds(-1.0)
-    ('20 to 1', '10^192 to 1', '1 to 10')
+    >>> odds(1.3), odds(42.4), odds(-1.0), odds(6000.0)
+    ('20 to 1', '10^42 to 1', '1 to 10', 'more than 10^100 to 1')
     """
     size = abs(log10)
     large = f"10^{size:.0f}" if size >= 4 else f"{float(f'{10**size:.2g}'):,g}"
+    if size > _BEYOND_DOUBT:
+        large = f"more than 10^{_BEYOND_DOUBT}"
     return f"{large} to 1" if log10 >= 0 else f"1 to {large}"
 
 
