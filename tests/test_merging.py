@@ -136,6 +136,30 @@ def test_the_command_line_names_what_is_missing(tmp_path: Path, capsys) -> None:
     assert "radius" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [["--merge-radius", "80"], ["--frame", "frame"]])
+def test_how_to_merge_is_refused_where_nothing_is_merged(
+    tmp_path: Path, capsys, options: list[str]
+) -> None:
+    assert main(["fit", str(table(tmp_path)), *options, "--out", str(tmp_path / "out")]) == 2
+    assert "--merge-gap" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", [0.0, 1e9 + 1.0])
+@pytest.mark.parametrize("gap", [0, 2, 6])
+def test_the_gap_is_exact_whatever_the_first_frame(first: float, gap: int) -> None:
+    points = Observations.of([[0.0, 0.0], [1.0, 0.0]])
+    for apart, n in ((gap + 1, 1), (gap + 2, 2)):
+        merged = merge_repeats(points, [first, first + apart], gap=gap, radius=1.0)
+        assert len(merged.observations) == n
+
+
+def test_what_would_fill_the_memory_is_refused() -> None:
+    n = 20_000
+    crowd = Observations.of(np.random.default_rng(0).uniform(0.0, 1.0, (n, 2)))
+    with pytest.raises(InputError, match="smaller gap or radius"):
+        merge_repeats(crowd, np.arange(n), gap=n, radius=5.0)
+
+
 def test_groups_are_merged_apart(tmp_path: Path, capsys) -> None:
     n = len(bursts(0)[0])
     path = table(tmp_path, cell=np.arange(n) % 2)

@@ -118,8 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--frame",
         metavar="NAME",
-        default="frame",
-        help="column of the frame that each was seen in (default: %(default)s)",
+        help="column of the frame that each was seen in (default: frame)",
     )
     for option, parameter, read in _FIT_OPTIONS:
         _add_option(fit, option, parameter, read)
@@ -218,7 +217,11 @@ def _add_option(
 
 def _fit(options: argparse.Namespace) -> None:
     merges = options.merge_gap is not None
-    table = _read(options, "weight", *(["frame"] if merges else []))
+    if not merges and (options.merge_radius is not None or options.frame is not None):
+        raise InputError("--merge-radius and --frame say how to merge: give --merge-gap, too.")
+    if merges and options.frame is None:
+        options.frame = "frame"
+    table = _read(options, "weight", "frame")
     if merges:
         table = _merged(table, options.merge_gap, options.merge_radius)
     settings = {

@@ -24,6 +24,9 @@ from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import FloatArray, Observations
 
+# More pairs of localizations to link would fill the memory: each takes some 50 bytes.
+_MOST_PAIRS = 100_000_000
+
 # Localizations this many times their typical precision apart are near each other: 2.5 times the
 # standard deviation of the difference of two.
 NEAR = 3.5
@@ -74,7 +77,8 @@ def merge_repeats(
     ------
     InputError
         Where frames are no numbers of that shape, the gap is negative, the radius is not above 0,
-        or there is neither a radius nor a precision above 0.
+        there is neither a radius nor a precision above 0, or too many localizations are near each
+        other.
     """
     x, noise = observations.points, observations.noise
     times = float_array(frames, "frames", finite=True)
@@ -119,10 +123,17 @@ def _linked(x: FloatArray, times: FloatArray, longest: float) -> NDArray[np.intp
     """Which of the sets of linked localizations each is in, (N,): at distances up to 1, and times
     up to `longest`, but not at the same time.
     """
-    together = np.column_stack([x, times / longest])
-    pairs = cKDTree(together).query_pairs(1.0 + 1e-9, p=np.inf, output_type="ndarray")
+    tree = cKDTree(np.column_stack([x, (times - times.min()) / longest]))
+    reach = 1.0 + 1e-6  # for what is rounded; below it is exact
+    if tree.count_neighbors(tree, reach, p=np.inf) > 2 * _MOST_PAIRS:
+        raise InputError(
+            f"More than {_MOST_PAIRS:,} pairs of localizations are near each other within the gap: "
+            "give a smaller gap or radius."
+        )
+    pairs = tree.query_pairs(reach, p=np.inf, output_type="ndarray")
     one, other = pairs.T
     near = np.square(x[one] - x[other]).sum(1) <= 1.0
-    linked = pairs[near & (times[one] != times[other])]
+    apart = np.abs(times[one] - times[other])
+    linked = pairs[near & (apart > 0) & (apart <= longest)]
     graph = coo_matrix((np.ones(len(linked)), tuple(linked.T)), shape=(len(x), len(x)))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)

@@ -26,6 +26,7 @@ def points(viewer: Any) -> Points:
         name="L",
         scale=(100.0, 100.0),
         units="nm",
+        affine=[[0.0, 1.0, 7.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
         features={"photons": std, "frame": frames, "uncertainty": std},
     )
 
@@ -55,6 +56,7 @@ def test_a_layer_of_molecules_comes_beside_that_of_localizations(
     np.testing.assert_allclose(merged.data * merged.scale, expected.points)
     np.testing.assert_allclose(merged.features["uncertainty"] ** 2, expected.noise[:, 0])
     assert merged.units == points.units
+    np.testing.assert_allclose(merged.affine.affine_matrix, points.affine.affine_matrix)
     assert len(points.data) == 100
 
 
@@ -113,3 +115,21 @@ def test_a_layer_that_goes_takes_its_work_along(
     viewer.layers.remove(points)
     assert widget.idle or workers[-1].abort_requested
     assert len(viewer.layers) == 0
+
+
+def test_what_cannot_be_merged_is_said(
+    widget: SparseGMMMerge, workers: list[HandWorker], viewer: Any, points: Points
+) -> None:
+    features = points.features.copy()
+    features.loc[5:, "uncertainty"] = np.nan
+    points.features = features
+    points.shown = np.arange(100) >= 5
+    widget.merge_button.native.click()
+    assert "is no precision" in widget.status.value
+    assert widget.idle
+    assert widget.merge_button.enabled
+
+
+def test_time_is_no_direction_in_space(widget: SparseGMMMerge, viewer: Any, points: Points) -> None:
+    viewer.add_points(np.zeros((3, 3)), name="movie", axis_labels=("t", "y", "x"))
+    assert widget.points.choices == (points,)

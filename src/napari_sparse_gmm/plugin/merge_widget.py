@@ -11,6 +11,7 @@ import numpy as np
 from magicgui.widgets import FloatSpinBox, PushButton, SpinBox
 from napari.layers import Points
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.merging import NEAR, Merged, merge_repeats
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
@@ -21,6 +22,7 @@ from napari_sparse_gmm.plugin.points.features import (
     precise_points,
     precision_features,
 )
+from napari_sparse_gmm.plugin.space.axes import time_axes
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work, guarded
 from napari_sparse_gmm.wording import count
@@ -89,7 +91,7 @@ class SparseGMMMerge(TaskWidget):
             tooltip="Make a Points layer in which each molecule is one for as long as it is seen.",
         )
         fields = [self.points, self.frame, self.precision, self.gap, self.radius]
-        super().__init__(napari_viewer, clock, fields, self.merge_button, self.merge)
+        super().__init__(napari_viewer, clock, fields, self.merge_button, self.merge, self.obstacle)
         self.points.changed.connect(self._on_points_changed)
         self._on_points_changed()
 
@@ -99,13 +101,17 @@ class SparseGMMMerge(TaskWidget):
         self._offer_features()
         if not self.idle or self.obstacle():
             return
-        shown = np.asarray(layer.shown)
-        scale = np.asarray(layer.scale, dtype=np.float64)
-        noise = None
-        if self.precision.value is not None:
-            shown = shown & precise_points(layer, shown, self.precision.value)
-            noise = np.asarray(layer.features[self.precision.value], dtype=np.float64)[shown]
-        observations = Observations.of(np.asarray(layer.data)[shown] * scale, noise_std=noise)
+        shown, noise = np.asarray(layer.shown), None
+        try:
+            if self.precision.value is not None:
+                shown = shown & precise_points(layer, shown, self.precision.value)
+                noise = np.asarray(layer.features[self.precision.value], dtype=np.float64)[shown]
+            observations = Observations.of(
+                np.asarray(layer.data)[shown] * np.asarray(layer.scale), noise_std=noise
+            )
+        except InputError as error:
+            self._panel.say(str(error))
+            return
         frames = np.asarray(layer.features[self.frame.value], dtype=np.float64)[shown]
         names = self.frame.value, self.precision.value
         self.start(
@@ -142,6 +148,7 @@ class SparseGMMMerge(TaskWidget):
             translate=layer.translate,
             rotate=layer.rotate,
             shear=layer.shear,
+            affine=layer.affine,
             units=layer.units,
             axis_labels=layer.axis_labels,
             size=float(np.median(layer.size)),
@@ -157,7 +164,7 @@ class SparseGMMMerge(TaskWidget):
         return [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Points) and layer.ndim in (2, 3)
+            if isinstance(layer, Points) and layer.ndim in (2, 3) and not time_axes(layer)
         ]
 
     def _frames(self, _: Any = None) -> list[str]:

@@ -101,8 +101,9 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     field = sum(math.nan if part.evidence is None else part.evidence.field for part in parts)
     if k and math.isfinite(field):
         notes.append(f"Clusters rather than scattered points: {odds(field)}.")
-    if sentence := repeated(float(np.median([part.repeats for part in parts]))):
-        notes.append(sentence)
+    if repeating := [part.repeats for part in parts if part.repeats > 1]:
+        of_groups = f" Of {len(repeating):,} of {len(parts):,} groups." if len(parts) > 1 else ""
+        notes.append(repeated(float(np.median(repeating))) + of_groups)
     if model.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:

@@ -80,7 +80,7 @@ class SparseGMMScore(TaskWidget):
             "is_background, and the colour of their component.",
         )
         fields = [self.model, self.points, self.precision]
-        super().__init__(napari_viewer, clock, fields, self.score_button, self.score)
+        super().__init__(napari_viewer, clock, fields, self.score_button, self.score, self.obstacle)
         self.model.changed.connect(self.follow_choice)
         self.points.changed.connect(self._on_points_changed)
         self._on_points_changed()

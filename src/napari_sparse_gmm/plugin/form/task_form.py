@@ -103,7 +103,7 @@ class TaskPanel:
 class TaskWidget(Container):
     """Fields, a button that starts work on the layer `points`, and what there is to see of it.
 
-    Subclasses have the method that the button calls, `reset_choices` and `obstacle`.
+    Subclasses have `reset_choices`, and the two methods below.
 
     Parameters
     ----------
@@ -115,6 +115,8 @@ class TaskWidget(Container):
     button : PushButton
     run : callable
         What the button does.
+    obstacle : callable
+        Why that cannot begin yet, for the user; "" where it can.
     """
 
     def __init__(
@@ -124,8 +126,9 @@ class TaskWidget(Container):
         fields: Sequence[Widget],
         button: PushButton,
         run: Callable[[], object],
+        obstacle: Callable[[], str],
     ) -> None:
-        self._viewer, self._button = napari_viewer, button
+        self._button, self._obstacle = button, obstacle
         self._panel = panel = TaskPanel(clock)
         panel.listen(self._on_work_changed, self._end)
         self.cancel_button, self.progress = panel.cancel_button, panel.progress
@@ -145,10 +148,6 @@ class TaskWidget(Container):
     def idle(self) -> bool:
         """Whether nothing runs."""
         return self._panel.runner.job is None
-
-    def obstacle(self) -> str:
-        """Why the work cannot begin yet, for the user; "" where it can."""
-        raise NotImplementedError
 
     def cancel(self) -> None:
         """Stop the work in progress; the points stay as they are."""
@@ -170,10 +169,10 @@ class TaskWidget(Container):
         """Something else is chosen: say whether the work can begin."""
         if self.idle:
             self._on_work_changed()
-            self._panel.say(self.obstacle())
+            self._panel.say(self._obstacle())
 
     def _on_work_changed(self) -> None:
-        self._button.enabled = self.idle and not self.obstacle()
+        self._button.enabled = self.idle and not self._obstacle()
         self._panel.show_busy(not self.idle)
 
     def _end(self, why: str | None) -> None:
