@@ -82,6 +82,43 @@ def test_points_that_are_seen_once_count_once(points: np.ndarray) -> None:
     assert estimate_repeats(Observations.of(points)) == 1.0
 
 
+def filaments(seed: int, per_length: float, n_scattered: int) -> np.ndarray:
+    """Points on ten lines across the field, 10 nm beside them, and scattered ones."""
+    rng = np.random.default_rng(seed)
+    n = round(10 * SIDE * per_length)
+    angles = rng.uniform(0.0, np.pi, 10).repeat(n // 10)
+    along = rng.uniform(-0.5 * SIDE, 0.5 * SIDE, len(angles))
+    points = rng.uniform(0.0, SIDE, (10, 2)).repeat(n // 10, axis=0)
+    points += along[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points += 10.0 * rng.standard_normal(points.shape)
+    inside = points[((points > 0.0) & (points < SIDE)).all(1)]
+    return np.concatenate([inside, rng.uniform(0.0, SIDE, (n_scattered, 2))])
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    "points",
+    [
+        *(
+            filaments(seed, per_length, n_scattered)
+            for seed in range(3)
+            for per_length in (0.03, 0.08, 0.3)
+            for n_scattered in (0, 100)
+        ),
+        *(
+            np.random.default_rng(seed).uniform(0.0, SIDE, (3000, 3)) * [thickness, 1.0, 1.0]
+            for seed in range(3)
+            for thickness in (0.0, 0.01)
+        ),
+    ],
+)
+def test_points_on_lines_and_in_thin_sections_are_no_molecules(
+    points: np.ndarray, known: bool
+) -> None:
+    noise = 10.0 if known else None
+    assert estimate_repeats(Observations.of(points, noise_std=noise)) == 1.0
+
+
 def test_clusters_are_no_molecules_where_the_precision_is_far_smaller_or_points_lie_singly() -> (
     None
 ):
@@ -110,6 +147,15 @@ def test_few_points_and_many_dimensions_say_nothing() -> None:
     assert estimate_repeats(Observations.of(points[:150], noise_std=std[:150])) == 1.0
     assert estimate_repeats(Observations.of(np.tile(points, 2))) == 1.0
     assert estimate_repeats(Observations.of(points, noise_std=0.0)) > 2.0
+
+
+def test_points_at_one_place_or_in_a_plane_have_an_end() -> None:
+    places = np.repeat(molecules(0, 0, 0, 0.0, 150)[0], 4, axis=0)
+    noise = np.tile([0.0, 0.0, 0.0, 1.0], 150)  # not the same, so that they stay apart
+    assert estimate_repeats(Observations.of(places, noise_std=noise)) >= 1.0
+    assert estimate_repeats(Observations.of(np.zeros((300, 2)))) == 1.0
+    flat = np.random.default_rng(0).uniform(0.0, SIDE, (210_000, 3)) * [0.0, 1.0, 1.0]
+    assert estimate_repeats(Observations.of(flat)) == 1.0
 
 
 @pytest.mark.parametrize("mean", [4.0, 7.0])

@@ -21,6 +21,11 @@ geometric distribution of b, as of a fluorophore that bleaches with the same pro
 (negative binomial of shape 2, for the molecule of a localization is a large one more often); and
 their distances have a scale, which is known where the precision is, or found where the share of
 siblings within one standard deviation is that of a normal error.
+
+Points on lines or in thin sections have more near neighbours than their ring says, too, for it
+holds as much as the line in it is long. But their numbers are those of points that are spread
+evenly (Poisson), where molecules differ; and the line goes on in the ring, where of molecules that
+do not differ hardly anything is.
 """
 
 from collections.abc import Iterator
@@ -73,6 +78,10 @@ class _Siblings:
         Share of those without any neighbour, and what it should be.
     narrow : float
         Siblings within one standard deviation, over what they should be.
+    around : float
+        Points in the ring, over near neighbours.
+    dispersion : float
+        Variance of the number of near neighbours over its mean: 1 of a Poisson distribution.
     saturated : bool
         Whether there are more neighbours than were looked for.
     """
@@ -84,7 +93,14 @@ class _Siblings:
     alone: float
     expected_alone: float
     narrow: float
+    around: float
+    dispersion: float
     saturated: bool
+
+    @property
+    def end(self) -> bool:
+        """Whether neighbours belong together, and do not go on along a line or in a section."""
+        return self.dispersion >= 2.0 or self.around <= 0.45
 
     @property
     def of_molecules(self) -> bool:
@@ -95,6 +111,7 @@ class _Siblings:
             and self.share >= 0.9
             and self.alone <= 2.5 * self.expected_alone + 0.02
             and 0.7 < self.narrow < 1.5
+            and self.end
         )
 
     @property
@@ -104,7 +121,9 @@ class _Siblings:
             self.number >= 1.5
             and self.number >= 2.0 * self.chance
             and self.share >= 0.7
-            and self.narrow > 0.7
+            and self.alone <= 2.5 * self.expected_alone + 0.05
+            and self.narrow > 0.8
+            and self.end
         )
 
 
@@ -155,7 +174,8 @@ def _distances(x: FloatArray, rng: np.random.Generator) -> FloatArray:
     """From some points to their nearest neighbours, ascending, (n, k)."""
     if len(x) > _CROWD:
         centre = x[rng.integers(len(x))]
-        apart = np.abs((x - centre) / np.ptp(x, axis=0)).max(1)
+        sides = np.ptp(x, axis=0)
+        apart = np.abs((x - centre) / np.where(sides > 0, sides, 1.0)).max(1)
         x = x[np.argpartition(apart, _CROWD)[:_CROWD]]
     looked_at = x if len(x) <= _MOST else x[rng.choice(len(x), _MOST, replace=False)]
     found, _ = cKDTree(x).query(looked_at, k=min(_NEIGHBOURS + 1, len(x)))
@@ -164,7 +184,9 @@ def _distances(x: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 def _scales(distances: FloatArray, x: FloatArray) -> Iterator[float]:
     """Those that the error may have: from that of neighbours to a fortieth of the field."""
-    scale = 0.5 * float(np.median(distances[:, 0]))
+    nearest = distances[:, 0]
+    apart = nearest[nearest > 0]  # localizations of another precision may lie at the same place
+    scale = 0.5 * float(np.median(apart)) if len(apart) else np.inf
     while scale < np.ptp(x, axis=0).max() / 40.0:
         yield scale
         scale *= _STEP
@@ -200,6 +222,8 @@ def _siblings(distances: FloatArray, scale: float, d: int, rng: np.random.Genera
         float((near == 0).mean()),
         float(alone),
         float(narrow),
+        float(ring.mean() / max(near.mean(), 1e-9)),
+        float(near.var() / max(near.mean(), 1e-9)),
         bool(crowded[sparse].any()),
     )
 
