@@ -118,7 +118,7 @@ class _Siblings:
     def of_known_precision(self) -> bool:
         """Whether these are molecules, where the scale is that of the precision."""
         return (
-            self.number >= 1.5
+            self.number >= 1.3
             and self.number >= 2.0 * self.chance
             and self.share >= 0.7
             and self.alone <= 2.5 * self.expected_alone + 0.05
