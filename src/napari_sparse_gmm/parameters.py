@@ -264,6 +264,7 @@ PRESETS = (
             PRIOR.name: PRIOR.default,
             N_COMPONENTS.name: N_COMPONENTS.default,
             BACKGROUND.name: BACKGROUND.default,
+            REPEATS.name: REPEATS.default,
             SOLVER.name: SOLVER.default,
         },
     ),
@@ -271,11 +272,12 @@ PRESETS = (
         "density",
         "A smooth density",
         "How dense the points lie, of whatever shape that is: without a background, components "
-        "account for all of them.",
+        "account for all of them, and molecules that are seen again are seen.",
         {
             PRIOR.name: PRIOR.default,
             N_COMPONENTS.name: N_COMPONENTS.default,
             BACKGROUND.name: False,
+            REPEATS.name: 1.0,
             SOLVER.name: SOLVER.default,
         },
     ),

@@ -18,7 +18,7 @@ from napari_sparse_gmm.plugin.tasks.task import at_once
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice, Outcome
 from napari_sparse_gmm.samples import smlm_clusters
 
-CLUSTERS, _, SPARSE = (preset.values for preset in parameters.PRESETS)
+CLUSTERS, DENSITY, SPARSE = (preset.values for preset in parameters.PRESETS)
 
 
 def fitted(
@@ -182,6 +182,19 @@ def test_molecules_are_found_where_repeats_are_taken_for_points() -> None:
     before, said = fitted(points, **CLUSTERS)
     assert before.fitted[0].mixture.n_components < 10
     assert "points count as one: they repeat" in said
-    after, said = fitted(points, **CLUSTERS, repeats=1.0)
+    after, said = fitted(points, **CLUSTERS | {"repeats": 1.0})
     assert after.fitted[0].mixture.n_components > 40
     assert "count as one" not in said
+
+
+def test_a_smooth_density_has_the_molecules_that_are_seen_again() -> None:
+    rng = np.random.default_rng(0)
+    times = rng.geometric(0.1, 60)
+    molecules = rng.uniform(0.0, 2000.0, (60, 2)).repeat(times, axis=0)
+    points = rng.permutation(molecules + 10.0 * rng.standard_normal(molecules.shape))
+    held_out = points[1::2]
+    clusters, _ = fitted(points[::2], **CLUSTERS)
+    smooth, _ = fitted(points[::2], **DENSITY)
+    gain = smooth.mixture.log_density(held_out) - clusters.mixture.log_density(held_out)
+    assert clusters.fitted[0].repeats > 1.0
+    assert np.mean(gain[np.isfinite(gain)]) > 0.3

@@ -69,6 +69,8 @@ def test_what_to_find_sets_parameters(form: DensityForm, preset: parameters.Pres
 
 def test_parameters_say_what_is_found(form: DensityForm) -> None:
     form.background.value = False
+    assert form.find.value == "other"
+    form.repeats.value = 1.0
     assert form.find.value == "density"
     form.prior.value = "mml"
     assert form.find.value == "other"
