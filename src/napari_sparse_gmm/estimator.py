@@ -478,9 +478,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """
         engine = self._opened(X, noise_std, sample_weight)
         with limited_threads(self.n_threads):
-            return standard_errors(
-                self.mixture_, engine, pseudo_points=self.prior_.pseudo_points[0]
-            )
+            counts = engine.summary.total_weight * self.weights_
+            known, _ = self.prior_.pseudo_points(counts, self.covariances_)
+            return standard_errors(self.mixture_, engine, pseudo_points=known)
 
     def evidence(
         self,

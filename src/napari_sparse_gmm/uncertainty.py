@@ -47,7 +47,7 @@ class StandardErrors:
 
 
 def standard_errors(
-    mixture: GaussianMixture, engine: Engine, *, pseudo_points: float = 0.0
+    mixture: GaussianMixture, engine: Engine, *, pseudo_points: FloatArray | None = None
 ) -> StandardErrors:
     """Standard errors from the information of the points; see `engines.information`.
 
@@ -60,7 +60,7 @@ def standard_errors(
     mixture : GaussianMixture
     engine : Engine
         Holds the points.
-    pseudo_points : float
+    pseudo_points : (K,) array, optional
         How many more points the prior is worth for each covariance (`Objective`).
     """
     k, d = mixture.means.shape
@@ -69,7 +69,9 @@ def standard_errors(
     pairs = np.stack([np.repeat(np.arange(k), near.shape[1]), near.ravel()], axis=1)
     pairs = np.unique(np.sort(pairs[pairs[:, 1] >= 0], axis=1), axis=0)
     of_points = engine.information(mixture, pairs)
-    of_points.own[:, 1 + d :, 1 + d :] += pseudo_points * _of_covariances(mixture)
+    if pseudo_points is not None:
+        known = pseudo_points[:, None, None] * _of_covariances(mixture)
+        of_points.own[:, 1 + d :, 1 + d :] += known
     size = (near.shape[1] + 1) * of_points.own.shape[1] + 1
     n_blocks = max(1, -(-k * size**2 // _AT_ONCE))
     blocks = np.array_split(np.arange(k), n_blocks)

@@ -96,11 +96,9 @@ class _Parameters:
             counts[:k] * log_determinants - 0.5 * squares
         ).sum()
         # What is known of covariances beforehand, as so many more points with so much scatter.
-        more, scatter = self.penalised.pseudo_points
-        lengths = self.a.square().sum((1, 2))  # tr Sigma^-1
-        expected = (
-            expected + (more * log_determinants - 0.5 * scatter / self.unit**2 * lengths).sum()
-        )
+        if (prior := self.penalised.covariance_prior) is not None:
+            strain = 0.5 * (prior.size / self.unit) ** 2 * self.a.square().sum((1, 2))
+            expected = expected + prior.points * (log_determinants - strain).sum()
         # Priors know their gradient, not autograd: <slopes, W> has the penalty's gradient.
         slopes = torch.from_numpy(self.penalised.gradient(weights, total))
         return (slopes * log_shares[:k].exp()).sum() - expected / total

@@ -15,7 +15,7 @@ import numpy as np
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.adam import adam
 from napari_sparse_gmm.fitting.initial import start_mixture, without_noise
-from napari_sparse_gmm.fitting.mm import majorise_minimise
+from napari_sparse_gmm.fitting.mm import descend, majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.fitting.settings import FitSettings
@@ -23,6 +23,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
     Context,
     InverseWishart,
+    Kinds,
     Objective,
     PenalisedLikelihood,
     declaration_of,
@@ -31,6 +32,11 @@ from napari_sparse_gmm.objectives import (
 from napari_sparse_gmm.regions import Region
 
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
+
+# Nats by which clusters as several kinds must be likelier: by less, either may be right.
+_REASON = 1.0
+# And what must be left of the background's weight.
+_LEFT = 0.5
 
 SOLVERS: dict[str, Solver] = {"mm": majorise_minimise, "adam": adam}
 
@@ -88,42 +94,87 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
         points lie outside of the region of the background.
     """
     floor = settings.floor(engine)
-    noise, starts, first = engine.typical_noise, settings.starts(), 0
-    if noise is not None and declaration_of(settings.prior).starts and len(starts) > 1:
+    region = settings.region(engine, floor)
+    declared, noise, starts = declaration_of(settings.prior), engine.typical_noise, settings.starts()
+    several = isinstance(settings.init, str) and declared.several is not None
+    n_starts, number = len(starts) + 2 * several, 0
+    first = None
+    if noise is not None and declared.starts and len(starts) > 1:
         # The prior is learnt from the clusters. Where noise may account for any shape they are all
         # alike to it, and stay in pieces; convolved with the noise they are not.
-        first = len(starts)
-        convolved = yield from _of_more(fit_steps(engine.without_noise(), settings), first + 1)
-        starts = [(without_noise(convolved.mixture, noise), ())]
-    region = settings.region(engine, floor)
-    best: FitResult | None = None
-    for number, (init, births) in enumerate(starts, first):
-        problem, mixture = _problem(engine, settings, init, births, floor, region)
-        states = SOLVERS[settings.solver](problem, mixture, settings.tol)
-        history: list[float] = []
-        passes = -1.0
-        lowest: State | None = None
-        for state in states:
-            passes += state.work
-            history[int(passes) :] = [state.cost]
-            if lowest is None or state.cost < lowest.cost:
-                lowest = state
-            yield FitStep(int(passes), state.cost, state.mixture, number, first + len(starts))
-            if passes >= settings.max_iter:
-                break
-        assert lowest is not None
-        lowest = problem.pruned(lowest)
-        if best is None or lowest.cost < best.cost:
-            best = FitResult(
-                lowest.mixture,
-                lowest.objective,
-                lowest.cost,
-                np.array(history),
-                int(passes),
-                next(states, None) is None,
-            )
-    assert best is not None
+        number, several = n_starts, False
+        n_starts += 1
+        first = yield from _of_more(fit_steps(engine.without_noise(), settings), n_starts)
+        starts = [(without_noise(first.mixture, noise), ())]
+    results = []
+    for init, births in starts:
+        problem, start = _problem(engine, settings, init, floor, region)
+        if first is not None and isinstance(first.objective, Kinds):
+            kinds = _of_the_kinds(first, problem, start)
+            problem = replace(problem, objective=kinds)
+        start = born_at_once(problem, start, births)
+        results.append((yield from _descent(problem, start, settings, number, n_starts)))
+        number += 1
+    best = min(results, key=lambda result: result.cost)
+    if several and (kinds := declared.several(best.objective, best.mixture.n_components)):
+        # First with the hyperparameters that tell the kinds apart, then with learnt ones.
+        problem, start = _problem(engine, settings, best.mixture, floor, region)
+        problem = replace(problem, objective=kinds)
+        start = born_at_once(problem, start, declared.births)
+        held = yield from _descent(problem, start, settings, number, n_starts)
+        problem = replace(problem, objective=replace(kinds, held=False))
+        free = yield from _descent(problem, held.mixture, settings, number + 1, n_starts)
+        gain = problem.total_weight * (best.cost - free.cost)
+        # Many wide clusters can take the background's place, and are none.
+        left = free.mixture.background_weight >= _LEFT * best.mixture.background_weight
+        if gain > _REASON and left:
+            best = free
     return replace(best, mixture=best.mixture.checked())
+
+
+def _descent(
+    problem: Problem, start: GaussianMixture, settings: FitSettings, number: int, n_starts: int
+) -> Generator[FitStep, None, FitResult]:
+    """From one of so many starts to the end."""
+    if of_kinds := isinstance(problem.objective, Kinds) and (problem.objective.held):
+        states = descend(problem, problem.start(start), 1e-4, coarse=True)
+    else:
+        states = SOLVERS[settings.solver](problem, start, settings.tol)
+    history: list[float] = []
+    passes = -1.0
+    lowest: State | None = None
+    for state in states:
+        passes += state.work
+        history[int(passes) :] = [state.cost]
+        if lowest is None or state.cost < lowest.cost:
+            lowest = state
+        yield FitStep(int(passes), state.cost, state.mixture, number, n_starts)
+        if passes >= settings.max_iter:
+            break
+        if isinstance(problem.objective, Kinds) and not isinstance(state.objective, Kinds):
+            break
+    assert lowest is not None
+    lowest = problem.pruned(lowest)
+    return FitResult(
+        lowest.mixture,
+        lowest.objective,
+        lowest.cost,
+        np.array(history),
+        int(passes),
+        next(states, None) is None,
+    )
+
+
+def _of_the_kinds(first: FitResult, problem: Problem, start: GaussianMixture) -> Objective:
+    """The kinds of a solution, learnt anew from its components as they are at the start."""
+    assert isinstance(first.objective, Kinds)
+    counts = problem.total_weight * first.mixture.weights
+    kinds = first.objective.of(counts, first.mixture.covariances)
+    learnt = (
+        problem.objective.learnt(counts[kinds == g], start.covariances[kinds == g])
+        for g in range(len(first.objective.kinds))
+    )
+    return Kinds(tuple(learnt))  # type: ignore[arg-type]
 
 
 def _of_more(
@@ -141,7 +192,6 @@ def _problem(
     engine: Engine,
     settings: FitSettings,
     init: str | FloatArray | GaussianMixture,
-    births: tuple[str, ...],
     floor: FloatArray,
     region: Region,
 ) -> tuple[Problem, GaussianMixture]:
@@ -167,4 +217,4 @@ def _problem(
         objective = replace(objective, covariance_prior=prior)
     most = max(settings.most(engine.summary.n_points), mixture.n_components)
     problem = Problem(engine, objective, floor, most, declared.births)
-    return problem, born_at_once(problem, mixture, births)
+    return problem, mixture

@@ -69,7 +69,9 @@ class Step:
         """
         updated = objective.updated_covariances(self.counts, self.scatters - self.surplus)
         if fast and self.informations is not None:
-            more, scatter = objective.pseudo_points
+            more, scatter = (
+                each[:, None, None] for each in objective.pseudo_points(self.counts, updated)
+            )
             old, n = self.old_covariances, self.counts[:, None, None]
             own = old @ self.informations  # n 1 where there is no noise
             inverse = np.linalg.inv(old)

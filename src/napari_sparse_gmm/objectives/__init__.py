@@ -8,6 +8,7 @@ from napari_sparse_gmm.objectives import bayes, mml, none, sqrt
 from napari_sparse_gmm.objectives.bayes import VariationalPoisson
 from napari_sparse_gmm.objectives.declaration import N_START, Context, Declaration, Start
 from napari_sparse_gmm.objectives.inverse_wishart import InverseWishart, default_size
+from napari_sparse_gmm.objectives.kinds import Kinds
 from napari_sparse_gmm.objectives.mml import MessageLength
 from napari_sparse_gmm.objectives.none import NoPenalty
 from napari_sparse_gmm.objectives.objective import Objective
@@ -21,6 +22,7 @@ __all__ = [
     "Context",
     "Declaration",
     "InverseWishart",
+    "Kinds",
     "MessageLength",
     "NoPenalty",
     "Objective",

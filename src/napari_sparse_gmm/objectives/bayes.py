@@ -31,18 +31,19 @@ depends on Sigma; `surplus` is its derivative. (It is a bound no longer, but nea
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import scipy
 
 from napari_sparse_gmm.factored import log_determinants, traces_of_inverses
-from napari_sparse_gmm.mixture import LOG_2PI, FloatArray, GaussianMixture
+from napari_sparse_gmm.mixture import LOG_2PI, FloatArray
 from napari_sparse_gmm.objectives.declaration import Context, Declaration, Start
 from napari_sparse_gmm.objectives.objective import Objective
+from napari_sparse_gmm.objectives.poisson import LEAST, PoissonProcess
 
-# A cluster of so few expected points goes: of a single one there is no size to speak of.
-_LEAST = 1.5
+if TYPE_CHECKING:
+    from napari_sparse_gmm.objectives.kinds import Kinds
 
 # log a and log(nu - D) are Normal with these medians and this standard deviation.
 _MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
@@ -54,7 +55,7 @@ _TURNS, _FIRST_TURNS, _STEPS = 2, 10, 5
 
 
 @dataclass(frozen=True)
-class VariationalPoisson(Objective):
+class VariationalPoisson(PoissonProcess):
     """Gamma and inverse Wishart priors of clusters, learnt from them; see the module.
 
     Parameters
@@ -84,10 +85,6 @@ class VariationalPoisson(Objective):
     degrees: float = 0.0
     scale: float = 0.0
     noise: tuple[float, ...] | None = None
-
-    # The posterior of a cluster is approximated by a single mode, which makes it look less likely
-    # than it is: without a bias, true ones of 5 points go.
-    keeping: ClassVar[float | None] = 1.0
 
     def __post_init__(self) -> None:
         if not self.degrees:
@@ -127,36 +124,12 @@ class VariationalPoisson(Objective):
     def constant(self, total: float) -> float:
         return (self.number - self._log_hyperprior()) / total
 
-    def multiplier(self, weights: FloatArray, total: float) -> float:
-        """1: a Poisson process pays a nat for every point that it expects."""
-        return 1.0
-
-    def update_weights(
-        self,
-        counts: FloatArray,
-        background_count: float,
-        weights: FloatArray,
-        total: float,
-    ) -> tuple[FloatArray, float]:
-        """Each component's points; see `Objective.update_weights`."""
-        kept = counts > _LEAST
-        if not kept.any() and background_count == 0:
-            kept = counts == counts.max()
-        # A background without a point could not come back.
-        background = max(background_count, 1.0) if background_count > 0 else 0.0
-        updated = np.where(kept, counts, 0.0)
-        sum_ = updated.sum() + background
-        return updated / sum_, background / sum_
-
-    def proportions(
-        self, shares: FloatArray, weights: FloatArray, multiplier: float, total: float
-    ) -> FloatArray:
-        return shares
-
-    @property
-    def pseudo_points(self) -> tuple[float, float]:
+    def pseudo_points(
+        self, counts: FloatArray, covariances: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         # Without a scale nothing is known yet.
-        return (self.degrees - 1, self.scale) if self.scale else (0.0, 0.0)
+        more = self.degrees - 1 if self.scale else 0.0
+        return np.full(len(counts), more), np.full(len(counts), self.scale)
 
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
         """2 Sigma G Sigma, with G the derivative by Sigma of what noise adds to the cost: (1 - M)
@@ -193,24 +166,20 @@ class VariationalPoisson(Objective):
         """Covariances convolved with the typical noise."""
         return covariances if self.noise is None else covariances + np.diag(self.noise)
 
-    def expected(self, mixture: GaussianMixture, mass: float) -> tuple[GaussianMixture, float]:
-        n = np.maximum(mixture.weights * mass, 1e-9)
-        slack = self._posterior_degrees(n, mixture.covariances)[1]
-        masses = np.exp(self._log_points(n) - slack - 0.5 * self.n_dimensions / n)
-        background = mixture.background_weight * mass
-        sum_ = float(masses.sum() + background)
-        expected = GaussianMixture.unchecked(
-            masses / sum_,
-            mixture.means,
-            mixture.covariances,
-            background / sum_,
-            mixture.background_region,
-        )
-        return expected, sum_
+    def log_masses(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
+        slack = self._posterior_degrees(counts, covariances)[1]
+        return self._log_points(counts) - slack - 0.5 * self.n_dimensions / counts
+
+    def bound(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
+        """What clusters of so many points cost, less what their points gain by the mass, (K,), in
+        nats: that and what is the same under all hyperparameters is minus the bound.
+        """
+        costs = self.costs(counts, covariances, 1.0)
+        return np.asarray(costs - counts * self.log_masses(counts, covariances))
 
     def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
         """With the most likely hyperparameters, their own priors considered."""
-        kept = counts > _LEAST
+        kept = counts > LEAST
         if not len(counts):
             return replace(self, number=1.0, shape=_MEDIAN_SHAPE, degrees=0.0, scale=0.0)
         if not kept.any():
@@ -218,8 +187,8 @@ class VariationalPoisson(Objective):
         n, covariances = counts[kept], covariances[kept]
         v, _ = self._posterior_degrees(n, covariances)
         points = v - self.degrees + 1  # informative about the size; without noise all n
-        more, scatter = self.pseudo_points
-        squares = (points + more)[:, None] * np.linalg.eigvalsh(covariances) - scatter
+        more, scatter = self.pseudo_points(n, covariances)
+        squares = (points + more)[:, None] * np.linalg.eigvalsh(covariances) - scatter[:, None]
         shape, rate = _likeliest_numbers(n)
         degrees, scale = _likeliest_sizes(
             points, np.maximum(squares, 0.0), self.degrees, self.scale
@@ -228,9 +197,9 @@ class VariationalPoisson(Objective):
             self, number=float(len(n)), shape=shape, rate=rate, degrees=degrees, scale=scale
         )
 
-    def relaxed(self, old: Self, factor: float) -> Self:
+    def relaxed(self, old: Objective, factor: float) -> Self:
         """On straight lines of the logarithms, no further than the ranges of the learnt."""
-        if not (old.scale and self.scale):
+        if not isinstance(old, VariationalPoisson) or not (old.scale and self.scale):
             return self
 
         def further(before: float, now: float) -> float:
@@ -343,6 +312,12 @@ def _make(context: Context) -> VariationalPoisson:
     return VariationalPoisson(region.n_dimensions, region.volume, noise=noise)
 
 
+def _several(objective: Objective, n_clusters: int) -> "Kinds | None":
+    from napari_sparse_gmm.objectives.kinds import several
+
+    return several(objective, n_clusters)
+
+
 DECLARATION = Declaration(
     name="bayes",
     label="Bayes (learns sizes)",
@@ -355,6 +330,7 @@ DECLARATION = Declaration(
     starts=(Start("density", ("boxes",)), Start("density", ("boxes", "balls"))),
     components=None,
     births=("boxes", "balls"),
+    several=_several,
     # Where sizes have a prior nothing collapses, and among scattered points a cluster may be
     # smaller than the distance between neighbours.
     needs_floor=False,

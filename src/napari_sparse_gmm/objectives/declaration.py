@@ -7,10 +7,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives.objective import Objective
 from napari_sparse_gmm.regions import Region
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.objectives.kinds import Kinds
 
 # From so many components a fit starts where nobody says from how many: as the KeOps tutorial does.
 N_START = 30
@@ -72,6 +76,9 @@ class Declaration:
         Its own, where it does not start as `init` says.
     births : tuple of str
         Where moves look for new components, near an optimum.
+    several : callable, optional
+        Kinds of clusters to look for besides, from an objective that has learnt from so many
+        components; None where they are too few.
     needs_floor : bool
         Whether a component collapses onto a point without a smallest size.
     prunes : bool
@@ -92,6 +99,7 @@ class Declaration:
     components: int | None = N_START
     starts: tuple[Start, ...] = ()
     births: tuple[str, ...] = ("boxes",)
+    several: "Callable[[Objective, int], Kinds | None] | None" = None
     needs_floor: bool = True
     prunes: bool = True
     evidence: bool = False

@@ -33,6 +33,11 @@ class InverseWishart:
     points: float
     size: float
 
+    @property
+    def scatter(self) -> float:
+        """m s^2, what it adds to the scatter of the points along every axis."""
+        return self.points * self.size**2
+
     def costs(self, covariances: FloatArray, total: float) -> FloatArray:
         """What each of K covariances costs, (K,), in nats per point of `total` weight."""
         relative = covariances / self.size**2

@@ -1,7 +1,7 @@
 """What a fit minimises beside the likelihood, and the closed forms of its steps."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -67,12 +67,13 @@ class Objective(ABC):
         For a step on some components alone, with lambda held; `shares` are counts / total.
         """
 
-    @property
-    def pseudo_points(self) -> tuple[float, float]:
-        """The conjugate prior on each covariance (inverse Wishart), as so many more points with
-        so much more scatter along every axis.
+    def pseudo_points(
+        self, counts: FloatArray, covariances: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """The conjugate prior on each covariance (inverse Wishart) of components of so many points,
+        as so many more points, (K,), with so much more scatter along every axis, (K,).
         """
-        return 0.0, 0.0
+        return np.zeros(len(counts)), np.zeros(len(counts))
 
     @abstractmethod
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
@@ -82,17 +83,17 @@ class Objective(ABC):
 
     def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
         """The covariances after a step, (K, D, D), from the scatter about each mean, (K, D, D)."""
-        more, scatter = self.pseudo_points
-        scatters = scatters + scatter * np.eye(scatters.shape[1])
+        more, scatter = self.pseudo_points(counts, scatters / counts[:, None, None])
+        scatters = scatters + scatter[:, None, None] * np.eye(scatters.shape[1])
         return np.asarray(scatters / (counts + more)[:, None, None])
 
-    def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
+    def learnt(self, counts: FloatArray, covariances: FloatArray) -> "Objective":
         """With hyperparameters updated from the components (empirical Bayes); `covariances` are
         those of a step under this objective.
         """
         return self
 
-    def relaxed(self, old: Self, factor: float) -> Self:
+    def relaxed(self, old: "Objective", factor: float) -> "Objective":
         """With hyperparameters `factor` times as far from those of `old`."""
         return self
 

@@ -46,13 +46,13 @@ class PenalisedLikelihood(Objective):
     ) -> FloatArray:
         return self.penalty.proportions(shares, weights, multiplier, total)
 
-    @property
-    def pseudo_points(self) -> tuple[float, float]:
-        if self.covariance_prior is None:
-            return 0.0, 0.0
-        return self.covariance_prior.points, self.covariance_prior.points * (
-            self.covariance_prior.size**2
-        )
+    def pseudo_points(
+        self, counts: FloatArray, covariances: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        prior = self.covariance_prior
+        if prior is None:
+            return super().pseudo_points(counts, covariances)
+        return np.full(len(counts), prior.points), np.full(len(counts), prior.scatter)
 
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
         # Means and covariances are taken as known.
