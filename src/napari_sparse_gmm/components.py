@@ -16,6 +16,7 @@ from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.wording import volume_unit
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.evidence import Evidence
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 _AXIS_NAMES = {1: ("",), 2: ("_major", "_minor"), 3: ("_major", "_middle", "_minor")}
@@ -27,7 +28,7 @@ def component_table(
     axis_labels: Sequence[str],
     errors: "StandardErrors | None" = None,
     unit: str | None = None,
-    evidence: FloatArray | None = None,
+    evidence: "Evidence | None" = None,
 ) -> dict[str, NDArray[Any]]:
     """One row a component, as columns (K,), in the units of the points.
 
@@ -51,8 +52,10 @@ def component_table(
     ``area`` (2D), ``volume`` (3D)
         Of the ellipse (ellipsoid) of one standard deviation.
     ``evidence``
-        Where it is given (K,): log10 of the Bayes factor for the component, against none there; see
+        Where it is given: log10 of the Bayes factor for the component, against none there; see
         `napari_sparse_gmm.evidence`. 1.3 is 20 to 1.
+    ``kind``, ``kind_probability``
+        Then also, of which kind of clusters it is, from 0, and how probable that is.
     """
     k, d = mixture.means.shape
     if len(axis_labels) != d:
@@ -88,5 +91,7 @@ def component_table(
     elif d == 3:
         table[f"volume{in_unit(d)}"] = 4.0 / 3.0 * np.pi * std.prod(1)
     if evidence is not None:
-        table["evidence"] = np.array(evidence)
+        table["evidence"] = np.array(evidence.components)
+        table["kind"] = np.array(evidence.kinds)
+        table["kind_probability"] = np.array(evidence.probabilities)
     return table

@@ -44,7 +44,7 @@ from napari_sparse_gmm.fitting import (
     open_engine,
 )
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.objectives import Objective, WeightPenalty, declaration_of
+from napari_sparse_gmm.objectives import Kinds, Objective, WeightPenalty, declaration_of
 from napari_sparse_gmm.observations import Observations, noise_variances
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
@@ -603,6 +603,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         values["background"] = as_background(self.background)
         if self.warm_start and hasattr(self, "mixture_"):
             values["init"] = self.mixture_
+            if isinstance(self.prior_, Kinds) and self.prior == "bayes":
+                values["prior"] = self.prior_  # which steps from one kind do not come to
         elif not isinstance(self.init, str | GaussianMixture):
             means = float_array(self.init, "init")
             right = means.ndim == 2 and means.shape[1] == n_dimensions and len(means) > 0

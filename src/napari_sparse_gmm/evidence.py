@@ -17,17 +17,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.proposals import deletion_costs
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.objectives import Objective
+from napari_sparse_gmm.objectives import Kinds, Objective
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Decimal logarithms of Bayes factors.
+    """Decimal logarithms of Bayes factors, and the kinds of clusters.
 
     Parameters
     ----------
@@ -35,10 +36,16 @@ class Evidence:
         For each component, against none in its place.
     field : float
         For all together, against the background alone; NaN where there is no background.
+    kinds : (K,) array
+        Of which kind each component is, from 0; see `objectives.kinds`.
+    probabilities : (K,) array
+        That it is of that kind, with the hyperparameters held; 1 where there is one.
     """
 
     components: FloatArray
     field: float
+    kinds: NDArray[np.intp]
+    probabilities: FloatArray
 
 
 def evidence(mixture: GaussianMixture, objective: Objective, engine: Engine) -> Evidence | None:
@@ -60,4 +67,12 @@ def evidence(mixture: GaussianMixture, objective: Objective, engine: Engine) -> 
         )
         scattered = problem.evaluate(alone, problem.learnt(alone.weights, alone.covariances))
         of_field = total * (scattered.cost - state.cost) - objective.keeping * len(of_components)
-    return Evidence(of_components / math.log(10.0), of_field / math.log(10.0))
+    of_each = np.ones((mixture.n_components, 1))
+    if isinstance(objective, Kinds):
+        of_each = objective.probabilities(total * mixture.weights, mixture.covariances)
+    return Evidence(
+        of_components / math.log(10.0),
+        of_field / math.log(10.0),
+        of_each.argmax(1),
+        of_each.max(1),
+    )

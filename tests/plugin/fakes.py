@@ -135,7 +135,8 @@ class FakeFit:
     def evidence(self, engine: Engine) -> Evidence | None:
         if self.parameters[-1]["prior"] != "bayes":
             return None
-        return Evidence(np.full(self.mixture_.n_components, 3.0), 20.0)
+        k = self.mixture_.n_components
+        return Evidence(np.full(k, 3.0), 20.0, np.zeros(k, dtype=np.intp), np.ones(k))
 
     def standard_errors(self, engine: Engine) -> StandardErrors:
         k, d = self.mixture_.means.shape

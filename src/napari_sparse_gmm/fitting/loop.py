@@ -15,7 +15,7 @@ import numpy as np
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.adam import adam
 from napari_sparse_gmm.fitting.initial import start_mixture, without_noise
-from napari_sparse_gmm.fitting.mm import descend, majorise_minimise
+from napari_sparse_gmm.fitting.mm import COARSE, descend, majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.fitting.settings import FitSettings
@@ -95,14 +95,19 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
     """
     floor = settings.floor(engine)
     region = settings.region(engine, floor)
-    declared, noise, starts = declaration_of(settings.prior), engine.typical_noise, settings.starts()
-    several = isinstance(settings.init, str) and declared.several is not None
-    n_starts, number = len(starts) + 2 * several, 0
+    declared, noise, starts = (
+        declaration_of(settings.prior),
+        engine.typical_noise,
+        settings.starts(),
+    )
+    # A mixture or means to start from are the only start.
+    several = declared.several if isinstance(settings.init, str) else None
+    n_starts, number = len(starts) + (0 if several is None else 2), 0
     first = None
     if noise is not None and declared.starts and len(starts) > 1:
         # The prior is learnt from the clusters. Where noise may account for any shape they are all
         # alike to it, and stay in pieces; convolved with the noise they are not.
-        number, several = n_starts, False
+        number, several = n_starts, None
         n_starts += 1
         first = yield from _of_more(fit_steps(engine.without_noise(), settings), n_starts)
         starts = [(without_noise(first.mixture, noise), ())]
@@ -110,34 +115,37 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
     for init, births in starts:
         problem, start = _problem(engine, settings, init, floor, region)
         if first is not None and isinstance(first.objective, Kinds):
-            kinds = _of_the_kinds(first, problem, start)
-            problem = replace(problem, objective=kinds)
+            problem = replace(problem, objective=_of_the_kinds(first, problem, start))
         start = born_at_once(problem, start, births)
         results.append((yield from _descent(problem, start, settings, number, n_starts)))
         number += 1
     best = min(results, key=lambda result: result.cost)
-    if several and (kinds := declared.several(best.objective, best.mixture.n_components)):
-        # First with the hyperparameters that tell the kinds apart, then with learnt ones.
+    kinds = None if several is None else several(best.objective, best.mixture.n_components)
+    if kinds is not None:
         problem, start = _problem(engine, settings, best.mixture, floor, region)
-        problem = replace(problem, objective=kinds)
-        start = born_at_once(problem, start, declared.births)
-        held = yield from _descent(problem, start, settings, number, n_starts)
-        problem = replace(problem, objective=replace(kinds, held=False))
-        free = yield from _descent(problem, held.mixture, settings, number + 1, n_starts)
-        gain = problem.total_weight * (best.cost - free.cost)
-        # Many wide clusters can take the background's place, and are none.
-        left = free.mixture.background_weight >= _LEFT * best.mixture.background_weight
+        held = replace(problem, objective=kinds)
+        start = born_at_once(held, start, declared.births)
+        apart = yield from _descent(held, start, settings, number, n_starts)
+        learning = replace(problem, objective=replace(kinds, held=False))
+        learnt = yield from _descent(learning, apart.mixture, settings, number + 1, n_starts)
+        gain = problem.total_weight * (best.cost - learnt.cost)
+        # Where the region is larger than the field, many wide clusters take the place of what is
+        # scattered: they are no kind.
+        left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
         if gain > _REASON and left:
-            best = free
+            best = learnt
     return replace(best, mixture=best.mixture.checked())
 
 
 def _descent(
     problem: Problem, start: GaussianMixture, settings: FitSettings, number: int, n_starts: int
 ) -> Generator[FitStep, None, FitResult]:
-    """From one of so many starts to the end."""
-    if of_kinds := isinstance(problem.objective, Kinds) and (problem.objective.held):
-        states = descend(problem, problem.start(start), 1e-4, coarse=True)
+    """From one of so many starts to the end; of several kinds, until one is left."""
+    of_kinds = isinstance(problem.objective, Kinds)
+    states: Iterator[State]
+    if isinstance(problem.objective, Kinds) and problem.objective.held:
+        # Where the components of each kind are; moves are for what is learnt.
+        states = descend(problem, problem.start(start), COARSE, coarse=True)
     else:
         states = SOLVERS[settings.solver](problem, start, settings.tol)
     history: list[float] = []
@@ -151,7 +159,7 @@ def _descent(
         yield FitStep(int(passes), state.cost, state.mixture, number, n_starts)
         if passes >= settings.max_iter:
             break
-        if isinstance(problem.objective, Kinds) and not isinstance(state.objective, Kinds):
+        if of_kinds and not isinstance(state.objective, Kinds):
             break
     assert lowest is not None
     lowest = problem.pruned(lowest)

@@ -39,7 +39,7 @@ _LARGEST_RATIO = 10.0
 
 # An optimum that a move will leave need not be reached to the last digit: steps end here while
 # moves still help, and after so many.
-_COARSE, _COARSE_STEPS = 1e-4, 20
+COARSE, _COARSE_STEPS = 1e-4, 20
 # So small a part of what moves have gained is not waited for before the next ones.
 _PART = 0.05
 
@@ -57,7 +57,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     state = problem.start(start)
     yield state
     tried, (moves, fine_moves) = Tried(problem), kinds_of_moves(problem)
-    for tolerance in sorted({tol, max(tol, _COARSE)}, reverse=True):
+    for tolerance in sorted({tol, max(tol, COARSE)}, reverse=True):
         if tolerance == tol:
             moves = (*moves, *fine_moves)
         for lower in descend(problem, state, tolerance, coarse=tolerance > tol):

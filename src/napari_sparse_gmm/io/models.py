@@ -201,7 +201,11 @@ def _evidence(values: Any, mixture: GaussianMixture) -> "Evidence | None":
     from napari_sparse_gmm.evidence import Evidence  # imports torch
 
     of_components = numbers(found, "components", mixture.weights.shape)
-    return Evidence(of_components, number(found, "field"))
+    kinds, probabilities = np.zeros(len(of_components), dtype=np.intp), np.ones(len(of_components))
+    if "kinds" in found:
+        kinds = numbers(found, "kinds", kinds.shape).astype(np.intp)
+        probabilities = numbers(found, "probabilities", kinds.shape)
+    return Evidence(of_components, number(found, "field"), kinds, probabilities)
 
 
 def _axis_labels(content: Any) -> tuple[str, ...]:

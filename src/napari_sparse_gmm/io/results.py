@@ -57,7 +57,7 @@ def write_results(
         model.n_points,
         model.axis_labels,
         part.errors,
-        evidence=part.of_components,
+        evidence=part.evidence,
     )
     table = {name: column[largest_first] for name, column in table.items()}
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)

@@ -10,8 +10,9 @@ costs half the logarithm of the number of clusters for each of lambda, b and psi
 flat (Schwarz, Annals of Statistics 6, 1978).
 
 Steps from clusters of one kind do not come to two, for what is learnt from all is wide enough for
-all. So the search starts anew, from kinds that are held until it has ended (`several`): besides
-the clusters as they were learnt, smaller ones of fewer points, and wider ones.
+all. So there are steps besides, from the solution of one kind and births everywhere, under kinds
+that are held at first (`several`): clusters as they were learnt, smaller ones of fewer points, and
+wider ones.
 """
 
 from dataclasses import dataclass, replace
@@ -29,9 +30,6 @@ from napari_sparse_gmm.objectives.poisson import LEAST, PoissonProcess
 # From so many clusters on they can be of several kinds, and so many make one.
 _FEWEST_CLUSTERS = 4
 _FEWEST = 2
-# Clusters whose numbers of points differ by less than a tenth, 1 / sqrt(a), are of one kind: where
-# there are two the search has cut the ones in pieces, or taken the others together.
-_ALIKE = 100.0
 
 # Hyperparameters without a prior of their own: lambda, b and psi.
 _FLAT = 3
@@ -145,9 +143,7 @@ class Kinds(PoissonProcess):
 
 def several(objective: Objective, n_clusters: int) -> Kinds | None:
     """The kinds to start from, held, where so many clusters have taught an objective; or None."""
-    if not isinstance(objective, VariationalPoisson):
-        return None
-    if n_clusters < _FEWEST_CLUSTERS or objective.shape > _ALIKE:
+    if not isinstance(objective, VariationalPoisson) or n_clusters < _FEWEST_CLUSTERS:
         return None
     d, points = objective.n_dimensions, objective.shape / objective.rate
     variance = objective.scale / objective.degrees

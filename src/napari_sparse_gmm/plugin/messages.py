@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, REPEATS, SPARSITY
@@ -101,6 +101,8 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     field = sum(math.nan if part.evidence is None else part.evidence.field for part in parts)
     if k and math.isfinite(field):
         notes.append(f"Clusters rather than scattered points: {odds(field)}.")
+    if len(parts) == 1 and (kinds := _kinds(parts[0], frame.unit)):
+        notes.append(kinds)
     if repeating := [part.repeats for part in parts if part.repeats > 1]:
         of_groups = f" Of {len(repeating):,} of {len(parts):,} groups." if len(parts) > 1 else ""
         notes.append(repeated(float(np.median(repeating))) + of_groups)
@@ -125,6 +127,21 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         notes.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
     lines.append(" ".join(notes))
     return "\n".join(line for line in lines if line)
+
+
+def _kinds(part: Part, unit: str | None) -> str:
+    """How many clusters are of each kind, and what they are like; "" where there is one kind."""
+    found, mixture = part.evidence, part.mixture
+    if found is None or not found.kinds.any():
+        return ""
+    points, stds = part.total_weight * mixture.weights, mixture.principal_axes[0]
+    in_unit = f" {unit}" if unit else ""
+    told = [
+        f"{np.count_nonzero(rows)} of about {np.median(points[rows]):,.0f} points and "
+        f"{np.median(stds[rows]):.3g}{in_unit}"
+        for rows in (found.kinds == kind for kind in np.unique(found.kinds))
+    ]
+    return f"Clusters of {len(told)} kinds: {'; '.join(told)}." if len(told) > 1 else ""
 
 
 def statistics(model: DensityModel, cloud: Cloud) -> str:

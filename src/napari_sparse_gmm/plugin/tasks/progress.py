@@ -96,7 +96,8 @@ def _unsettled(mixture: GaussianMixture, number: int, total: float, has_evidence
 
     shape = mixture.means.shape
     errors = StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
-    evidence = Evidence(np.full(shape[:1], np.nan), np.nan) if has_evidence else None
+    unknown, none = np.full(shape[:1], np.nan), np.zeros(shape[:1], dtype=np.intp)
+    evidence = Evidence(unknown, np.nan, none, unknown) if has_evidence else None
     return Part(mixture, errors, number, total, evidence=evidence)
 
 
