@@ -52,13 +52,13 @@ Labels = NDArray[np.intp]
 class Kind:
     """A kind of field: clusters of some points each, and the share of scattered points.
 
-    A range of two numbers is drawn from evenly for each cluster.
+    A range of two numbers is drawn from evenly for each cluster; those of a list go round.
     """
 
     name: str
     n_points: Sequence[int] | tuple[int, int]
     noise: float
-    sigma: float | tuple[float, float]
+    sigma: float | list[float] | tuple[float, float]
     n_clusters: int = 20
     aspect: float = 1.0
     seen: float = 0.0  # how often a molecule is localized, on average; 0: exactly, and once
@@ -72,8 +72,11 @@ class Kind:
             counts = rng.integers(self.n_points[0], self.n_points[1] + 1, k)
         else:
             counts = np.resize(self.n_points, k)
-        low, high = self.sigma if isinstance(self.sigma, tuple) else (self.sigma, self.sigma)
-        sigmas = rng.uniform(low, high, k)
+        if isinstance(self.sigma, list):
+            sigmas = np.resize(self.sigma, k)
+        else:
+            low, high = self.sigma if isinstance(self.sigma, tuple) else (self.sigma, self.sigma)
+            sigmas = rng.uniform(low, high, k)
         # Of the same mean square of the axes, whatever the aspect ratio.
         short = sigmas * np.sqrt(2.0 / (1.0 + self.aspect**2))
         angles = rng.uniform(0.0, np.pi, k)
@@ -106,6 +109,8 @@ KINDS = (
     Kind("mixed sizes", [15], 0.5, (20.0, 88.0)),
     Kind("mixed counts", [5, 15], 0.5, 25.0),
     Kind("mixed sizes and counts", (15, 135), 0.5, (20.0, 80.0)),
+    Kind("two kinds of sizes", [15], 0.5, [25.0, 70.0]),
+    Kind("two kinds", [15, 135], 0.5, [27.0, 75.0]),
 )
 
 

@@ -33,8 +33,9 @@ from napari_sparse_gmm.regions import Region
 
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 
-# Nats by which clusters as several kinds must be likelier: by less, either may be right.
-_REASON = 1.0
+# Nats by which clusters as several kinds must be likelier: the bounds are no closer, where
+# clusters overlap.
+_REASON = 8.0
 # And what must be left of the background's weight.
 _LEFT = 0.5
 
@@ -95,11 +96,8 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
     """
     floor = settings.floor(engine)
     region = settings.region(engine, floor)
-    declared, noise, starts = (
-        declaration_of(settings.prior),
-        engine.typical_noise,
-        settings.starts(),
-    )
+    declared, starts = declaration_of(settings.prior), settings.starts()
+    noise = engine.typical_noise
     # A mixture or means to start from are the only start.
     several = declared.several if isinstance(settings.init, str) else None
     n_starts, number = len(starts) + (0 if several is None else 2), 0
@@ -123,18 +121,36 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
     kinds = None if several is None else several(best.objective, best.mixture.n_components)
     if kinds is not None:
         problem, start = _problem(engine, settings, best.mixture, floor, region)
-        held = replace(problem, objective=kinds)
-        start = born_at_once(held, start, declared.births)
-        apart = yield from _descent(held, start, settings, number, n_starts)
-        learning = replace(problem, objective=replace(kinds, held=False))
-        learnt = yield from _descent(learning, apart.mixture, settings, number + 1, n_starts)
-        gain = problem.total_weight * (best.cost - learnt.cost)
-        # Where the region is larger than the field, many wide clusters take the place of what is
-        # scattered: they are no kind.
-        left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
-        if gain > _REASON and left:
-            best = learnt
+        best = yield from _of_several(
+            replace(problem, objective=kinds), start, best, settings, number, n_starts
+        )
     return replace(best, mixture=best.mixture.checked())
+
+
+def _of_several(
+    held: Problem,
+    start: GaussianMixture,
+    best: FitResult,
+    settings: FitSettings,
+    number: int,
+    n_starts: int,
+) -> Generator[FitStep, None, FitResult]:
+    """The solution under several kinds, from two more starts; or the best so far, where it is no
+    better.
+    """
+    assert isinstance(held.objective, Kinds)
+    start = born_at_once(held, start, held.births)
+    apart = yield from _descent(held, start, settings, number, n_starts)
+    learning = replace(held, objective=replace(held.objective, held=False))
+    learnt = yield from _descent(learning, apart.mixture, settings, number + 1, n_starts)
+    gain = held.total_weight * (best.cost - learnt.cost)
+    # Without what favours each component, which is for small ones on their way.
+    favour = best.objective.keeping or 0.0
+    gain -= favour * (learnt.mixture.n_components - best.mixture.n_components)
+    # Where the region is larger than the field, many wide clusters take the place of what is
+    # scattered: they are no kind.
+    left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
+    return learnt if gain > _REASON and left else best
 
 
 def _descent(
@@ -176,13 +192,14 @@ def _descent(
 def _of_the_kinds(first: FitResult, problem: Problem, start: GaussianMixture) -> Objective:
     """The kinds of a solution, learnt anew from its components as they are at the start."""
     assert isinstance(first.objective, Kinds)
-    counts = problem.total_weight * first.mixture.weights
-    kinds = first.objective.of(counts, first.mixture.covariances)
-    learnt = (
-        problem.objective.learnt(counts[kinds == g], start.covariances[kinds == g])
-        for g in range(len(first.objective.kinds))
-    )
-    return Kinds(tuple(learnt))  # type: ignore[arg-type]
+    found = first.mixture.subset(first.mixture.weights > 0)  # as the start has them
+    counts = problem.total_weight * found.weights
+    kinds = first.objective.of(counts, found.covariances)
+    learnt = [
+        problem.objective.learnt(counts[kinds == kind], start.covariances[kinds == kind])
+        for kind in np.unique(kinds)
+    ]
+    return Kinds(tuple(learnt)) if len(learnt) > 1 else problem.objective  # type: ignore[arg-type]
 
 
 def _of_more(

@@ -90,6 +90,11 @@ class VariationalPoisson(PoissonProcess):
         if not self.degrees:
             object.__setattr__(self, "degrees", self.n_dimensions + _MEDIAN_EXCESS)
 
+    @property
+    def kinds(self) -> "tuple[VariationalPoisson, ...]":
+        """Itself: all clusters are of one kind; see `objectives.kinds`."""
+        return (self,)
+
     def declaration(self) -> Declaration:
         """That of "bayes", with these hyperparameters, but for the noise."""
 

@@ -29,7 +29,7 @@ from napari_sparse_gmm.objectives.poisson import LEAST, PoissonProcess
 
 # From so many clusters on they can be of several kinds, and so many make one.
 _FEWEST_CLUSTERS = 4
-_FEWEST = 2
+_FEWEST = 3
 
 # Hyperparameters without a prior of their own: lambda, b and psi.
 _FLAT = 3
