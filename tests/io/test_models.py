@@ -8,6 +8,7 @@ import pytest
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part, provenance
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism, Region
@@ -34,7 +35,8 @@ def model() -> DensityModel:
     errors = StandardErrors(
         np.array([1 / 3, np.inf]), np.array([[0.1, np.nan], [np.inf, 3.0]]), np.full((2, 2), 1 / 7)
     )
-    part = Part(mixture, errors, 400, 412.0, 3.25, 17, True, -16 / 7)
+    evidence = Evidence(np.array([1 / 3, -2.0]), 17.5, np.array([1, 0]), np.array([0.75, 1.0]))
+    part = Part(mixture, errors, 400, 412.0, 3.25, 17, True, -16 / 7, 1.0, evidence)
     box = np.array([[1 / 3, 0.0], [2.0, 3.0]])
     return DensityModel((part,), ("y", "x"), "µm", box, provenance={"source": "points.csv"})
 
@@ -52,12 +54,25 @@ def test_every_number_comes_back_exactly(path: Path, model: DensityModel) -> Non
     (part,), (given,) = read.parts, model.parts
     for name in ("weights", "means", "stds"):
         np.testing.assert_array_equal(getattr(part.errors, name), getattr(given.errors, name))
+    for name in ("components", "field", "kinds", "probabilities"):
+        np.testing.assert_array_equal(getattr(part.evidence, name), getattr(given.evidence, name))
     for name in ("n_points", "total_weight", "cost", "n_iter", "converged", "mean_log_density"):
         assert getattr(part, name) == getattr(given, name)
     np.testing.assert_array_equal(read.box, model.box)
     assert (read.axis_labels, read.unit, read.n_points) == (("y", "x"), "µm", 412.0)
     assert (read.groups, read.view) == (None, None)
     assert read.provenance == {"source": "points.csv"}
+
+
+def test_files_from_before_there_were_kinds_have_one(path: Path) -> None:
+    content = json.loads(path.read_text())
+    (part,) = content["parts"]
+    del part["evidence"]["kinds"], part["evidence"]["probabilities"]
+    path.write_text(json.dumps(content))
+    found = load_model(path).fitted[0].evidence
+    assert found is not None
+    assert found.kinds.tolist() == [0, 0]
+    assert found.probabilities.tolist() == [1.0, 1.0]
 
 
 def same_mixture(one: GaussianMixture, other: GaussianMixture) -> None:

@@ -9,6 +9,7 @@ from plugin.fakes import model_of
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.messages import heatmap_unit, path_sentence, statistics, summary
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
@@ -94,6 +95,22 @@ def test_plain_summary() -> None:
 def test_summary_tells_what_is_special(fitted: DensityModel, n_hidden: int, words: str) -> None:
     assert words in told(fitted, frame(), n_hidden, 0)
     assert words not in told(result(random_mixture(2, 2)), frame(), 0, 0)
+
+
+def test_kinds_are_told_in_numbers_and_sizes() -> None:
+    covariances = np.multiply.outer(np.array([4.0, 9.0, 400.0]), np.eye(2))
+    mixture = GaussianMixture([0.001, 0.002, 0.097], np.eye(3, 2), covariances, 0.9, BOX)
+    (part,) = (fitted := model_of(mixture, n_points=10_000)).parts
+    assert part is not None
+    ones = np.ones(3)
+    for kinds, words in (
+        ([0, 0, 1], "Clusters of 2 kinds: 2 of about 15 points and 2.5 nm; 1 of about 970 points"),
+        ([0, 0, 0], ""),
+    ):
+        found = replace(part, evidence=Evidence(ones, 9.0, np.array(kinds), ones))
+        said = told(replace(fitted, parts=(found,)), frame())
+        assert words in said
+        assert ("kinds" in said) == bool(words)
 
 
 @pytest.mark.parametrize(
