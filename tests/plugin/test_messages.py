@@ -100,11 +100,14 @@ def test_summary_tells_what_is_special(fitted: DensityModel, n_hidden: int, word
 def test_kinds_are_told_in_numbers_and_sizes() -> None:
     covariances = np.multiply.outer(np.array([4.0, 9.0, 400.0]), np.eye(2))
     mixture = GaussianMixture([0.001, 0.002, 0.097], np.eye(3, 2), covariances, 0.9, BOX)
-    (part,) = (fitted := model_of(mixture, n_points=10_000)).parts
+    (part,) = (fitted := result(mixture, background=True)).parts
     assert part is not None
     ones = np.ones(3)
     for kinds, words in (
-        ([0, 0, 1], "Clusters of 2 kinds: 2 of about 15 points and 2.5 nm; 1 of about 970 points"),
+        (
+            [0, 0, 1],
+            "Clusters of 2 kinds: 2 of about 19 points and 2.5 nm; 1 of about 1,197 points",
+        ),
         ([0, 0, 0], ""),
     ):
         found = replace(part, evidence=Evidence(ones, 9.0, np.array(kinds), ones))
