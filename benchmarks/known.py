@@ -10,7 +10,7 @@ lost with the places and shapes of clusters of a few points, not with counting t
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.objectives import VariationalPoisson
+from napari_sparse_gmm.objectives import Declaration, Objective, VariationalPoisson
 
 # A covariance that this many points tell is as good as known.
 _MANY = 1e5
@@ -37,9 +37,13 @@ class KnownPrior(VariationalPoisson):
         """Itself."""
         return self
 
-    def relaxed(self, old: Self, factor: float) -> Self:
+    def relaxed(self, old: Objective, factor: float) -> Self:
         """Itself."""
         return self
+
+    def declaration(self) -> Declaration:
+        """Without a search for other kinds."""
+        return replace(super().declaration(), several=None)
 
     @classmethod
     def of(cls, truth: GaussianMixture, n_points: int) -> "KnownPrior":
