@@ -4,6 +4,7 @@ Clusters of a few points, on scattered ones, in 2 µm x 2 µm, as single-molecul
 `SparseGaussianMixture(300, prior="bayes", background=True)`, all else by default. The measure is
 the adjusted Rand index (ARI) of the labels, scattered points as a class of their own, mean over the
 files of a kind. Each cluster found is compared to the true one of the least distance, one to one.
+Clusters may stick out of the square of the scattered points, but where it says that it is cropped.
 In the kinds that blink each molecule, a scattered one too, is localized a geometric number of
 times, with a precision that differs; one fit does not know it, and one does. DBSCAN has eps and
 min_samples chosen for each file with the truth in hand, the best of 209, or of 304 where molecules
@@ -62,6 +63,7 @@ class Kind:
     n_clusters: int = 20
     aspect: float = 1.0
     seen: float = 0.0  # how often a molecule is localized, on average; 0: exactly, and once
+    cropped: bool = False  # to the square of the scattered points, as a camera does
 
     def field(self, seed: int) -> tuple[FloatArray, Labels, GaussianMixture]:
         """Points (N, 2), their clusters from 0, -1 where scattered, and what drew them."""
@@ -97,7 +99,11 @@ class Kind:
             [[0.0, 0.0], [SIDE, SIDE]],
         )
         points = np.concatenate([clustered, scattered])
-        return points, np.append(labels, np.full(n_scattered, -1)), truth
+        labels = np.append(labels, np.full(n_scattered, -1))
+        if self.cropped:
+            inside = ((points >= 0.0) & (points <= SIDE)).all(1)
+            points, labels = points[inside], labels[inside]
+        return points, labels, truth
 
 
 KINDS = (
@@ -111,6 +117,7 @@ KINDS = (
     Kind("mixed sizes and counts", (15, 135), 0.5, (20.0, 80.0)),
     Kind("two kinds of sizes", [15], 0.5, [25.0, 70.0]),
     Kind("two kinds", [15, 135], 0.5, [27.0, 75.0]),
+    Kind("two kinds, cropped", [15, 135], 0.5, [27.0, 75.0], cropped=True),
 )
 
 
