@@ -27,7 +27,8 @@ def test_a_cropped_field_has_no_point_outside_of_the_square() -> None:
     kind = next(kind for kind in KINDS if kind.cropped)
     points, labels, _ = kind.field(0)
     everything = replace(kind, cropped=False).field(0)[0]
-    assert (points >= 0).all() and (points <= SIDE).all()
+    assert (points >= 0).all()
+    assert (points <= SIDE).all()
     assert len(points) == len(labels) < len(everything)
 
 
