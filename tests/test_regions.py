@@ -14,6 +14,7 @@ from napari_sparse_gmm import (
     Box,
     GaussianMixture,
     Hull,
+    Intensity,
     Mask,
     Polygon,
     Prism,
@@ -31,6 +32,11 @@ def checkers() -> np.ndarray:
     return np.indices((6, 4)).sum(0) % 3 > 0
 
 
+def image() -> np.ndarray:
+    """Of 6 x 4 pixels, 0 where `checkers` is false."""
+    return np.random.default_rng(0).uniform(0.2, 5.0, (6, 4)) * checkers()
+
+
 REGIONS = {
     "box": (Box([[-1.0, 2.0], [1.0, 5.0]]), 6.0),
     "triangle": (Polygon([[0.0, 0.0], [0.0, 4.0], [3.0, 0.0]]), 6.0),
@@ -45,6 +51,16 @@ REGIONS = {
     "turned mask": (Mask(checkers(), 2.0 * TURN, [5.0, 7.0]), 4.0 * checkers().sum()),
     "prism": (Prism(Box([[2.0], [2.5]]), Polygon(DISC)), 0.5 * np.pi),
     "prism of pixels": (Prism(Box([[0.0], [4.0]]), Mask(checkers(), 0.5)), checkers().sum()),
+    "image": (Intensity(image(), 2.0 * TURN, [5.0, 7.0]), 4.0 * checkers().sum()),
+    "image in a triangle": (
+        Intensity(image() + 0.5, 1.0, [0.5, 0.5], Polygon([[0.0, 0.0], [0.0, 4.0], [3.0, 0.0]])),
+        6.0,
+    ),
+    "image with holes in a box": (
+        Intensity(image(), 1.0, [0.5, 0.5], Box([[0.0, 0.0], [6.0, 4.0]])),
+        checkers().sum(),
+    ),
+    "prism of an image": (Prism(Box([[0.0], [4.0]]), Intensity(image(), 0.5)), checkers().sum()),
 }
 
 each_region = pytest.mark.parametrize(("region", "volume"), REGIONS.values(), ids=REGIONS)
@@ -66,14 +82,16 @@ def test_the_volume_is_the_share_of_the_box_that_it_contains(region, volume):
 
 
 @each_region
-def test_what_is_drawn_is_uniform(region, volume):
-    # In each of 4^D boxes as many as its share of the volume, which the pixels of a fine grid tell.
+def test_what_is_drawn_is_as_dense_as_the_region_says(region, volume):
+    # In each of 4^D boxes as many as its share of all, which the pixels of a fine grid tell.
     d, n, fine = region.n_dimensions, 100_000, {2: 400, 3: 80}[region.n_dimensions]
     lower, upper = region.box
     axes = [a + (b - a) * (np.arange(fine) + 0.5) / fine for a, b in region.box.T]
-    inside = region.contains_grid(axes)
-    shares = inside.reshape([side for _ in range(d) for side in (4, fine // 4)])
-    shares = shares.sum(tuple(range(1, 2 * d, 2))) / inside.sum()
+    intensity = np.exp(region.log_intensity_grid(axes))
+    assert intensity[intensity > 0].mean() == pytest.approx(1.0, abs=0.02)
+    assert intensity[intensity > 0].min() == pytest.approx(np.exp(region.least_log_intensity))
+    shares = intensity.reshape([side for _ in range(d) for side in (4, fine // 4)])
+    shares = shares.sum(tuple(range(1, 2 * d, 2))) / intensity.sum()
     points = region.sample(n, np.random.default_rng(0))
     boxes = np.clip(((points - lower) / (upper - lower) * 4).astype(int), 0, 3)
     found = np.zeros(shares.shape)
@@ -150,7 +168,13 @@ def test_a_triangle_has_the_moments_of_a_triangle():
         ),
         pytest.param(
             lambda: region_from_dict(
-                {"kind": "mask", "shape": [1 << 18, 1 << 18], "packed_bits": ""}
+                {
+                    "kind": "mask",
+                    "shape": [1 << 18, 1 << 18],
+                    "packed_bits": "",
+                    "spacing": 1.0,
+                    "origin": 0.0,
+                }
             ),
             "262144 x 262144 pixels is too large",
             id="packed mask",
@@ -180,16 +204,10 @@ def test_a_polygon_that_crosses_itself_some_times_is_taken_apart(n):
 
 
 @each_region
-def test_what_is_drawn_lies_in_it_and_fills_it(region, volume):
+def test_what_is_drawn_lies_in_it(region, volume):
     points = region.sample(4_000, np.random.default_rng(0))
     assert points.shape == (4_000, region.n_dimensions)
     assert region.contains(points).all()
-    # As many in each half as there is of it.
-    lower, upper = region.box
-    everywhere = np.random.default_rng(1).uniform(lower, upper, (40_000, region.n_dimensions))
-    everywhere = everywhere[region.contains(everywhere)]
-    middle = 0.5 * (lower + upper)
-    np.testing.assert_allclose((points < middle).mean(0), (everywhere < middle).mean(0), atol=0.03)
 
 
 @each_region
@@ -211,6 +229,9 @@ def test_a_grid_is_its_points(region, volume):
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     wanted = region.contains(points.reshape(-1, len(axes))).reshape(points.shape[:-1])
     np.testing.assert_array_equal(region.contains_grid(axes), wanted)
+    wanted = region.log_intensity(points.reshape(-1, len(axes))).reshape(wanted.shape)
+    np.testing.assert_array_equal(region.log_intensity_grid(axes), wanted)
+    np.testing.assert_array_equal(wanted > -np.inf, region.contains_grid(axes))
 
 
 @each_region
@@ -219,7 +240,7 @@ def test_comes_back_from_json_and_pickle(region, volume):
     points = np.random.default_rng(0).uniform(lower, upper, (500, region.n_dimensions))
     again = region_from_dict(json.loads(json.dumps(region.to_dict())))
     for copy in (again, pickle.loads(pickle.dumps(region))):
-        np.testing.assert_array_equal(copy.contains(points), region.contains(points))
+        np.testing.assert_array_equal(copy.log_intensity(points), region.log_intensity(points))
         assert copy.volume == region.volume
 
 
@@ -230,7 +251,9 @@ def test_moves_with_its_points(region, volume):
     lower, upper = region.box
     points = np.random.default_rng(0).uniform(lower, upper, (500, d))
     moved = region.transformed(scale, offset)
-    np.testing.assert_array_equal(moved.contains(points * scale + offset), region.contains(points))
+    np.testing.assert_array_equal(
+        moved.log_intensity(points * scale + offset), region.log_intensity(points)
+    )
     assert moved.volume == pytest.approx(region.volume * scale.prod())
 
 
@@ -245,6 +268,13 @@ def test_moves_with_its_points(region, volume):
         (lambda: Hull([[0.0], [1.0], [2.0]]), "line or plane"),
         (lambda: Mask(np.zeros((3, 3))), "true"),
         (lambda: Mask(np.ones((3, 3)), 0.0), "volume"),
+        (lambda: Intensity(np.ones((3, 3)), 0.0), "volume"),
+        (lambda: Intensity(np.zeros((3, 3))), "0 everywhere"),
+        (lambda: Intensity([[1.0, -1.0]]), "may not be negative"),
+        (lambda: Intensity([[1.0, np.inf]]), "finite"),
+        (lambda: Intensity([[1.0, 0.0]], region=Box([[-0.5, 0.5], [0.5, 1.5]])), "all over"),
+        (lambda: Intensity(np.ones((3, 3)), region=Box([[0.0, 0.0], [3.0, 2.0]])), "beyond"),
+        (lambda: Intensity(np.ones((3, 3)), region=Box([[0.0], [1.0]])), "2 axes, the region 1"),
     ],
 )
 def test_what_is_no_region_is_refused(make, says):
@@ -269,8 +299,12 @@ def on_region(region: Polygon, seed: int = 0) -> GaussianMixture:
     )
 
 
-def test_the_density_integrates_to_one():
-    mixture = on_region(Polygon(DISC))
+@pytest.mark.parametrize(
+    "region",
+    [Polygon(DISC), Intensity(image() + 0.1, 0.4, [-1.0, -0.6], Polygon(0.6 * np.array(DISC)))],
+)
+def test_the_density_integrates_to_one(region):
+    mixture = on_region(region)
     grid = Grid.covering([-2.0, -2.0], [2.0, 2.0], longest_side=400)
     image = heatmap(mixture, grid, engine="torch", device="cpu")
     assert float(image.sum() * grid.pixel_volume) == pytest.approx(1.0, abs=2e-3)
@@ -280,12 +314,22 @@ def test_the_density_integrates_to_one():
     np.testing.assert_allclose(image, wanted, rtol=2e-4, atol=1e-12)
 
 
-@pytest.mark.parametrize("region", [REGIONS["turned mask"][0], Polygon(DISC)])
+@pytest.mark.parametrize(
+    "region",
+    [
+        REGIONS["turned mask"][0],
+        Polygon(DISC),
+        REGIONS["image"][0],
+        REGIONS["image in a triangle"][0],
+    ],
+)
 def test_an_engine_knows_the_region(region):
     mixture = on_region(region)
     points = np.random.default_rng(0).uniform(*region.box, (3_000, 2))
     engine = hold(points, block_size=32)
-    np.testing.assert_allclose(engine.log_density(mixture), mixture.log_density(points), atol=1e-4)
+    np.testing.assert_allclose(
+        engine.log_density(mixture), mixture.log_density(points), rtol=1e-6, atol=1e-4
+    )
     statistics = engine.expectation(mixture)
     background = mixture.responsibilities(points)[:, -1].sum()
     assert statistics.background_count == pytest.approx(background, rel=1e-4)
@@ -360,6 +404,6 @@ def test_a_mask_travels_without_what_is_worked_out_from_it():
 def test_a_box_at_the_border_of_a_pixel_is_not_covered_by_chance():
     region, _ = REGIONS["turned mask"]
     rng = np.random.default_rng(0)
-    corners = region.origin + (rng.integers(0, 6, (4_000, 2)) - 0.5) @ region.spacing.T
+    corners = region.lattice.positions(rng.integers(0, 6, (4_000, 2)) - 0.5)
     covered = region.covers(corners, corners)
     assert region.contains(corners[covered]).all()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.mixture import GaussianMixture
-    from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism
+    from napari_sparse_gmm.regions import Box, Hull, Intensity, Mask, Polygon, Prism
 
 __all__ = [
     "Box",
@@ -24,6 +24,7 @@ __all__ = [
     "GaussianMixture",
     "Hull",
     "InputError",
+    "Intensity",
     "Mask",
     "Polygon",
     "Prism",
@@ -38,7 +39,9 @@ _HOME = {
     "GaussianMixture": "napari_sparse_gmm.mixture",
     "InputError": "napari_sparse_gmm.errors",
     "SparseGaussianMixture": "napari_sparse_gmm.estimator",
-    **dict.fromkeys(("Box", "Hull", "Mask", "Polygon", "Prism"), "napari_sparse_gmm.regions"),
+    **dict.fromkeys(
+        ("Box", "Hull", "Intensity", "Mask", "Polygon", "Prism"), "napari_sparse_gmm.regions"
+    ),
 }
 
 

@@ -2,9 +2,10 @@
 
 The density of a point x in R^D is
 
-    p(x) = W_0 1_B(x) / |B|  +  sum_j W_j N(x; mu_j, Sigma_j),     W_0 + sum_j W_j = 1,
+    p(x) = W_0 b(x) / |B|  +  sum_j W_j N(x; mu_j, Sigma_j),     W_0 + sum_j W_j = 1,
 
-with an optional uniform background of weight W_0 on a region B (`regions`). Where points have
+with an optional background of weight W_0 on a region B (`regions`), which says how it fills it: b
+is 1 in B, or of mean 1, and 0 outside. Where points have
 noise of known standard deviations s_i along the axes, `noise_std`, component j is N(x_i; mu_j,
 Sigma_j + diag(s_i^2)) to point i: Sigma_j is the shape without the noise. The background is taken
 to be so wide that noise does not matter to it. A mixture never changes; what would change it
@@ -68,7 +69,7 @@ class GaussianMixture:
     covariances : (K, D, D) array
         Symmetric positive definite covariance matrices, in squared units.
     background_weight : float
-        Share of the uniform background.
+        Share of the background.
     background_region : Region or (2, D) array, optional
         What the background fills; an array gives the lower and upper corner of a box. Needed
         where `background_weight` is positive.
@@ -215,7 +216,7 @@ class GaussianMixture:
 
     @cached_property
     def log_background_density(self) -> float:
-        """Log of W_0 / |B|; minus infinity without a background."""
+        """Log of W_0 / |B|, the mean over B; minus infinity without a background."""
         if self.background_weight == 0 or self.background_region is None:
             return -np.inf
         return float(np.log(self.background_weight) - np.log(self.background_region.volume))
@@ -228,15 +229,16 @@ class GaussianMixture:
         lower by (1 + t)^(n + 1), on each axis: the posterior predictive of a uniform distribution
         whose limits a < b have the prior (b - a)^-2.
         """
-        box = self.background_region
-        if not isinstance(box, Box) or box.n_points is None or self.background_weight == 0:
+        region = self.background_region
+        if region is None or region.n_points is None or self.background_weight == 0:
             return np.empty(0, dtype=np.intp), np.empty(0)
-        rows = np.flatnonzero(~box.contains(points))
-        lower, upper = box.box
-        distance = np.maximum(np.maximum(lower - points[rows], points[rows] - upper), 0.0)
-        n = self.background_weight * box.n_points
+        rows = np.flatnonzero(~region.contains(points))
+        lower, upper = region.box
+        nearest = np.clip(points[rows], lower, upper)
+        distance = np.abs(points[rows] - nearest)
+        n = self.background_weight * region.n_points
         decay = (n + 1.0) * np.log1p(distance / (upper - lower)).sum(1)
-        return rows, self.log_background_density - decay
+        return rows, self.log_background_density + region.log_intensity(nearest) - decay
 
     def log_density(self, points: ArrayLike, *, noise_std: ArrayLike | None = None) -> FloatArray:
         """Natural log of p(x), per unit^D, for points (N, D). Returns (N,).
@@ -404,7 +406,7 @@ class GaussianMixture:
             joint[:-1] = self.log_constants[:, None] - 0.5 * forms
         joint[-1] = self.log_background_density
         if self.background_weight > 0 and self.background_region is not None:
-            joint[-1, ~self.background_region.contains(x)] = -np.inf
+            joint[-1] += self.background_region.log_intensity(x)
         return joint
 
     def _squared_distances(self, d: list[FloatArray]) -> FloatArray:

@@ -17,7 +17,6 @@ from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
-from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.wording import count, volume_unit
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def _unassigned(
         return unassigned
     region = mixture.background_region
     near = region.contains(points)
-    if isinstance(region, Box) and region.n_points is not None:
+    if region.n_points is not None:
         lower, upper = region.box
         margin = _MARGIN * (upper - lower)
         near = region.covers(points + margin, points - margin)

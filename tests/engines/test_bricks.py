@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from oracles import hold, random_mixture
 
-from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm import Box, GaussianMixture, Intensity
 from napari_sparse_gmm.engines import TorchTiles, bricks
 from napari_sparse_gmm.engines.blocks import Blocks, ordered
 from napari_sparse_gmm.engines.bricks import Bricks, grid_log_density
@@ -110,6 +110,19 @@ def test_no_component_leaves_the_background(engine):
     image = on_grid(mixture, np.zeros(2), np.ones(2), (5, 6), engine).reshape(5, 6)
     np.testing.assert_allclose(image[1:4], -np.log(10.0))
     assert (image[[0, 4]] == -np.inf).all()
+
+
+@pytest.mark.parametrize("engine", ["torch", "keops"])
+def test_a_background_as_dense_as_an_image(engine):
+    local = random_mixture(10, 2, field=100.0, sigma=2.0)
+    image = np.random.default_rng(0).uniform(0.0, 1.0, (7, 9)) ** 4
+    for region in (
+        Intensity(image * (image > 0.2), 10.0, 10.0),
+        Intensity(image, 10.0, 10.0, Box([[20.0, 20.0], [60.0, 90.0]])),
+    ):
+        mixture = GaussianMixture(0.6 * local.weights, local.means, local.covariances, 0.4, region)
+        grid = (np.full(2, 0.3), np.full(2, 0.7), (150, 140))
+        assert_near(on_grid(mixture, *grid, engine), direct(mixture, *grid))
 
 
 def test_weightless_components_count_for_nothing():

@@ -10,7 +10,7 @@ from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.regions import Box, Hull, Polygon
+from napari_sparse_gmm.regions import Box, Hull, Intensity, Polygon
 
 ENGINES = [
     pytest.param(TorchTiles, id="torch"),
@@ -81,8 +81,10 @@ def test_double_precision(engine, n_dimensions):
         Hull([[5.0, 0.0], [9.0, 4.0], [6.0, 9.0], [1.0, 6.0]]),
         Polygon([[0.0, 0.0], [9.0, 0.0], [9.0, 9.0], [5.0, 2.0], [0.0, 9.0]]),
         Hull(5.0 + 4.0 * np.vstack([np.eye(3), -np.eye(3)])),
+        Intensity(np.arange(81.0).reshape(9, 9) % 10, 1.0, 0.5),
+        Intensity(np.arange(1.0, 82.0).reshape(9, 9) ** 3, 1.0, 0.5, Box([[0.0, 0.0], [8.0, 9.0]])),
     ],
-    ids=["box", "hull", "polygon", "hull in 3D"],
+    ids=["box", "hull", "polygon", "hull in 3D", "image with holes", "image in a box"],
 )
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_background_of_any_shape(engine, region, dtype):

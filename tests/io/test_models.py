@@ -11,7 +11,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
 from napari_sparse_gmm.mixture import GaussianMixture
-from napari_sparse_gmm.regions import Box, Hull, Mask, Polygon, Prism, Region
+from napari_sparse_gmm.regions import Box, Hull, Intensity, Mask, Polygon, Prism, Region
 from napari_sparse_gmm.uncertainty import StandardErrors
 
 SQUARE = [[0.0, 0.0], [0.0, 4.0], [3.0, 0.1]]
@@ -20,6 +20,8 @@ REGIONS: dict[str, Region] = {
     "hull": Hull([*SQUARE, [0.5, 0.5]]),
     "polygon": Polygon(SQUARE, [[10.0, 10.0], [11.0, 10.0], [10.0, 11.0]]),
     "mask": Mask(np.eye(5, 7), [[0.1, 0.02], [0.0, 0.3]], [1 / 3, 7.0]),
+    "image": Intensity(np.arange(35).reshape(5, 7) / 3, [[0.1, 0.02], [0.0, 0.3]], [1 / 3, 7.0]),
+    "image in a box": Intensity(np.eye(5) + 1 / 3, 0.5, 0.25, Box([[0.1, 0.2], [1.0, 2.0]])),
 }
 
 
@@ -97,8 +99,8 @@ def test_every_region_comes_back(tmp_path: Path, kind: str) -> None:
     assert np.isnan(read.parts[0].cost)
     if region is not None:
         places = np.random.default_rng(0).uniform(-1, 12, (500, d))
-        found = read.mixture.background_region.contains(places)
-        np.testing.assert_array_equal(found, region.contains(places))
+        found = read.mixture.background_region.log_intensity(places)
+        np.testing.assert_array_equal(found, region.log_intensity(places))
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,6 @@ def _slab(
 def _background(mixture: GaussianMixture, axes: list[FloatArray]) -> FloatArray:
     """Log density of the background at the pixels with these coordinates along each axis."""
     values = np.full([len(axis) for axis in axes], -np.inf)
-    if mixture.background_region is not None:
-        values[mixture.background_region.contains_grid(axes)] = mixture.log_background_density
-    return values
+    if mixture.background_region is None:
+        return values
+    return mixture.log_background_density + mixture.background_region.log_intensity_grid(axes)

@@ -95,14 +95,14 @@ class Fused(InMemory):
     ) -> None:
         """Run the kernel on all rows of a pattern; answers go into the arrays that are given."""
         rows, size = pattern.rows, self.blocks.size
-        outside = self.outside(mixture.background_region)
+        behind = self.log_intensities(mixture.background_region)
         if dtype == self.dtype:
             blocks, x, weight, centres = rows, self.local, self.weight, self.centres
             noise = self.local_noise if self.noisy else None
         else:  # of so few blocks that they are made at each pass
             blocks, x = np.arange(len(rows)), self.local_coordinates(rows, dtype)
             weight, centres = self.weight[rows].astype(dtype), self.centres[rows]
-            outside = outside[rows] if len(outside) else outside
+            behind = behind[rows] if len(behind) else behind
             noise = self.local_variances(rows, dtype) if self.noisy else None
         if noise is None:
             noise = np.empty((0, self.n_dimensions, size), dtype)
@@ -117,7 +117,7 @@ class Fused(InMemory):
             x,
             noise,
             weight,
-            outside,
+            behind.astype(dtype, copy=False),
             centres,
             self.unit,
             component_table(mixture, self.unit, noise=self.noisy),

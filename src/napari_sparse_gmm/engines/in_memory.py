@@ -97,7 +97,7 @@ class InMemory(Engine):
         self.unit = _power_of_two(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
         # Weights of any size, too, are numbers around 1 for the kernels.
         self.weight_unit = _power_of_two(self.total_weight / self.n_points)
-        self._outsides: WeakKeyDictionary[Region, NDArray[np.bool_]] = WeakKeyDictionary()
+        self._log_intensities: WeakKeyDictionary[Region, NDArray[Any]] = WeakKeyDictionary()
         self.prepared: dict[Any, Any] = {}  # what searches for overdensities keep here
 
     @property
@@ -293,22 +293,22 @@ class InMemory(Engine):
         assert self.observations.noise is not None
         return self.observations.noise[self.blocks.order]
 
-    def outside(self, region: Region | None) -> NDArray[np.bool_]:
-        """Which points of all blocks lie outside of a region, (n_blocks, B); (0, B) where none
-        does. Remembered: all mixtures of a fit have the same region.
+    def log_intensities(self, region: Region | None) -> NDArray[Any]:
+        """`Region.log_intensity` at the points of all blocks, (n_blocks, B); (0, B) where all of
+        them are 0. Remembered: all mixtures of a fit have the same region, or one of a few.
         """
         if region is None:
-            return np.empty((0, self.blocks.size), dtype=bool)
-        if region not in self._outsides:
+            return np.empty((0, self.blocks.size), dtype=self.dtype)
+        if region not in self._log_intensities:
             box = self.summary.box
-            outside = np.zeros(self.n_points, dtype=bool)
-            if not region.covers(box[:1], box[1:]).all():
-                outside = ~region.contains(self.placed)
-            found = np.zeros((len(self.blocks) if outside.any() else 0, self.blocks.size), bool)
+            values = np.zeros(self.n_points)
+            if not (region.is_even and region.covers(box[:1], box[1:]).all()):
+                values = region.log_intensity(self.placed)
+            found = np.zeros((len(self.blocks) if values.any() else 0, self.blocks.size))
             if len(found):
-                found[self._real] = outside
-            self._outsides[region] = found
-        return self._outsides[region]
+                found[self._real] = values
+            self._log_intensities[region] = found.astype(self.dtype)
+        return self._log_intensities[region]
 
     @property
     def _real(self) -> NDArray[np.bool_]:

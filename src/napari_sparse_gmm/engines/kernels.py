@@ -329,7 +329,7 @@ def run(
     x,
     noise,
     weight,
-    outside,
+    log_intensities,
     centres,
     unit,
     table,
@@ -354,8 +354,9 @@ def run(
     noise : (n_blocks, D, B) array, or (0, D, B)
         Variances of the noise of each point, where points have some.
     weight : (n_blocks, B) array
-    outside : (n_blocks, B) array of bool, or (0, B)
-        Which points the background does not reach, where there are any.
+    log_intensities : (n_blocks, B) array, or (0, B)
+        How many times denser the background is at each point than on average, minus infinity
+        where it does not reach; none where it is even.
     centres : (n_blocks, D) array
     table : (K, 1 + D + D (D + 1) / 2) array
         Offset, mean in data units, and triangle of each component; see the module.
@@ -386,10 +387,9 @@ def run(
         b, s, e = blocks[n], starts[n], starts[n + 1]
         for i in range(size):
             behind[i] = background
-        if len(outside):
+        if len(log_intensities):
             for i in range(size):
-                if outside[b, i]:
-                    behind[i] = nothing
+                behind[i] += log_intensities[b, i]
         for i in range(size):
             peak[i] = max(behind[i], lowest)
         for p in range(s, e):

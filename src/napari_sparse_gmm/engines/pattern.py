@@ -119,15 +119,16 @@ def find_pattern(
     sizes = np.diff(ends)
     few = sizes * len(candidates) <= _FEW
     level = int(np.argmin(few)) if not few.all() else len(sizes) - 1
-    noise = boxes.noise
+    noise, region = boxes.noise, mixture.background_region
     nothing = np.empty((0, d))
+    least = 0.0 if region is None else region.least_log_intensity
     arguments = (
         ends,
         boxes.lower,
         boxes.upper,
         nothing if noise is None else noise.lower,
         nothing if noise is None else noise.upper,
-        boxes.covered_by(mixture.background_region),
+        boxes.covered_by(region),
         wanted_before,
         candidates,
         mixture.log_amplitudes if noise is None else mixture.log_constants,
@@ -135,7 +136,7 @@ def find_pattern(
         mixture.means,
         mixture.packed_whitening,
         mixture.packed_covariances,
-        mixture.log_background_density,
+        mixture.log_background_density + least,
         margin,
         float(negligible),
         LARGEST_PRODUCT,

@@ -212,9 +212,9 @@ class TorchTiles(InMemory):
     ) -> Tensor:
         """Log density of the background at the points of some blocks, (b, B)."""
         out = np.full((len(blocks), self.blocks.size), mixture.log_background_density)
-        outside = self.outside(mixture.background_region)
-        if len(outside):
-            out[outside[blocks]] = -np.inf
+        log_intensities = self.log_intensities(mixture.background_region)
+        if len(log_intensities):
+            out += log_intensities[blocks]
         return self._tensor(out, dtype)
 
     def _tensor(self, values: NDArray[Any], dtype: np.dtype[Any] | None = None) -> Tensor:

@@ -1,12 +1,12 @@
-"""Where points can lie at all: the region that a uniform background fills.
+"""Where points can lie at all: the region that a background fills.
 
 >>> cell = Polygon([[0.0, 0.0], [0.0, 4.0], [3.0, 0.0]])  # a triangle
 >>> cell.volume, cell.contains([[1.0, 1.0], [3.0, 4.0]])
 (6.0, array([ True, False]))
 
 A `Box` by its corners, a `Polygon` (several are joined), the convex `Hull` of points, a `Mask` of
-pixels, and a `Prism` over any of them, for a third axis. Regions are values; their border belongs
-to them.
+pixels, and a `Prism` over any of them, for a third axis. They are filled evenly, but for an
+`Intensity`, which is as dense as an image. Regions are values; their border belongs to them.
 """
 
 from typing import Any
@@ -17,6 +17,7 @@ from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.box import Box
 from napari_sparse_gmm.regions.hull import Hull
+from napari_sparse_gmm.regions.intensity import Intensity
 from napari_sparse_gmm.regions.mask import Mask
 from napari_sparse_gmm.regions.polygon import Polygon
 from napari_sparse_gmm.regions.prism import Prism, over
@@ -25,6 +26,7 @@ from napari_sparse_gmm.regions.region import Region, region_from_dict
 __all__ = [
     "Box",
     "Hull",
+    "Intensity",
     "Mask",
     "Polygon",
     "Prism",
@@ -47,6 +49,6 @@ def as_background(value: Any) -> bool | Region:
     if isinstance(value, np.ndarray | list | tuple):
         return Box(float_array(value, "background"))
     raise InputError(
-        "background must be True, False or a region (Box, Hull, Polygon, Mask, Prism), not "
-        f"{value!r}."
+        "background must be True, False or a region (Box, Hull, Polygon, Mask, Prism, Intensity), "
+        f"not {value!r}."
     )

@@ -49,6 +49,18 @@ class Prism(Region):
             np.multiply.outer(self.sides.contains_grid(axes[:d]), self.base.contains_grid(axes[d:]))
         )
 
+    @property
+    def is_even(self) -> bool:
+        return self.base.is_even
+
+    def log_intensity(self, points: ArrayLike) -> FloatArray:
+        first, last = self._split(np.asarray(points, dtype=np.float64))
+        return np.where(self.sides.contains(first), self.base.log_intensity(last), -np.inf)
+
+    @property
+    def least_log_intensity(self) -> float:
+        return self.base.least_log_intensity
+
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         return np.hstack([self.sides.sample(n, rng), self.base.sample(n, rng)])
 

@@ -16,7 +16,9 @@ _KINDS: dict[str, type["Region"]] = {}
 
 
 class Region(ABC):
-    """A bounded subset of R^D, of positive volume."""
+    """A bounded subset of R^D, of positive volume, and how a background fills it: evenly, but
+    for an `Intensity`.
+    """
 
     kind: ClassVar[str]
 
@@ -46,7 +48,7 @@ class Region(ABC):
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Points drawn uniformly from it, (n, D)."""
+        """Points drawn from it as a background fills it, (n, D)."""
 
     @abstractmethod
     def transformed(self, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> "Region":
@@ -60,6 +62,34 @@ class Region(ABC):
     @abstractmethod
     def from_values(cls, values: dict[str, Any]) -> "Region":
         """The inverse of `values`."""
+
+    @property
+    def n_points(self) -> float | None:
+        """Of how many points it is the bounding box, where that is all that is known of it."""
+        return None
+
+    @property
+    def is_even(self) -> bool:
+        """Whether a background fills it evenly."""
+        return True
+
+    def log_intensity(self, points: ArrayLike) -> FloatArray:
+        """The log of how many times denser a background is at points (N, D) than on average in the
+        region, (N,); minus infinity outside.
+        """
+        return np.where(self.contains(points), 0.0, -np.inf)
+
+    def log_intensity_grid(self, axes: Sequence[FloatArray]) -> FloatArray:
+        """`log_intensity` at the points of a grid whose coordinates along each axis are `axes`."""
+        if self.is_even:
+            return np.where(self.contains_grid(axes), 0.0, -np.inf)
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        return self.log_intensity(points.reshape(-1, len(axes))).reshape(points.shape[:-1])
+
+    @property
+    def least_log_intensity(self) -> float:
+        """The least that is not minus infinity."""
+        return 0.0
 
     @property
     def n_dimensions(self) -> int:
