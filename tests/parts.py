@@ -76,6 +76,9 @@ class Parts(Engine):
             ]
         )
 
+    def background_counts(self, mixture, lattice):
+        return sum(part.background_counts(mixture, lattice) for part in self.parts)
+
     def touched(self, mixture):
         found = [(part.touched(mixture), a) for part, a, _ in self._with_cells()]
         return Pattern(

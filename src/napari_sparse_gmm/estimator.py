@@ -60,6 +60,7 @@ from napari_sparse_gmm.parameters import (
     PRIOR,
     RANDOM_STATE,
     REPEATS,
+    SMOOTH_BACKGROUND,
     SOLVER,
     SPARSITY,
     TOL,
@@ -108,7 +109,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         gradient descent.
     background : bool or Region
         Add a uniform background: on the bounding box of the points; or on a region (`Polygon`,
-        `Mask`, ... of `napari_sparse_gmm.regions`) that holds them all, where they could have been.
+        `Mask`, ... of `napari_sparse_gmm.regions`) that holds them all, where they could have been;
+        in an `Intensity` it is as dense as an image.
+    smooth_background : bool
+        Whether a background without an image may be smooth instead of uniform, where that is
+        likelier: a gradient, or the thickness of a cell. For the prior "bayes" without means or a
+        mixture as `init`, in up to three dimensions; see `napari_sparse_gmm.fitting.smooth`.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
         half the median distance between neighbouring points; of points with noise a tenth of its
@@ -203,6 +209,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         sparsity: float = SPARSITY.default,
         solver: str = SOLVER.default,
         background: bool | Region = BACKGROUND.default,
+        smooth_background: bool = SMOOTH_BACKGROUND.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
         covariance_prior: float = COVARIANCE_PRIOR.default,
         typical_size: float | None = TYPICAL_SIZE.default,
@@ -223,6 +230,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.prior = prior
         self.solver = solver
         self.background = background
+        self.smooth_background = smooth_background
         self.covariance_floor = covariance_floor
         self.covariance_prior = covariance_prior
         self.typical_size = typical_size

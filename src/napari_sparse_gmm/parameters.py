@@ -126,6 +126,14 @@ BACKGROUND = Parameter(
     "Model points that belong to no cluster as a uniform background, over their bounding box or "
     "another region, so that scattered points do not need components of their own.",
 )
+SMOOTH_BACKGROUND = Parameter(
+    "smooth_background",
+    True,
+    "Smooth background",
+    "Where the points say so, the background is smooth instead of uniform: denser on one side, or "
+    "thinner towards the edge of a cell, so that this is no cluster. Under Bayes, in up to three "
+    "dimensions.",
+)
 COVARIANCE_FLOOR = Parameter(
     "covariance_floor",
     None,

@@ -27,6 +27,7 @@ from napari_sparse_gmm.engines.tree import extremes, moments_of_runs
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.regions.pixels import Lattice
 
 
 class EngineUnavailable(Exception):
@@ -149,6 +150,12 @@ class Engine(ABC):
     ) -> Statistics:
         """The statistics of a mixture, with `removal` where requested; of all points, or of those
         in some `cells`, rising.
+        """
+
+    @abstractmethod
+    def background_counts(self, mixture: GaussianMixture, lattice: Lattice) -> FloatArray:
+        """The expected weight of the points of the background in each pixel, as an image; points
+        beside it are in the nearest one. The mixture has a background.
         """
 
     @abstractmethod

@@ -27,6 +27,7 @@ from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.regions.pixels import Lattice
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -150,6 +151,14 @@ class InMemory(Engine):
             cell_log_likelihoods=log_likelihoods,
             total_weight=self.total_weight,
         )
+
+    def background_counts(self, mixture: GaussianMixture, lattice: Lattice) -> FloatArray:
+        region, weights = mixture.background_region, self.observations.weights
+        assert region is not None
+        behind = mixture.log_background_density + region.log_intensity(self.observations.points)
+        shares = np.exp(behind - self.log_density(mixture))
+        weighted = shares if weights is None else weights * shares
+        return lattice.summed(self.observations.points, weighted)
 
     def touched(self, mixture: GaussianMixture) -> Pattern:
         return find_pattern(self.blocks, mixture, self.tolerance)

@@ -15,10 +15,12 @@ import numpy as np
 from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.adam import adam
 from napari_sparse_gmm.fitting.initial import start_mixture, without_noise
+from napari_sparse_gmm.fitting.label_switching import log_labellings
 from napari_sparse_gmm.fitting.mm import COARSE, descend, majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.fitting.settings import FitSettings
+from napari_sparse_gmm.fitting.smooth import MOST_DIMENSIONS, SmoothBackground, SmoothBackgrounds
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
     Context,
@@ -33,10 +35,14 @@ from napari_sparse_gmm.regions import Region
 
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 
-# Nats by which clusters as several kinds must be likelier: the bounds are no closer, where
-# clusters overlap.
+# Nats by which clusters as several kinds, or on a smooth background, must be likelier: the bounds
+# are no closer, where clusters overlap.
 _REASON = 8.0
-# And what must be left of the background's weight.
+# And any clusters, than a background alone: log 20.
+_SOME = 3.0
+# How often a background and the clusters are learnt in turn, and until how few nats are gained.
+_SMOOTHINGS, _CLOSE = 4, 1.0
+# What several kinds must leave of the background's weight.
 _LEFT = 0.5
 
 SOLVERS: dict[str, Solver] = {"mm": majorise_minimise, "adam": adam}
@@ -73,7 +79,11 @@ class FitStep:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """The best solution of a fit, and how it was found."""
+    """The best solution of a fit, and how it was found.
+
+    `background_cost` is what its background costs beside an even one, in nats; see
+    `fitting.smooth`. It is not in `cost`.
+    """
 
     mixture: GaussianMixture
     objective: Objective
@@ -81,9 +91,13 @@ class FitResult:
     cost_history: FloatArray
     n_iter: int
     converged: bool
+    background_cost: float = 0.0
 
 
-def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None, FitResult]:
+Steps = Generator[FitStep, None, FitResult]
+
+
+def fit_steps(engine: Engine, settings: FitSettings) -> Steps:
     """Fit a mixture to the points of an engine, of positive weight and not all at one position.
 
     Yields every step of every start; returns the solution of lowest cost.
@@ -95,98 +109,226 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Generator[FitStep, None,
         points lie outside of the region of the background.
     """
     floor = settings.floor(engine)
-    region = settings.region(engine, floor)
-    declared, starts = declaration_of(settings.prior), settings.starts()
-    noise = engine.typical_noise
-    # A mixture or means to start from are the only start.
-    several = declared.several if isinstance(settings.init, str) else None
-    n_starts, number = len(starts) + (0 if several is None else 2), 0
-    first = None
-    if noise is not None and declared.starts and len(starts) > 1:
-        # The prior is learnt from the clusters. Where noise may account for any shape they are all
-        # alike to it, and stay in pieces; convolved with the noise they are not.
-        number, several = n_starts, None
-        n_starts += 1
-        first = yield from _of_more(fit_steps(engine.without_noise(), settings), n_starts)
-        starts = [(without_noise(first.mixture, noise), ())]
-    results = []
-    for init, births in starts:
-        problem, start = _problem(engine, settings, init, floor, region)
-        if first is not None and isinstance(first.objective, Kinds):
-            problem = replace(problem, objective=_of_the_kinds(first, problem, start))
-        start = born_at_once(problem, start, births)
-        results.append((yield from _descent(problem, start, settings, number, n_starts)))
-        number += 1
-    best = min(results, key=lambda result: result.cost)
-    kinds = None if several is None else several(best.objective, best.mixture.n_components)
-    if kinds is not None:
-        problem, start = _problem(engine, settings, best.mixture, floor, region)
-        best = yield from _of_several(
-            replace(problem, objective=kinds), start, best, settings, number, n_starts
-        )
+    fit = _Fit(engine, settings, floor, settings.region(engine, floor))
+    best = yield from fit.steps()
     return replace(best, mixture=best.mixture.checked())
 
 
-def _of_several(
-    held: Problem,
-    start: GaussianMixture,
-    best: FitResult,
-    settings: FitSettings,
-    number: int,
-    n_starts: int,
-) -> Generator[FitStep, None, FitResult]:
-    """The solution under several kinds, from two more starts; or the best so far, where it is no
-    better.
+class _Fit:
+    """The solutions that a fit compares: from several starts, on an even background and on smooth
+    ones, with clusters of one kind and of several.
     """
-    assert isinstance(held.objective, Kinds)
-    start = born_at_once(held, start, held.births)
-    apart = yield from _descent(held, start, settings, number, n_starts)
-    learning = replace(held, objective=replace(held.objective, held=False))
-    learnt = yield from _descent(learning, apart.mixture, settings, number + 1, n_starts)
-    gain = held.total_weight * (best.cost - learnt.cost)
-    # Without what favours each component, which is for small ones on their way.
-    favour = best.objective.keeping or 0.0
-    gain -= favour * (learnt.mixture.n_components - best.mixture.n_components)
-    # Where the region is larger than the field, many wide clusters take the place of what is
-    # scattered: they are no kind.
-    left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
-    return learnt if gain > _REASON and left else best
 
+    def __init__(
+        self, engine: Engine, settings: FitSettings, floor: FloatArray, region: Region
+    ) -> None:
+        self.engine, self.settings, self.floor, self.region = engine, settings, floor, region
+        self.declared = declaration_of(settings.prior)
+        self.starts = settings.starts()
+        self.number, self.n_starts = 0, len(self.starts)
 
-def _descent(
-    problem: Problem, start: GaussianMixture, settings: FitSettings, number: int, n_starts: int
-) -> Generator[FitStep, None, FitResult]:
-    """From one of so many starts to the end; of several kinds, until one is left."""
-    of_kinds = isinstance(problem.objective, Kinds)
-    states: Iterator[State]
-    if isinstance(problem.objective, Kinds) and problem.objective.held:
-        # Where the components of each kind are; moves are for what is learnt.
-        states = descend(problem, problem.start(start), COARSE, coarse=True)
-    else:
-        states = SOLVERS[settings.solver](problem, start, settings.tol)
-    history: list[float] = []
-    passes = -1.0
-    lowest: State | None = None
-    for state in states:
-        passes += state.work
-        history[int(passes) :] = [state.cost]
-        if lowest is None or state.cost < lowest.cost:
-            lowest = state
-        yield FitStep(int(passes), state.cost, state.mixture, number, n_starts)
-        if passes >= settings.max_iter:
-            break
-        if of_kinds and not isinstance(state.objective, Kinds):
-            break
-    assert lowest is not None
-    lowest = problem.pruned(lowest)
-    return FitResult(
-        lowest.mixture,
-        lowest.objective,
-        lowest.cost,
-        np.array(history),
-        int(passes),
-        next(states, None) is None,
-    )
+    def steps(self) -> Steps:
+        """All of them."""
+        noise = self.engine.typical_noise
+        if noise is not None and self.declared.starts and isinstance(self.settings.init, str):
+            return (yield from self._from_without_noise(noise))
+        backgrounds = self._smooth_backgrounds()
+        firsts = [] if backgrounds is None else backgrounds.first()
+        # A mixture or means to start from are the only start.
+        several = self.declared.several if isinstance(self.settings.init, str) else None
+        self.n_starts = len(self.starts) * (1 + len(firsts)) + (0 if several is None else 2)
+        best = yield from self._best_of_starts(self.region)
+        if backgrounds is not None:
+            for first in firsts:
+                found = yield from self._best_of_starts(first.region)
+                found = yield from self._smoothed(found, backgrounds, first)
+                if self._nats(best) - self._nats(found) > _REASON:
+                    best = found
+            best = self._if_clusters(best, backgrounds)
+        kinds = None if several is None else several(best.objective, best.mixture.n_components)
+        return best if kinds is None else (yield from self._of_several(kinds, best))
+
+    def _from_without_noise(self, noise: FloatArray) -> Steps:
+        """The solution from that of the same points without their noise.
+
+        The prior is learnt from the clusters. Where noise may account for any shape they are all
+        alike to it, and stay in pieces; convolved with the noise they are not. Their kinds and
+        the background are found without it, too.
+        """
+        steps = fit_steps(self.engine.without_noise(), self.settings)
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                first: FitResult = stop.value
+                break
+            self.number, self.n_starts = step.n_starts, step.n_starts + 1
+            yield replace(step, n_starts=self.n_starts)
+        region = first.mixture.background_region or self.region
+        problem, start = self._problem(without_noise(first.mixture, noise), region)
+        if isinstance(first.objective, Kinds):
+            problem = replace(problem, objective=_of_the_kinds(first, problem, start))
+        best = yield from self._descent(problem, start)
+        return replace(best, background_cost=first.background_cost)
+
+    def _best_of_starts(self, region: Region) -> Steps:
+        """The solution of lowest cost on one background."""
+        results = []
+        for init, births in self.starts:
+            problem, start = self._problem(init, region)
+            start = born_at_once(problem, start, births)
+            results.append((yield from self._descent(problem, start)))
+            self.number += 1
+        return min(results, key=lambda result: result.cost)
+
+    def _smooth_backgrounds(self) -> SmoothBackgrounds | None:
+        """Where there is a background, not given as uneven, and costs can be compared."""
+        chosen, region = self.settings, self.region
+        if (
+            chosen.smooth_background
+            and self.declared.evidence
+            and chosen.background
+            and isinstance(chosen.init, str)
+            and region.is_even
+            and region.n_dimensions <= MOST_DIMENSIONS
+        ):
+            return SmoothBackgrounds(self.engine, region, chosen.rng)
+        return None
+
+    def _smoothed(
+        self, best: FitResult, backgrounds: SmoothBackgrounds, first: SmoothBackground
+    ) -> Steps:
+        """The solution whose background is learnt in turn with its clusters."""
+        self.number -= 1  # the last start goes on
+        lowest = np.inf
+        for _ in range(_SMOOTHINGS):
+            if best.mixture.background_weight == 0:
+                break
+            background = backgrounds.behind(best.mixture, best.objective, waves=first.waves)
+            problem, start = self._problem(best.mixture, background.region)
+            found = yield from self._descent(problem, start)
+            found = replace(found, background_cost=background.cost)
+            gain = lowest - self._nats(found)
+            if gain > 0:
+                best, lowest = found, self._nats(found)
+            if gain < _CLOSE:
+                break
+        self.number += 1
+        return best
+
+    def _if_clusters(self, best: FitResult, backgrounds: SmoothBackgrounds) -> FitResult:
+        """The solution, where it is likelier than a background alone; or that."""
+        if best.mixture.n_components == 0 or best.mixture.background_weight == 0:
+            return best
+        nothing = best.mixture.subset(np.zeros(0, dtype=np.intp))
+        even = self._alone(nothing, SmoothBackground(self.region), best)
+        behind = backgrounds.behind(even.mixture, even.objective)
+        smooth = self._alone(nothing, behind, best)
+        alone = smooth if self._nats(even) - self._nats(smooth) > _REASON else even
+        return best if self._nats(alone) - self._nats(best) > _SOME else alone
+
+    def _alone(
+        self, nothing: GaussianMixture, background: SmoothBackground, best: FitResult
+    ) -> FitResult:
+        """A background without components, after the passes of a solution."""
+        problem, start = self._problem(
+            replace(nothing, background_weight=1.0, background_region=background.region),
+            background.region,
+        )
+        state = problem.start(start)
+        return replace(
+            best,
+            mixture=state.mixture,
+            objective=state.objective,
+            cost=state.cost,
+            background_cost=background.cost,
+        )
+
+    def _of_several(self, held: Kinds, best: FitResult) -> Steps:
+        """The solution under several kinds, from two more starts; or the best so far, where it is
+        no better.
+        """
+        region = best.mixture.background_region or self.region
+        problem, start = self._problem(best.mixture, region)
+        problem = replace(problem, objective=held)
+        apart = yield from self._descent(problem, born_at_once(problem, start, problem.births))
+        self.number += 1
+        problem = replace(problem, objective=replace(held, held=False))
+        learnt = yield from self._descent(problem, apart.mixture)
+        learnt = replace(learnt, background_cost=best.background_cost)
+        # Where the region is larger than the field, many wide clusters take the place of what is
+        # scattered: they are no kind.
+        left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
+        return learnt if left and self._nats(best) - self._nats(learnt) > _REASON else best
+
+    def _nats(self, result: FitResult) -> float:
+        """Minus the bound on the log evidence of a solution."""
+        # Without what favours each component, which is for small ones on their way.
+        favour = (result.objective.keeping or 0.0) * result.mixture.n_components
+        nats = self.engine.summary.total_weight * result.cost + favour
+        return nats + result.background_cost + log_labellings(result.mixture)
+
+    def _descent(self, problem: Problem, start: GaussianMixture) -> Steps:
+        """From one of the starts to the end; of several kinds, until one is left."""
+        of_kinds = isinstance(problem.objective, Kinds)
+        states: Iterator[State]
+        if isinstance(problem.objective, Kinds) and problem.objective.held:
+            # Where the components of each kind are; moves are for what is learnt.
+            states = descend(problem, problem.start(start), COARSE, coarse=True)
+        else:
+            states = SOLVERS[self.settings.solver](problem, start, self.settings.tol)
+        history: list[float] = []
+        passes = -1.0
+        lowest: State | None = None
+        for state in states:
+            passes += state.work
+            history[int(passes) :] = [state.cost]
+            if lowest is None or state.cost < lowest.cost:
+                lowest = state
+            yield FitStep(int(passes), state.cost, state.mixture, self.number, self.n_starts)
+            if passes >= self.settings.max_iter:
+                break
+            if of_kinds and not isinstance(state.objective, Kinds):
+                break
+        assert lowest is not None
+        lowest = problem.pruned(lowest)
+        return FitResult(
+            lowest.mixture,
+            lowest.objective,
+            lowest.cost,
+            np.array(history),
+            int(passes),
+            next(states, None) is None,
+        )
+
+    def _problem(
+        self, init: str | FloatArray | GaussianMixture, region: Region
+    ) -> tuple[Problem, GaussianMixture]:
+        """What a start minimises, and where it begins."""
+        engine, settings = self.engine, self.settings
+        mixture = start_mixture(
+            engine,
+            init,
+            min(settings.n_start, engine.summary.n_points),
+            floor=self.floor,
+            region=region if settings.background else None,
+            rng=settings.rng,
+        )
+        # A mixture goes on with a fit that has started from `n_components`; "density" comes to its
+        # components later.
+        later = isinstance(init, GaussianMixture) or (isinstance(init, str) and init == "density")
+        n_start = settings.n_start if later else max(mixture.n_components, 1)
+        objective = self.declared.make(
+            Context(settings.sparsity, n_start, region, engine.typical_noise)
+        )
+        if settings.covariance_prior > 0:
+            assert isinstance(objective, PenalisedLikelihood)  # the settings refuse others
+            size = settings.typical_size
+            size = size or default_size(engine.summary.covariance, settings.n_start)
+            prior = InverseWishart(settings.covariance_prior, max(size, float(self.floor.min())))
+            objective = replace(objective, covariance_prior=prior)
+        most = max(settings.most(engine.summary.n_points), mixture.n_components)
+        return Problem(engine, objective, self.floor, most, self.declared.births), mixture
 
 
 def _of_the_kinds(first: FitResult, problem: Problem, start: GaussianMixture) -> Objective:
@@ -200,46 +342,3 @@ def _of_the_kinds(first: FitResult, problem: Problem, start: GaussianMixture) ->
         for kind in np.unique(kinds)
     ]
     return Kinds(tuple(learnt)) if len(learnt) > 1 else problem.objective  # type: ignore[arg-type]
-
-
-def _of_more(
-    steps: Generator[FitStep, None, FitResult], n_starts: int
-) -> Generator[FitStep, None, FitResult]:
-    """The steps of the first of so many starts."""
-    while True:
-        try:
-            yield replace(next(steps), n_starts=n_starts)
-        except StopIteration as stop:
-            return stop.value
-
-
-def _problem(
-    engine: Engine,
-    settings: FitSettings,
-    init: str | FloatArray | GaussianMixture,
-    floor: FloatArray,
-    region: Region,
-) -> tuple[Problem, GaussianMixture]:
-    """What a start minimises, and where it begins."""
-    mixture = start_mixture(
-        engine,
-        init,
-        min(settings.n_start, engine.summary.n_points),
-        floor=floor,
-        region=region if settings.background else None,
-        rng=settings.rng,
-    )
-    # A mixture goes on with a fit that has started from `n_components`; "density" comes to its
-    # components later.
-    later = isinstance(init, GaussianMixture) or (isinstance(init, str) and init == "density")
-    n_start = settings.n_start if later else max(mixture.n_components, 1)
-    declared = declaration_of(settings.prior)
-    objective = declared.make(Context(settings.sparsity, n_start, region, engine.typical_noise))
-    if settings.covariance_prior > 0:
-        assert isinstance(objective, PenalisedLikelihood)  # the settings refuse others
-        size = settings.typical_size or default_size(engine.summary.covariance, settings.n_start)
-        prior = InverseWishart(settings.covariance_prior, max(size, float(floor.min())))
-        objective = replace(objective, covariance_prior=prior)
-    most = max(settings.most(engine.summary.n_points), mixture.n_components)
-    problem = Problem(engine, objective, floor, most, declared.births)
-    return problem, mixture

@@ -21,12 +21,13 @@ from napari_sparse_gmm.parameters import (
     N_COMPONENTS,
     N_INIT,
     PRIOR,
+    SMOOTH_BACKGROUND,
     SOLVER,
     SPARSITY,
     TOL,
     TYPICAL_SIZE,
 )
-from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.regions import Intensity, Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class FitSettings:
     prior: str | WeightPenalty | Objective = PRIOR.default
     solver: str = SOLVER.default
     background: bool | Region = BACKGROUND.default
+    smooth_background: bool = SMOOTH_BACKGROUND.default
     covariance_floor: float | None = COVARIANCE_FLOOR.default
     covariance_prior: float = COVARIANCE_PRIOR.default
     typical_size: float | None = TYPICAL_SIZE.default
@@ -123,7 +125,17 @@ class FitSettings:
         return floor
 
     def region(self, engine: Engine, floor: FloatArray) -> Region:
-        """Where points can lie; an InputError where some lie outside, and so have no density."""
+        """Where points can lie; an InputError where some lie outside, and so have no density.
+
+        As a mixture to start from has learnt it, if in the same region.
+        """
+        region = self._even_region(engine, floor)
+        learnt = self.init.background_region if isinstance(self.init, GaussianMixture) else None
+        if self.smooth_background and isinstance(learnt, Intensity):
+            return learnt if learnt.region.to_dict() == region.to_dict() else region
+        return region
+
+    def _even_region(self, engine: Engine, floor: FloatArray) -> Region:
         summary, background = engine.summary, self.background
         if not isinstance(background, Region):
             return bounding_box(summary.box, floor, summary.total_weight)

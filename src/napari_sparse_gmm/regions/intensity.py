@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,13 +11,8 @@ from numpy.typing import ArrayLike
 from napari_sparse_gmm.arrays import float_array
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.regions.mask import Mask
-from napari_sparse_gmm.regions.pixels import Lattice, packed, unpacked
+from napari_sparse_gmm.regions.pixels import ROUNDING, Lattice, packed, unpacked
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, region_from_dict
-
-# How much of a pixel lies in a region is known from positions in it: so many along each axis at
-# most, and of all pixels together.
-_FINE, _POSITIONS = 8, 1 << 20
-_ROUNDING = 1e-9  # of the image's sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +68,7 @@ class Intensity(Region):
         object.__setattr__(self, "region", region)
         around = lattice.box(np.zeros(values.ndim), lattice.shape)
         over = np.stack([around[0] - region.box[0], region.box[1] - around[1]])
-        if (over > _ROUNDING * (around[1] - around[0])).any():
+        if (over > ROUNDING * (around[1] - around[0])).any():
             raise InputError("The region reaches beyond the image.")
         if not self._shares.any():
             raise InputError("The image is 0 all over the region.")
@@ -89,18 +83,7 @@ class Intensity(Region):
 
     @cached_property
     def _shares_of_region(self) -> FloatArray:
-        """How much of each pixel lies in the region."""
-        d, shape = self.image.ndim, self.image.shape
-        lower, upper = self.lattice.box(np.zeros(d), shape)
-        margin = _ROUNDING * (upper - lower)
-        if self.region.covers((lower + margin)[None], (upper - margin)[None]).all():
-            return np.ones(shape)
-        n = int(np.clip((_POSITIONS / self.image.size) ** (1.0 / d), 1, _FINE))
-        indices = np.indices(shape).reshape(d, -1).T
-        inside = np.zeros(len(indices))
-        for place in product((np.arange(n) + 0.5) / n - 0.5, repeat=d):
-            inside += self.region.contains(self.lattice.positions(indices + np.array(place)))
-        return np.asarray(inside.reshape(shape) / n**d)
+        return self.lattice.shares(self.region)
 
     @property
     def _shares(self) -> FloatArray:

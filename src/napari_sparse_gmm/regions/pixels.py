@@ -14,10 +14,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from napari_sparse_gmm.arrays import input_errors
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.regions.region import BoolArray, FloatArray, frozen
+from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, frozen
 
 # A pixel takes up to 9 bytes, with its entry in a summed area table.
 _MOST_PIXELS = 1 << 30
+
+# How much of a pixel lies in a region is known from positions in it: so many along each axis at
+# most, and of all pixels together.
+_FINE, _POSITIONS = 8, 1 << 20
+ROUNDING = 1e-9  # of an image's sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,33 @@ class Lattice:
         corners = np.array(list(product(*ends)))
         positions = self.positions(corners)
         return np.stack([positions.min(0), positions.max(0)])
+
+    @classmethod
+    def over(cls, box: FloatArray, shape: Sequence[int]) -> Self:
+        """That whose pixels tile a box (2, D)."""
+        lower, upper = box
+        spacing = (upper - lower) / np.array(shape)
+        return cls.of(shape, spacing, lower + 0.5 * spacing)
+
+    def shares(self, region: Region) -> FloatArray:
+        """How much of each pixel lies in a region, as an image."""
+        d = len(self.shape)
+        lower, upper = self.box(np.zeros(d), self.shape)
+        margin = ROUNDING * (upper - lower)
+        if region.covers((lower + margin)[None], (upper - margin)[None]).all():
+            return np.ones(self.shape)
+        n = int(np.clip((_POSITIONS / math.prod(self.shape)) ** (1.0 / d), 1, _FINE))
+        indices = np.indices(self.shape).reshape(d, -1).T
+        inside = np.zeros(len(indices))
+        for place in product((np.arange(n) + 0.5) / n - 0.5, repeat=d):
+            inside += region.contains(self.positions(indices + np.array(place)))
+        return np.asarray(inside.reshape(self.shape) / n**d)
+
+    def summed(self, positions: FloatArray, values: FloatArray | None = None) -> FloatArray:
+        """The sum of values at positions (N, D), (N,), in each pixel, as an image; of ones."""
+        pixels = np.ravel_multi_index(tuple(self.pixels(positions)[0].T), self.shape)
+        sums = np.bincount(pixels, values, minlength=math.prod(self.shape))
+        return sums.astype(np.float64).reshape(self.shape)
 
     def transformed(self, scale: ArrayLike, offset: ArrayLike) -> "Lattice":
         """That of y = scale * x + offset."""
