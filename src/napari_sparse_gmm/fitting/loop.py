@@ -225,7 +225,9 @@ class _Fit:
         behind = backgrounds.behind(even.mixture, even.objective)
         smooth = self._alone(nothing, behind, best)
         alone = smooth if self._nats(even) - self._nats(smooth) > _REASON else even
-        return best if self._nats(alone) - self._nats(best) > _SOME else alone
+        # What favours each component is not taken off: true ones of five points would go.
+        gain = self._nats(alone) - self._nats(best) + self._favour(best)
+        return best if gain > _SOME else alone
 
     def _alone(
         self, nothing: GaussianMixture, background: SmoothBackground, best: FitResult
@@ -264,9 +266,11 @@ class _Fit:
     def _nats(self, result: FitResult) -> float:
         """Minus the bound on the log evidence of a solution."""
         # Without what favours each component, which is for small ones on their way.
-        favour = (result.objective.keeping or 0.0) * result.mixture.n_components
-        nats = self.engine.summary.total_weight * result.cost + favour
+        nats = self.engine.summary.total_weight * result.cost + self._favour(result)
         return nats + result.background_cost + log_labellings(result.mixture)
+
+    def _favour(self, result: FitResult) -> float:
+        return (result.objective.keeping or 0.0) * result.mixture.n_components
 
     def _descent(self, problem: Problem, start: GaussianMixture) -> Steps:
         """From one of the starts to the end; of several kinds, until one is left."""
