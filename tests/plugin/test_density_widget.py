@@ -23,6 +23,7 @@ from napari_sparse_gmm.plugin.layers.model_metadata import attached_model
 from napari_sparse_gmm.plugin.points.source import Around
 from napari_sparse_gmm.plugin.qt.folding import unfold
 from napari_sparse_gmm.plugin.tasks.progress import time_left
+from napari_sparse_gmm.regions import Intensity
 
 
 def names(viewer: Any) -> list[str]:
@@ -821,6 +822,35 @@ def test_an_empty_region_is_told(
     widget.run_button.native.click()
     assert workers == []
     assert "paint the region" in widget.status.value
+
+
+def test_images_are_offered_but_no_heatmap(
+    widget: SparseGMMWidget, workers: list[HandWorker], viewer: Any, fake_fit: FakeFit
+) -> None:
+    def offered() -> list[str]:
+        return [str(layer) for layer in widget.region.choices[2:]]
+
+    viewer.add_image(np.ones((9, 9, 3)), rgb=True, name="photograph")
+    pixels = np.ones((101, 101))
+    pixels[:, :20] = 0.0
+    image = viewer.add_image(pixels, name="actin", units="nm")
+    assert offered() == ["actin"]
+    widget.region.value = image
+    widget.background.value = True
+    fit(widget, workers)
+    widget.keep_button.native.click()
+    assert "L density" in names(viewer)
+    assert any(name.startswith("Kept") and "density" in name for name in names(viewer))
+    assert offered() == ["actin"]
+    n = int((DATA[:, 1] < 19.5).sum())
+    assert n > 0
+    assert f"{n} points outside of the region left out" in widget.status.value
+    region = fake_fit.parameters[-1]["background"]
+    assert isinstance(region, Intensity)
+    assert region.volume == pytest.approx(101 * 81)
+    image.data = np.zeros((101, 101))
+    widget.run_button.native.click()
+    assert "Layer 'actin' is 0 everywhere" in widget.status.value
 
 
 @pytest.fixture

@@ -163,6 +163,23 @@ def test_a_region_that_is_changed_is_followed(
     assert len(live.controller.chosen_fit.asked.cloud.points) < before
 
 
+def test_an_image_that_is_changed_or_moved_is_followed(
+    live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, clock: HandClock
+) -> None:
+    image = viewer.add_image(np.ones((101, 101)), name="actin", units="nm")
+    live.region.value = image
+    numbers = []
+    for change in ({}, {"data": np.eye(101) + np.eye(101)[::-1] + 1}, {"translate": (0.0, 50.0)}):
+        for name, value in change.items():
+            setattr(image, name, value)
+        clock.let_pass(DELAY)
+        workers[-1].finish()
+        cloud = live.controller.chosen_fit.asked.cloud
+        numbers.append((len(cloud.points), cloud.region.least_log_intensity))
+    assert numbers[0][0] == numbers[1][0] > numbers[2][0]
+    assert numbers[0][1] == 0.0 > numbers[1][1] == numbers[2][1]
+
+
 def test_edits_are_followed_whatever_layers_come_and_go(
     live: SparseGMMWidget, workers: list[HandWorker], viewer: Any, clock: HandClock
 ) -> None:

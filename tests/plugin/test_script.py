@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Points, Shapes
+from napari.layers import Image, Layer, Points, Shapes
 from pandas import Categorical
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
@@ -55,8 +55,9 @@ def run_script(
     """Everything that the lines leave behind, in a viewer with the layer and others."""
     viewer = ViewerModel()
     viewer.add_points(np.zeros((5, layer.ndim)), name="other")
-    if layer not in viewer.layers:
-        viewer.add_layer(layer)
+    viewer.add_layer(layer)
+    if isinstance(source.region, Layer):
+        viewer.add_layer(source.region)
     text = script(source, cloud, given(cloud, chosen), starts, path_index)
     left: dict[str, Any] = {"viewer": viewer}
     with warnings.catch_warnings():
@@ -155,6 +156,30 @@ def test_a_drawn_region(background: bool) -> None:
     drawn = Shapes([corners], shape_type="polygon", scale=(2.0, 1.0))
     cloud = check(Source(layer, (0, 1), region=drawn), background=background)
     assert 0 < cloud.n_outside < 150
+
+
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+@pytest.mark.parametrize("kind", ["image", "scales", "stack"])
+def test_an_image_as_the_region(kind: str, n_dimensions: int) -> None:
+    """Of the plane, of several scales, or of an axis more than is modelled."""
+    pixels = np.random.default_rng(0).integers(1, 4000, (3, 40, 50)).astype(np.uint16)
+    pixels[:, 5:8, 5:9] = 0
+    points, axes = blobs(n_dimensions), tuple(range(n_dimensions))
+    pose: dict[str, Any] = {"scale": (3.0, 3.0), "units": "nm"}
+    data: Any = pixels[0]
+    if kind == "image":
+        pose["rotate"] = 20.0
+    elif kind == "scales":
+        data = [pixels[0], pixels[0, ::2, ::2]]
+    else:
+        points = np.column_stack([np.zeros(len(points)), points])
+        axes = tuple(axis + 1 for axis in axes)
+        data = pixels if n_dimensions == 2 else np.repeat(pixels[:, None], 40, axis=1)
+        pose["scale"] = (3.0,) * data.ndim
+    layer = Points(points, name="L", units="nm")
+    image = Image(data, name="it's", **pose)
+    cloud = check(Source(layer, axes, region=image), background=True, prior="bayes", sparsity=1.0)
+    assert 0 < cloud.n_outside < 90
 
 
 @pytest.mark.parametrize(
@@ -272,3 +297,20 @@ def test_groups_of_which_some_went_on_from_others() -> None:
     left = run_script(layer, source, cloud, chosen, starts=starts)
     for one, other in zip(left["fits"], expected, strict=True):
         assert_same(one.model, other.model)
+
+
+def test_lines_with_an_image_are_few_also_after_an_earlier_fit() -> None:
+    layer = Points(blobs(), name="L")
+    pixels = np.random.default_rng(0).integers(1, 4000, (300, 300)).astype(np.uint16)
+    source = Source(layer, (0, 1), region=Image(pixels, name="actin"))
+    chosen = settings(background=True, init="random", max_iter=1)
+    cloud = source.read()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        earlier = SparseGaussianMixture(**given(cloud, {**chosen, "random_state": 8}))
+        start = earlier.fit(cloud.points).mixture_
+        expected = SparseGaussianMixture(**given(cloud, {**chosen, "init": start}))
+        expected.fit(cloud.points)
+    assert start.background_weight > 0
+    assert_same(run_script(layer, source, cloud, chosen, starts=[start])["model"], expected)
+    assert len(script(source, cloud, given(cloud, chosen), [start])) < 10_000

@@ -98,6 +98,28 @@ def test_clusters_of_the_sample_are_found(viewer: Any, qtbot: QtBot) -> None:
     assert sum(hits) >= 10
 
 
+def test_scattered_points_as_dense_as_an_image_have_no_cluster(viewer: Any, qtbot: QtBot) -> None:
+    """Five times as dense on one side: an even background leaves the dense side to components."""
+    rng = np.random.default_rng(0)
+    # By rejection, 60 x 60 pixels of 40 nm that are turned; the image has an offset in the world.
+    places = rng.uniform(0, 60, (20_000, 2))
+    places = places[rng.uniform(0, 5, len(places)) < 1 + 4 * places[:, 1] / 60][:2000]
+    assert len(places) == 2000
+    pixels = np.tile(1 + 4 * (np.arange(60) + 0.5) / 60, (60, 1))
+    image = viewer.add_image(
+        pixels, name="actin", units="um", scale=(0.04, 0.04), rotate=20, translate=(3, 5)
+    )
+    seen = np.array([image.data_to_world(place - 0.5) for place in places])
+    viewer.add_points(1000 * seen, name="spots", units="nm")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    run(widget, qtbot)
+    assert viewer.layers["spots components"].nshapes >= 3
+    widget.region.value = image
+    run(widget, qtbot)
+    assert widget.status.value.startswith("0 components")
+    assert "No cluster: the points are scattered as densely as the image" in widget.status.value
+
+
 @pytest.mark.skipif(
     not DATA.exists() and os.environ.get("CI") != "true", reason="the shared data are not here"
 )

@@ -212,6 +212,8 @@ def _advice(model: DensityModel, cloud: Cloud, background: float) -> str:
                     "No cluster of molecules: for the molecules themselves set "
                     f"“{REPEATS.label}” (Advanced) to 1."
                 )
+            if cloud.region is not None and not cloud.region.is_even:
+                return "No cluster: the points are scattered as densely as the image says."
             return "No cluster: the points are as even as scattered ones."
         lower = "lower Sparsity" if sparse else "try another Prior"
         return f"No component is left: {lower} to keep some."

@@ -10,15 +10,18 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.plugin.points.region import Pixels
 from napari_sparse_gmm.plugin.points.source import Around, Cloud, Source
-from napari_sparse_gmm.regions import Hull, Region
+from napari_sparse_gmm.regions import Box, Hull, Prism, Region
 
 _DEFAULTS = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
 
@@ -57,9 +60,9 @@ def script(
         chosen = "[used]"
     keywords = {name: repr(value) for name, value in settings.items() if value != _DEFAULTS[name]}
     if settings[parameters.BACKGROUND.name] and cloud.region is not None:
-        name, text = _background(source, cloud.region)
+        needed, text = _background(source, cloud.region)
         keywords[parameters.BACKGROUND.name] = text
-        imports.add(f"from napari_sparse_gmm.regions import {name}")
+        imports |= needed
     if source.each is not None:
         # Of the groups that have points.
         starts = [starts[group] for group in np.unique(cloud.groups)] if starts else ()
@@ -105,11 +108,19 @@ def _ordered(imports: set[str]) -> list[str]:
 
 def _mixtures(starts: Sequence[GaussianMixture | None]) -> str:
     """An expression of them, exact and short."""
-    values = json.dumps([None if start is None else start.to_dict() for start in starts])
+    values = json.dumps([None if start is None else _without_region(start) for start in starts])
     return (
         "[\n    start and GaussianMixture.from_dict(start)\n    for start in json.loads("
         f'zlib.decompress(base64.b64decode(\n        "{_packed(values.encode())}"\n    )))\n]'
     )
+
+
+def _without_region(start: GaussianMixture) -> dict[str, Any]:
+    """A mixture with a box in the place of its region, whose pixels would be megabytes of text: a
+    fit that goes on from it has its own.
+    """
+    region = start.background_region
+    return replace(start, background_region=None if region is None else Box(region.box)).to_dict()
 
 
 def _packed(values: bytes) -> str:
@@ -125,11 +136,31 @@ def _rows(shown: NDArray[np.bool_]) -> str:
     )
 
 
-def _background(source: Source, region: Region) -> tuple[str, str]:
+def _background(source: Source, region: Region) -> tuple[set[str], str]:
     """What to import for it, and its expression."""
+    if isinstance(source.region, Image):
+        return _of_image(source, source.region, region)
     if source.region is Around.HULL and isinstance(region, Hull):
-        return "Hull", "Hull(points)"
-    return "region_from_dict", f"region_from_dict({region.to_dict()!r})"
+        name, text = "Hull", "Hull(points)"
+    else:
+        name, text = "region_from_dict", f"region_from_dict({region.to_dict()!r})"
+    return {f"from napari_sparse_gmm.regions import {name}"}, text
+
+
+def _of_image(source: Source, layer: Image, region: Region) -> tuple[set[str], str]:
+    """The same of an image, which is a layer of the viewer, as the points are: what is drawn fits
+    on the clipboard, but not a value for each of millions of pixels.
+    """
+    pixels = Pixels.of(layer, source.layer, source.axes, source.in_units)
+    imports, names = set(), "Intensity"
+    image = f"viewer.layers[{layer.name!r}].data" + ("[0]" if layer.multiscale else "")
+    if pixels.together:
+        imports.add("import numpy as np")
+        image = f"np.mean({image}, axis={pixels.together}, dtype=float)"
+    text = f"Intensity({image}, {pixels.spacing.tolist()}, {pixels.origin.tolist()})"
+    if isinstance(region, Prism):
+        names, text = "Intensity, over", f"over({text}, points)[0]"
+    return imports | {f"from napari_sparse_gmm.regions import {names}"}, text
 
 
 def _of_points(source: Source, chosen: str) -> str:

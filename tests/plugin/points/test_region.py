@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Labels, Points, Shapes
+from dask.array import from_array
+from napari.layers import Image, Labels, Points, Shapes
 from plugin.conftest import POSES
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.plugin.points.region import outlined
+from napari_sparse_gmm.plugin.points.region import outlined, outlines_regions
 from napari_sparse_gmm.plugin.points.source import Around, Source
-from napari_sparse_gmm.regions import Hull, over
+from napari_sparse_gmm.regions import Hull, Intensity, Prism, over
 
 SQUARE = np.array([[20.0, 20.0], [20.0, 40.0], [40.0, 40.0], [40.0, 20.0]])
 
@@ -147,3 +148,119 @@ def test_units_count_only_where_napari_shows_them() -> None:
     points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)), units="nm")
     shapes = Shapes([SQUARE], units="um")
     assert outlined(shapes, points, (0, 1), in_units=False).volume == pytest.approx(400.0)
+
+
+def picture(*shape: int) -> np.ndarray:
+    """An image that is 0 in one pixel."""
+    pixels = np.random.default_rng(1).integers(1, 200, shape).astype(np.uint8)
+    pixels[(2,) * len(shape)] = 0
+    return pixels
+
+
+def logs(pixels: np.ndarray) -> np.ndarray:
+    """Of each pixel the log of its value over the mean of those where points can lie."""
+    values = pixels.astype(float)
+    with np.errstate(divide="ignore"):
+        return np.log(values / values[values > 0].mean())
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_an_image_says_how_dense_it_is_where_it_is_seen(pose: str, posed_points: Points) -> None:
+    pixels = picture(7, 9)
+    image = Image(pixels, **POSES[pose])
+    region = region_of(image, posed_points)
+    assert isinstance(region, Intensity)
+    rng = np.random.default_rng(0)
+    for index, wanted in np.ndenumerate(logs(pixels)):
+        seen = image.data_to_world(np.array(index) + rng.uniform(-0.49, 0.49, 2))
+        found = region.log_intensity(of_world(posed_points, seen))[0]
+        assert found == pytest.approx(wanted)
+    for beside in ([-0.6, 3.0], [3.0, 8.6]):
+        place = of_world(posed_points, image.data_to_world(beside))
+        assert region.log_intensity(place)[0] == -np.inf
+
+
+def test_an_image_in_its_own_unit() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 5000, (9, 2)), units="nm")
+    image = Image(picture(5, 5), units="um", translate=(0.5, 0.5))
+    assert region_of(image, points).volume == pytest.approx(24 * 1e6)
+    assert outlined(image, points, (0, 1), in_units=False).volume == pytest.approx(24.0)
+
+
+def test_in_3d_an_image_of_the_plane_counts_at_each_z() -> None:
+    pixels = picture(6, 6)
+    data = np.random.default_rng(0).uniform([0, -1, -1], [50, 6, 6], (400, 3))
+    cloud = Source(Points(data, scale=(3, 1, 1)), (0, 1, 2), region=Image(pixels)).read()
+    index = np.rint(data[:, 1:]).astype(int)
+    inside = ((index >= 0) & (index < 6)).all(1)
+    inside[inside] = pixels[tuple(index[inside].T)] > 0
+    np.testing.assert_array_equal(cloud.shown, inside)
+    assert 0 < cloud.n_outside == np.count_nonzero(~inside)
+    assert isinstance(cloud.region, Prism)
+    height = 3 * np.ptp(data[inside, 0])
+    assert cloud.region.volume == pytest.approx(35 * height)
+    np.testing.assert_allclose(
+        cloud.region.log_intensity(cloud.points), logs(pixels)[tuple(index[inside].T)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["array", "dask", "scales"])
+def test_along_an_axis_that_is_not_modelled_it_is_the_mean(kind: str) -> None:
+    pixels = picture(4, 8, 8)
+    pixels[:, 5, 5] = 0
+    data = {"array": pixels, "dask": from_array(pixels), "scales": [pixels, pixels[:, ::2, ::2]]}
+    points = Points(np.random.default_rng(0).uniform(0, 7, (9, 3)), axis_labels=("t", "y", "x"))
+    image = Image(data[kind])
+    assert image.multiscale == (kind == "scales")
+    region = region_of(image, points, (1, 2))
+    wanted = logs(pixels.mean(0))
+    assert (wanted > -np.inf).sum() == 63
+    found = region.log_intensity_grid([np.arange(8.0), np.arange(8.0)])
+    np.testing.assert_allclose(found, wanted)
+
+
+def test_pixels_of_any_type() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 4, (9, 2)))
+    for dtype in (bool, np.uint16, np.int8, np.float16, np.float32):
+        image = Image(np.eye(5).astype(dtype))
+        assert region_of(image, points).volume == 5.0
+
+
+def test_an_image_of_no_use_is_refused() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 60, (9, 2)), name="L")
+    for value in (-1.0, np.nan, np.inf):
+        pixels = np.ones((5, 5))
+        pixels[1, 3] = value
+        with pytest.raises(InputError, match="'actin' is negative somewhere, or not finite: set"):
+            region_of(Image(pixels, name="actin", contrast_limits=(0, 1)), points)
+    with pytest.raises(InputError, match="Layer 'actin' is 0 everywhere, so"):
+        region_of(Image(np.zeros((5, 5)), name="actin"), points)
+    volume = Points(np.random.default_rng(0).uniform(0, 60, (9, 3)), name="L")
+    large = np.broadcast_to(np.uint8(1), (1 << 15, 64, 64))
+    with pytest.raises(InputError, match="32768 x 64 x 64 pixels, more than 67,108,864: bin it"):
+        region_of(Image(large, name="actin"), volume, (0, 1, 2))
+    assert region_of(Image(large), volume, (1, 2)).volume == 64.0**2
+
+
+def test_pixels_of_other_axes_are_refused() -> None:
+    far = Points(np.random.default_rng(0).uniform(0, 4, (9, 4)), name="L")
+    volume = Points(np.random.default_rng(0).uniform(0, 4, (9, 3)), name="L")
+    with pytest.warns(UserWarning, match="Non-orthogonal slicing"):
+        tilted = Image(np.ones((5, 5, 5)), name="tilted", rotate=(10, 20, 30))
+    with pytest.warns(UserWarning, match="Non-orthogonal slicing"):
+        labels = Labels(np.ones((5, 5, 5), dtype=int), name="tilted", rotate=(10, 20, 30))
+    for layer, points, axes in (
+        (Image(np.ones((5, 5))), far, (0, 1)),
+        (Labels(np.ones((5, 5), dtype=int)), far, (0, 1)),
+        (tilted, volume, (1, 2)),
+        (labels, volume, (1, 2)),
+    ):
+        with pytest.raises(InputError, match="lies askew to the axes that are modelled, or has"):
+            region_of(layer, points, axes)
+
+
+def test_what_can_outline_a_region() -> None:
+    assert outlines_regions(Image(np.ones((5, 5))))
+    assert outlines_regions(Labels(np.ones((5, 5), dtype=int)))
+    assert not outlines_regions(Image(np.ones((5, 5, 3)), rgb=True))
+    assert not outlines_regions(Points(np.ones((5, 2))))

@@ -110,7 +110,9 @@ class PointsFields:
             "Region",
             "Where points could have been, and the background is: in their bounding box, in their "
             "convex hull, or in what a Shapes layer (polygons, rectangles, ellipses) or a Labels "
-            "layer covers. Points outside of it are left out.",
+            "layer covers. Over an Image layer the background is as dense as that is bright: "
+            "another channel, say, smoothed, and without the offset of the camera. Points outside "
+            "of the region, or where the image is 0, are left out.",
             self._region_choices,
         )
         self._of_features = [self.weights, self.precision, self.axial_precision]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
-from napari.layers import Labels, Points, Shapes
+from napari.layers import Image, Labels, Points, Shapes
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.arrays import bounds, stray
@@ -119,8 +119,8 @@ class Source:
         The same along the first of three axes, where it is another one.
     each : int or str, optional
         An axis or a feature: points of different values are fitted apart.
-    region : Around, Shapes or Labels
-        Where points could have been; those outside are left out.
+    region : Around, Shapes, Labels or Image
+        Where points could have been; those outside, or where an image is 0, are left out.
     in_units : bool
         Whether the viewer shows layers in their units.
     """
@@ -131,7 +131,7 @@ class Source:
     precision: str | None = None
     axial_precision: str | None = None
     each: int | str | None = None
-    region: Around | Shapes | Labels = Around.BOX
+    region: Around | Shapes | Labels | Image = Around.BOX
     in_units: bool = True
 
     def read(self, used: NDArray[np.bool_] | None = None) -> Cloud:
