@@ -7,7 +7,7 @@ and the tests consume the same generator::
         print(step.iteration, step.cost, step.n_components)
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +33,7 @@ from napari_sparse_gmm.objectives import (
 )
 from napari_sparse_gmm.regions import Region
 
+InitAndBirths = tuple[str | FloatArray | GaussianMixture, tuple[str, ...]]
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 
 # Nats by which clusters as several kinds, or on a smooth background, must be likelier: the bounds
@@ -137,10 +138,10 @@ class _Fit:
         # A mixture or means to start from are the only start.
         several = self.declared.several if isinstance(self.settings.init, str) else None
         self.n_starts = len(self.starts) * (1 + len(firsts)) + (0 if several is None else 2)
-        best = yield from self._best_of_starts(self.region)
+        best, starts = yield from self._best_of(self.starts, self.region)
         if backgrounds is not None:
             for first in firsts:
-                found = yield from self._best_of_starts(first.region)
+                found, _ = yield from self._best_of(starts, first.region)
                 found = yield from self._smoothed(found, backgrounds, first)
                 if self._nats(best) - self._nats(found) > _REASON:
                     best = found
@@ -171,15 +172,21 @@ class _Fit:
         best = yield from self._descent(problem, start)
         return replace(best, background_cost=first.background_cost)
 
-    def _best_of_starts(self, region: Region) -> Steps:
-        """The solution of lowest cost on one background."""
+    def _best_of(
+        self, starts: Sequence[InitAndBirths], region: Region
+    ) -> Generator[FitStep, None, tuple[FitResult, Sequence[InitAndBirths]]]:
+        """The solution of lowest cost on one background, and those starts that matter: the first,
+        where all come to about the same.
+        """
         results = []
-        for init, births in self.starts:
+        for init, births in starts:
             problem, start = self._problem(init, region)
             start = born_at_once(problem, start, births)
             results.append((yield from self._descent(problem, start)))
             self.number += 1
-        return min(results, key=lambda result: result.cost)
+        best = min(results, key=lambda result: result.cost)
+        further = self.engine.summary.total_weight * (results[0].cost - best.cost)
+        return best, starts if further > _CLOSE else starts[:1]
 
     def _smooth_backgrounds(self) -> SmoothBackgrounds | None:
         """Where there is a background, not given as uneven, and costs can be compared."""

@@ -120,7 +120,7 @@ class SmoothBackgrounds:
                 found.append(
                     SmoothBackground(self._region(fitted.coefficients, waves), waves=waves)
                 )
-                least = max(least, fitted.gain)
+                least += fitted.gain
         return found
 
     def behind(
