@@ -41,8 +41,10 @@ Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 _REASON = 8.0
 # And any clusters, than a background alone: log 20.
 _SOME = 3.0
-# How often a background and the clusters are learnt in turn, and until how few nats are gained.
-_SMOOTHINGS, _CLOSE = 4, 1.0
+# How often a background and the clusters are learnt in turn.
+_SMOOTHINGS = 4
+# Nats by which solutions of several starts are the same.
+_CLOSE = 1.0
 # What several kinds must leave of the background's weight.
 _LEFT = 0.5
 
@@ -185,8 +187,9 @@ class _Fit:
             results.append((yield from self._descent(problem, start)))
             self.number += 1
         best = min(results, key=lambda result: result.cost)
-        further = self.engine.summary.total_weight * (results[0].cost - best.cost)
-        return best, starts if further > _CLOSE else starts[:1]
+        further = results[0].cost - best.cost
+        alike = further <= max(COARSE, _CLOSE / self.engine.summary.total_weight)
+        return best, starts[:1] if alike else starts
 
     def _smooth_backgrounds(self) -> SmoothBackgrounds | None:
         """Where there is a background, not given as uneven, and costs can be compared."""
@@ -205,21 +208,15 @@ class _Fit:
     def _smoothed(
         self, best: FitResult, backgrounds: SmoothBackgrounds, first: SmoothBackground
     ) -> Steps:
-        """The solution whose background is learnt in turn with its clusters."""
+        """The solution whose background is learnt in turn with its clusters; moves come at last."""
         self.number -= 1  # the last start goes on
-        lowest = np.inf
-        for _ in range(_SMOOTHINGS):
+        for turn in range(_SMOOTHINGS):
             if best.mixture.background_weight == 0:
                 break
             background = backgrounds.behind(best.mixture, best.objective, waves=first.waves)
             problem, start = self._problem(best.mixture, background.region)
-            found = yield from self._descent(problem, start)
-            found = replace(found, background_cost=background.cost)
-            gain = lowest - self._nats(found)
-            if gain > 0:
-                best, lowest = found, self._nats(found)
-            if gain < _CLOSE:
-                break
+            best = yield from self._descent(problem, start, moves=turn + 1 == _SMOOTHINGS)
+            best = replace(best, background_cost=background.cost)
         self.number += 1
         return best
 
@@ -260,7 +257,9 @@ class _Fit:
         region = best.mixture.background_region or self.region
         problem, start = self._problem(best.mixture, region)
         problem = replace(problem, objective=held)
-        apart = yield from self._descent(problem, born_at_once(problem, start, problem.births))
+        start = born_at_once(problem, start, problem.births)
+        # Where the components of each kind are; moves are for what is learnt.
+        apart = yield from self._descent(problem, start, moves=False)
         self.number += 1
         problem = replace(problem, objective=replace(held, held=False))
         learnt = yield from self._descent(problem, apart.mixture)
@@ -279,12 +278,13 @@ class _Fit:
     def _favour(self, result: FitResult) -> float:
         return (result.objective.keeping or 0.0) * result.mixture.n_components
 
-    def _descent(self, problem: Problem, start: GaussianMixture) -> Steps:
+    def _descent(
+        self, problem: Problem, start: GaussianMixture, *, moves: bool = True
+    ) -> Steps:
         """From one of the starts to the end; of several kinds, until one is left."""
         of_kinds = isinstance(problem.objective, Kinds)
         states: Iterator[State]
-        if isinstance(problem.objective, Kinds) and problem.objective.held:
-            # Where the components of each kind are; moves are for what is learnt.
+        if not moves:
             states = descend(problem, problem.start(start), COARSE, coarse=True)
         else:
             states = SOLVERS[self.settings.solver](problem, start, self.settings.tol)
