@@ -47,6 +47,7 @@ _FIT_OPTIONS: tuple[_Option, ...] = (
     ("--init", parameters.INIT, str),
     ("--solver", parameters.SOLVER, str),
     ("--background", parameters.BACKGROUND, None),
+    ("--smooth-background", parameters.SMOOTH_BACKGROUND, None),
     ("--covariance-floor", parameters.COVARIANCE_FLOOR, float),
     ("--covariance-prior", parameters.COVARIANCE_PRIOR, float),
     ("--typical-size", parameters.TYPICAL_SIZE, float),

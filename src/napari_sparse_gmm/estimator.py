@@ -108,7 +108,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         "mm": majorise-minimise with moves; the cost never rises. "adam": the tutorial's
         gradient descent.
     background : bool or Region
-        Add a uniform background: on the bounding box of the points; or on a region (`Polygon`,
+        Add a background: on the bounding box of the points; or on a region (`Polygon`,
         `Mask`, ... of `napari_sparse_gmm.regions`) that holds them all, where they could have been;
         in an `Intensity` it is as dense as an image.
     smooth_background : bool

@@ -10,7 +10,8 @@ points left to the background and its neighbours, is about the logarithm of the 
 (Kass & Raftery, Bayes factors, Journal of the American Statistical Association 90, 1995); that the
 component might have been anywhere in the field, and that there may be many, is in it. And what
 it would lose without any component is that of clusters in general, against points that are
-scattered evenly: among such points it is b or more in one field of b at most (Markov's inequality).
+scattered as the background is: among such points it is b or more in one field of b at most
+(Markov's inequality).
 """
 
 import math
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine
+from napari_sparse_gmm.fitting.label_switching import log_labellings
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.proposals import deletion_costs
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -67,6 +69,7 @@ def evidence(mixture: GaussianMixture, objective: Objective, engine: Engine) -> 
         )
         scattered = problem.evaluate(alone, problem.learnt(alone.weights, alone.covariances))
         of_field = total * (scattered.cost - state.cost) - objective.keeping * len(of_components)
+        of_field -= log_labellings(mixture)
     of_each = np.ones((mixture.n_components, 1))
     if isinstance(objective, Kinds):
         of_each = objective.probabilities(total * mixture.weights, mixture.covariances)

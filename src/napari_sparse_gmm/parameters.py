@@ -123,8 +123,8 @@ BACKGROUND = Parameter(
     "background",
     True,
     "Background",
-    "Model points that belong to no cluster as a uniform background, over their bounding box or "
-    "another region, so that scattered points do not need components of their own.",
+    "Model points that belong to no cluster as a background, over their bounding box or another "
+    "region, so that scattered points do not need components of their own.",
 )
 SMOOTH_BACKGROUND = Parameter(
     "smooth_background",
@@ -272,6 +272,7 @@ PRESETS = (
             PRIOR.name: PRIOR.default,
             N_COMPONENTS.name: N_COMPONENTS.default,
             BACKGROUND.name: BACKGROUND.default,
+            SMOOTH_BACKGROUND.name: SMOOTH_BACKGROUND.default,
             REPEATS.name: REPEATS.default,
             SOLVER.name: SOLVER.default,
         },

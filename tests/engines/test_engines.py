@@ -11,6 +11,7 @@ from napari_sparse_gmm.engines.keops import KeOps
 from napari_sparse_gmm.engines.statistics import Statistics
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Box, Hull, Intensity, Polygon
+from napari_sparse_gmm.regions.pixels import Lattice
 
 ENGINES = [
     pytest.param(TorchTiles, id="torch"),
@@ -109,6 +110,21 @@ def test_a_background_of_any_shape(engine, region, dtype):
     np.testing.assert_allclose(assigned.probability, expected.max(1), atol=tolerance)
     labels = np.where(expected.argmax(1) == 5, -1, expected.argmax(1))
     assert (assigned.component == labels).mean() > 0.999
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_points_of_the_background_are_counted_in_pixels(engine):
+    mixture, points = hard_case(2)
+    weight = np.random.default_rng(1).uniform(0.0, 2.0, len(points))
+    lattice = Lattice.over(mixture.background_region.box, (3, 4))
+    found = hold(points, weight, engine=engine).background_counts(mixture, lattice)
+    shares = weight * mixture.responsibilities(points)[:, -1]
+    lower, upper = lattice.box([0, 0], lattice.shape)
+    pixels = np.clip(np.floor((points - lower) / (upper - lower) * [3, 4]), 0, [2, 3]).astype(int)
+    expected = np.zeros((3, 4))
+    np.add.at(expected, tuple(pixels.T), shares)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert found.sum() == pytest.approx(shares.sum(), rel=1e-4)
 
 
 def test_single_precision_alone_would_not_pass(monkeypatch):

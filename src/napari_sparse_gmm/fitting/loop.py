@@ -7,7 +7,7 @@ and the tests consume the same generator::
         print(step.iteration, step.cost, step.n_components)
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,9 +31,9 @@ from napari_sparse_gmm.objectives import (
     declaration_of,
     default_size,
 )
+from napari_sparse_gmm.parameters import SMOOTH_BACKGROUND
 from napari_sparse_gmm.regions import Region
 
-InitAndBirths = tuple[str | FloatArray | GaussianMixture, tuple[str, ...]]
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 
 # Nats by which clusters as several kinds, or on a smooth background, must be likelier: the bounds
@@ -43,8 +43,6 @@ _REASON = 8.0
 _SOME = 3.0
 # How often a background and the clusters are learnt in turn.
 _SMOOTHINGS = 4
-# Nats by which solutions of several starts are the same.
-_CLOSE = 1.0
 # What several kinds must leave of the background's weight.
 _LEFT = 0.5
 
@@ -140,10 +138,10 @@ class _Fit:
         # A mixture or means to start from are the only start.
         several = self.declared.several if isinstance(self.settings.init, str) else None
         self.n_starts = len(self.starts) * (1 + len(firsts)) + (0 if several is None else 2)
-        best, starts = yield from self._best_of(self.starts, self.region)
+        best = yield from self._best_of_starts(self.region)
         if backgrounds is not None:
             for first in firsts:
-                found, _ = yield from self._best_of(starts, first.region)
+                found = yield from self._best_of_starts(first.region)
                 found = yield from self._smoothed(found, backgrounds, first)
                 if self._nats(best) - self._nats(found) > _REASON:
                     best = found
@@ -174,29 +172,22 @@ class _Fit:
         best = yield from self._descent(problem, start)
         return replace(best, background_cost=first.background_cost)
 
-    def _best_of(
-        self, starts: Sequence[InitAndBirths], region: Region
-    ) -> Generator[FitStep, None, tuple[FitResult, Sequence[InitAndBirths]]]:
-        """The solution of lowest cost on one background, and those starts that matter: the first,
-        where all come to about the same.
-        """
+    def _best_of_starts(self, region: Region) -> Steps:
+        """The solution of lowest cost on one background."""
         results = []
-        for init, births in starts:
+        for init, births in self.starts:
             problem, start = self._problem(init, region)
             start = born_at_once(problem, start, births)
             results.append((yield from self._descent(problem, start)))
             self.number += 1
-        best = min(results, key=lambda result: result.cost)
-        further = results[0].cost - best.cost
-        alike = further <= max(COARSE, _CLOSE / self.engine.summary.total_weight)
-        return best, starts[:1] if alike else starts
+        return min(results, key=lambda result: result.cost)
 
     def _smooth_backgrounds(self) -> SmoothBackgrounds | None:
         """Where there is a background, not given as uneven, and costs can be compared."""
         chosen, region = self.settings, self.region
         if (
             chosen.smooth_background
-            and self.declared.evidence
+            and SMOOTH_BACKGROUND.name in self.declared.uses
             and chosen.background
             and isinstance(chosen.init, str)
             and region.is_even
@@ -278,9 +269,7 @@ class _Fit:
     def _favour(self, result: FitResult) -> float:
         return (result.objective.keeping or 0.0) * result.mixture.n_components
 
-    def _descent(
-        self, problem: Problem, start: GaussianMixture, *, moves: bool = True
-    ) -> Steps:
+    def _descent(self, problem: Problem, start: GaussianMixture, *, moves: bool = True) -> Steps:
         """From one of the starts to the end; of several kinds, until one is left."""
         of_kinds = isinstance(problem.objective, Kinds)
         states: Iterator[State]

@@ -329,7 +329,7 @@ DECLARATION = Declaration(
     help="What is learnt from the points about how large clusters are and how many points they "
     "have, so that small ones are found, too; use it with Background.",
     make=_make,
-    uses=frozenset(),
+    uses=frozenset({"smooth_background"}),
     solvers=("mm",),
     # From large clusters; and from small ones, too, which cannot be learnt from large ones alone.
     starts=(Start("density", ("boxes",)), Start("density", ("boxes", "balls"))),

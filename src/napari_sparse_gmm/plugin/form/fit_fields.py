@@ -18,6 +18,7 @@ _PARAMETERS = (
     parameters.N_COMPONENTS,
     parameters.PRIOR,
     parameters.BACKGROUND,
+    parameters.SMOOTH_BACKGROUND,
     parameters.INIT,
     parameters.SOLVER,
     parameters.COVARIANCE_FLOOR,
@@ -34,6 +35,7 @@ _PARAMETERS = (
 # Those that mean something under some priors only.
 _OF_SOME_PRIORS = (
     parameters.SPARSITY,
+    parameters.SMOOTH_BACKGROUND,
     parameters.INIT,
     parameters.COVARIANCE_PRIOR,
     parameters.TYPICAL_SIZE,
@@ -150,6 +152,8 @@ class FitFields:
             widget = self.fields[parameter.name]
             shown = unfolded or widget in self.basic
             widget.visible = shown and parameter.name in declared.uses
+        if not values[parameters.BACKGROUND.name]:
+            self.fields[parameters.SMOOTH_BACKGROUND.name].visible = False
         if values[parameters.COVARIANCE_PRIOR.name] == 0:
             self.fields[parameters.TYPICAL_SIZE.name].visible = False
         self.fields[parameters.SOLVER.name].visible = unfolded and len(declared.solvers) > 1
