@@ -1,16 +1,19 @@
 """How many clusters, and which point belongs where: one setting for all kinds of fields.
 
 Clusters of a few points, on scattered ones, in 2 µm x 2 µm, as single-molecule localizations come:
-`SparseGaussianMixture(300, prior="bayes", background=True)`, all else by default. The measure is
-the adjusted Rand index (ARI) of the labels, scattered points as a class of their own, mean over the
-files of a kind. Each cluster found is compared to the true one of the least distance, one to one.
+`SparseGaussianMixture(random_state=0)`, all by default. The measures are the adjusted Rand index
+(ARI) of the labels, scattered points as a class of their own, and the area that the convex hulls of
+true clusters and of those found have in common, as a share of what they cover together (IoU): means
+over the files of a kind. Each cluster found is compared to the true one of the least distance, one
+to one. Scattered points are even in the square, but on a gradient of 1 to 5 and in a cell that is
+as thick as half a ball.
 Clusters may stick out of the square of the scattered points, but where it says that it is cropped.
 In the kinds that blink each molecule, a scattered one too, is localized a geometric number of
 times, with a precision that differs; one fit does not know it, and one does. DBSCAN has eps and
 min_samples chosen for each file with the truth in hand, the best of 209, or of 304 where molecules
-blink; HDBSCAN has min_cluster_size=5; scikit-learn's mixtures have no background: by BIC
-from 1 to 120 components, and with a Dirichlet process from 60 on. The ceiling is what the mixture
-that the points were drawn from would say.
+blink, and HDBSCAN min_cluster_size and min_samples, the best of 30; scikit-learn's mixtures have no
+background: by BIC from 1 to 120 components, and with a Dirichlet process from 60 on. The ceiling is
+what the mixture that the points were drawn from would say.
 
     python benchmarks/clusters.py
 """
@@ -21,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from recovery import Recovery
 from report import Entry, Options, Row, main
@@ -31,22 +35,43 @@ from sklearn.mixture import BayesianGaussianMixture
 from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 from timing import readable
 
-from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm import Box, GaussianMixture, Intensity, SparseGaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.regions import Region
 
 FILES = 10
 SIDE = 2000.0  # nm
 EPS = np.geomspace(8.0, 150.0, 19)
 MIN_SAMPLES = range(3, 14)
 MANY_SAMPLES = (16, 20, 25, 30, 40)
+MIN_SIZES, MIN_NEIGHBOURS = (3, 4, 5, 7, 10, 15), (1, 2, 3, 5, 8)  # of HDBSCAN
 PRECISION, SPREAD = 12.0, 0.3  # nm, and of its logarithm
 N_BIC = (1, 5, 10, 15, 20, 25, 30, 60, 90, 120)
 N_PROCESS = 60
-SCATTERED = (200, 400, 1000, 3000)
+SCATTERED = (300, 1000, 3000)
+SCATTERED_FIELDS = 20
+SURE = np.log10(0.95 / 0.05)
 OF_CEILING = 0.95
 OFF = 0.05  # of the number of clusters
 
 Labels = NDArray[np.intp]
+
+_X, _Y = (np.indices((200, 200)) + 0.5) / 200
+DENSITIES = {
+    "even": np.ones((200, 200)),
+    "1 to 5": 1.0 + 4.0 * _X,
+    "1 to 20, exponential": 20.0**_Y,
+    "dome": 1.0 - 1.9 * ((_X - 0.5) ** 2 + (_Y - 0.5) ** 2),
+    "cell": np.sqrt(np.maximum(1.0 - 4.0 * ((_X - 0.5) ** 2 + (_Y - 0.5) ** 2), 0.0)),
+}
+
+
+def region(density: str) -> Region:
+    """Of scattered points, with their density, by its name."""
+    if density == "even":
+        return Box(np.array([[0.0, 0.0], [SIDE, SIDE]]))
+    pixel = SIDE / 200
+    return Intensity(DENSITIES[density], pixel, 0.5 * pixel)
 
 
 @dataclass(frozen=True)
@@ -63,13 +88,15 @@ class Kind:
     n_clusters: int = 20
     aspect: float = 1.0
     seen: float = 0.0  # how often a molecule is localized, on average; 0: exactly, and once
+    density: str = "even"  # of the scattered points; clusters lie where those can
     cropped: bool = False  # to the square of the scattered points, as a camera does
 
     def field(self, seed: int) -> tuple[FloatArray, Labels, GaussianMixture]:
         """Points (N, 2), their clusters from 0, -1 where scattered, and what drew them."""
         rng = np.random.default_rng(seed)
         k = self.n_clusters
-        means = rng.uniform(0.0, SIDE, (k, 2))
+        where = region(self.density)
+        means = rng.uniform(0.0, SIDE, (k, 2)) if self.density != "cell" else where.sample(k, rng)
         if isinstance(self.n_points, tuple):
             counts = rng.integers(self.n_points[0], self.n_points[1] + 1, k)
         else:
@@ -89,14 +116,14 @@ class Kind:
         normal = rng.standard_normal((len(labels), 2))
         clustered = means[labels] + np.einsum("nij,nj->ni", roots[labels], normal)
         n_scattered = round(len(labels) * self.noise / (1 - self.noise))
-        scattered = rng.uniform(0.0, SIDE, (n_scattered, 2))
+        scattered = where.sample(n_scattered, rng)
         n = len(labels) + n_scattered
         truth = GaussianMixture(
             counts / n,
             means,
             roots @ roots.swapaxes(1, 2),
             n_scattered / n,
-            [[0.0, 0.0], [SIDE, SIDE]],
+            where,
         )
         points = np.concatenate([clustered, scattered])
         labels = np.append(labels, np.full(n_scattered, -1))
@@ -118,6 +145,8 @@ KINDS = (
     Kind("two kinds of sizes", [15], 0.5, [25.0, 70.0]),
     Kind("two kinds", [15, 135], 0.5, [27.0, 75.0]),
     Kind("two kinds, cropped", [15, 135], 0.5, [27.0, 75.0], cropped=True),
+    Kind("on a gradient", [15], 0.6, 25.0, density="1 to 5"),
+    Kind("in a cell", [15], 0.6, 25.0, density="cell"),
 )
 
 
@@ -141,8 +170,22 @@ def localized(
     return points[molecule] + error, labels[molecule], std
 
 
-def ours(n_components: int = 300) -> SparseGaussianMixture:
-    return SparseGaussianMixture(n_components, prior="bayes", background=True, random_state=0)
+def ours() -> SparseGaussianMixture:
+    return SparseGaussianMixture(random_state=0)
+
+
+def iou(points: FloatArray, labels: Labels, found: Labels) -> float:
+    """Area that the clusters of both labels cover over what those of either do."""
+    one, other = (
+        shapely.union_all(
+            [
+                shapely.MultiPoint(points[own == cluster]).convex_hull
+                for cluster in np.unique(own[own >= 0])
+            ]
+        )
+        for own in (labels, found)
+    )
+    return one.intersection(other).area / max(one.union(other).area, 1e-300)
 
 
 def measure(options: Options) -> Iterator[Entry]:
@@ -150,7 +193,7 @@ def measure(options: Options) -> Iterator[Entry]:
     shares, lost = [], []
     for kind in KINDS:
         scores: dict[str, list[float]] = {}
-        found, times, recovered = [], [], []
+        found, times, recovered, areas = [], [], [], []
         for seed in range(1 if options.quick else FILES):
             points, labels, truth = kind.field(seed)
             start = time.perf_counter()
@@ -160,8 +203,11 @@ def measure(options: Options) -> Iterator[Entry]:
             recovered.append(Recovery.of(truth, model, points))
             others = quick_peers(points) if options.quick else peers(points)
             score = _score_against(labels)
-            scores.setdefault("ours", []).append(score(model.predict(points)))
-            scores.setdefault("ceiling", []).append(score(truth.predict(points)))
+            predicted, ideal = model.predict(points), truth.predict(points)
+            scores.setdefault("ours", []).append(score(predicted))
+            scores.setdefault("ceiling", []).append(score(ideal))
+            best = max(others["DBSCAN"], key=score)
+            areas.append([iou(points, labels, own) for own in (predicted, best, ideal)])
             for name, answers in others.items():
                 scores.setdefault(name, []).append(max(score(answer) for answer in answers))
         mean = {name: float(np.mean(values)) for name, values in scores.items()}
@@ -173,6 +219,13 @@ def measure(options: Options) -> Iterator[Entry]:
             f"{mean['ours']:.3f}; {spoken}",
             "at least that of DBSCAN",
             not lost[-1],
+        )
+        by_us, by_dbscan, ceiling = np.mean(areas, axis=0)
+        yield Row(
+            f"{kind.name}: IoU",
+            f"{by_us:.3f}; DBSCAN {by_dbscan:.3f}, ceiling {ceiling:.3f}",
+            "at least that of DBSCAN",
+            by_us >= by_dbscan,
         )
         off = float(np.mean(found)) / kind.n_clusters - 1
         yield Row(
@@ -191,18 +244,11 @@ def measure(options: Options) -> Iterator[Entry]:
         f"at least {OF_CEILING:.0%}",
         float(np.mean(shares)) >= OF_CEILING,
     )
-    for n in SCATTERED[: 1 if options.quick else None]:
-        fields = [np.random.default_rng(s).uniform(0, SIDE, (n, 2)) for s in range(5)]
-        numbers = [ours().fit(points).n_components_ for points in fields]
-        yield Row(
-            f"{n} scattered points, no cluster: found in five fields",
-            ", ".join(map(str, numbers)),
-            "0",
-            not any(numbers),
-        )
+    for density in DENSITIES:
+        yield _scattered(density, 3 if options.quick else SCATTERED_FIELDS)
     for name, points, labels, truth in larger_fields(options.quick):
         start = time.perf_counter()
-        model = ours(3 * truth.n_components).fit(points)
+        model = ours().fit(points)
         seconds = time.perf_counter() - start
         score = _score_against(labels)
         yield Row(
@@ -213,6 +259,23 @@ def measure(options: Options) -> Iterator[Entry]:
             abs(model.n_components_ / truth.n_components - 1) <= OFF,
         )
         yield Row(f"{name}: as they are", str(Recovery.of(truth, model, points)))
+
+
+def _scattered(density: str, n_fields: int) -> Row:
+    n_with, n_sure = 0, 0
+    for seed in range(n_fields):
+        n = SCATTERED[seed % len(SCATTERED)]
+        points = region(density).sample(n, np.random.default_rng(seed))
+        model = ours().fit(points)
+        n_with += model.n_components_ > 0
+        evidence = model.evidence(points)
+        n_sure += evidence is not None and bool((evidence.components > SURE).any())
+    return Row(
+        f"scattered points, {density}, no cluster: fields with one, of {n_fields}",
+        f"{n_with}, {n_sure} with one surer than 95%",
+        "at most 1 of 20",
+        n_with <= max(n_fields // 20, 0),
+    )
 
 
 def _blinking(kind: Kind, n_files: int) -> Iterator[Row]:
@@ -288,7 +351,11 @@ def quick_peers(points: FloatArray) -> dict[str, list[Labels]]:
             for eps in EPS
             for least in MIN_SAMPLES
         ],
-        "HDBSCAN": [HDBSCAN(min_cluster_size=5, copy=True).fit_predict(points)],
+        "HDBSCAN": [
+            HDBSCAN(min_cluster_size=size, min_samples=least, copy=True).fit_predict(points)
+            for size in MIN_SIZES
+            for least in MIN_NEIGHBOURS
+        ],
     }
 
 

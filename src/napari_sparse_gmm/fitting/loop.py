@@ -20,7 +20,12 @@ from napari_sparse_gmm.fitting.mm import COARSE, descend, majorise_minimise
 from napari_sparse_gmm.fitting.moves import born_at_once
 from napari_sparse_gmm.fitting.problem import Problem, State
 from napari_sparse_gmm.fitting.settings import FitSettings
-from napari_sparse_gmm.fitting.smooth import MOST_DIMENSIONS, SmoothBackground, SmoothBackgrounds
+from napari_sparse_gmm.fitting.smooth import (
+    MOST_DIMENSIONS,
+    Form,
+    SmoothBackground,
+    SmoothBackgrounds,
+)
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
     Context,
@@ -140,9 +145,9 @@ class _Fit:
         self.n_starts = len(self.starts) * (1 + len(firsts)) + (0 if several is None else 2)
         best = yield from self._best_of_starts(self.region)
         if backgrounds is not None:
-            for first in firsts:
+            for form, first in firsts:
                 found = yield from self._best_of_starts(first.region)
-                found = yield from self._smoothed(found, backgrounds, first)
+                found = yield from self._smoothed(found, backgrounds, form)
                 if self._nats(best) - self._nats(found) > _REASON:
                     best = found
             best = self._if_clusters(best, backgrounds)
@@ -196,15 +201,13 @@ class _Fit:
             return SmoothBackgrounds(self.engine, region, chosen.rng)
         return None
 
-    def _smoothed(
-        self, best: FitResult, backgrounds: SmoothBackgrounds, first: SmoothBackground
-    ) -> Steps:
+    def _smoothed(self, best: FitResult, backgrounds: SmoothBackgrounds, form: Form) -> Steps:
         """The solution whose background is learnt in turn with its clusters; moves come at last."""
         self.number -= 1  # the last start goes on
         for turn in range(_SMOOTHINGS):
             if best.mixture.background_weight == 0:
                 break
-            background = backgrounds.behind(best.mixture, best.objective, waves=first.waves)
+            background = backgrounds.behind(best.mixture, best.objective, form)
             problem, start = self._problem(best.mixture, background.region)
             best = yield from self._descent(problem, start, moves=turn + 1 == _SMOOTHINGS)
             best = replace(best, background_cost=background.cost)
@@ -217,12 +220,16 @@ class _Fit:
             return best
         nothing = best.mixture.subset(np.zeros(0, dtype=np.intp))
         even = self._alone(nothing, SmoothBackground(self.region), best)
-        behind = backgrounds.behind(even.mixture, even.objective)
-        smooth = self._alone(nothing, behind, best)
-        alone = smooth if self._nats(even) - self._nats(smooth) > _REASON else even
+        smooth = [
+            self._alone(nothing, backgrounds.behind(even.mixture, even.objective, form), best)
+            for form in backgrounds.forms
+        ]
+        likeliest = min(smooth, key=self._nats)
         # What favours each component is not taken off: true ones of five points would go.
-        gain = self._nats(alone) - self._nats(best) + self._favour(best)
-        return best if gain > _SOME else alone
+        gain = min(map(self._nats, (even, likeliest))) - self._nats(best) + self._favour(best)
+        if gain > _SOME:
+            return best
+        return likeliest if self._nats(even) - self._nats(likeliest) > _REASON else even
 
     def _alone(
         self, nothing: GaussianMixture, background: SmoothBackground, best: FitResult

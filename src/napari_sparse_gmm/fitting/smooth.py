@@ -6,7 +6,8 @@ Waagepetersen, Scandinavian Journal of Statistics 25, 1998),
     points in pixel c ~ Poisson(exp(g_0 + sum_k g_k phi_k(c))),     g_k ~ Normal(0, s_k^2),
 
 whose phi_k are products of cosines, no finer than half of a side, with s_k = tau / |k|^2; and steps
-beside the sides of a box, for where clusters reach further than what is scattered. What g costs is
+beside the sides of a box, for where clusters reach further than what is scattered. Or the pixels
+are those of the convex hull of the points, for a field that is no box. What g costs is
 minus the logarithm of its evidence by Laplace's approximation, beside what the points have of it:
 
     1/2 sum_k (g_k / s_k)^2 + 1/2 log det(1 + S F S),     S = diag(s),
@@ -19,16 +20,16 @@ point counts, the cells being so small that scattered points would fill about ha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
 from napari_sparse_gmm.engines import Engine
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective
-from napari_sparse_gmm.regions import Box, Intensity, Region
+from napari_sparse_gmm.regions import Box, Hull, Intensity, Region
 from napari_sparse_gmm.regions.pixels import Lattice
 
 # Pixels along each axis, by the number of axes.
@@ -44,21 +45,12 @@ _WIDEST_MARGIN = 0.25
 _WORTH = 6.0
 # Cells to begin with are no more than this, nor the points that are looked at.
 _MOST_CELLS = 1 << 16
+# A pixel with a point lies in the hull with this share of it at least.
+_SEEN = 1 / 64
 # Nats by which a background must be likelier than an even one to begin with.
 _HOPE = 3.0
 
 _NEWTON_STEPS, _CLOSE = 50, 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class SmoothBackground:
-    """Where points can lie and how densely, what that costs beside an even one, in nats, and
-    whether there are waves in it, or steps alone.
-    """
-
-    region: Region
-    cost: float = 0.0
-    waves: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +65,23 @@ class Side:
         """1 in it and 0 elsewhere, at indices of pixels along the axis, of which there are n."""
         from_side = n - 0.5 - indices if self.last else indices + 0.5
         return (from_side < self.n_pixels).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What a background is made from: steps beside sides, waves, and the hull that it fills."""
+
+    sides: tuple[Side, ...]
+    waves: bool
+    hull: Hull | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothBackground:
+    """Where points can lie and how densely, and what that costs beside an even one, in nats."""
+
+    region: Region
+    cost: float = 0.0
 
 
 class SmoothBackgrounds:
@@ -92,58 +101,78 @@ class SmoothBackgrounds:
         d = region.n_dimensions
         self.lattice = Lattice.over(region.box, (_PIXELS[d],) * d)
         self._places = engine.sample(_MOST_CELLS, rng).points
-        self.sides = self._worthwhile_sides() if isinstance(region, Box) else ()
+        sides = self._worthwhile_sides() if isinstance(region, Box) else ()
+        self.forms = [Form(sides, waves=False)] if sides else []
+        self.forms.append(Form(sides, waves=True))
+        if isinstance(region, Box) and (hull := self._worthwhile_hull()) is not None:
+            self.forms.append(Form((), waves=True, hull=hull))
 
-    @cached_property
-    def _shares(self) -> FloatArray:
-        return self.lattice.shares(self.region)
-
-    def first(self) -> list[SmoothBackground]:
-        """Those to begin with, besides an even one: with steps alone, and with waves, too; no
-        more than the points give hope for. What they cost is not known.
+    def first(self) -> list[tuple[Form, SmoothBackground]]:
+        """Those to begin with, besides an even one, no more than the points give hope for. What
+        they cost is not known.
         """
         n = round(len(self._places) ** (1.0 / self.region.n_dimensions))
         cells = Lattice.over(self.region.box, (max(n, 1),) * self.region.n_dimensions)
-        shares = cells.shares(self.region).ravel()
-        inside = shares > 0
-        occupied = (cells.summed(self._places) > 0).ravel()[inside].astype(np.float64)
+        occupied = (cells.summed(self._places) > 0).astype(np.float64)
         found, least = [], _HOPE
-        for waves in (False, True):
-            if not waves and not self.sides:
-                continue
-            basis = self._basis(cells, waves=waves)[:, inside]
-            fitted = _likeliest(
-                _Occupancy(occupied, np.log(shares[inside])), basis, self._scales(waves)
-            )
-            # A second one beside the first must be likelier than that.
-            if fitted.gain >= least:
-                found.append(
-                    SmoothBackground(self._region(fitted.coefficients, waves), waves=waves)
-                )
-                least += fitted.gain
+        even = self._fitted(_Occupancy, occupied, cells, Form((), waves=False)).gain
+        for form in self.forms:
+            fitted = self._fitted(_Occupancy, occupied, cells, form)
+            # One beside others must be likelier than those.
+            if fitted.gain - even >= least:
+                least = fitted.gain - even + _HOPE
+                found.append((form, SmoothBackground(self._intensity(fitted.coefficients, form))))
         return found
 
     def behind(
-        self, mixture: GaussianMixture, objective: Objective, *, waves: bool = True
+        self, mixture: GaussianMixture, objective: Objective, form: Form
     ) -> SmoothBackground:
-        """The likeliest for the points that belong to no component of a mixture; with waves, or
-        with steps alone.
-        """
+        """The likeliest of a form for the points that belong to no component of a mixture."""
         expected, _ = objective.expected(mixture, self.engine.summary.total_weight)
-        counts = self.engine.background_counts(expected, self.lattice).ravel()
-        inside = self._shares.ravel() > 0
-        counted = _Counts(counts[inside], np.log(self._shares.ravel()[inside]))
-        basis = self._basis(self.lattice, waves=waves)[:, inside]
-        fitted = _likeliest(counted, basis, self._scales(waves))
-        return SmoothBackground(self._region(fitted.coefficients, waves), fitted.cost, waves)
+        counts = self.engine.background_counts(expected, self.lattice)
+        fitted = self._fitted(_Counts, counts, self.lattice, form)
+        return SmoothBackground(self._intensity(fitted.coefficients, form), fitted.cost)
 
-    def _region(self, coefficients: FloatArray, waves: bool) -> Region:
-        logs = coefficients @ self._basis(self.lattice, waves=waves)
+    def _fitted(
+        self, kind: "type[_Counts]", counts: FloatArray, lattice: Lattice, form: Form
+    ) -> "_Fitted":
+        sizes = self._sizes(lattice, form.hull).ravel()
+        inside = sizes > 0
+        basis = self._basis(lattice, form)[:, inside]
+        counted = kind(counts.ravel()[inside], np.log(sizes[inside]))
+        found = [_fitted(counted, basis, scale) for scale in self._scales(form)]
+        best = max(found, key=lambda fitted: fitted.gain)
+        if form.hull is None:
+            return best
+        more = float(len(form.hull.corners))
+        return replace(best, cost=best.cost + more, gain=best.gain - more)
+
+    def _sizes(self, lattice: Lattice, hull: Hull | None) -> FloatArray:
+        """How much of each pixel there is to fill, as an image.
+
+        Of n points in a convex set the share of it beside their hull is that of the corners among
+        them (Efron, Biometrika 52, 1965): so much is spread there. And what is in the hull costs
+        a nat for each of its V corners more than it seems to, as n log(1 - V / n) is the error
+        of the estimate of its volume.
+        """
+        sizes = lattice.shares(self.region)
+        if hull is None:
+            return sizes
+        beside = len(hull.corners) / len(self._places)
+        beside *= hull.volume / (self.region.volume - hull.volume)
+        shares = lattice.shares(hull)
+        seen = lattice.summed(self._places) > 0
+        return np.maximum(sizes * shares, np.where(seen, max(_SEEN, beside), beside))
+
+    def _intensity(self, coefficients: FloatArray, form: Form) -> Region:
+        logs = coefficients @ self._basis(self.lattice, form)
         image = np.exp(logs - logs.max()).reshape(self.lattice.shape)
+        if form.hull is not None:
+            image *= self._sizes(self.lattice, form.hull)
         return Intensity(image, self.lattice.spacing, self.lattice.origin, self.region)
 
-    def _basis(self, lattice: Lattice, *, waves: bool) -> FloatArray:
-        """Steps, and waves where requested, at the pixels of a lattice over the region, (K, C)."""
+    def _basis(self, lattice: Lattice, form: Form) -> FloatArray:
+        """Steps and waves at the pixels of a lattice over the region, (K, C)."""
         shape = lattice.shape
         # Where its pixels are in those of the own one.
         axes = [
@@ -151,10 +180,10 @@ class SmoothBackgrounds:
             for n, own in zip(shape, self.lattice.shape, strict=True)
         ]
         rows = []
-        for side in self.sides:
+        for side in form.sides:
             along = side.of(axes[side.axis], self.lattice.shape[side.axis])
             rows.append(_over(along, side.axis, shape))
-        if waves:
+        if form.waves:
             cosines = [
                 np.cos(np.pi * np.outer(range(_DEGREE + 1), (np.arange(n) + 0.5) / n))
                 for n in shape
@@ -164,12 +193,12 @@ class SmoothBackgrounds:
                 for axis, order in enumerate(orders):
                     wave *= _over(cosines[axis][order], axis, shape)
                 rows.append(wave)
-        return np.reshape(rows, (len(rows), -1))
+        return np.reshape(rows, (len(rows), int(np.prod(shape))))
 
-    def _scales(self, waves: bool) -> list[FloatArray]:
+    def _scales(self, form: Form) -> list[FloatArray]:
         """Standard deviations of the coefficients of `_basis`, (K,): those to choose from."""
-        of_steps = np.full(len(self.sides), _OF_STEPS)
-        if not waves:
+        of_steps = np.full(len(form.sides), _OF_STEPS)
+        if not form.waves:
             return [of_steps]
         squares = np.square(_orders(self.region.n_dimensions)).sum(1)
         return [np.append(of_steps, tau / squares) for tau in _SCALES]
@@ -199,6 +228,17 @@ class SmoothBackgrounds:
                 if gains.max() - np.log(len(widths)) > _WORTH:
                     found.append(Side(axis, last, int(widths[gains.argmax()])))
         return tuple(found)
+
+    def _worthwhile_hull(self) -> Hull | None:
+        """The convex hull of the points, where they may fill that and not the box."""
+        if self.region.n_dimensions == 1:
+            return None
+        try:
+            hull = Hull(self._places)
+        except InputError:  # of points on a line
+            return None
+        gain = len(self._places) * np.log(self.region.volume / hull.volume) - len(hull.corners)
+        return hull if gain > _HOPE else None
 
 
 def _over(along: FloatArray, axis: int, shape: Sequence[int]) -> FloatArray:
@@ -252,22 +292,15 @@ class _Occupancy(_Counts):
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """Coefficients (K,), what they cost, and what is gained by them, both in nats."""
+    """Coefficients (K,), what they cost, and how likely the points are then, both in nats."""
 
     coefficients: FloatArray
     cost: float
     gain: float
 
 
-def _likeliest(likelihood: _Counts, basis: FloatArray, scales: list[FloatArray]) -> _Fitted:
-    """Under the scales (K,) that are likeliest, the coefficients of a basis (K, C)."""
-    even = _fitted(likelihood, np.empty((0, basis.shape[1])), np.empty(0), 0.0)
-    found = [_fitted(likelihood, basis, scale, even.gain) for scale in scales]
-    return max(found, key=lambda fitted: fitted.gain)
-
-
-def _fitted(likelihood: _Counts, basis: FloatArray, scales: FloatArray, before: float) -> _Fitted:
-    """The most probable coefficients, by Fisher scoring; `before` is taken off the gain."""
+def _fitted(likelihood: _Counts, basis: FloatArray, scales: FloatArray) -> _Fitted:
+    """The most probable coefficients of a basis (K, C), by Fisher scoring."""
     k = len(basis)
     design = np.concatenate([np.ones((1, basis.shape[1])), basis])
     precision = np.append(0.0, scales**-2.0)
@@ -293,4 +326,4 @@ def _fitted(likelihood: _Counts, basis: FloatArray, scales: FloatArray, before: 
     own = information[1:, 1:] - np.outer(information[0, 1:], information[0, 1:]) / information[0, 0]
     widths = np.linalg.slogdet(np.eye(k) + scales[:, None] * own * scales)[1]
     cost = 0.5 * float(precision @ values**2) + 0.5 * float(widths)
-    return _Fitted(values[1:], cost, found - 0.5 * float(widths) - before)
+    return _Fitted(values[1:], cost, found - 0.5 * float(widths))

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sparse_gmm.density_model import DensityModel, Part
-from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, REPEATS, SPARSITY
 from napari_sparse_gmm.plugin.points.islands import n_islands
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.regions import Hull, Intensity
+from napari_sparse_gmm.regions import Intensity
 from napari_sparse_gmm.wording import count, density, figures, odds, repeated, volume_unit
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ _WIDE = 0.25
 
 # How large a share of a background that is not even is left out at both ends of what is told.
 _THIN = 0.05
-# Where points fill less of their bounding box, it is not where they could have been.
-_OF_RECTANGLE = 0.8
 # Where the background has more, hardly a cluster was kept.
 _NEARLY_ALL = 0.9
 
@@ -257,29 +254,9 @@ def _advice(model: DensityModel, cloud: Cloud, background: float) -> str:
             "Region, the convex hull or one that you draw; of a single shape "
             f"“{PRESETS[1].label}” under Find."
         )
-    if settings["background"] is True and _fills_no_rectangle(model, cloud):
-        return (
-            "The points fill no rectangle: choose another Region, the convex hull or one that you "
-            "draw."
-        )
     if not all(part.converged for part in parts):
         return "It may still improve a little: raise “Iterations at most” (Advanced)."
     return ""
-
-
-def _fills_no_rectangle(model: DensityModel, cloud: Cloud) -> bool:
-    """Whether the points leave corners of their box empty, which a smooth background makes up for
-    badly.
-    """
-    regions = [part.mixture.background_region for part in model.fitted]
-    if not any(isinstance(region, Intensity) for region in regions):
-        return False
-    points = np.asarray(cloud.points)
-    try:
-        hull = Hull(points)
-    except InputError:  # they lie on a line
-        return False
-    return hull.volume < _OF_RECTANGLE * float(np.prod(np.ptp(points, axis=0)))
 
 
 def _widest(model: DensityModel) -> float:
