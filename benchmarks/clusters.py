@@ -8,10 +8,8 @@ over the files of a kind. Each cluster found is compared to the true one of the 
 to one. Scattered points are even in the square, but on a gradient of 1 to 5 and in a cell that is
 as thick as half a ball.
 Clusters may stick out of the square of the scattered points, but where it says that it is cropped.
-In the kinds that blink each molecule, a scattered one too, is localized a geometric number of
-times, with a precision that differs; one fit does not know it, and one does. DBSCAN has eps and
-min_samples chosen for each file with the truth in hand, the best of 209, or of 304 where molecules
-blink, and HDBSCAN min_cluster_size and min_samples, the best of 30; scikit-learn's mixtures have no
+DBSCAN has eps and min_samples chosen for each file with the truth in hand, the best of 209, and
+HDBSCAN min_cluster_size and min_samples, the best of 30; scikit-learn's mixtures have no
 background: by BIC from 1 to 120 components, and with a Dirichlet process from 60 on. The ceiling is
 what the mixture that the points were drawn from would say.
 
@@ -43,9 +41,7 @@ FILES = 10
 SIDE = 2000.0  # nm
 EPS = np.geomspace(8.0, 150.0, 19)
 MIN_SAMPLES = range(3, 14)
-MANY_SAMPLES = (16, 20, 25, 30, 40)
 MIN_SIZES, MIN_NEIGHBOURS = (3, 4, 5, 7, 10, 15), (1, 2, 3, 5, 8)  # of HDBSCAN
-PRECISION, SPREAD = 12.0, 0.3  # nm, and of its logarithm
 N_BIC = (1, 5, 10, 15, 20, 25, 30, 60, 90, 120)
 N_PROCESS = 60
 SCATTERED = (300, 1000, 3000)
@@ -87,7 +83,6 @@ class Kind:
     sigma: float | list[float] | tuple[float, float]
     n_clusters: int = 20
     aspect: float = 1.0
-    seen: float = 0.0  # how often a molecule is localized, on average; 0: exactly, and once
     density: str = "even"  # of the scattered points; clusters lie where those can
     cropped: bool = False  # to the square of the scattered points, as a camera does
 
@@ -150,26 +145,6 @@ KINDS = (
 )
 
 
-BLINKING = (
-    Kind("blinking, seen 2 times", [15], 0.5, 25.0, seen=2.0),
-    Kind("blinking, seen 4 times", [15], 0.5, 25.0, seen=4.0),
-    Kind("blinking, seen 7 times", [15], 0.5, 25.0, seen=7.0),
-    Kind("blinking, seen 4 times, 80% scattered", [15], 0.8, 25.0, seen=4.0),
-    Kind("blinking, seen 4 times, elliptical", [50], 0.5, 56.0, aspect=5.5, seen=4.0),
-)
-
-
-def localized(
-    points: FloatArray, labels: Labels, seen: float, seed: int
-) -> tuple[FloatArray, Labels, FloatArray]:
-    """Localizations of molecules, their clusters, and the precision of each, (N,)."""
-    rng = np.random.default_rng(seed)
-    molecule = np.repeat(np.arange(len(points)), rng.geometric(1.0 / seen, len(points)))
-    std = PRECISION * np.exp(SPREAD * rng.standard_normal(len(molecule)))
-    error = std[:, None] * rng.standard_normal((len(molecule), 2))
-    return points[molecule] + error, labels[molecule], std
-
-
 def ours() -> SparseGaussianMixture:
     return SparseGaussianMixture(random_state=0)
 
@@ -202,10 +177,12 @@ def measure(options: Options) -> Iterator[Entry]:
             found.append(model.n_components_)
             recovered.append(Recovery.of(truth, model, points))
             others = quick_peers(points) if options.quick else peers(points)
-            score = _score_against(labels)
+            score = score_against(labels)
             predicted, ideal = model.predict(points), truth.predict(points)
             scores.setdefault("ours", []).append(score(predicted))
             scores.setdefault("ceiling", []).append(score(ideal))
+            even = ours().set_params(smooth_background=False).fit(points)
+            scores.setdefault("even background", []).append(score(even.predict(points)))
             best = max(others["DBSCAN"], key=score)
             areas.append([iou(points, labels, own) for own in (predicted, best, ideal)])
             for name, answers in others.items():
@@ -236,8 +213,6 @@ def measure(options: Options) -> Iterator[Entry]:
             abs(off) <= OFF,
         )
         yield Row(f"{kind.name}: as they are", str(Recovery.pooled(recovered)))
-    for kind in BLINKING:
-        yield from _blinking(kind, 1 if options.quick else FILES)
     yield Row(
         "share of the ceiling, mean of all kinds",
         f"{np.mean(shares):.1%}",
@@ -250,7 +225,7 @@ def measure(options: Options) -> Iterator[Entry]:
         start = time.perf_counter()
         model = ours().fit(points)
         seconds = time.perf_counter() - start
-        score = _score_against(labels)
+        score = score_against(labels)
         yield Row(
             f"{name}: clusters found, adjusted Rand index",
             f"{model.n_components_}; {score(model.predict(points)):.3f}, ceiling "
@@ -262,7 +237,7 @@ def measure(options: Options) -> Iterator[Entry]:
 
 
 def _scattered(density: str, n_fields: int) -> Row:
-    n_with, n_sure = 0, 0
+    n_with, n_sure, n_even = 0, 0, 0
     for seed in range(n_fields):
         n = SCATTERED[seed % len(SCATTERED)]
         points = region(density).sample(n, np.random.default_rng(seed))
@@ -270,54 +245,15 @@ def _scattered(density: str, n_fields: int) -> Row:
         n_with += model.n_components_ > 0
         evidence = model.evidence(points)
         n_sure += evidence is not None and bool((evidence.components > SURE).any())
-    return Row(
-        f"scattered points, {density}, no cluster: fields with one, of {n_fields}",
-        f"{n_with}, {n_sure} with one surer than 95%",
-        "at most 1 of 20",
-        n_with <= max(n_fields // 20, 0),
-    )
-
-
-def _blinking(kind: Kind, n_files: int) -> Iterator[Row]:
-    scores: dict[str, list[float]] = {}
-    found, repeats = [], []
-    for seed in range(n_files):
-        points, labels, std = localized(*kind.field(seed)[:2], kind.seen, seed)
-        score = _score_against(labels)
-        by_dbscan = (
-            DBSCAN(eps=eps, min_samples=least).fit_predict(points)
-            for eps in EPS
-            for least in (*MIN_SAMPLES, *MANY_SAMPLES)
-        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            plain = ours().set_params(repeats=1.0).fit(points)
-        precise = ours().fit(points, noise_std=std)
-        model = ours().fit(points)
-        found.append(model.n_components_)
-        repeats.append(model.repeats_)
-        for name, value in {
-            "ours": score(model.predict(points)),
-            "with the precision": score(precise.predict(points, noise_std=std)),
-            "with repeats=1": score(plain.predict(points)),
-            "DBSCAN": max(map(score, by_dbscan)),
-        }.items():
-            scores.setdefault(name, []).append(value)
-    mean = {name: float(np.mean(values)) for name, values in scores.items()}
-    spoken = ", ".join(f"{name} {value:.3f}" for name, value in mean.items() if name != "ours")
-    yield Row(
-        f"{kind.name}: adjusted Rand index",
-        f"{mean['ours']:.3f}; {spoken}",
-        "at least that of DBSCAN",
-        mean["ours"] >= mean["DBSCAN"],
-    )
-    off = float(np.mean(found)) / kind.n_clusters - 1
-    yield Row(
-        f"{kind.name}: clusters found",
-        f"{min(found)} to {max(found)}, mean {np.mean(found):.1f} of {kind.n_clusters}; "
-        f"{min(repeats):.1f} to {max(repeats):.1f} localizations for one",
-        f"{kind.n_clusters}, to 10%",
-        abs(off) <= 0.1,
+            even = ours().set_params(smooth_background=False).fit(points)
+        n_even += even.n_components_ > 0
+    return Row(
+        f"scattered points, {density}, no cluster: fields with one, of {n_fields}",
+        f"{n_with}, {n_sure} with one surer than 95%; even background {n_even}",
+        "at most 1 of 20",
+        n_with <= n_fields // 20,
     )
 
 
@@ -339,7 +275,7 @@ def larger_fields(quick: bool) -> Iterator[tuple[str, FloatArray, Labels, Gaussi
         yield name, points, labels, truth
 
 
-def _score_against(labels: Labels) -> Callable[[Labels], float]:
+def score_against(labels: Labels) -> Callable[[Labels], float]:
     return lambda found: float(adjusted_rand_score(labels, found))
 
 

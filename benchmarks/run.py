@@ -32,6 +32,7 @@ MODULES = (
     "growth",
     "defaults",
     "clusters",
+    "blinking",
     "known",
     "pairs",
     "deconvolution",
