@@ -122,6 +122,12 @@ class TestFit:
         assert model.provenance["source"] == str(table)
         assert model.mixture.background_weight > 0
 
+    def test_a_background_can_be_held_even(self, table: Path) -> None:
+        out = fit(table, "--prior", "bayes", "--background", "--no-smooth-background")
+        model = load_model(out / "model.json")
+        assert model.provenance["parameters"]["smooth_background"] is False
+        assert model.mixture.background_region.is_even
+
     def test_defaults_are_those_of_the_estimator(self, table: Path) -> None:
         from napari_sparse_gmm.estimator import SparseGaussianMixture
 

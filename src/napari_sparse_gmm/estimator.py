@@ -112,9 +112,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         `Mask`, ... of `napari_sparse_gmm.regions`) that holds them all, where they could have been;
         in an `Intensity` it is as dense as an image.
     smooth_background : bool
-        Whether a background without an image may be smooth instead of uniform, where that is
-        likelier: a gradient, or the thickness of a cell. For the prior "bayes" without means or a
-        mixture as `init`, in up to three dimensions; see `napari_sparse_gmm.fitting.smooth`.
+        Whether a background without an image may be smooth instead of even, where that is
+        likelier: a gradient, the thickness of a cell, a field that fills less than the bounding
+        box. For the prior "bayes" without means or a mixture as `init`, in up to three dimensions;
+        see `napari_sparse_gmm.fitting.smooth`.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
         half the median distance between neighbouring points; of points with noise a tenth of its

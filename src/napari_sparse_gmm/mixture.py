@@ -58,7 +58,7 @@ class PrincipalAxes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    """Gaussian mixture with full covariances and an optional uniform background.
+    """Gaussian mixture with full covariances and an optional background.
 
     Parameters
     ----------

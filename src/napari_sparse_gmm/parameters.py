@@ -130,9 +130,9 @@ SMOOTH_BACKGROUND = Parameter(
     "smooth_background",
     True,
     "Smooth background",
-    "Where the points say so, the background is smooth instead of uniform: denser on one side, or "
-    "thinner towards the edge of a cell, so that this is no cluster. Under Bayes, in up to three "
-    "dimensions.",
+    "Where the points say so, the background is denser on one side than on the other, thinner "
+    "towards the edge of a cell, or fills less than the box around the points, so that this is no "
+    "cluster; otherwise it is even. Under Bayes, in up to three dimensions.",
 )
 COVARIANCE_FLOOR = Parameter(
     "covariance_floor",

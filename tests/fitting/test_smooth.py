@@ -128,6 +128,41 @@ def test_within_a_region():
     assert high - low == pytest.approx(np.log(4.6 / 1.4), abs=0.3)
 
 
+def in_disc(n: int, seed: int = 0) -> np.ndarray:
+    """n points on the disc of diameter `SIDE`, (n, 2)."""
+    return SIDE * scattered(lambda x: np.square(x - 0.5).sum(1) < 0.25, n, seed)
+
+
+def test_a_field_that_is_no_box_is_filled_by_its_hull():
+    model = fit(in_disc(1000))
+    assert model.n_components_ == 0
+    region = model.mixture_.background_region
+    angle = np.linspace(0.0, 2 * np.pi, 30)
+    circle = 0.5 * SIDE * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    inside = region.log_intensity(0.5 * SIDE + 0.9 * circle)
+    np.testing.assert_allclose(inside, np.log(4 / np.pi), atol=0.3)
+    corners = region.log_intensity(region.box[[0, 1, 0, 1], [0, 1, 1, 0]].reshape(2, 2))
+    assert (corners < np.log(0.2)).all()
+    # There might be points all the same.
+    assert np.isfinite(model.score_samples(in_disc(1000, seed=1))).all()
+    assert np.isfinite(corners).all()
+
+
+def test_clusters_in_a_field_that_is_no_box():
+    angles = np.arange(20) * 2.4
+    means = 0.5 * SIDE + 0.45 * SIDE * np.sqrt(np.arange(20)[:, None] / 20) * np.stack(
+        [np.cos(angles), np.sin(angles)], axis=1
+    )
+    labels = np.repeat(np.arange(20), 15)
+    points = means[labels] + 20.0 * np.random.default_rng(0).standard_normal((300, 2))
+    points = np.concatenate([points, in_disc(700)])
+    labels = np.append(labels, np.full(700, -1))
+    found = fit(points)
+    assert abs(found.n_components_ - 20) <= 1
+    assert adjusted_rand_score(labels, found.predict(points)) > 0.85
+    assert found.background_weight_ == pytest.approx(0.7, abs=0.04)
+
+
 def test_a_given_image_is_taken_as_it_is():
     image = Intensity(1 + 4 * (np.arange(20) + 0.5)[:, None] / 20 * np.ones((1, 20)), 0.05, 0.025)
     model = fit(scattered(DENSITIES["gradient"], 2000), background=image)

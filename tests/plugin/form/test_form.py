@@ -93,6 +93,10 @@ def test_fields_that_do_nothing_are_not_there(form: DensityForm, prior: str) -> 
     for name in ("init", "covariance_prior", "solver"):
         assert (name in visible) == (prior != "bayes"), name
     assert "typical_size" not in visible
+    assert ("smooth_background" in visible) == (prior == "bayes")
+    form.background.value = False
+    assert "smooth_background" not in shown(form)
+    form.background.value = True
     if prior != "bayes":
         form.covariance_prior.value = 5.0
         assert "typical_size" in shown(form)
