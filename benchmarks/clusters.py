@@ -37,7 +37,7 @@ from napari_sparse_gmm import Box, GaussianMixture, Intensity, SparseGaussianMix
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.regions import Region
 
-FILES = 10
+FILES = 6
 SIDE = 2000.0  # nm
 EPS = np.geomspace(8.0, 150.0, 19)
 MIN_SAMPLES = range(3, 14)
