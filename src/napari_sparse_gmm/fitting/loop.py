@@ -145,11 +145,13 @@ class _Fit:
         self.n_starts = len(self.starts) * (1 + len(firsts)) + (0 if several is None else 2)
         best = yield from self._best_of_starts(self.region)
         if backgrounds is not None:
+            smooth = []
             for form, first in firsts:
                 found = yield from self._best_of_starts(first.region)
-                found = yield from self._smoothed(found, backgrounds, form)
-                if self._nats(best) - self._nats(found) > _REASON:
-                    best = found
+                smooth.append((yield from self._smoothed(found, backgrounds, form)))
+            likeliest = min(smooth, key=self._nats, default=best)
+            if self._nats(best) - self._nats(likeliest) > _REASON:
+                best = likeliest
             best = self._if_clusters(best, backgrounds)
         kinds = None if several is None else several(best.objective, best.mixture.n_components)
         return best if kinds is None else (yield from self._of_several(kinds, best))

@@ -102,25 +102,25 @@ class SmoothBackgrounds:
         self.lattice = Lattice.over(region.box, (_PIXELS[d],) * d)
         self._places = engine.sample(_MOST_CELLS, rng).points
         sides = self._worthwhile_sides() if isinstance(region, Box) else ()
-        self.forms = [Form(sides, waves=False)] if sides else []
-        self.forms.append(Form(sides, waves=True))
+        self.forms = [Form((), waves=True)]  # the simplest first
+        if sides:
+            self.forms = [Form(sides, waves=False), *self.forms, Form(sides, waves=True)]
         if isinstance(region, Box) and (hull := self._worthwhile_hull()) is not None:
             self.forms.append(Form((), waves=True, hull=hull))
 
     def first(self) -> list[tuple[Form, SmoothBackground]]:
-        """Those to begin with, besides an even one, no more than the points give hope for. What
+        """Those to begin with, besides an even one: each gives more hope than those before. What
         they cost is not known.
         """
         n = round(len(self._places) ** (1.0 / self.region.n_dimensions))
         cells = Lattice.over(self.region.box, (max(n, 1),) * self.region.n_dimensions)
         occupied = (cells.summed(self._places) > 0).astype(np.float64)
-        found, least = [], _HOPE
-        even = self._fitted(_Occupancy, occupied, cells, Form((), waves=False)).gain
+        found = []
+        likeliest = self._fitted(_Occupancy, occupied, cells, Form((), waves=False)).gain
         for form in self.forms:
             fitted = self._fitted(_Occupancy, occupied, cells, form)
-            # One beside others must be likelier than those.
-            if fitted.gain - even >= least:
-                least = fitted.gain - even + _HOPE
+            if fitted.gain >= likeliest + _HOPE:
+                likeliest = fitted.gain
                 found.append((form, SmoothBackground(self._intensity(fitted.coefficients, form))))
         return found
 
