@@ -102,15 +102,15 @@ class SmoothBackgrounds:
         self.lattice = Lattice.over(region.box, (_PIXELS[d],) * d)
         self._places = engine.sample(_MOST_CELLS, rng).points
         sides = self._worthwhile_sides() if isinstance(region, Box) else ()
-        self.forms = [Form((), waves=True)]  # the simplest first
+        self.forms = [Form((), waves=True)]
         if sides:
-            self.forms = [Form(sides, waves=False), *self.forms, Form(sides, waves=True)]
+            self.forms += [Form(sides, waves=False), Form(sides, waves=True)]
         if isinstance(region, Box) and (hull := self._worthwhile_hull()) is not None:
             self.forms.append(Form((), waves=True, hull=hull))
 
     def first(self) -> list[tuple[Form, SmoothBackground]]:
-        """Those to begin with, besides an even one: each gives more hope than those before. What
-        they cost is not known.
+        """Those to begin with, besides an even one: each gives more hope than those before, of
+        which there are two at most. What they cost is not known.
         """
         n = round(len(self._places) ** (1.0 / self.region.n_dimensions))
         cells = Lattice.over(self.region.box, (max(n, 1),) * self.region.n_dimensions)
@@ -122,7 +122,7 @@ class SmoothBackgrounds:
             if fitted.gain >= likeliest + _HOPE:
                 likeliest = fitted.gain
                 found.append((form, SmoothBackground(self._intensity(fitted.coefficients, form))))
-        return found
+        return found[-2:]
 
     def behind(
         self, mixture: GaussianMixture, objective: Objective, form: Form
