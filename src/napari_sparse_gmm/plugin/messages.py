@@ -176,7 +176,7 @@ def statistics(model: DensityModel, cloud: Cloud) -> str:
         uneven = [region for region in regions if isinstance(region, Intensity)]
         densities = [region.quantiles((_THIN, 1 - _THIN)) for region in uneven]
         between = (
-            f", {figures(np.min(densities))} to {figures(np.max(densities))} times its mean"
+            f", {np.min(densities):.2g} to {np.max(densities):.2g} times its mean"
             if densities
             else ""
         )
