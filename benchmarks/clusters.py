@@ -202,7 +202,7 @@ def measure(options: Options) -> Iterator[Entry]:
             f"{kind.name}: IoU",
             f"{by_us:.3f}; DBSCAN {by_dbscan:.3f}, ceiling {ceiling:.3f}",
             "at least that of DBSCAN",
-            by_us >= by_dbscan,
+            bool(by_us >= by_dbscan),
         )
         off = float(np.mean(found)) / kind.n_clusters - 1
         yield Row(
