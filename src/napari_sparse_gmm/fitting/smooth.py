@@ -22,6 +22,7 @@ point counts, the cells being so small that scattered points would fill about ha
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -101,6 +102,7 @@ class SmoothBackgrounds:
         d = region.n_dimensions
         self.lattice = Lattice.over(region.box, (_PIXELS[d],) * d)
         self._places = engine.sample(_MOST_CELLS, rng).points
+        self._known_sizes: dict[tuple[Any, ...], FloatArray] = {}
         sides = self._worthwhile_sides() if isinstance(region, Box) else ()
         self.forms = [Form((), waves=True)]
         if sides:
@@ -136,7 +138,7 @@ class SmoothBackgrounds:
     def _fitted(
         self, kind: "type[_Counts]", counts: FloatArray, lattice: Lattice, form: Form
     ) -> "_Fitted":
-        sizes = self._sizes(lattice, form.hull).ravel()
+        sizes = self._sizes(lattice, form).ravel()
         inside = sizes > 0
         basis = self._basis(lattice, form)[:, inside]
         counted = kind(counts.ravel()[inside], np.log(sizes[inside]))
@@ -147,17 +149,24 @@ class SmoothBackgrounds:
         more = float(len(form.hull.corners))
         return replace(best, cost=best.cost + more, gain=best.gain - more)
 
-    def _sizes(self, lattice: Lattice, hull: Hull | None) -> FloatArray:
-        """How much of each pixel there is to fill, as an image.
+    def _sizes(self, lattice: Lattice, form: Form) -> FloatArray:
+        """How much of each pixel there is to fill, as an image; remembered."""
+        key = lattice.shape, form.hull
+        if key not in self._known_sizes:
+            sizes = lattice.shares(self.region)
+            if form.hull is not None:
+                sizes = self._sizes_in_hull(lattice, form.hull, sizes)
+            self._known_sizes[key] = sizes
+        return self._known_sizes[key]
+
+    def _sizes_in_hull(self, lattice: Lattice, hull: Hull, sizes: FloatArray) -> FloatArray:
+        """Those in the hull, and a little beside it.
 
         Of n points in a convex set the share of it beside their hull is that of the corners among
         them (Efron, Biometrika 52, 1965): so much is spread there. And what is in the hull costs
         a nat for each of its V corners more than it seems to, as n log(1 - V / n) is the error
         of the estimate of its volume.
         """
-        sizes = lattice.shares(self.region)
-        if hull is None:
-            return sizes
         beside = len(hull.corners) / len(self._places)
         beside *= hull.volume / (self.region.volume - hull.volume)
         shares = lattice.shares(hull)
@@ -168,7 +177,7 @@ class SmoothBackgrounds:
         logs = coefficients @ self._basis(self.lattice, form)
         image = np.exp(logs - logs.max()).reshape(self.lattice.shape)
         if form.hull is not None:
-            image *= self._sizes(self.lattice, form.hull)
+            image *= self._sizes(self.lattice, form)
         return Intensity(image, self.lattice.spacing, self.lattice.origin, self.region)
 
     def _basis(self, lattice: Lattice, form: Form) -> FloatArray:

@@ -73,7 +73,10 @@ def script(
             "import zlib",
             "from napari_sparse_gmm import GaussianMixture",
         }
-        lines.append(f"starts = {_mixtures(starts)}  # an earlier fit, which this one went on from")
+        of_image = isinstance(source.region, Image)
+        lines.append(
+            f"starts = {_mixtures(starts, of_image)}  # an earlier fit, which this one went on from"
+        )
         if source.each is None:
             keywords[parameters.INIT.name] = "starts[0]"
     given = [f"    {name}={text}," for name, text in keywords.items()]
@@ -106,18 +109,20 @@ def _ordered(imports: set[str]) -> list[str]:
     return "\n\n".join("\n".join(kind) for kind in kinds if kind).split("\n")
 
 
-def _mixtures(starts: Sequence[GaussianMixture | None]) -> str:
+def _mixtures(starts: Sequence[GaussianMixture | None], of_image: bool) -> str:
     """An expression of them, exact and short."""
-    values = json.dumps([None if start is None else _without_region(start) for start in starts])
+    values = json.dumps(
+        [start and (_without_image(start) if of_image else start.to_dict()) for start in starts]
+    )
     return (
         "[\n    start and GaussianMixture.from_dict(start)\n    for start in json.loads("
         f'zlib.decompress(base64.b64decode(\n        "{_packed(values.encode())}"\n    )))\n]'
     )
 
 
-def _without_region(start: GaussianMixture) -> dict[str, Any]:
-    """A mixture with a box in the place of its region, whose pixels would be megabytes of text: a
-    fit that goes on from it has its own.
+def _without_image(start: GaussianMixture) -> dict[str, Any]:
+    """A mixture with a box in the place of a given image, whose pixels would be megabytes of text:
+    a fit that goes on from it has its own.
     """
     region = start.background_region
     return replace(start, background_region=None if region is None else Box(region.box)).to_dict()
