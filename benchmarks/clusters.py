@@ -9,9 +9,8 @@ to one. Scattered points are even in the square, but on a gradient of 1 to 5 and
 as thick as half a ball.
 Clusters may stick out of the square of the scattered points, but where it says that it is cropped.
 DBSCAN has eps and min_samples chosen for each file with the truth in hand, the best of 209, and
-HDBSCAN min_cluster_size and min_samples, the best of 30; scikit-learn's mixtures have no
-background: by BIC from 1 to 120 components, and with a Dirichlet process from 60 on. The ceiling is
-what the mixture that the points were drawn from would say.
+HDBSCAN min_cluster_size and min_samples, the best of 30. The ceiling is what the mixture that the
+points were drawn from would say.
 
     python benchmarks/clusters.py
 """
@@ -29,8 +28,6 @@ from report import Entry, Options, Row, main
 from sklearn.cluster import DBSCAN, HDBSCAN
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
-from sklearn.mixture import BayesianGaussianMixture
-from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 from timing import readable
 
 from napari_sparse_gmm import Box, GaussianMixture, Intensity, SparseGaussianMixture
@@ -42,8 +39,6 @@ SIDE = 2000.0  # nm
 EPS = np.geomspace(8.0, 150.0, 19)
 MIN_SAMPLES = range(3, 14)
 MIN_SIZES, MIN_NEIGHBOURS = (3, 4, 5, 7, 10, 15), (1, 2, 3, 5, 8)  # of HDBSCAN
-N_BIC = (1, 5, 10, 15, 20, 25, 30, 60, 90, 120)
-N_PROCESS = 60
 SCATTERED = (300, 1000, 3000)
 SCATTERED_FIELDS = 20
 SURE = np.log10(0.95 / 0.05)
@@ -176,7 +171,7 @@ def measure(options: Options) -> Iterator[Entry]:
             times.append(time.perf_counter() - start)
             found.append(model.n_components_)
             recovered.append(Recovery.of(truth, model, points))
-            others = quick_peers(points) if options.quick else peers(points)
+            others = peers(points)
             score = score_against(labels)
             predicted, ideal = model.predict(points), truth.predict(points)
             scores.setdefault("ours", []).append(score(predicted))
@@ -279,7 +274,7 @@ def score_against(labels: Labels) -> Callable[[Labels], float]:
     return lambda found: float(adjusted_rand_score(labels, found))
 
 
-def quick_peers(points: FloatArray) -> dict[str, list[Labels]]:
+def peers(points: FloatArray) -> dict[str, list[Labels]]:
     """The answers of the other methods, by name; of several the best will count."""
     return {
         "DBSCAN": [
@@ -292,19 +287,6 @@ def quick_peers(points: FloatArray) -> dict[str, list[Labels]]:
             for size in MIN_SIZES
             for least in MIN_NEIGHBOURS
         ],
-    }
-
-
-def peers(points: FloatArray) -> dict[str, list[Labels]]:
-    """Those of `quick_peers`, and scikit-learn's mixtures."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        by_bic = [ScikitLearnMixture(k, random_state=0).fit(points) for k in N_BIC]
-        process = BayesianGaussianMixture(n_components=N_PROCESS, random_state=0).fit(points)
-    chosen = min(by_bic, key=lambda model: model.bic(points))
-    return quick_peers(points) | {
-        "BIC": [chosen.predict(points)],
-        "Dirichlet process": [process.predict(points)],
     }
 
 

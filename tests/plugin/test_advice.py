@@ -158,14 +158,19 @@ def test_clusters_far_from_each_other_are_no_places_to_draw_around() -> None:
 
 
 def test_another_region() -> None:
-    """A cell with three corners: in its bounding box large components take what is scattered."""
+    """A cell with three corners: in its bounding box large components take what is scattered, where
+    the background is held even there.
+    """
     rng = np.random.default_rng(0)
     corners = np.array([[0.0, 0.0], [0.0, 2000.0], [2000.0, 1000.0]])
     scattered = rng.dirichlet([1.0, 1.0, 1.0], 2000) @ corners
     centres = rng.uniform(600, 1000, (8, 2))
     points = np.concatenate([scattered, *(rng.normal(c, 15.0, (40, 2)) for c in centres)])
-    before, said = fitted(points)
+    before, said = fitted(points, smooth_background=False)
     assert "choose another Region, the convex hull" in said
+    by_itself, said = fitted(points)
+    assert "choose another Region" not in said
+    assert by_itself.fitted[0].mixture.n_components == 8
     after, said = fitted(points, Around.HULL)
     assert "choose another Region" not in said
     assert after.fitted[0].mixture.n_components == 8
