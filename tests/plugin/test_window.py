@@ -112,8 +112,13 @@ def test_scattered_points_as_dense_as_an_image_have_no_cluster(viewer: Any, qtbo
     seen = np.array([image.data_to_world(place - 0.5) for place in places])
     viewer.add_points(1000 * seen, name="spots", units="nm")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    widget.smooth_background.value = False
     run(widget, qtbot)
     assert viewer.layers["spots components"].nshapes >= 3
+    widget.smooth_background.value = True
+    run(widget, qtbot)
+    assert widget.status.value.startswith("0 components")
+    assert "No cluster: the points are scattered smoothly, if not evenly." in widget.status.value
     widget.region.value = image
     run(widget, qtbot)
     assert widget.status.value.startswith("0 components")

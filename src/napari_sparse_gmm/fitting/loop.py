@@ -218,7 +218,7 @@ class _Fit:
 
     def _if_clusters(self, best: FitResult, backgrounds: SmoothBackgrounds) -> FitResult:
         """The solution, where it is likelier than a background alone; or that."""
-        if best.mixture.n_components == 0 or best.mixture.background_weight == 0:
+        if best.mixture.n_components == 0:
             return best
         nothing = best.mixture.subset(np.zeros(0, dtype=np.intp))
         even = self._alone(nothing, SmoothBackground(self.region), best)

@@ -224,6 +224,9 @@ def _advice(model: DensityModel, cloud: Cloud, background: float) -> str:
                 )
             if cloud.region is not None and not cloud.region.is_even:
                 return "No cluster: the points are scattered as densely as the image says."
+            regions = [part.mixture.background_region for part in parts]
+            if not all(region is None or region.is_even for region in regions):
+                return "No cluster: the points are scattered smoothly, if not evenly."
             return "No cluster: the points are as even as scattered ones."
         lower = "lower Sparsity" if sparse else "try another Prior"
         return f"No component is left: {lower} to keep some."
