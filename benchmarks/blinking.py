@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from clusters import EPS, FILES, MIN_SAMPLES, Kind, Labels, ours, score_against
+from clusters import EPS, FILES, MIN_SAMPLES, Kind, Labels, ours, rand_index, score_against
 from report import Entry, Options, Row, main
 from sklearn.cluster import DBSCAN
 from sklearn.exceptions import ConvergenceWarning
@@ -73,14 +73,7 @@ def _blinking(kind: Kind, seen: float, n_files: int) -> Iterator[Row]:
             "DBSCAN": max(map(score, by_dbscan)),
         }.items():
             scores.setdefault(name, []).append(value)
-    mean = {name: float(np.mean(values)) for name, values in scores.items()}
-    spoken = ", ".join(f"{name} {value:.3f}" for name, value in mean.items() if name != "ours")
-    yield Row(
-        f"{kind.name}: adjusted Rand index",
-        f"{mean['ours']:.3f}; {spoken}",
-        "at least that of DBSCAN",
-        mean["ours"] >= mean["DBSCAN"],
-    )
+    yield rand_index(kind, scores)
     off = float(np.mean(found)) / kind.n_clusters - 1
     yield Row(
         f"{kind.name}: clusters found",

@@ -63,11 +63,7 @@ def evidence(mixture: GaussianMixture, objective: Objective, engine: Engine) -> 
     of_components = total * deletion_costs(state) - objective.keeping
     of_field = math.nan
     if mixture.background_region is not None:
-        d = mixture.n_dimensions
-        alone = GaussianMixture(
-            np.empty(0), np.empty((0, d)), np.empty((0, d, d)), 1.0, mixture.background_region
-        )
-        scattered = problem.evaluate(alone, problem.learnt(alone.weights, alone.covariances))
+        scattered = problem.alone(mixture.background_region)
         of_field = total * (scattered.cost - state.cost) - objective.keeping * len(of_components)
         of_field -= log_labellings(mixture)
     of_each = np.ones((mixture.n_components, 1))

@@ -56,7 +56,6 @@ def test_cost_never_rises(
         sparsity=sparsity,
         prior=prior,
         background=background,
-        smooth_background=False,  # another background is another cost
         init=init,
         max_iter=60,
         rng=rng,

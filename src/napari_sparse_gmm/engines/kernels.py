@@ -355,8 +355,8 @@ def run(
         Variances of the noise of each point, where points have some.
     weight : (n_blocks, B) array
     log_intensities : (n_blocks, B) array, or (0, B)
-        How many times denser the background is at each point than on average, minus infinity
-        where it does not reach; none where it is even.
+        The log of how many times denser the background is at each point than on average, minus
+        infinity where it does not reach; none where it is even.
     centres : (n_blocks, D) array
     table : (K, 1 + D + D (D + 1) / 2) array
         Offset, mean in data units, and triangle of each component; see the module.

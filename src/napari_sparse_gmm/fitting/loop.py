@@ -142,7 +142,8 @@ class _Fit:
         firsts = [] if backgrounds is None else backgrounds.first()
         # A mixture or means to start from are the only start.
         several = self.declared.several if isinstance(self.settings.init, str) else None
-        self.n_starts = len(self.starts) * (1 + len(firsts)) + (0 if several is None else 2)
+        of_each = len(self.starts) + _SMOOTHINGS
+        self.n_starts = len(self.starts) + of_each * len(firsts) + (0 if several is None else 2)
         best = yield from self._best_of_starts(self.region)
         if backgrounds is not None:
             smooth = []
@@ -205,43 +206,37 @@ class _Fit:
 
     def _smoothed(self, best: FitResult, backgrounds: SmoothBackgrounds, form: Form) -> Steps:
         """The solution whose background is learnt in turn with its clusters; moves come at last."""
-        self.number -= 1  # the last start goes on
         for turn in range(_SMOOTHINGS):
-            if best.mixture.background_weight == 0:
-                break
-            background = backgrounds.behind(best.mixture, best.objective, form)
-            problem, start = self._problem(best.mixture, background.region)
-            best = yield from self._descent(problem, start, moves=turn + 1 == _SMOOTHINGS)
-            best = replace(best, background_cost=background.cost)
-        self.number += 1
+            # Each turn is a start, as another background is another cost.
+            if best.mixture.background_weight > 0:
+                counts = backgrounds.counts(best.mixture, best.objective)
+                background = backgrounds.likeliest(counts, form)
+                problem, start = self._problem(best.mixture, background.region)
+                best = yield from self._descent(problem, start, moves=turn + 1 == _SMOOTHINGS)
+                best = replace(best, background_cost=background.cost)
+            self.number += 1
         return best
 
     def _if_clusters(self, best: FitResult, backgrounds: SmoothBackgrounds) -> FitResult:
         """The solution, where it is likelier than a background alone; or that."""
         if best.mixture.n_components == 0:
             return best
-        nothing = best.mixture.subset(np.zeros(0, dtype=np.intp))
-        even = self._alone(nothing, SmoothBackground(self.region), best)
-        smooth = [
-            self._alone(nothing, backgrounds.behind(even.mixture, even.objective, form), best)
-            for form in backgrounds.forms
-        ]
-        likeliest = min(smooth, key=self._nats)
+        even = self._alone(SmoothBackground(self.region), best)
+        counts = backgrounds.counts(even.mixture, even.objective)
+        likeliest = min(
+            (self._alone(backgrounds.likeliest(counts, form), best) for form in backgrounds.forms),
+            key=self._nats,
+        )
         # What favours each component is not taken off: true ones of five points would go.
         gain = min(map(self._nats, (even, likeliest))) - self._nats(best) + self._favour(best)
         if gain > _SOME:
             return best
         return likeliest if self._nats(even) - self._nats(likeliest) > _REASON else even
 
-    def _alone(
-        self, nothing: GaussianMixture, background: SmoothBackground, best: FitResult
-    ) -> FitResult:
+    def _alone(self, background: SmoothBackground, best: FitResult) -> FitResult:
         """A background without components, after the passes of a solution."""
-        problem, start = self._problem(
-            replace(nothing, background_weight=1.0, background_region=background.region),
-            background.region,
-        )
-        state = problem.start(start)
+        problem, _ = self._problem(best.mixture, background.region)
+        state = problem.alone(background.region)
         return replace(
             best,
             mixture=state.mixture,

@@ -14,6 +14,7 @@ from napari_sparse_gmm.engines import Engine, Statistics
 from napari_sparse_gmm.fitting.step import Step
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective
+from napari_sparse_gmm.regions import Region
 
 # A component of fewer expected points, of mean weight, is negligible: what it adds to the
 # likelihood is lost in the rounding of the sums.
@@ -81,6 +82,12 @@ class Problem:
     def start(self, mixture: GaussianMixture) -> "Evaluated":
         """A mixture to start from, evaluated under an objective learnt from its components."""
         return self.evaluate(mixture, self.learnt(mixture.weights, mixture.covariances))
+
+    def alone(self, region: Region) -> "Evaluated":
+        """A background without a component, evaluated."""
+        d = region.n_dimensions
+        nothing = np.empty(0), np.empty((0, d)), np.empty((0, d, d))
+        return self.start(GaussianMixture(*nothing, 1.0, region))
 
     def learnt(self, weights: FloatArray, covariances: FloatArray) -> Objective:
         """The objective with hyperparameters learnt from such components."""

@@ -14,7 +14,7 @@ minus the logarithm of its evidence by Laplace's approximation, beside what the 
 
 F being Fisher's information on g, that of g_0 projected out, which is free.
 
-Of the points of a fit those that belong to no component say what g is (`behind`). To begin
+Of the points of a fit those that belong to no component say what g is (`likeliest`). To begin
 with none is known, and clusters must not teach the background: there only whether a cell has any
 point counts, the cells being so small that scattered points would fill about half (`first`).
 """
@@ -126,12 +126,13 @@ class SmoothBackgrounds:
                 found.append((form, SmoothBackground(self._intensity(fitted.coefficients, form))))
         return found[-2:]
 
-    def behind(
-        self, mixture: GaussianMixture, objective: Objective, form: Form
-    ) -> SmoothBackground:
-        """The likeliest of a form for the points that belong to no component of a mixture."""
+    def counts(self, mixture: GaussianMixture, objective: Objective) -> FloatArray:
+        """The points that belong to no component of a mixture, in each pixel, as an image."""
         expected, _ = objective.expected(mixture, self.engine.summary.total_weight)
-        counts = self.engine.background_counts(expected, self.lattice)
+        return self.engine.background_counts(expected, self.lattice)
+
+    def likeliest(self, counts: FloatArray, form: Form) -> SmoothBackground:
+        """That of a form, where the background has so many points in each pixel."""
         fitted = self._fitted(_Counts, counts, self.lattice, form)
         return SmoothBackground(self._intensity(fitted.coefficients, form), fitted.cost)
 

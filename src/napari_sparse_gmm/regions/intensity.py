@@ -41,6 +41,7 @@ class Intensity(Region):
     image: FloatArray
     lattice: Lattice
     region: Region
+    _fills_region: bool  # as the region is where the image is above 0
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Intensity(Region):
             raise InputError("The image is 0 everywhere.")
         values = values / values.max()
         values.flags.writeable = False
+        object.__setattr__(self, "_fills_region", region is None)
         if region is None:
             region = Mask(values > 0, lattice.spacing, lattice.origin)
         elif region.n_dimensions != values.ndim:
@@ -99,8 +101,8 @@ class Intensity(Region):
 
     @cached_property
     def _positive(self) -> Region | None:
-        """Where the image is above 0, unless that is everywhere."""
-        if self.image.all():
+        """Where the image is above 0, unless that is everywhere in the region."""
+        if self.image.all() or self._fills_region:
             return None
         return Mask(self.image > 0, self.lattice.spacing, self.lattice.origin)
 
