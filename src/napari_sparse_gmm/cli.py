@@ -48,6 +48,7 @@ _FIT_OPTIONS: tuple[_Option, ...] = (
     ("--solver", parameters.SOLVER, str),
     ("--background", parameters.BACKGROUND, None),
     ("--smooth-background", parameters.SMOOTH_BACKGROUND, None),
+    ("--covariance-type", parameters.COVARIANCE_TYPE, str),
     ("--covariance-floor", parameters.COVARIANCE_FLOOR, float),
     ("--covariance-prior", parameters.COVARIANCE_PRIOR, float),
     ("--typical-size", parameters.TYPICAL_SIZE, float),

@@ -50,6 +50,7 @@ from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
     COVARIANCE_PRIOR,
+    COVARIANCE_TYPE,
     DEVICE,
     ENGINE,
     INIT,
@@ -85,7 +86,7 @@ _NUMBERS = (
 
 
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
-    """Gaussian mixture with full covariances and a sparsity prior on the weights.
+    """Gaussian mixture with full or spherical covariances and a sparsity prior on the weights.
 
     The number of components comes out of the fit: components are born where the points are denser
     than the mixture says, and the prior removes those that the points do not need.
@@ -116,6 +117,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         likelier: a gradient, the thickness of a cell, a field that fills less than the bounding
         box. For the prior "bayes" without means or a mixture as `init`, in up to three dimensions;
         see `napari_sparse_gmm.fitting.smooth`.
+    covariance_type : {"auto", "full", "spherical"}
+        "full": components of any shape. "spherical": round ones, of covariance s^2 1 (solver "mm"
+        only). "auto": for the prior "bayes", round where that is likelier for the points as a
+        whole; else, and with means as `init`, "full". A mixture as `init` stays round.
     covariance_floor : float, optional
         Smallest standard deviation of a component along any axis, in data units. By default
         half the median distance between neighbouring points; of points with noise a tenth of its
@@ -167,6 +172,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     weights_ : (K,) array
     means_ : (K, D) array
     covariances_ : (K, D, D) array
+    covariance_type_ : {"full", "spherical"}
     background_weight_ : float
         Share of the background; 0 without one.
     repeats_ : float
@@ -211,6 +217,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         solver: str = SOLVER.default,
         background: bool | Region = BACKGROUND.default,
         smooth_background: bool = SMOOTH_BACKGROUND.default,
+        covariance_type: str = COVARIANCE_TYPE.default,
         covariance_floor: float | None = COVARIANCE_FLOOR.default,
         covariance_prior: float = COVARIANCE_PRIOR.default,
         typical_size: float | None = TYPICAL_SIZE.default,
@@ -232,6 +239,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.solver = solver
         self.background = background
         self.smooth_background = smooth_background
+        self.covariance_type = covariance_type
         self.covariance_floor = covariance_floor
         self.covariance_prior = covariance_prior
         self.typical_size = typical_size
@@ -489,7 +497,12 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         with limited_threads(self.n_threads):
             counts = engine.summary.total_weight * self.weights_
             known, _ = self.prior_.pseudo_points(counts, self.covariances_)
-            return standard_errors(self.mixture_, engine, pseudo_points=known)
+            return standard_errors(
+                self.mixture_,
+                engine,
+                pseudo_points=known,
+                covariance_type=self.prior_.covariance_type,
+            )
 
     def evidence(
         self,
@@ -510,7 +523,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def _n_free(self) -> int:
         """Free parameters: means, covariances and weights, of which the last is given."""
         k, d = self.means_.shape
-        return k * (d + d * (d + 1) // 2) + k - 1 + (self.background_weight_ > 0)
+        order = self.prior_.covariance_type.order(d)
+        return k * (d + order * (order + 1) // 2) + k - 1 + (self.background_weight_ > 0)
 
     def _scores(
         self, X: Data, noise_std: ArrayLike | None, sample_weight: ArrayLike | None = None
@@ -636,6 +650,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.background_weight_ = mixture.background_weight
         self.n_components_ = mixture.n_components
         self.prior_ = result.objective
+        self.covariance_type_ = result.objective.covariance_type.name
         self.cost_ = result.cost
         self.cost_history_ = result.cost_history
         self.n_iter_ = result.n_iter

@@ -134,6 +134,16 @@ SMOOTH_BACKGROUND = Parameter(
     "towards the edge of a cell, or fills less than the box around the points, so that this is no "
     "cluster; otherwise it is even. Under Bayes, in up to three dimensions.",
 )
+COVARIANCE_TYPE = Parameter(
+    "covariance_type",
+    "auto",
+    "Shape",
+    "What components may be like: ellipses of any shape, or round. Automatic: under Bayes round "
+    "ones where the points as a whole are likelier then, since from a few points the shape of each "
+    "is hardly known; under the other priors any.",
+    choices=("auto", "full", "spherical"),
+    choice_labels={"auto": "Automatic", "full": "Any ellipse", "spherical": "Round"},
+)
 COVARIANCE_FLOOR = Parameter(
     "covariance_floor",
     None,
@@ -273,6 +283,7 @@ PRESETS = (
             N_COMPONENTS.name: N_COMPONENTS.default,
             BACKGROUND.name: BACKGROUND.default,
             SMOOTH_BACKGROUND.name: SMOOTH_BACKGROUND.default,
+            COVARIANCE_TYPE.name: COVARIANCE_TYPE.default,
             REPEATS.name: REPEATS.default,
             SOLVER.name: SOLVER.default,
         },

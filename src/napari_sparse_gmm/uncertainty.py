@@ -8,6 +8,7 @@ True
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -16,6 +17,7 @@ from napari_sparse_gmm.engines.information import Information, look_up
 from napari_sparse_gmm.factored import lower_triangle
 from napari_sparse_gmm.fitting.proposals import squared_distances
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import FULL, CovarianceType
 
 # Components that are looked at together with one: its nearest, up to a Mahalanobis distance.
 _NEIGHBOURS = 8
@@ -47,7 +49,11 @@ class StandardErrors:
 
 
 def standard_errors(
-    mixture: GaussianMixture, engine: Engine, *, pseudo_points: FloatArray | None = None
+    mixture: GaussianMixture,
+    engine: Engine,
+    *,
+    pseudo_points: FloatArray | None = None,
+    covariance_type: CovarianceType = FULL,
 ) -> StandardErrors:
     """Standard errors from the information of the points; see `engines.information`.
 
@@ -62,6 +68,9 @@ def standard_errors(
         Holds the points.
     pseudo_points : (K,) array, optional
         How many more points the prior is worth for each covariance (`Objective`).
+    covariance_type : CovarianceType
+        What covariances may be like: the size of a round one is known better than the axes of one
+        that may be of any shape.
     """
     k, d = mixture.means.shape
     noise = engine.typical_noise
@@ -72,10 +81,16 @@ def standard_errors(
     if pseudo_points is not None:
         known = pseudo_points[:, None, None] * _of_covariances(mixture)
         of_points.own[:, 1 + d :, 1 + d :] += known
+    # The parameters by those that are free.
+    slopes = scipy.linalg.block_diag(np.eye(1 + d), covariance_type.slopes(d))
+    of_points = of_points.by(slopes)
     size = (near.shape[1] + 1) * of_points.own.shape[1] + 1
     n_blocks = max(1, -(-k * size**2 // _AT_ONCE))
     blocks = np.array_split(np.arange(k), n_blocks)
     covariances = np.concatenate([_covariances(of_points, near, pairs, rows) for rows in blocks])
+    with np.errstate(invalid="ignore"):  # of infinite ones
+        covariances = slopes @ covariances @ slopes.T
+    covariances = np.where(np.isnan(covariances), np.inf, covariances)
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     return StandardErrors(
         weights=_of_weights(mixture, variances[:, 0]),

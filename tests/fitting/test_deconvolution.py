@@ -11,8 +11,7 @@ from scipy.stats import multivariate_normal, norm
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
 from napari_sparse_gmm.fitting.mm import descend, m_step
 from napari_sparse_gmm.fitting.problem import Problem
-from napari_sparse_gmm.fitting.step import _quadratic_root
-from napari_sparse_gmm.objectives import NoPenalty, PenalisedLikelihood
+from napari_sparse_gmm.objectives import FULL, NoPenalty, PenalisedLikelihood
 
 
 def single(**parameters):
@@ -201,7 +200,7 @@ def test_bold_steps_are_fewer_and_lead_to_the_same(monkeypatch):
 def test_quadratic_root(seed, d):
     a, c = random_mixture(10, d, seed=seed).covariances, random_mixture(10, d, seed=seed + 1)
     assume(np.linalg.cond(a).max() < 1e9)  # one in many is flat as a sheet, to the last digits
-    x = _quadratic_root(a, c.covariances)
+    x = FULL.quadratic_root(a, c.covariances)
     np.testing.assert_allclose(x @ a @ x, c.covariances, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(x, x.swapaxes(1, 2))
 

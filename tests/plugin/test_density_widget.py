@@ -78,6 +78,7 @@ def test_click_makes_the_layers_and_says_so(
         "solver": "mm",
         "background": True,
         "smooth_background": True,
+        "covariance_type": "auto",
         "covariance_floor": None,
         "covariance_prior": 0.0,
         "typical_size": None,

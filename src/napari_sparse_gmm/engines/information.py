@@ -51,6 +51,17 @@ class Information:
     with_background: FloatArray
     background: float
 
+    def by(self, slopes: FloatArray) -> "Information":
+        """That on other parameters (P of each component), of which these are linear functions with
+        `slopes` (Q, P).
+        """
+        return Information(
+            slopes.T @ self.own @ slopes,
+            slopes.T @ self.common @ slopes,
+            self.with_background @ slopes,
+            self.background,
+        )
+
     @classmethod
     def joining(cls, parts: Sequence["Information"]) -> "Information":
         """That of all points of several sets."""

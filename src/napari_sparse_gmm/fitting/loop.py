@@ -7,7 +7,7 @@ and the tests consume the same generator::
         print(step.iteration, step.cost, step.n_components)
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,9 @@ from napari_sparse_gmm.fitting.smooth import (
 )
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
+    SPHERICAL,
     Context,
+    CovarianceType,
     InverseWishart,
     Kinds,
     Objective,
@@ -36,7 +38,7 @@ from napari_sparse_gmm.objectives import (
     declaration_of,
     default_size,
 )
-from napari_sparse_gmm.parameters import SMOOTH_BACKGROUND
+from napari_sparse_gmm.parameters import COVARIANCE_TYPE, SMOOTH_BACKGROUND
 from napari_sparse_gmm.regions import Region
 
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
@@ -132,6 +134,13 @@ class _Fit:
         self.declared = declaration_of(settings.prior)
         self.starts = settings.starts()
         self.number, self.n_starts = 0, len(self.starts)
+        # Costs can be compared, and there are shapes to compare.
+        self.may_be_round = (
+            self.declared.evidence
+            and settings.covariance_type == COVARIANCE_TYPE.default
+            and isinstance(settings.init, str)
+            and region.n_dimensions > 1
+        )
 
     def steps(self) -> Steps:
         """All of them."""
@@ -144,15 +153,12 @@ class _Fit:
         several = self.declared.several if isinstance(self.settings.init, str) else None
         of_each = len(self.starts) + _SMOOTHINGS
         self.n_starts = len(self.starts) + of_each * len(firsts) + (0 if several is None else 2)
+        if self.may_be_round:
+            self.n_starts += 1 + bool(firsts)
         best = yield from self._best_of_starts(self.region)
+        best = yield from self._if_round(best)
         if backgrounds is not None:
-            smooth = []
-            for form, first in firsts:
-                found = yield from self._best_of_starts(first.region)
-                smooth.append((yield from self._smoothed(found, backgrounds, form)))
-            likeliest = min(smooth, key=self._nats, default=best)
-            if self._nats(best) - self._nats(likeliest) > _REASON:
-                best = likeliest
+            best = yield from self._if_smooth(best, backgrounds, firsts)
             best = self._if_clusters(best, backgrounds)
         kinds = None if several is None else several(best.objective, best.mixture.n_components)
         return best if kinds is None else (yield from self._of_several(kinds, best))
@@ -174,7 +180,9 @@ class _Fit:
             self.number, self.n_starts = step.n_starts, step.n_starts + 1
             yield replace(step, n_starts=self.n_starts)
         region = first.mixture.background_region or self.region
-        problem, start = self._problem(without_noise(first.mixture, noise), region)
+        problem, start = self._problem(
+            without_noise(first.mixture, noise), region, first.objective.covariance_type
+        )
         if isinstance(first.objective, Kinds):
             problem = replace(problem, objective=_of_the_kinds(first, problem, start))
         best = yield from self._descent(problem, start)
@@ -211,11 +219,42 @@ class _Fit:
             if best.mixture.background_weight > 0:
                 counts = backgrounds.counts(best.mixture, best.objective)
                 background = backgrounds.likeliest(counts, form)
-                problem, start = self._problem(best.mixture, background.region)
+                problem, start = self._problem_from(best, background.region)
                 best = yield from self._descent(problem, start, moves=turn + 1 == _SMOOTHINGS)
                 best = replace(best, background_cost=background.cost)
             self.number += 1
         return best
+
+    def _if_smooth(
+        self,
+        best: FitResult,
+        backgrounds: SmoothBackgrounds,
+        firsts: Sequence[tuple[Form, SmoothBackground]],
+    ) -> Steps:
+        """The solution on the likeliest of these backgrounds, where it is likelier; or that."""
+        found = []
+        for form, first in firsts:
+            start = yield from self._best_of_starts(first.region)
+            found.append((yield from self._smoothed(start, backgrounds, form)))
+        if not found:
+            return best
+        likeliest = yield from self._if_round(min(found, key=self._nats))
+        return self._likelier(best, likeliest)
+
+    def _if_round(self, best: FitResult) -> Steps:
+        """The solution with round components, where it is likelier; or that."""
+        if not self.may_be_round:
+            return best
+        self.number += 1
+        if best.mixture.n_components == 0:
+            return best
+        problem, start = self._problem_from(best)
+        problem = replace(problem, objective=problem.objective.of_type(SPHERICAL))
+        found = yield from self._descent(problem, start)
+        return self._likelier(best, replace(found, background_cost=best.background_cost))
+
+    def _likelier(self, best: FitResult, other: FitResult) -> FitResult:
+        return other if self._nats(best) - self._nats(other) > _REASON else best
 
     def _if_clusters(self, best: FitResult, backgrounds: SmoothBackgrounds) -> FitResult:
         """The solution, where it is likelier than a background alone; or that."""
@@ -235,7 +274,7 @@ class _Fit:
 
     def _alone(self, background: SmoothBackground, best: FitResult) -> FitResult:
         """A background without components, after the passes of a solution."""
-        problem, _ = self._problem(best.mixture, background.region)
+        problem, _ = self._problem_from(best, background.region)
         state = problem.alone(background.region)
         return replace(
             best,
@@ -249,8 +288,7 @@ class _Fit:
         """The solution under several kinds, from two more starts; or the best so far, where it is
         no better.
         """
-        region = best.mixture.background_region or self.region
-        problem, start = self._problem(best.mixture, region)
+        problem, start = self._problem_from(best)
         problem = replace(problem, objective=held)
         start = born_at_once(problem, start, problem.births)
         # Where the components of each kind are; moves are for what is learnt.
@@ -262,7 +300,7 @@ class _Fit:
         # Where the region is larger than the field, many wide clusters take the place of what is
         # scattered: they are no kind.
         left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
-        return learnt if left and self._nats(best) - self._nats(learnt) > _REASON else best
+        return self._likelier(best, learnt) if left else best
 
     def _nats(self, result: FitResult) -> float:
         """Minus the bound on the log evidence of a solution."""
@@ -305,8 +343,18 @@ class _Fit:
             next(states, None) is None,
         )
 
+    def _problem_from(
+        self, result: FitResult, region: Region | None = None
+    ) -> tuple[Problem, GaussianMixture]:
+        """What goes on from a solution minimises, on its background or another one."""
+        region = region or result.mixture.background_region or self.region
+        return self._problem(result.mixture, region, result.objective.covariance_type)
+
     def _problem(
-        self, init: str | FloatArray | GaussianMixture, region: Region
+        self,
+        init: str | FloatArray | GaussianMixture,
+        region: Region,
+        covariance_type: CovarianceType | None = None,
     ) -> tuple[Problem, GaussianMixture]:
         """What a start minimises, and where it begins."""
         engine, settings = self.engine, self.settings
@@ -325,6 +373,9 @@ class _Fit:
         objective = self.declared.make(
             Context(settings.sparsity, n_start, region, engine.typical_noise)
         )
+        covariance_type = covariance_type or settings.first_type
+        if covariance_type not in (None, objective.covariance_type):
+            objective = objective.of_type(covariance_type)
         if settings.covariance_prior > 0:
             assert isinstance(objective, PenalisedLikelihood)  # the settings refuse others
             size = settings.typical_size

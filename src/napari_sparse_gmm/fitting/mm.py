@@ -142,10 +142,11 @@ def relaxed(
     ratios = np.maximum(ratios, np.finfo(float).tiny)
     ratios *= np.clip(ratios ** (factor - 1.0), 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)
     roots = old.covariance_factors @ vectors * np.sqrt(ratios)[:, None, :]
+    covariances = raise_eigenvalues(roots @ roots.swapaxes(1, 2), problem.covariance_floor**2)
     return GaussianMixture.unchecked(
         weights[:-1],
         old.means + factor * (new.means - old.means),
-        raise_eigenvalues(roots @ roots.swapaxes(1, 2), problem.covariance_floor**2),
+        problem.objective.covariance_type.nearest(covariances),
         weights[-1],
         new.background_region,
     )

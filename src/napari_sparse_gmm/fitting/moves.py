@@ -121,8 +121,9 @@ def improve(
 
     Yields `state` after each pass over points, all or some.
     """
-    waiting = tried.fresh(state.mixture, propose(problem, state))
     objective = state.objective
+    proposals = propose(problem, state).of_type(objective.covariance_type)
+    waiting = tried.fresh(state.mixture, proposals)
     if state.mixture.n_components == 0 and len(waiting):  # nothing else to learn from
         added = waiting.added
         objective = problem.learnt(waiting.weights[added], waiting.covariances[added])

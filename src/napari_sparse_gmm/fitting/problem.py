@@ -81,6 +81,9 @@ class Problem:
 
     def start(self, mixture: GaussianMixture) -> "Evaluated":
         """A mixture to start from, evaluated under an objective learnt from its components."""
+        nearest = self.objective.covariance_type.nearest(mixture.covariances)
+        if nearest is not mixture.covariances:
+            mixture = replace(mixture, covariances=nearest)
         return self.evaluate(mixture, self.learnt(mixture.weights, mixture.covariances))
 
     def alone(self, region: Region) -> "Evaluated":

@@ -6,7 +6,7 @@ order in which they should be tried.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from napari_sparse_gmm.factored import log_determinants
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import CovarianceType
 
 Index = NDArray[np.intp]
 
@@ -88,6 +89,10 @@ class Proposals:
     def subset(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Proposals":
         """Some of them."""
         return Proposals(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def of_type(self, covariance_type: CovarianceType) -> "Proposals":
+        """With the nearest covariances that components may have."""
+        return replace(self, covariances=covariance_type.nearest(self.covariances))
 
     @cached_property
     def n_removed(self) -> Index:
@@ -167,6 +172,7 @@ def merge_costs(problem: Problem, state: Evaluated) -> tuple[Index, FloatArray]:
     difference = mixture.means[pairs[:, 1]] - mixture.means[pairs[:, 0]]
     merged = np.einsum("pk,pkij->pij", share, mixture.covariances[pairs])
     merged += (share.prod(1)[:, None, None]) * difference[:, :, None] * difference[:, None, :]
+    merged = state.objective.covariance_type.nearest(merged)
     log_volumes = log_determinants(problem.convolved(mixture.covariances))[pairs]
     log_volume = log_determinants(problem.convolved(merged))
     cost = 0.5 * (together * log_volume - (w * log_volumes).sum(1))

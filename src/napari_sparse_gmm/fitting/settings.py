@@ -8,12 +8,22 @@ from napari_sparse_gmm.engines import Engine, choose_engine
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.initial import bounding_box, default_floor, least_floor
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.objectives import N_START, Objective, Start, WeightPenalty, declaration_of
+from napari_sparse_gmm.objectives import (
+    COVARIANCE_TYPES,
+    N_START,
+    SPHERICAL,
+    CovarianceType,
+    Objective,
+    Start,
+    WeightPenalty,
+    declaration_of,
+)
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import (
     BACKGROUND,
     COVARIANCE_FLOOR,
     COVARIANCE_PRIOR,
+    COVARIANCE_TYPE,
     DEVICE,
     ENGINE,
     INIT,
@@ -46,6 +56,7 @@ class FitSettings:
     solver: str = SOLVER.default
     background: bool | Region = BACKGROUND.default
     smooth_background: bool = SMOOTH_BACKGROUND.default
+    covariance_type: str = COVARIANCE_TYPE.default
     covariance_floor: float | None = COVARIANCE_FLOOR.default
     covariance_prior: float = COVARIANCE_PRIOR.default
     typical_size: float | None = TYPICAL_SIZE.default
@@ -73,6 +84,16 @@ class FitSettings:
                 f"prior={self.prior!r} is no penalty with a gradient, which solver="
                 f"{self.solver!r} needs; use solver='mm' or another prior."
             )
+        if self.covariance_type not in (COVARIANCE_TYPE.choices or ()):
+            raise InputError(
+                f"covariance_type must be one of {COVARIANCE_TYPE.choices}, not "
+                f"{self.covariance_type!r}."
+            )
+        if self.solver == "adam" and self.covariance_type == SPHERICAL.name:
+            raise InputError(
+                "solver='adam' knows no round components; use solver='mm' or "
+                "covariance_type='full'."
+            )
         if self.covariance_prior > 0 and COVARIANCE_PRIOR.name not in declared.uses:
             raise InputError(
                 "covariance_prior goes with a penalty on the weights; "
@@ -87,6 +108,18 @@ class FitSettings:
         declared = declaration_of(self.prior)
         own = declared.starts or (Start(self._init(declared.init)),) * self.n_init
         return [(start.init, start.births) for start in own]
+
+    @property
+    def first_type(self) -> CovarianceType | None:
+        """What covariances may be like at first; None: as the prior has them."""
+        if self.covariance_type != COVARIANCE_TYPE.default:
+            return COVARIANCE_TYPES[self.covariance_type]
+        init = self.init
+        if not isinstance(init, GaussianMixture) or not init.n_components or self.solver != "mm":
+            return None
+        # In one dimension there is nothing to tell apart.
+        round_ = init.n_dimensions > 1 and SPHERICAL.holds(init.covariances)
+        return SPHERICAL if round_ else None
 
     @property
     def n_start(self) -> int:

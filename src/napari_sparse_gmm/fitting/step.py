@@ -78,22 +78,9 @@ class Step:
             a = self.informations + more * inverse + inverse @ self.surplus @ inverse
             c = self.scatters - n * old + own @ old + scatter * np.eye(old.shape[1])
             narrow = np.linalg.eigvals(own).real.min(1, initial=np.inf) < _NARROW * self.counts
-            updated = np.where(narrow[:, None, None], _quadratic_root(a, c), updated)
-        return raise_eigenvalues(updated, self.floor**2)
-
-
-def _quadratic_root(a: FloatArray, c: FloatArray) -> FloatArray:
-    """The X with X A X = C, (k, D, D) each; A positive definite, C as far as it is."""
-    # X = L^-T Y L^-1 with A = L L^T and Y^2 = L^T C L. In units in which the diagonal of A is 1,
-    # and as far as A is positive definite after rounding.
-    units = np.sqrt(np.diagonal(a, axis1=1, axis2=2))[:, :, None]
-    values, vectors = np.linalg.eigh(a / (units * units.swapaxes(1, 2)))
-    roots = np.sqrt(np.maximum(values, np.finfo(float).eps))[:, None, :]
-    factor = units * vectors * roots
-    values, turned = np.linalg.eigh(factor.swapaxes(1, 2) @ c @ factor)
-    quarter = turned * np.maximum(values, 0.0)[:, None, :] ** 0.25
-    inverse = (vectors / (units * roots)) @ quarter
-    return np.asarray(inverse @ inverse.swapaxes(1, 2))
+            root = objective.covariance_type.quadratic_root(a, c)
+            updated = np.where(narrow[:, None, None], root, updated)
+        return objective.covariance_type.nearest(raise_eigenvalues(updated, self.floor**2))
 
 
 def raise_eigenvalues(covariances: FloatArray, least: FloatArray | float) -> FloatArray:

@@ -6,6 +6,12 @@ A prior that can be chosen by name is declared in its own file, and named once h
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.objectives import bayes, mml, none, sqrt
 from napari_sparse_gmm.objectives.bayes import VariationalPoisson
+from napari_sparse_gmm.objectives.covariance_type import (
+    COVARIANCE_TYPES,
+    FULL,
+    SPHERICAL,
+    CovarianceType,
+)
 from napari_sparse_gmm.objectives.declaration import N_START, Context, Declaration, Start
 from napari_sparse_gmm.objectives.inverse_wishart import InverseWishart, default_size
 from napari_sparse_gmm.objectives.kinds import Kinds
@@ -17,9 +23,13 @@ from napari_sparse_gmm.objectives.sqrt import SqrtPenalty
 from napari_sparse_gmm.objectives.weight_penalty import WeightPenalty
 
 __all__ = [
+    "COVARIANCE_TYPES",
+    "FULL",
     "N_START",
     "PRIORS",
+    "SPHERICAL",
     "Context",
+    "CovarianceType",
     "Declaration",
     "InverseWishart",
     "Kinds",

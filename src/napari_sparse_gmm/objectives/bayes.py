@@ -22,6 +22,9 @@ is minus a lower bound of the evidence. The hyperparameters a, b, psi and nu are
 clusters of the image together (empirical Bayes): fifty clusters of five points show what a cluster
 is, though one alone does not. They are what DBSCAN needs as parameters for each image.
 
+Round clusters, s^2 1, are alike: inverse Wishart of order 1, tr S_j for S_j and D n_j for n_j, as
+each point says D times as much about s^2 (`covariance_type`).
+
 Of points with noise, S_j is the expected scatter of their true positions, S the typical noise, and
 M = Sigma (Sigma + S)^-1 the cluster's own part of the observed covariance. Such points say less,
 so the posterior is wider: of the mean, covariance (Sigma + S) / n; of the covariance,
@@ -38,6 +41,7 @@ import scipy
 
 from napari_sparse_gmm.factored import log_determinants, traces_of_inverses
 from napari_sparse_gmm.mixture import LOG_2PI, FloatArray
+from napari_sparse_gmm.objectives.covariance_type import FULL, CovarianceType
 from napari_sparse_gmm.objectives.declaration import Context, Declaration, Start
 from napari_sparse_gmm.objectives.objective import Objective
 from napari_sparse_gmm.objectives.poisson import LEAST, PoissonProcess
@@ -69,12 +73,14 @@ class VariationalPoisson(PoissonProcess):
     shape, rate : float
         a and b of the number of points in a cluster: a / b on average.
     degrees : float
-        nu, the degrees of freedom of the inverse Wishart, more than D.
+        nu, the degrees of freedom of the inverse Wishart, more than its order.
     scale : float
         psi, in squared data units, 0 where no cluster is known yet. A typical variance is
         psi / nu.
     noise : tuple of D float
         Typical variances of the noise of points, where they have some.
+    covariance_type : CovarianceType
+        Whether clusters are of any shape, or round.
     """
 
     n_dimensions: int
@@ -85,10 +91,21 @@ class VariationalPoisson(PoissonProcess):
     degrees: float = 0.0
     scale: float = 0.0
     noise: tuple[float, ...] | None = None
+    covariance_type: CovarianceType = FULL
 
     def __post_init__(self) -> None:
         if not self.degrees:
-            object.__setattr__(self, "degrees", self.n_dimensions + _MEDIAN_EXCESS)
+            object.__setattr__(self, "degrees", self.order + _MEDIAN_EXCESS)
+
+    @property
+    def order(self) -> int:
+        """That of the inverse Wishart."""
+        return self.covariance_type.order(self.n_dimensions)
+
+    @property
+    def typical_variance(self) -> float:
+        """psi / nu."""
+        return self.scale / self.degrees
 
     @property
     def kinds(self) -> "tuple[VariationalPoisson, ...]":
@@ -103,12 +120,16 @@ class VariationalPoisson(PoissonProcess):
 
         return replace(DECLARATION, name="", make=make)
 
+    def of_type(self, covariance_type: CovarianceType) -> Self:
+        # What is known of sizes are degrees of freedom of the other type.
+        return replace(self, covariance_type=covariance_type, degrees=0.0, scale=0.0)
+
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
         """How far the posterior of each cluster is from the prior."""
         if not len(weights):
             return np.zeros(0)
         n = np.maximum(weights * total, 1e-9)
-        d, nu = self.n_dimensions, self.degrees
+        d, order, nu = self.n_dimensions, self.order, self.degrees
         v, slack = self._posterior_degrees(n, covariances)
         log_own = log_determinants(covariances)
         log_convolved = (
@@ -116,12 +137,12 @@ class VariationalPoisson(PoissonProcess):
         )
         of_mean = np.log(self.volume / self.number) - slack
         of_mean = of_mean - 0.5 * (d * (LOG_2PI + 1.0) + log_convolved - d * np.log(n))
-        traces = traces_of_inverses(covariances)
-        log_scales = d * np.log(v) + log_own  # of v Sigma
-        of_size = _log_multigamma(0.5 * nu, d) - _log_multigamma(0.5 * v, d)
-        of_size = of_size + 0.5 * nu * (log_scales - d * np.log(self.scale))
-        of_size += 0.5 * (v - nu) * (_digammas(v, d) - d * np.log(2.0))
-        of_size += 0.5 * (self.scale * traces - v * d)
+        traces = order / d * traces_of_inverses(covariances)
+        log_scales = order * np.log(v) + order / d * log_own  # of v Sigma
+        of_size = _log_multigamma(0.5 * nu, order) - _log_multigamma(0.5 * v, order)
+        of_size = of_size + 0.5 * nu * (log_scales - order * np.log(self.scale))
+        of_size += 0.5 * (v - nu) * (_digammas(v, order) - order * np.log(2.0))
+        of_size += 0.5 * (self.scale * traces - v * order)
         of_number = n * self._log_points(n) - _numbers(n, self.shape, self.rate)
         # n_j nats of it belong to its weight (`multiplier`); the solver adds them.
         return (of_number + of_mean + of_size - self.keeping) / total - weights
@@ -133,8 +154,9 @@ class VariationalPoisson(PoissonProcess):
         self, counts: FloatArray, covariances: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         # Without a scale nothing is known yet.
-        more = self.degrees - 1 if self.scale else 0.0
-        return np.full(len(counts), more), np.full(len(counts), self.scale)
+        each = self.covariance_type.degrees(self.n_dimensions)
+        more = self.degrees / each - 1 if self.scale else 0.0
+        return np.full(len(counts), more), np.full(len(counts), self.scale / each)
 
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
         """2 Sigma G Sigma, with G the derivative by Sigma of what noise adds to the cost: (1 - M)
@@ -145,8 +167,7 @@ class VariationalPoisson(PoissonProcess):
         d = self.n_dimensions
         own = self._own(covariances)
         rest = np.eye(d) - own
-        v, _ = self._posterior_degrees(counts, covariances)
-        worth = 2.0 / d * counts * (d * np.log(v) - _digammas(v, d))
+        worth = 4.0 / d * counts * self._lost(self._posterior_degrees(counts, covariances)[0])
         return rest @ covariances + worth[:, None, None] * (own @ own @ rest @ covariances)
 
     def _own(self, covariances: FloatArray) -> FloatArray:
@@ -164,8 +185,16 @@ class VariationalPoisson(PoissonProcess):
         if self.noise is not None:
             own = self._own(covariances)
             worth = np.einsum("jkl,jlk->j", own, own) / d
-        v = self.degrees + worth * (n - 1)
-        return v, 0.5 * worth * (d * np.log(v) - _digammas(v, d))
+        v = self.degrees + self.covariance_type.degrees(d) * worth * (n - 1)
+        return v, worth * self._lost(v)
+
+    def _lost(self, v: FloatArray) -> FloatArray:
+        """What a point loses in expectation as its cluster's covariance is known by v degrees of
+        freedom, in nats.
+        """
+        order = self.order
+        each = self.covariance_type.degrees(self.n_dimensions)
+        return np.asarray(0.5 * each * (order * np.log(v) - _digammas(v, order)))
 
     def _convolved(self, covariances: FloatArray) -> FloatArray:
         """Covariances convolved with the typical noise."""
@@ -191,12 +220,12 @@ class VariationalPoisson(PoissonProcess):
             kept = counts == counts.max()
         n, covariances = counts[kept], covariances[kept]
         v, _ = self._posterior_degrees(n, covariances)
-        points = v - self.degrees + 1  # informative about the size; without noise all n
-        more, scatter = self.pseudo_points(n, covariances)
-        squares = (points + more)[:, None] * np.linalg.eigvalsh(covariances) - scatter[:, None]
+        of_points = v - self.degrees  # (n - 1) that each point adds, without noise
+        squares = (v if self.scale else of_points + 1)[:, None]
+        squares = squares * self.covariance_type.eigenvalues(covariances) - self.scale
         shape, rate = _likeliest_numbers(n)
         degrees, scale = _likeliest_sizes(
-            points, np.maximum(squares, 0.0), self.degrees, self.scale
+            of_points, np.maximum(squares, 0.0), self.degrees, self.scale
         )
         return replace(
             self, number=float(len(n)), shape=shape, rate=rate, degrees=degrees, scale=scale
@@ -210,13 +239,14 @@ class VariationalPoisson(PoissonProcess):
         def further(before: float, now: float) -> float:
             return before * float(np.exp(np.clip(factor * np.log(now / before), *_LARGEST_STEP)))
 
-        d = self.n_dimensions
+        order = self.order
         return replace(
             self,
             number=further(old.number, self.number),
             shape=float(np.clip(further(old.shape, self.shape), *np.exp(_RANGE))),
             rate=further(old.rate, self.rate),
-            degrees=d + float(np.clip(further(old.degrees - d, self.degrees - d), *np.exp(_RANGE))),
+            degrees=order
+            + float(np.clip(further(old.degrees - order, self.degrees - order), *np.exp(_RANGE))),
             scale=further(old.scale, self.scale),
         )
 
@@ -225,7 +255,7 @@ class VariationalPoisson(PoissonProcess):
         return np.asarray(scipy.special.digamma(n + self.shape) - np.log1p(self.rate))
 
     def _log_hyperprior(self) -> float:
-        excess = self.degrees - self.n_dimensions
+        excess = self.degrees - self.order
         return -_normal(np.log(self.shape), _MEDIAN_SHAPE) - _normal(np.log(excess), _MEDIAN_EXCESS)
 
 
@@ -255,9 +285,11 @@ def _numbers(n: FloatArray, shape: float, rate: float) -> FloatArray:
     )
 
 
-def _sizes(n: FloatArray, log_det: FloatArray, degrees: float, scale: float, d: int) -> FloatArray:
+def _sizes(
+    of_points: FloatArray, log_det: FloatArray, degrees: float, scale: float, d: int
+) -> FloatArray:
     """The part that comes from the covariances, (K,); `log_det` is of psi 1 + S."""
-    v = degrees + n - 1
+    v = degrees + of_points
     before = 0.5 * degrees * d * np.log(scale) - _log_multigamma(0.5 * degrees, d)
     return np.asarray(before - 0.5 * v * log_det + _log_multigamma(0.5 * v, d))
 
@@ -278,9 +310,10 @@ def _likeliest_numbers(n: FloatArray) -> tuple[float, float]:
 
 
 def _likeliest_sizes(
-    n: FloatArray, squares: FloatArray, degrees: float, scale: float
+    of_points: FloatArray, squares: FloatArray, degrees: float, scale: float
 ) -> tuple[float, float]:
-    """nu and psi of clusters whose scatters have the eigenvalues `squares`, (K, D).
+    """nu and psi of clusters whose scatters have the eigenvalues `squares`, (K, order), and whose
+    points add `of_points` degrees of freedom, (K,).
 
     Better than `degrees` and `scale`, where a scale is known: a few turns of nu with psi / nu
     held, and of psi with nu held, whose stationarity nu K D = sum_j v_j tr(1 + S_j / psi)^-1 is
@@ -288,14 +321,15 @@ def _likeliest_sizes(
     """
     k, d = squares.shape
     turns = _TURNS if scale else _FIRST_TURNS
-    size = scale / degrees if scale else max(float(squares.sum() / (d * n.sum())), 1e-300)
+    size = scale / degrees if scale else float(squares.sum() / (d * (of_points + 1).sum()))
+    size = max(size, 1e-300)
 
     def loss(log_excess: float) -> float:
         degrees = d + float(np.exp(log_excess))
         scale = size * degrees
         log_det = np.log(scale + squares).sum(1)
         return _normal(log_excess, _MEDIAN_EXCESS) - float(
-            _sizes(n, log_det, degrees, scale, d).sum()
+            _sizes(of_points, log_det, degrees, scale, d).sum()
         )
 
     for _ in range(turns):
@@ -304,7 +338,7 @@ def _likeliest_sizes(
         )
         degrees = d + float(np.exp(found.x))
         scale = size * degrees
-        v = degrees + n - 1
+        v = degrees + of_points
         for _ in range(_STEPS):
             scale = degrees * k * d / float((v / (scale + squares).T).sum())
         size = scale / degrees

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.objectives.bayes import VariationalPoisson
+from napari_sparse_gmm.objectives.covariance_type import CovarianceType
 from napari_sparse_gmm.objectives.declaration import Context, Declaration
 from napari_sparse_gmm.objectives.objective import Objective
 from napari_sparse_gmm.objectives.poisson import LEAST, PoissonProcess
@@ -57,6 +58,13 @@ class Kinds(PoissonProcess):
 
     kinds: tuple[VariationalPoisson, ...]
     held: bool = False
+
+    @property
+    def covariance_type(self) -> CovarianceType:
+        return self.kinds[0].covariance_type
+
+    def of_type(self, covariance_type: CovarianceType) -> Self:
+        return replace(self, kinds=tuple(kind.of_type(covariance_type) for kind in self.kinds))
 
     def declaration(self) -> Declaration:
         """That of "bayes", with these kinds, but for the noise."""
@@ -145,11 +153,10 @@ def several(objective: Objective, n_clusters: int) -> Kinds | None:
     """The kinds to start from, held, where so many clusters have taught an objective; or None."""
     if not isinstance(objective, VariationalPoisson) or n_clusters < _FEWEST_CLUSTERS:
         return None
-    d, points = objective.n_dimensions, objective.shape / objective.rate
-    variance = objective.scale / objective.degrees
+    points, variance = objective.shape / objective.rate, objective.typical_variance
     kinds = []
     for of_points, of_sizes, shape, excess in _STARTS:
-        shape, degrees = max(shape, objective.shape), d + excess
+        shape, degrees = max(shape, objective.shape), objective.order + excess
         kinds.append(
             replace(
                 objective,

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives.covariance_type import FULL, CovarianceType
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.objectives.declaration import Declaration
@@ -22,6 +24,21 @@ class Objective(ABC):
     # By how many nats each component is favoured, where the cost is else minus a bound on the log
     # evidence of the points; None where it is no such bound.
     keeping: ClassVar[float | None] = None
+
+    @property
+    def covariance_type(self) -> CovarianceType:
+        """What covariances may be like."""
+        return FULL
+
+    def of_type(self, covariance_type: CovarianceType) -> "Objective":
+        """With other covariances; what was learnt of sizes is forgotten. An InputError where it
+        has none of that type.
+        """
+        if covariance_type is not self.covariance_type:
+            raise InputError(
+                f"{type(self).__name__} has no covariance_type={covariance_type.name!r}."
+            )
+        return self
 
     def declaration(self) -> "Declaration":
         """That of a kind of prior of which there is only this instance."""
@@ -83,6 +100,7 @@ class Objective(ABC):
 
     def updated_covariances(self, counts: FloatArray, scatters: FloatArray) -> FloatArray:
         """The covariances after a step, (K, D, D), from the scatter about each mean, (K, D, D)."""
+        scatters = self.covariance_type.nearest(scatters)
         more, scatter = self.pseudo_points(counts, scatters / counts[:, None, None])
         scatters = scatters + scatter[:, None, None] * np.eye(scatters.shape[1])
         return np.asarray(scatters / (counts + more)[:, None, None])

@@ -5,11 +5,12 @@
 The penalty is a `WeightPenalty`, the prior on covariances an `InverseWishart`, or none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.objectives.covariance_type import FULL, CovarianceType
 from napari_sparse_gmm.objectives.inverse_wishart import InverseWishart
 from napari_sparse_gmm.objectives.objective import Objective
 from napari_sparse_gmm.objectives.weight_penalty import WeightPenalty
@@ -21,6 +22,10 @@ class PenalisedLikelihood(Objective):
 
     penalty: WeightPenalty
     covariance_prior: InverseWishart | None = None
+    covariance_type: CovarianceType = FULL
+
+    def of_type(self, covariance_type: CovarianceType) -> "PenalisedLikelihood":
+        return replace(self, covariance_type=covariance_type)
 
     def costs(self, weights: FloatArray, covariances: FloatArray, total: float) -> FloatArray:
         costs = self.penalty.penalties(weights, total)

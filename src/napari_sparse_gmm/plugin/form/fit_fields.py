@@ -21,6 +21,7 @@ _PARAMETERS = (
     parameters.SMOOTH_BACKGROUND,
     parameters.INIT,
     parameters.SOLVER,
+    parameters.COVARIANCE_TYPE,
     parameters.COVARIANCE_FLOOR,
     parameters.COVARIANCE_PRIOR,
     parameters.TYPICAL_SIZE,
