@@ -9,6 +9,7 @@ and the tests consume the same generator::
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -41,6 +42,7 @@ from napari_sparse_gmm.objectives import (
 from napari_sparse_gmm.parameters import COVARIANCE_TYPE, SMOOTH_BACKGROUND
 from napari_sparse_gmm.regions import Region
 
+_Start = tuple[str | FloatArray | GaussianMixture, tuple[str, ...]]
 Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 
 # Nats by which clusters as several kinds, or on a smooth background, must be likelier: the bounds
@@ -48,6 +50,8 @@ Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 _REASON = 8.0
 # And any clusters, than a background alone: log 20.
 _SOME = 3.0
+# An even background that one start says is less likely by so many is not tried from others.
+_FAR = 30.0
 # How often a background and the clusters are learnt in turn.
 _SMOOTHINGS = 4
 # What several kinds must leave of the background's weight.
@@ -151,14 +155,14 @@ class _Fit:
         firsts = [] if backgrounds is None else backgrounds.first()
         # A mixture or means to start from are the only start.
         several = self.declared.several if isinstance(self.settings.init, str) else None
-        of_each = len(self.starts) + _SMOOTHINGS
-        self.n_starts = len(self.starts) + of_each * len(firsts) + (0 if several is None else 2)
-        if self.may_be_round:
-            self.n_starts += 1 + bool(firsts)
-        best = yield from self._best_of_starts(self.region)
-        best = yield from self._if_round(best)
-        if backgrounds is not None:
-            best = yield from self._if_smooth(best, backgrounds, firsts)
+        self.n_starts = len(self.starts) + self.may_be_round + (0 if several is None else 2)
+        if firsts:
+            self.n_starts += len(firsts) * (1 + _SMOOTHINGS) + self._of_smooth
+        even = yield from self._best_of(self.starts[:1], self.region)
+        if backgrounds is None:
+            best = yield from self._of_all_starts(even)
+        else:
+            best = yield from self._on_likeliest(even, backgrounds, firsts)
             best = self._if_clusters(best, backgrounds)
         kinds = None if several is None else several(best.objective, best.mixture.n_components)
         return best if kinds is None else (yield from self._of_several(kinds, best))
@@ -188,15 +192,68 @@ class _Fit:
         best = yield from self._descent(problem, start)
         return replace(best, background_cost=first.background_cost)
 
-    def _best_of_starts(self, region: Region) -> Steps:
-        """The solution of lowest cost on one background."""
+    def _best_of(self, starts: Sequence[_Start], region: Region) -> Steps:
+        """The solution of lowest cost from some starts, on one background."""
         results = []
-        for init, births in self.starts:
+        for init, births in starts:
             problem, start = self._problem(init, region)
             start = born_at_once(problem, start, births)
             results.append((yield from self._descent(problem, start)))
             self.number += 1
         return min(results, key=lambda result: result.cost)
+
+    def _of_all_starts(
+        self, best: FitResult, smoothed: Callable[[FitResult], Steps] | None = None
+    ) -> Steps:
+        """The best solution from the other starts, too, on the background of that of the first,
+        which is learnt again where it is `smoothed`; with round components, where that is likelier.
+        """
+        if len(self.starts) > 1:
+            region = best.mixture.background_region or self.region
+            other = yield from self._best_of(self.starts[1:], region)
+            other = replace(other, background_cost=best.background_cost)
+            if other.cost < best.cost and smoothed is not None:
+                other = yield from smoothed(other)
+            elif smoothed is not None:
+                self.number += _SMOOTHINGS
+            best = min(best, other, key=self._favoured_nats)
+        return (yield from self._if_round(best))
+
+    def _on_likeliest(
+        self,
+        even: FitResult,
+        backgrounds: SmoothBackgrounds,
+        firsts: Sequence[tuple[Form, SmoothBackground]],
+    ) -> Steps:
+        """The solution on the likeliest background, from all starts; `even` and `firsts` are from
+        the first one. Those that are far less likely then are not tried from others.
+        """
+        smooth = []
+        for form, first in firsts:
+            found = yield from self._best_of(self.starts[:1], first.region)
+            smooth.append(((yield from self._smoothed(found, backgrounds, form)), form))
+        if not smooth:
+            return (yield from self._of_all_starts(even))
+        likeliest, form = min(smooth, key=lambda each: self._nats(each[0]))
+        gain = self._nats(even) - self._nats(likeliest)
+        best = likeliest
+        if gain < _FAR:
+            best = even = yield from self._of_all_starts(even)
+        else:
+            self.number += len(self.starts) - 1 + self.may_be_round
+        if gain > -_REASON:
+            again = partial(self._smoothed, backgrounds=backgrounds, form=form)
+            likeliest = yield from self._of_all_starts(likeliest, again)
+            best = likeliest if gain >= _FAR else self._likelier(even, likeliest)
+        else:
+            self.number += self._of_smooth
+        return best
+
+    @property
+    def _of_smooth(self) -> int:
+        """Starts on the likeliest smooth background after the first."""
+        others = len(self.starts) - 1
+        return others + (_SMOOTHINGS if others else 0) + self.may_be_round
 
     def _smooth_backgrounds(self) -> SmoothBackgrounds | None:
         """Where there is a background, not given as uneven, and costs can be compared."""
@@ -225,33 +282,17 @@ class _Fit:
             self.number += 1
         return best
 
-    def _if_smooth(
-        self,
-        best: FitResult,
-        backgrounds: SmoothBackgrounds,
-        firsts: Sequence[tuple[Form, SmoothBackground]],
-    ) -> Steps:
-        """The solution on the likeliest of these backgrounds, where it is likelier; or that."""
-        found = []
-        for form, first in firsts:
-            start = yield from self._best_of_starts(first.region)
-            found.append((yield from self._smoothed(start, backgrounds, form)))
-        if not found:
-            return best
-        likeliest = yield from self._if_round(min(found, key=self._nats))
-        return self._likelier(best, likeliest)
-
     def _if_round(self, best: FitResult) -> Steps:
         """The solution with round components, where it is likelier; or that."""
         if not self.may_be_round:
             return best
+        if best.mixture.n_components:
+            problem, start = self._problem_from(best)
+            problem = replace(problem, objective=problem.objective.of_type(SPHERICAL))
+            found = yield from self._descent(problem, start)
+            best = self._likelier(best, replace(found, background_cost=best.background_cost))
         self.number += 1
-        if best.mixture.n_components == 0:
-            return best
-        problem, start = self._problem_from(best)
-        problem = replace(problem, objective=problem.objective.of_type(SPHERICAL))
-        found = yield from self._descent(problem, start)
-        return self._likelier(best, replace(found, background_cost=best.background_cost))
+        return best
 
     def _likelier(self, best: FitResult, other: FitResult) -> FitResult:
         return other if self._nats(best) - self._nats(other) > _REASON else best
@@ -305,8 +346,11 @@ class _Fit:
     def _nats(self, result: FitResult) -> float:
         """Minus the bound on the log evidence of a solution."""
         # Without what favours each component, which is for small ones on their way.
-        nats = self.engine.summary.total_weight * result.cost + self._favour(result)
-        return nats + result.background_cost + log_labellings(result.mixture)
+        nats = self._favoured_nats(result) + self._favour(result)
+        return nats + log_labellings(result.mixture)
+
+    def _favoured_nats(self, result: FitResult) -> float:
+        return self.engine.summary.total_weight * result.cost + result.background_cost
 
     def _favour(self, result: FitResult) -> float:
         return (result.objective.keeping or 0.0) * result.mixture.n_components
