@@ -500,7 +500,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             return standard_errors(
                 self.mixture_,
                 engine,
-                pseudo_points=known,
+                pseudo_points=np.maximum(known, 0.0),
                 covariance_type=self.prior_.covariance_type,
             )
 

@@ -9,7 +9,6 @@ and the tests consume the same generator::
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -50,7 +49,7 @@ Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 _REASON = 8.0
 # And any clusters, than a background alone: log 20.
 _SOME = 3.0
-# An even background that one start says is less likely by so many is not tried from others.
+# An even background that its first start says is less likely by so many is not tried from others.
 _FAR = 30.0
 # How often a background and the clusters are learnt in turn.
 _SMOOTHINGS = 4
@@ -155,14 +154,12 @@ class _Fit:
         firsts = [] if backgrounds is None else backgrounds.first()
         # A mixture or means to start from are the only start.
         several = self.declared.several if isinstance(self.settings.init, str) else None
-        self.n_starts = len(self.starts) + self.may_be_round + (0 if several is None else 2)
+        self.n_starts = len(self.starts) + self.may_be_round + (0 if several is None else 3)
         if firsts:
-            self.n_starts += len(firsts) * (1 + _SMOOTHINGS) + self._of_smooth
-        even = yield from self._best_of(self.starts[:1], self.region)
-        if backgrounds is None:
-            best = yield from self._of_all_starts(even)
-        else:
-            best = yield from self._on_likeliest(even, backgrounds, firsts)
+            of_each = len(self.starts) + _SMOOTHINGS
+            self.n_starts += len(firsts) * of_each + self.may_be_round
+        best = yield from self._on_likeliest(backgrounds, firsts)
+        if backgrounds is not None:
             best = self._if_clusters(best, backgrounds)
         kinds = None if several is None else several(best.objective, best.mixture.n_components)
         return best if kinds is None else (yield from self._of_several(kinds, best))
@@ -202,58 +199,29 @@ class _Fit:
             self.number += 1
         return min(results, key=lambda result: result.cost)
 
-    def _of_all_starts(
-        self, best: FitResult, smoothed: Callable[[FitResult], Steps] | None = None
-    ) -> Steps:
-        """The best solution from the other starts, too, on the background of that of the first,
-        which is learnt again where it is `smoothed`; with round components, where that is likelier.
-        """
-        if len(self.starts) > 1:
-            region = best.mixture.background_region or self.region
-            other = yield from self._best_of(self.starts[1:], region)
-            other = replace(other, background_cost=best.background_cost)
-            if other.cost < best.cost and smoothed is not None:
-                other = yield from smoothed(other)
-            elif smoothed is not None:
-                self.number += _SMOOTHINGS
-            best = min(best, other, key=self._favoured_nats)
-        return (yield from self._if_round(best))
-
     def _on_likeliest(
         self,
-        even: FitResult,
-        backgrounds: SmoothBackgrounds,
+        backgrounds: SmoothBackgrounds | None,
         firsts: Sequence[tuple[Form, SmoothBackground]],
     ) -> Steps:
-        """The solution on the likeliest background, from all starts; `even` and `firsts` are from
-        the first one. Those that are far less likely then are not tried from others.
-        """
+        """The solution on the even background, or on the likeliest of others, if likelier."""
+        first, others = self.starts[:1], self.starts[1:]
+        even = yield from self._best_of(first, self.region)
         smooth = []
-        for form, first in firsts:
-            found = yield from self._best_of(self.starts[:1], first.region)
-            smooth.append(((yield from self._smoothed(found, backgrounds, form)), form))
-        if not smooth:
-            return (yield from self._of_all_starts(even))
-        likeliest, form = min(smooth, key=lambda each: self._nats(each[0]))
-        gain = self._nats(even) - self._nats(likeliest)
-        best = likeliest
-        if gain < _FAR:
-            best = even = yield from self._of_all_starts(even)
-        else:
-            self.number += len(self.starts) - 1 + self.may_be_round
-        if gain > -_REASON:
-            again = partial(self._smoothed, backgrounds=backgrounds, form=form)
-            likeliest = yield from self._of_all_starts(likeliest, again)
-            best = likeliest if gain >= _FAR else self._likelier(even, likeliest)
-        else:
-            self.number += self._of_smooth
-        return best
-
-    @property
-    def _of_smooth(self) -> int:
-        """Starts on the likeliest smooth background after the first."""
-        others = len(self.starts) - 1
-        return others + (_SMOOTHINGS if others else 0) + self.may_be_round
+        for form, begin in firsts:
+            assert backgrounds is not None  # `firsts` are its
+            found = yield from self._best_of(self.starts, begin.region)
+            smooth.append((yield from self._smoothed(found, backgrounds, form)))
+        likeliest = None
+        if smooth:
+            likeliest = yield from self._if_round(min(smooth, key=self._nats))
+            if self._nats(even) - self._nats(likeliest) > _FAR:
+                return likeliest
+        if others:
+            other = yield from self._best_of(others, self.region)
+            even = min(even, other, key=lambda result: result.cost)
+        even = yield from self._if_round(even)
+        return even if likeliest is None else self._likelier(even, likeliest)
 
     def _smooth_backgrounds(self) -> SmoothBackgrounds | None:
         """Where there is a background, not given as uneven, and costs can be compared."""
@@ -326,9 +294,7 @@ class _Fit:
         )
 
     def _of_several(self, held: Kinds, best: FitResult) -> Steps:
-        """The solution under several kinds, from two more starts; or the best so far, where it is
-        no better.
-        """
+        """The solution under several kinds, or the best so far, where it is no better."""
         problem, start = self._problem_from(best)
         problem = replace(problem, objective=held)
         start = born_at_once(problem, start, problem.births)
@@ -338,19 +304,36 @@ class _Fit:
         problem = replace(problem, objective=replace(held, held=False))
         learnt = yield from self._descent(problem, apart.mixture)
         learnt = replace(learnt, background_cost=best.background_cost)
+        self.number += 1
+        learnt = yield from self._of_fewer(learnt)
         # Where the region is larger than the field, many wide clusters take the place of what is
         # scattered: they are no kind.
         left = learnt.mixture.background_weight >= _LEFT * best.mixture.background_weight
         return self._likelier(best, learnt) if left else best
 
+    def _of_fewer(self, best: FitResult) -> Steps:
+        """The solution without one of three kinds, where it is likelier; or that."""
+        if not isinstance(best.objective, Kinds):
+            return best
+        kinds = best.objective.kinds
+        if len(kinds) < 3:
+            return best
+        problem, start = self._problem_from(best)
+        found = []
+        for left_out in range(len(kinds)):
+            others = (*kinds[:left_out], *kinds[left_out + 1 :])
+            problem = replace(problem, objective=replace(best.objective, kinds=others))
+            found.append((yield from self._descent(problem, start, moves=False)))
+        likeliest = min(found, key=self._nats)
+        problem = replace(problem, objective=likeliest.objective)
+        fewer = yield from self._descent(problem, likeliest.mixture)
+        return min(best, replace(fewer, background_cost=best.background_cost), key=self._nats)
+
     def _nats(self, result: FitResult) -> float:
         """Minus the bound on the log evidence of a solution."""
         # Without what favours each component, which is for small ones on their way.
-        nats = self._favoured_nats(result) + self._favour(result)
-        return nats + log_labellings(result.mixture)
-
-    def _favoured_nats(self, result: FitResult) -> float:
-        return self.engine.summary.total_weight * result.cost + result.background_cost
+        nats = self.engine.summary.total_weight * result.cost + self._favour(result)
+        return nats + result.background_cost + log_labellings(result.mixture)
 
     def _favour(self, result: FitResult) -> float:
         return (result.objective.keeping or 0.0) * result.mixture.n_components

@@ -54,6 +54,7 @@ _MEDIAN_SHAPE, _MEDIAN_EXCESS, _SPREAD = 2.0, 4.0, 2.0
 _RANGE = (np.log(0.05), np.log(1e4))
 # By how much the logarithm of a hyperparameter may change in an over-relaxed step.
 _LARGEST_STEP = (-np.log(10.0), np.log(10.0))
+_TINY = 1e-300
 # Turns to find the two of the sizes, from known ones or at first, and steps in each.
 _TURNS, _FIRST_TURNS, _STEPS = 2, 10, 5
 
@@ -155,8 +156,10 @@ class VariationalPoisson(PoissonProcess):
     ) -> tuple[FloatArray, FloatArray]:
         # Without a scale nothing is known yet.
         each = self.covariance_type.degrees(self.n_dimensions)
-        more = self.degrees / each - 1 if self.scale else 0.0
-        return np.full(len(counts), more), np.full(len(counts), self.scale / each)
+        if not self.scale:
+            return np.zeros(len(counts)), np.zeros(len(counts))
+        more = np.maximum(self.degrees / each - 1, (self.degrees - 1) / each - counts)
+        return more, np.full(len(counts), self.scale / each)
 
     def surplus(self, counts: FloatArray, covariances: FloatArray) -> FloatArray:
         """2 Sigma G Sigma, with G the derivative by Sigma of what noise adds to the cost: (1 - M)
@@ -185,7 +188,10 @@ class VariationalPoisson(PoissonProcess):
         if self.noise is not None:
             own = self._own(covariances)
             worth = np.einsum("jkl,jlk->j", own, own) / d
-        v = self.degrees + self.covariance_type.degrees(d) * worth * (n - 1)
+        # A round cluster of less than a point takes no more than one of any shape would.
+        v = np.maximum(
+            self.degrees + self.covariance_type.degrees(d) * worth * (n - 1), self.degrees - 1
+        )
         return v, worth * self._lost(v)
 
     def _lost(self, v: FloatArray) -> FloatArray:
@@ -321,8 +327,10 @@ def _likeliest_sizes(
     """
     k, d = squares.shape
     turns = _TURNS if scale else _FIRST_TURNS
-    size = scale / degrees if scale else float(squares.sum() / (d * (of_points + 1).sum()))
-    size = max(size, 1e-300)
+    size = (
+        scale / degrees if scale else float(squares.sum() / max(d * (of_points + 1).sum(), _TINY))
+    )
+    size = max(size, _TINY)
 
     def loss(log_excess: float) -> float:
         degrees = d + float(np.exp(log_excess))
