@@ -154,8 +154,9 @@ def test_a_fit_from_given_means_ends_as_on_the_whole(name, weights, noise):
         assert found.cost_ == pytest.approx(whole.cost_, abs=1e-6)
 
 
-@pytest.mark.parametrize("noise", [False, True], ids=["exact", "noisy"])
-@pytest.mark.parametrize("weights", [False, True], ids=["alike", "weighted"])
+@pytest.mark.parametrize(
+    ("weights", "noise"), [(False, False), (True, True)], ids=["alike-exact", "weighted-noisy"]
+)
 @pytest.mark.parametrize("prior", ["mml", "bayes"])
 def test_clusters_across_the_border_of_parts_are_found_once(prior, weights, noise):
     """A fit with births from the density, and what is told of it."""

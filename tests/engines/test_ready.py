@@ -267,7 +267,7 @@ def test_real_compilers_can_be_watched(tmp_path):
         assert run.stdout.startswith(f"keops {told} True"), run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("writable", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_kernels_of_the_processor_are_compiled_once_or_once_a_process(tmp_path, writable):
     """In a cache of their own, where nothing is compiled yet; and where none can be written."""
     # With nowhere to look for a cache, numba cannot keep one.

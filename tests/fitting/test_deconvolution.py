@@ -92,7 +92,7 @@ def log_sizes(covariances):
 @pytest.mark.parametrize("prior", ["none", "mml", "bayes"])
 def test_true_covariances_come_back_where_plain_em_is_biased(prior):
     plain, deconvolved, entries = [], [], []
-    for seed in range(4):
+    for seed in range(2 if prior == "bayes" else 4):  # it takes ten times as long
         truth, points, std, _ = noisy_clusters(seed)
         model = SparseGaussianMixture(
             20 if prior == "none" else 60,
@@ -120,7 +120,7 @@ def test_true_covariances_come_back_where_plain_em_is_biased(prior):
 @pytest.mark.parametrize("prior", ["mml", "bayes"])
 @pytest.mark.parametrize("background", [0.1, 0.5, 0.8])
 def test_the_background_fraction_comes_back(prior, background):
-    for seed in range(3):
+    for seed in range(2):
         _, points, std, labels = noisy_clusters(seed, background)
         model = SparseGaussianMixture(
             60, prior=prior, init="density", background=True, random_state=0
