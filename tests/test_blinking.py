@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import SparseGaussianMixture
-from napari_sparse_gmm.blinking import estimate_repeats
+from napari_sparse_gmm.blinking import Molecules, count_molecules, estimate_repeats
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
@@ -55,6 +55,23 @@ def test_molecules_that_are_seen_again_are_counted(mean: float, known: bool) -> 
     assert 0.8 < np.exp(np.log(ratios).mean()) < 1.6
     assert min(ratios) > 0.5
     assert max(ratios) < 2.0
+
+
+@pytest.mark.parametrize("mean", [3.0, 4.0, 7.0])
+@pytest.mark.parametrize("known", [False, True])
+def test_the_interval_of_their_number_holds_it(mean: float, known: bool) -> None:
+    held = []
+    for seed in range(8):
+        positions, _ = molecules(seed, 20, 15, 25.0, 300)
+        points, _, std, _ = localized(positions, seed, mean)
+        seen = Observations.of(points, noise_std=std if known else None)
+        found = count_molecules(len(points), estimate_repeats(seen))
+        held.append(found.low < len(positions) < found.high)
+    assert np.mean(held) >= 0.85
+
+
+def test_points_that_do_not_repeat_are_molecules() -> None:
+    assert count_molecules(600, 1.0) == Molecules(600, 600, 600)
 
 
 def test_scattered_molecules_are_counted_as_well() -> None:

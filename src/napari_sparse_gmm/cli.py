@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from importlib.metadata import version
 from importlib.util import find_spec
 from io import TextIOWrapper
@@ -402,6 +403,8 @@ def _run(
 
 def _report(fit: "GroupFit", name: str) -> None:
     """What was found in a group of points, or in all."""
+    from napari_sparse_gmm.blinking import count_molecules
+
     model = fit.model
     if model is None:
         print(f"{PROGRAM}: warning: {name}{fit.problem}", file=sys.stderr)
@@ -410,7 +413,9 @@ def _report(fit: "GroupFit", name: str) -> None:
         f"{name}{model.n_components_} components, {model.background_weight_:.1%} background, "
         f"cost {model.cost_:.6g} after {model.n_iter_} iterations"
     )
-    if sentence := repeated(model.repeats_):
+    # Where the number of repeats is given, it says nothing about how it was counted.
+    molecules = None if model.repeats else astuple(count_molecules(len(fit.rows), model.repeats_))
+    if sentence := repeated(model.repeats_, molecules):
         print(f"{name}{sentence}")
     if not model.converged_:
         print(

@@ -6,6 +6,8 @@
 '5 per µm²'
 """
 
+from collections.abc import Sequence
+
 # Nobody needs to know a Bayes factor of more digits.
 _BEYOND_DOUBT = 100
 
@@ -35,8 +37,10 @@ def odds(log10: float) -> str:
     return f"{large} to 1" if log10 >= 0 else f"1 to {large}"
 
 
-def repeated(repeats: float) -> str:
+def repeated(repeats: float, molecules: Sequence[float] | None = None) -> str:
     """How many points are one observation, in a sentence; "" where each is one.
+
+    And of how many molecules they are, and between which numbers, where that is known.
 
     >>> repeated(6.8)
     'About 7 points count as one: they repeat, as localizations of molecules that blink do.'
@@ -44,9 +48,13 @@ def repeated(repeats: float) -> str:
     if repeats == 1.0:
         return ""
     number = f"{repeats:.2g}" if repeats < 3 else f"{repeats:,.0f}"
+    of_molecules = ""
+    if molecules is not None:
+        n, low, high = (float(f"{each:.2g}") for each in molecules)
+        of_molecules = f" They are of some {n:,.0f} molecules ({low:,.0f} to {high:,.0f})."
     return (
         f"About {number} points count as one: they repeat, as localizations of molecules that "
-        "blink do."
+        f"blink do.{of_molecules}"
     )
 
 

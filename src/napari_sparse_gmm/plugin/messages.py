@@ -1,14 +1,21 @@
 """What the dock widget tells the user, in whole sentences."""
 
 import math
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sparse_gmm.density_model import DensityModel, Part
-from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.objectives import PRIORS
-from napari_sparse_gmm.parameters import N_COMPONENTS, PRESETS, REPEATS, SPARSITY
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.objectives import PRIORS, SPHERICAL
+from napari_sparse_gmm.parameters import (
+    COVARIANCE_TYPE,
+    N_COMPONENTS,
+    PRESETS,
+    REPEATS,
+    SPARSITY,
+)
 from napari_sparse_gmm.plugin.points.islands import n_islands
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
@@ -108,7 +115,16 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         notes.append(kinds)
     if repeating := [part.repeats for part in parts if part.repeats > 1]:
         of_groups = f" Of {len(repeating):,} of {len(parts):,} groups." if len(parts) > 1 else ""
-        notes.append(repeated(float(np.median(repeating))) + of_groups)
+        # Its imports would take time when the widget opens.
+        from napari_sparse_gmm.blinking import count_molecules
+
+        counted = [astuple(count_molecules(part.total_weight, part.repeats)) for part in parts]
+        read_off = model.parameters.get(REPEATS.name) is None
+        molecules = np.sum(counted, axis=0).tolist() if read_off else None
+        notes.append(repeated(float(np.median(repeating)), molecules) + of_groups)
+    if k and len(frame.axes) > 1 and all(_round(part.mixture) for part in parts):
+        chosen = model.parameters.get(COVARIANCE_TYPE.name) == SPHERICAL.name
+        notes.append("Components are round" + ("." if chosen else ", as is likelier here."))
     if model.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
@@ -130,6 +146,10 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         notes.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
     lines.append(" ".join(notes))
     return "\n".join(line for line in lines if line)
+
+
+def _round(mixture: GaussianMixture) -> bool:
+    return mixture.n_components == 0 or SPHERICAL.holds(mixture.covariances)
 
 
 def _kinds(part: Part, unit: str | None) -> str:
