@@ -258,7 +258,8 @@ class _Fit:
             problem, start = self._problem_from(best)
             problem = replace(problem, objective=problem.objective.of_type(SPHERICAL))
             found = yield from self._descent(problem, start)
-            best = self._likelier(best, replace(found, background_cost=best.background_cost))
+            found = replace(found, background_cost=best.background_cost)
+            best = min(best, found, key=self._nats)
         self.number += 1
         return best
 
