@@ -110,6 +110,17 @@ def test_the_points_choose_the_shape(seed):
     assert long.covariance_type_ == "full"
 
 
+@pytest.mark.parametrize("d", [2, 3])
+def test_what_is_wider_than_the_field_is_thick_is_not_round(d):
+    """Points on a line, and clusters through all of a thin section."""
+    points = clusters([30.0] * 6, n=60, d=d)
+    points[:, 0] = np.random.default_rng(1).uniform(0.0, 10.0 if d == 3 else 0.0, len(points))
+    model = SparseGaussianMixture(background=d == 3).fit(points)
+    assert model.covariance_type_ == "full"
+    low, high = points.min(0), points.max(0)
+    assert ((model.means_ >= low - 1e-9) & (model.means_ <= high + 1e-9)).all()
+
+
 def test_any_shape_stays_to_the_last_digit():
     points = clusters([20.0] * 8, aspect=5.0, n=40)
     chosen, full = (

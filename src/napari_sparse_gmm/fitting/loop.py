@@ -254,14 +254,23 @@ class _Fit:
         """The solution with round components, where it is likelier; or that."""
         if not self.may_be_round:
             return best
-        if best.mixture.n_components:
+        if best.mixture.n_components and self._has_room(best):
             problem, start = self._problem_from(best)
             problem = replace(problem, objective=problem.objective.of_type(SPHERICAL))
             found = yield from self._descent(problem, start)
             found = replace(found, background_cost=best.background_cost)
-            best = min(best, found, key=self._nats)
+            if self._has_room(found):
+                best = min(best, found, key=self._nats)
         self.number += 1
         return best
+
+    def _has_room(self, result: FitResult) -> bool:
+        """Whether components would be no wider than the region is thick if they were round. Of
+        others a prior that is even in the region says more about means than is true.
+        """
+        sides = np.ptp(self.region.box, axis=0)
+        rounded = SPHERICAL.nearest(result.mixture.covariances)
+        return bool(rounded[:, 0, 0].max(initial=0.0) < sides.min() ** 2)
 
     def _likelier(self, best: FitResult, other: FitResult) -> FitResult:
         return other if self._nats(best) - self._nats(other) > _REASON else best

@@ -26,6 +26,10 @@ _TURNS = 4
 # A proposal is the same as one that failed where centre and size differ by less, relative to size.
 _SAME = 0.1
 
+# From so many balls, and twice as many as boxes, small clusters are learnt well enough. Of
+# a million scattered points tens of thousands are denser than the others by chance.
+_AT_ONCE = 2000
+
 # The background keeps so much of the weight, whatever is born at once.
 _LEFT = 0.1
 
@@ -49,6 +53,8 @@ def born_at_once(
     for kind in births:
         propose: Propose = {"boxes": Births, "balls": BallBirths}[kind]()
         born = propose(problem, problem.start(start))
+        if kind == "balls":
+            born = born.subset(slice(_AT_ONCE + 2 * start.n_components))
         if not len(born):
             continue
         weights, old = born.weights[born.added], start
