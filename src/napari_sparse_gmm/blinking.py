@@ -174,7 +174,7 @@ def _likeliest(read_off: float) -> float:
 
 @dataclass(frozen=True)
 class Molecules:
-    """How many molecules there are, and between which numbers 19 times in 20."""
+    """How many molecules there are, and between which numbers."""
 
     number: float
     low: float
@@ -186,8 +186,8 @@ def count_molecules(n_localizations: float, repeats: float) -> Molecules:
 
     As of a fluorophore that bleaches with the same probability each time: then the mean number b of
     localizations of a molecule follows from E[b²] / E[b] = 2 E[b] - 1. What was read off is taken,
-    not what a fit weighs with, which is drawn to what is typical. The interval is as wide as
-    numbers read off simulated fields are off, by a factor of 1.5 either way.
+    not what a fit weighs with, which is drawn to what is typical. The interval is a factor of 1.5
+    either way, as numbers read off simulated fields are off.
     """
     if repeats <= 1.0:
         return Molecules(n_localizations, n_localizations, n_localizations)
