@@ -92,7 +92,7 @@ def log_sizes(covariances):
 @pytest.mark.parametrize("prior", ["none", "mml", "bayes"])
 def test_true_covariances_come_back_where_plain_em_is_biased(prior):
     plain, deconvolved, entries = [], [], []
-    for seed in range(2 if prior == "bayes" else 4):  # it takes ten times as long
+    for seed in range(4):
         truth, points, std, _ = noisy_clusters(seed)
         model = SparseGaussianMixture(
             20 if prior == "none" else 60,

@@ -28,6 +28,7 @@ from napari_sparse_gmm.fitting.smooth import (
 )
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
+    FULL,
     SPHERICAL,
     Context,
     CovarianceType,
@@ -178,15 +179,22 @@ class _Fit:
             except StopIteration as stop:
                 first: FitResult = stop.value
                 break
-            self.number, self.n_starts = step.n_starts, step.n_starts + 1
+            self.number, self.n_starts = step.n_starts, step.n_starts + 1 + self.may_be_round
             yield replace(step, n_starts=self.n_starts)
         region = first.mixture.background_region or self.region
-        problem, start = self._problem(
-            without_noise(first.mixture, noise), region, first.objective.covariance_type
-        )
-        if isinstance(first.objective, Kinds):
-            problem = replace(problem, objective=_of_the_kinds(first, problem, start))
-        best = yield from self._descent(problem, start)
+        types = [first.objective.covariance_type]
+        if self.may_be_round and types == [SPHERICAL]:
+            # Round as they are seen may be for the noise.
+            types.append(FULL)
+        found = []
+        for covariance_type in types:
+            own = without_noise(first.mixture, noise)
+            problem, start = self._problem(own, region, covariance_type)
+            if isinstance(first.objective, Kinds):
+                problem = replace(problem, objective=_of_the_kinds(first, problem, start))
+            found.append((yield from self._descent(problem, start)))
+            self.number += 1
+        best = min(found, key=self._nats)
         return replace(best, background_cost=first.background_cost)
 
     def _best_of(self, starts: Sequence[_Start], region: Region) -> Steps:
