@@ -80,7 +80,7 @@ def test_a_background_that_is_not_known_costs_information():
 def test_they_are_those_of_the_hessian(noisy):
     """By autograd through the log-likelihood of a Poisson process, at its optimum."""
     truth = five(NEAR)
-    points, _ = truth.sample(8_000, 0)
+    points, _ = truth.sample(20_000, 0)
     std = (
         np.random.default_rng(1).uniform(1.0, 4.0, len(points)) if noisy else np.zeros(len(points))
     )
