@@ -413,8 +413,10 @@ def _report(fit: "GroupFit", name: str) -> None:
         f"{name}{model.n_components_} components, {model.background_weight_:.1%} background, "
         f"cost {model.cost_:.6g} after {model.n_iter_} iterations"
     )
-    # Where the number of repeats is given, it says nothing about how it was counted.
-    molecules = None if model.repeats else astuple(count_molecules(len(fit.rows), model.repeats_))
+    molecules = None
+    if model.repeats is None and fit.engine is not None:  # read off the points
+        n = fit.engine.summary.total_weight * model.repeats_
+        molecules = astuple(count_molecules(n, model.repeats_))
     if sentence := repeated(model.repeats_, molecules):
         print(f"{name}{sentence}")
     if not model.converged_:

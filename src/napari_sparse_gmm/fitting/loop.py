@@ -192,10 +192,9 @@ class _Fit:
             problem, start = self._problem(own, region, covariance_type)
             if isinstance(first.objective, Kinds):
                 problem = replace(problem, objective=_of_the_kinds(first, problem, start))
-            found.append((yield from self._descent(problem, start)))
+            found.append((yield from self._descent(problem, start, after=first)))
             self.number += 1
-        best = min(found, key=self._nats)
-        return replace(best, background_cost=first.background_cost)
+        return min(found, key=self._nats)
 
     def _best_of(self, starts: Sequence[_Start], region: Region) -> Steps:
         """The solution of lowest cost from some starts, on one background."""
@@ -224,6 +223,7 @@ class _Fit:
         if smooth:
             likeliest = yield from self._if_round(min(smooth, key=self._nats))
             if self._nats(even) - self._nats(likeliest) > _FAR:
+                self.number += len(others) + self.may_be_round
                 return likeliest
         if others:
             other = yield from self._best_of(others, self.region)
@@ -253,8 +253,9 @@ class _Fit:
                 counts = backgrounds.counts(best.mixture, best.objective)
                 background = backgrounds.likeliest(counts, form)
                 problem, start = self._problem_from(best, background.region)
-                best = yield from self._descent(problem, start, moves=turn + 1 == _SMOOTHINGS)
+                last = turn + 1 == _SMOOTHINGS
                 best = replace(best, background_cost=background.cost)
+                best = yield from self._descent(problem, start, moves=last, after=best)
             self.number += 1
         return best
 
@@ -265,8 +266,7 @@ class _Fit:
         if best.mixture.n_components and self._has_room(best):
             problem, start = self._problem_from(best)
             problem = replace(problem, objective=problem.objective.of_type(SPHERICAL))
-            found = yield from self._descent(problem, start)
-            found = replace(found, background_cost=best.background_cost)
+            found = yield from self._descent(problem, start, after=best)
             if self._has_room(found):
                 best = min(best, found, key=self._nats)
         self.number += 1
@@ -320,8 +320,7 @@ class _Fit:
         apart = yield from self._descent(problem, start, moves=False)
         self.number += 1
         problem = replace(problem, objective=replace(held, held=False))
-        learnt = yield from self._descent(problem, apart.mixture)
-        learnt = replace(learnt, background_cost=best.background_cost)
+        learnt = yield from self._descent(problem, apart.mixture, after=best)
         self.number += 1
         learnt = yield from self._of_fewer(learnt)
         # Where the region is larger than the field, many wide clusters take the place of what is
@@ -344,8 +343,8 @@ class _Fit:
             found.append((yield from self._descent(problem, start, moves=False)))
         likeliest = min(found, key=self._nats)
         problem = replace(problem, objective=likeliest.objective)
-        fewer = yield from self._descent(problem, likeliest.mixture)
-        return min(best, replace(fewer, background_cost=best.background_cost), key=self._nats)
+        fewer = yield from self._descent(problem, likeliest.mixture, after=best)
+        return min(best, fewer, key=self._nats)
 
     def _nats(self, result: FitResult) -> float:
         """Minus the bound on the log evidence of a solution."""
@@ -356,8 +355,18 @@ class _Fit:
     def _favour(self, result: FitResult) -> float:
         return (result.objective.keeping or 0.0) * result.mixture.n_components
 
-    def _descent(self, problem: Problem, start: GaussianMixture, *, moves: bool = True) -> Steps:
-        """From one of the starts to the end; of several kinds, until one is left."""
+    def _descent(
+        self,
+        problem: Problem,
+        start: GaussianMixture,
+        *,
+        moves: bool = True,
+        after: FitResult | None = None,
+    ) -> Steps:
+        """From one of the starts to the end; of several kinds, until one is left.
+
+        The background costs what it did `after` a solution that this goes on from.
+        """
         of_kinds = isinstance(problem.objective, Kinds)
         states: Iterator[State]
         if not moves:
@@ -386,6 +395,7 @@ class _Fit:
             np.array(history),
             int(passes),
             next(states, None) is None,
+            0.0 if after is None else after.background_cost,
         )
 
     def _problem_from(
