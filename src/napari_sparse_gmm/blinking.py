@@ -40,6 +40,8 @@ from napari_sparse_gmm.observations import FloatArray, Observations
 
 # Radii in standard deviations of the error: of near neighbours, and of the ring.
 _NEAR, _RING = 2.5, (3.0, 6.0)
+# Where it is known that points repeat: of a ring for the density, and the end of another.
+_CLOSE_RING, _FAR_END = (3.0, 4.5), 6.0
 # Of the localizations, those with the fewest in their ring are looked at: this share, but as many.
 _SPARSE, _LARGEST_SPARSE, _ENOUGH = 0.10, 0.25, 100
 # Fewer points say nothing; of more than these, some are looked at; so many neighbours of each.
@@ -52,10 +54,6 @@ _SHAPE, _MEDIAN = 2.0, 0.84
 _SPREAD = 0.3
 # From one scale to the next, and how many in a row have to agree.
 _STEP, _AGREEING = 1.15, 4
-# What is read off the points is right to a factor of 1.35, mostly, and fluorophores do not differ
-# by much more: so it is drawn to this number, and counts for so much. The number is at the upper
-# end, for too many cost little, and with too few molecules pass for clusters.
-_TYPICAL, _CERTAINTY = 15.0, 0.7
 # Numbers of molecules are right to this factor.
 _OFF = 1.5
 # Where the precision is known, its scale is from about half of it to half as much again.
@@ -160,16 +158,13 @@ def estimate_repeats(observations: Observations) -> float:
         else:
             agreeing = []
     if len(agreeing) >= _AGREEING:
-        return _likeliest(1.0 + _at_their_scale(agreeing))
+        scale, number = _at_their_scale(agreeing)
+        return 1.0 + _once_more(distances, scale, x.shape[1], number)
     if noise is not None:
         found = _siblings(distances, 1.0, x.shape[1], rng)
         if found.of_known_precision and not found.saturated:
-            return _likeliest(1.0 + found.number)
+            return 1.0 + _once_more(distances, 1.0, x.shape[1], found.number)
     return 1.0
-
-
-def _likeliest(read_off: float) -> float:
-    return float(_TYPICAL ** (1.0 - _CERTAINTY) * read_off**_CERTAINTY)
 
 
 @dataclass(frozen=True)
@@ -185,14 +180,12 @@ def count_molecules(n_localizations: float, repeats: float) -> Molecules:
     """How many molecules so many localizations come from, where `repeats` was read off them.
 
     As of a fluorophore that bleaches with the same probability each time: then the mean number b of
-    localizations of a molecule follows from E[b²] / E[b] = 2 E[b] - 1. What was read off is taken,
-    not what a fit weighs with, which is drawn to what is typical. The interval is a factor of 1.5
-    either way, as numbers read off simulated fields are off.
+    localizations of a molecule follows from E[b²] / E[b] = 2 E[b] - 1. The interval is a factor of
+    1.5 either way, as numbers read off simulated fields are off.
     """
     if repeats <= 1.0:
         return Molecules(n_localizations, n_localizations, n_localizations)
-    read_off = (repeats / _TYPICAL ** (1.0 - _CERTAINTY)) ** (1.0 / _CERTAINTY)
-    number = n_localizations / (0.5 * (max(read_off, 1.0) + 1.0))
+    number = n_localizations / (0.5 * (repeats + 1.0))
     return Molecules(number, number / _OFF, min(number * _OFF, n_localizations))
 
 
@@ -280,8 +273,36 @@ def _share_with_siblings(near: NDArray[np.intp], expected: float, chance: float)
     return share
 
 
-def _at_their_scale(agreeing: list[_Siblings]) -> float:
-    """Siblings of a localization where as many as should be lie within a standard deviation."""
+def _once_more(distances: FloatArray, scale: float, d: int, number: float) -> float:
+    """Siblings of a localization where it is known that they repeat; `number` where the field is
+    too dense to say.
+
+    Places that are chosen for few points in a ring have fewer by chance there than nearby. So the
+    ring that chooses them is another one than that which says what chance is, farther out.
+    """
+    near, inner, outer, choosing = (
+        (distances < radius * scale).sum(1) for radius in (_NEAR, *_CLOSE_RING, _FAR_END)
+    )
+    open_ = choosing < distances.shape[1]
+    if open_.mean() < _LARGEST_SPARSE:
+        return number
+    chosen = np.where(open_, choosing - outer, distances.shape[1])
+    sparse = chosen <= np.quantile(chosen, _LARGEST_SPARSE)
+    within = {radius: _share_within(radius, d) for radius in (_NEAR, *_CLOSE_RING)}
+    in_ring = within[_CLOSE_RING[1]] - within[_CLOSE_RING[0]]
+    volume = _NEAR**d / (_CLOSE_RING[1] ** d - _CLOSE_RING[0] ** d)
+    by_chance = (outer - inner)[sparse].mean() * volume
+    rng = np.random.default_rng(0)
+    median = np.median(near[sparse] + rng.uniform(-0.5, 0.5, np.count_nonzero(sparse)))
+    # The median is below the mean for the siblings, hardly for what is near by chance.
+    share = _MEDIAN * within[_NEAR] - in_ring * volume
+    return float(max((median - by_chance) / share, 0.0))
+
+
+def _at_their_scale(agreeing: list[_Siblings]) -> tuple[float, float]:
+    """The scale at which as many siblings as should be lie within a standard deviation, and how
+    many a localization has there.
+    """
     scales = np.log([found.scale for found in agreeing])
     narrow = np.log([found.narrow for found in agreeing])
     slope, offset = np.polyfit(scales, narrow, 1)
@@ -291,4 +312,5 @@ def _at_their_scale(agreeing: list[_Siblings]) -> float:
         scale = scales[0] if narrow.mean() > 0 else scales[-1]
     numbers = np.log([found.number for found in agreeing])
     nearby = np.exp(-0.25 * ((scales - scale) / _SPREAD) ** 2)
-    return float(np.exp(np.polyval(np.polyfit(scales, numbers, 1, w=nearby), scale)))
+    number = np.exp(np.polyval(np.polyfit(scales, numbers, 1, w=nearby), scale))
+    return float(np.exp(scale)), float(number)

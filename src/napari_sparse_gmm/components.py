@@ -29,6 +29,7 @@ def component_table(
     errors: "StandardErrors | None" = None,
     unit: str | None = None,
     evidence: "Evidence | None" = None,
+    seen: FloatArray | None = None,
 ) -> dict[str, NDArray[Any]]:
     """One row a component, as columns (K,), in the units of the points.
 
@@ -56,6 +57,9 @@ def component_table(
         `napari_sparse_gmm.evidence`. 1.3 is 20 to 1.
     ``kind``, ``kind_probability``
         Then also, of which kind of clusters it is, from 0, and how probable that is.
+    ``in_field``
+        Then also, how much of it lies in the field (`seen`): less than 1 of a cluster that an edge
+        cuts. All else is of the whole cluster.
     """
     k, d = mixture.means.shape
     if len(axis_labels) != d:
@@ -94,4 +98,5 @@ def component_table(
         table["evidence"] = np.array(evidence.components)
         table["kind"] = np.array(evidence.kinds)
         table["kind_probability"] = np.array(evidence.probabilities)
+        table["in_field"] = np.ones(k) if seen is None else np.array(seen)
     return table

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class Part:
     """What a fit found in one group of points, or in all of them.
 
-    `total_weight` is that of the points: their number where all weigh 1; `repeats` of them are one
-    observation. Errors and evidence are not known while the fit goes on; nor are they, how it
-    ended, and the mean log density of its points where a file has none.
+    `total_weight` is that of the points: their number where all weigh 1, and of those that are
+    missing of components cut by the edge of the field; `seen` (K,) is the share of each in it.
+    `repeats` points are one observation. Errors and evidence are not known while the fit goes on;
+    nor are they, how it ended, and the mean log density of its points where a file has none.
     """
 
     mixture: GaussianMixture
@@ -43,6 +44,14 @@ class Part:
     mean_log_density: float | None = None
     repeats: float = 1.0
     evidence: "Evidence | None" = None
+    seen: FloatArray | None = None
+
+    @property
+    def n_unseen(self) -> float:
+        """How many points are missing of components that the edge of the field cuts."""
+        if self.seen is None:
+            return 0.0
+        return self.total_weight * float(self.mixture.weights @ (1.0 - self.seen))
 
     @property
     def of_components(self) -> FloatArray | None:
@@ -55,18 +64,20 @@ def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | No
 
     They were `n_points`, where some of them were equal: the engine holds these as one.
     """
-    summary = engine.summary
+    summary, mixture = engine.summary, model.mixture_
+    share_seen = mixture.background_weight + float(mixture.weights @ model.seen_)
     return Part(
-        mixture=model.mixture_,
+        mixture=mixture,
         errors=model.standard_errors(engine),
         n_points=n_points or summary.n_points,
-        total_weight=summary.total_weight * engine.repeats,
+        total_weight=summary.total_weight * engine.repeats / share_seen,
         cost=model.cost_,
         n_iter=model.n_iter_,
         converged=model.converged_,
         mean_log_density=model.score(engine),
         repeats=engine.repeats,
         evidence=model.evidence(engine),
+        seen=model.seen_ if (model.seen_ < 1.0).any() else None,
     )
 
 

@@ -175,6 +175,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     covariance_type_ : {"full", "spherical"}
     background_weight_ : float
         Share of the background; 0 without one.
+    window_ : Region or None
+        Where points can be seen, where its edge cuts components; under the prior "bayes".
+    seen_ : (K,) array
+        How much of each component lies in it. Weights are those of the whole component.
     repeats_ : float
         How many points were taken for one observation.
     n_components_ : int
@@ -500,7 +504,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             return standard_errors(
                 self.mixture_,
                 engine,
-                pseudo_points=np.maximum(known, 0.0),
+                # Where it counts, no more than the points themselves.
+                pseudo_points=np.clip(known, 0.0, counts),
                 covariance_type=self.prior_.covariance_type,
             )
 
@@ -518,7 +523,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """
         engine = self._opened(X, noise_std, sample_weight)
         with limited_threads(self.n_threads):
-            return evidence(self.mixture_, self.prior_, engine)
+            return evidence(self.mixture_, self.prior_, engine, self.window_)
 
     def _n_free(self) -> int:
         """Free parameters: means, covariances and weights, of which the last is given."""
@@ -649,6 +654,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.covariances_ = mixture.covariances
         self.background_weight_ = mixture.background_weight
         self.n_components_ = mixture.n_components
+        self.window_ = result.window
+        self.seen_ = np.ones(mixture.n_components) if result.seen is None else result.seen
         self.prior_ = result.objective
         self.covariance_type_ = result.objective.covariance_type.name
         self.cost_ = result.cost

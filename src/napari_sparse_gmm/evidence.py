@@ -24,8 +24,10 @@ from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.label_switching import log_labellings
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.proposals import deletion_costs
+from napari_sparse_gmm.fitting.window import as_seen
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Kinds, Objective
+from napari_sparse_gmm.regions import Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +52,23 @@ class Evidence:
     probabilities: FloatArray
 
 
-def evidence(mixture: GaussianMixture, objective: Objective, engine: Engine) -> Evidence | None:
-    """That of a mixture that was fitted under an objective to the points of an engine.
+def evidence(
+    mixture: GaussianMixture,
+    objective: Objective,
+    engine: Engine,
+    window: Region | None = None,
+) -> Evidence | None:
+    """That of a mixture that was fitted under an objective to the points of an engine, with
+    components cut by the edge of a window.
 
     None where the cost of the objective is no bound on an evidence.
     """
     if objective.keeping is None:
         return None
-    problem = Problem(engine, objective, 0.0, 0)
+    problem = Problem(engine, objective, 0.0, 0, window=window)
     total = problem.total_weight
+    if window is not None:
+        mixture, _ = as_seen(mixture, problem.unseen(mixture).shares)
     state = problem.evaluate(mixture, removal=True)
     of_components = total * deletion_costs(state) - objective.keeping
     of_field = math.nan

@@ -61,13 +61,18 @@ def standard_errors(
     further off are not known either is left out. They hold at an optimum of the likelihood, and
     for many points; infinite where the points carry no information.
 
+    What the prior says about covariances does not count, though the covariances have been drawn to
+    it: were it right, the errors would be smaller, and where it is wrong intervals would miss
+    (Armstrong, Kolesár & Plagborg-Møller, Robust empirical Bayes confidence intervals, Econometrica
+    90, 2022). It does where the points alone say nothing.
+
     Parameters
     ----------
     mixture : GaussianMixture
     engine : Engine
         Holds the points.
     pseudo_points : (K,) array, optional
-        How many more points the prior is worth for each covariance (`Objective`).
+        How many more points the prior is worth for each covariance (`Objective`), where it counts.
     covariance_type : CovarianceType
         What covariances may be like: the size of a round one is known better than the axes of one
         that may be of any shape.
@@ -77,17 +82,23 @@ def standard_errors(
     near = _neighbours(mixture, np.zeros(d) if noise is None else noise)
     pairs = np.stack([np.repeat(np.arange(k), near.shape[1]), near.ravel()], axis=1)
     pairs = np.unique(np.sort(pairs[pairs[:, 1] >= 0], axis=1), axis=0)
-    of_points = engine.information(mixture, pairs)
-    if pseudo_points is not None:
-        known = pseudo_points[:, None, None] * _of_covariances(mixture)
-        of_points.own[:, 1 + d :, 1 + d :] += known
     # The parameters by those that are free.
     slopes = scipy.linalg.block_diag(np.eye(1 + d), covariance_type.slopes(d))
-    of_points = of_points.by(slopes)
-    size = (near.shape[1] + 1) * of_points.own.shape[1] + 1
-    n_blocks = max(1, -(-k * size**2 // _AT_ONCE))
-    blocks = np.array_split(np.arange(k), n_blocks)
-    covariances = np.concatenate([_covariances(of_points, near, pairs, rows) for rows in blocks])
+
+    def of_components(information: Information, components: NDArray[np.intp]) -> FloatArray:
+        free = information.by(slopes)
+        size = (near.shape[1] + 1) * free.own.shape[1] + 1
+        n_blocks = max(1, -(-len(components) * size**2 // _AT_ONCE))
+        blocks = np.array_split(components, n_blocks)
+        return np.concatenate([_covariances(free, near, pairs, block) for block in blocks])
+
+    information = engine.information(mixture, pairs)
+    covariances = of_components(information, np.arange(k))
+    unknown = np.flatnonzero(np.isinf(covariances).any((1, 2)))
+    if pseudo_points is not None and len(unknown):
+        known = pseudo_points[:, None, None] * _of_covariances(mixture)
+        information.own[:, 1 + d :, 1 + d :] += known
+        covariances[unknown] = of_components(information, unknown)
     with np.errstate(invalid="ignore"):  # of infinite ones
         covariances = slopes @ covariances @ slopes.T
     covariances = np.where(np.isnan(covariances), np.inf, covariances)

@@ -26,6 +26,7 @@ from napari_sparse_gmm.fitting.smooth import (
     SmoothBackground,
     SmoothBackgrounds,
 )
+from napari_sparse_gmm.fitting.window import as_whole, window_of
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
     FULL,
@@ -48,7 +49,7 @@ Solver = Callable[[Problem, GaussianMixture, float], Iterator[State]]
 # Nats by which clusters as several kinds, or on a smooth background, must be likelier: the bounds
 # are no closer, where clusters overlap.
 _REASON = 8.0
-# And any clusters, than a background alone: log 20.
+# And any clusters than a background alone, and ones cut by an edge than whole ones: log 20.
 _SOME = 3.0
 # An even background that its first start says is less likely by so many is not tried from others.
 _FAR = 30.0
@@ -94,7 +95,8 @@ class FitResult:
     """The best solution of a fit, and how it was found.
 
     `background_cost` is what its background costs beside an even one, in nats; see
-    `fitting.smooth`. It is not in `cost`.
+    `fitting.smooth`. It is not in `cost`. Where components are cut by the edge of the `window` in
+    which points are seen, `seen` (K,) is the share of each in it; weights are of them as a whole.
     """
 
     mixture: GaussianMixture
@@ -104,6 +106,8 @@ class FitResult:
     n_iter: int
     converged: bool
     background_cost: float = 0.0
+    window: Region | None = None
+    seen: FloatArray | None = None
 
 
 Steps = Generator[FitStep, None, FitResult]
@@ -123,6 +127,8 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Steps:
     floor = settings.floor(engine)
     fit = _Fit(engine, settings, floor, settings.region(engine, floor))
     best = yield from fit.steps()
+    if fit.declared.evidence and isinstance(settings.init, str):
+        best = yield from fit.cut(best)
     return replace(best, mixture=best.mixture.checked())
 
 
@@ -164,6 +170,30 @@ class _Fit:
             best = self._if_clusters(best, backgrounds)
         kinds = None if several is None else several(best.objective, best.mixture.n_components)
         return best if kinds is None else (yield from self._of_several(kinds, best))
+
+    def cut(self, best: FitResult) -> Steps:
+        """The solution with the clusters that an edge of the field cuts as truncated Gaussians; its
+        weights are shares of all points, seen or not. Where only the points say where the edge is,
+        it has to be likelier.
+        """
+        problem, start = self._problem_from(best)
+        window = window_of(start, problem.total_weight)
+        problem = replace(problem, objective=best.objective, window=window)
+        if window is None or (problem.unseen(start).shares == 1.0).all():
+            return best
+        self.n_starts += 1
+        found = yield from self._descent(problem, start, after=best)
+        known = self.region.n_points is None
+        if not known and self._nats(best) - self._nats(found) <= _SOME:
+            return best
+        seen = problem.unseen(found.mixture).shares
+        return replace(
+            found,
+            mixture=as_whole(found.mixture, seen)[0],
+            converged=found.converged and best.converged,
+            window=window,
+            seen=seen,
+        )
 
     def _from_without_noise(self, noise: FloatArray) -> Steps:
         """The solution from that of the same points without their noise.

@@ -180,7 +180,8 @@ def m_step(
     kept = (statistics.counts > problem.negligible) & (weights > 0)
     step = problem.step(state.objective, mixture, statistics, kept)
     covariances = step.covariances(state.objective, fast=bold)
-    objective = state.objective.learnt(step.counts, covariances) if bold else state.objective
+    counts = statistics.counts[kept]
+    objective = state.objective.learnt(counts, covariances) if bold else state.objective
     if objective is not state.objective:
         covariances = step.covariances(objective, fast=bold)
     total = weights[kept].sum() + background_weight

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine, Statistics
 from napari_sparse_gmm.fitting.step import Step
+from napari_sparse_gmm.fitting.window import Unseen, as_whole, completed, unseen
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective
 from napari_sparse_gmm.regions import Region
@@ -37,6 +38,9 @@ class Problem:
         The most components that moves may lead to.
     births : tuple of str
         Where moves look for new components; see `Declaration`.
+    window : Region, optional
+        Where points can be seen, if components are cut by its edge; weights are then shares of
+        those that are seen.
     """
 
     engine: Engine
@@ -44,6 +48,7 @@ class Problem:
     covariance_floor: FloatArray | float
     most: int
     births: tuple[str, ...] = ("boxes",)
+    window: Region | None = None
 
     @property
     def least_floor(self) -> float:
@@ -108,6 +113,9 @@ class Problem:
         """The statistics of `scale` times the mixture; see `Engine.expectation`."""
         total = self.total_weight
         expected, mass = objective.expected(mixture, scale * total)
+        if self.window is not None:
+            expected, more = as_whole(expected, self.unseen(mixture).shares)
+            mass *= more
         statistics = self.engine.expectation(expected, removal=removal, cells=cells)
         looked_at = slice(None) if cells is None else cells
         log_likelihoods = statistics.cell_log_likelihoods.copy()
@@ -119,6 +127,11 @@ class Problem:
         noise = self.engine.typical_noise
         return covariances if noise is None else np.asarray(covariances + np.diag(noise))
 
+    def unseen(self, mixture: GaussianMixture) -> Unseen:
+        """What of the components lies beyond the window."""
+        assert self.window is not None
+        return unseen(self.window, mixture.means, self.convolved(mixture.covariances))
+
     def step(
         self,
         objective: Objective,
@@ -127,6 +140,9 @@ class Problem:
         chosen: NDArray[np.bool_],
     ) -> Step:
         """What a step can make of the `chosen` components of a mixture with these statistics."""
+        if self.window is not None:
+            noise = self.engine.typical_noise
+            statistics = completed(statistics, mixture, noise, self.unseen(mixture))
         counts = statistics.counts[chosen]
         shifts = statistics.shifts[chosen] / counts[:, None]
         scatters = statistics.scatters[chosen].copy()

@@ -23,7 +23,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import readable_file
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
 from napari_sparse_gmm.io.writing import whole_file
-from napari_sparse_gmm.mixture import GaussianMixture
+from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.regions import Region, region_from_dict
 
 if TYPE_CHECKING:
@@ -158,7 +158,13 @@ def _part_from_dict(values: Any) -> Part:
         mean_log_density=None if mean is None else number(values, "mean_log_density"),
         repeats=number(values, "repeats") if "repeats" in values else 1.0,
         evidence=_evidence(values, mixture),
+        seen=_seen(values, mixture),
     )
+
+
+def _seen(values: Any, mixture: GaussianMixture) -> FloatArray | None:
+    seen = values.get("seen")  # which older files lack
+    return None if seen is None else numbers(values, "seen", mixture.weights.shape)
 
 
 def _mixture(values: Any) -> GaussianMixture:

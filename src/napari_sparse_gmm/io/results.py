@@ -58,6 +58,7 @@ def write_results(
         model.axis_labels,
         part.errors,
         evidence=part.evidence,
+        seen=part.seen,
     )
     table = {name: column[largest_first] for name, column in table.items()}
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)

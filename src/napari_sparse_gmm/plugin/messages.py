@@ -41,6 +41,9 @@ _TILES = 3
 # is as wide as scattered points are: those of a uniform density have 12 ** -0.5 = 0.29.
 _WIDE = 0.25
 
+# Less of a cluster than this in the field is worth a word.
+_WHOLE = 0.95
+
 # How large a share of a background that is not even is left out at both ends of what is told.
 _THIN = 0.05
 # Where the background has more, hardly a cluster was kept.
@@ -125,6 +128,12 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     if k and len(frame.axes) > 1 and all(_round(part.mixture) for part in parts):
         chosen = model.parameters.get(COVARIANCE_TYPE.name) == SPHERICAL.name
         notes.append("Components are round" + ("." if chosen else ", as is likelier here."))
+    if cut := sum(0 if part.seen is None else int((part.seen < _WHOLE).sum()) for part in parts):
+        beyond = figures(sum(part.n_unseen for part in parts))
+        notes.append(
+            f"{count(cut, 'cluster')} cut by the edge of the field: told as a whole, with "
+            f"{beyond} points beyond it."
+        )
     if model.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:

@@ -92,7 +92,7 @@ def _table(part: Part, frame: Frame, group: int) -> dict[str, NDArray[Any]]:
     """The components of a group as columns."""
     unit = None if frame.unit in _NO_UNITS else frame.unit
     table = component_table(
-        part.mixture, part.total_weight, frame.names, part.errors, unit, part.evidence
+        part.mixture, part.total_weight, frame.names, part.errors, unit, part.evidence, part.seen
     )
     if frame.stack is None:
         return table
