@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.parameters import Parameter
-from napari_sparse_gmm.wording import repeated
+from napari_sparse_gmm.wording import cut_by_edge, repeated
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
@@ -413,11 +413,14 @@ def _report(fit: "GroupFit", name: str) -> None:
         f"{name}{model.n_components_} components, {model.background_weight_:.1%} background, "
         f"cost {model.cost_:.6g} after {model.n_iter_} iterations"
     )
+    assert fit.engine is not None  # there is a model of it
+    n = fit.engine.summary.total_weight * model.repeats_
     molecules = None
-    if model.repeats is None and fit.engine is not None:  # read off the points
-        n = fit.engine.summary.total_weight * model.repeats_
+    if model.repeats is None:  # read off the points
         molecules = astuple(count_molecules(n, model.repeats_))
     if sentence := repeated(model.repeats_, molecules):
+        print(f"{name}{sentence}")
+    if sentence := cut_by_edge(model.seen_.tolist(), n / model.share_seen_ - n):
         print(f"{name}{sentence}")
     if not model.converged_:
         print(

@@ -64,13 +64,12 @@ def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | No
 
     They were `n_points`, where some of them were equal: the engine holds these as one.
     """
-    summary, mixture = engine.summary, model.mixture_
-    share_seen = mixture.background_weight + float(mixture.weights @ model.seen_)
+    summary = engine.summary
     return Part(
-        mixture=mixture,
+        mixture=model.mixture_,
         errors=model.standard_errors(engine),
         n_points=n_points or summary.n_points,
-        total_weight=summary.total_weight * engine.repeats / share_seen,
+        total_weight=summary.total_weight * engine.repeats / model.share_seen_,
         cost=model.cost_,
         n_iter=model.n_iter_,
         converged=model.converged_,

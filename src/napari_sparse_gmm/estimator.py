@@ -525,6 +525,11 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         with limited_threads(self.n_threads):
             return evidence(self.mixture_, self.prior_, engine, self.window_)
 
+    @property
+    def share_seen_(self) -> float:
+        """How many of all points are seen, by the fit: 1 where no edge cuts a component."""
+        return self.background_weight_ + float(self.weights_ @ self.seen_)
+
     def _n_free(self) -> int:
         """Free parameters: means, covariances and weights, of which the last is given."""
         k, d = self.means_.shape

@@ -58,6 +58,26 @@ def repeated(repeats: float, molecules: Sequence[float] | None = None) -> str:
     )
 
 
+# Less of a cluster than this in the field is worth a word.
+_WHOLE = 0.95
+
+
+def cut_by_edge(shares: Sequence[float], n_beyond: float) -> str:
+    """How many clusters the edge of the field cuts, by the share of each in it, in a sentence; ""
+    where it cuts none.
+
+    >>> cut_by_edge([1.0, 0.6, 0.7], 31.2)
+    '2 clusters cut by the edge of the field: told as a whole, with 31.2 points beyond it.'
+    """
+    n_cut = sum(share < _WHOLE for share in shares)
+    if not n_cut:
+        return ""
+    return (
+        f"{count(n_cut, 'cluster')} cut by the edge of the field: told as a whole, with "
+        f"{figures(n_beyond)} points beyond it."
+    )
+
+
 # From a unit of lengths to the next one, a thousand times as long.
 _LONGER = {"nm": "µm", "µm": "mm"}
 

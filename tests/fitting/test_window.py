@@ -1,16 +1,19 @@
 """Clusters cut by the edge of the field, against what they were drawn from and SciPy's formulas."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from oracles import hold
 from scipy.stats import multivariate_normal, norm, truncnorm
 
 from napari_sparse_gmm import Box, GaussianMixture, Hull, Mask, Polygon, SparseGaussianMixture
+from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.density_model import part_of
 from napari_sparse_gmm.fitting.mm import descend
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.window import unseen, window_of
+from napari_sparse_gmm.io.models import load_model
 from napari_sparse_gmm.objectives import Context, declaration_of
 
 SIDE = 1000.0
@@ -184,3 +187,17 @@ def test_a_cut_cluster_is_as_sure_as_its_points():
     found = model.evidence(points)
     j = nearest(model, cut)
     assert 3.0 < found.components[j] < found.components[nearest(model, np.array([500.0, 500.0]))]
+
+
+def test_the_command_line_tells_of_them_and_its_files_keep_them(tmp_path, capsys):
+    cut, whole = some(2)
+    points = field(0, np.concatenate([cut, whole]), FIELD)
+    table = tmp_path / "points.csv"
+    pd.DataFrame(points, columns=["y", "x"]).to_csv(table, index=False)
+    assert main(["fit", str(table), "--out", str(tmp_path / "fit")]) == 0
+    assert "3 clusters cut by the edge of the field" in capsys.readouterr().out
+    components = pd.read_csv(tmp_path / "fit" / "components.csv")
+    part = load_model(tmp_path / "fit" / "model.json").fitted[0]
+    assert (components["in_field"] < 0.9).sum() == 3
+    assert sorted(components["in_field"]) == sorted(part.seen)
+    assert components["expected_points"].sum() < part.total_weight

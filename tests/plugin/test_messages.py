@@ -116,6 +116,23 @@ def test_kinds_are_told_in_numbers_and_sizes() -> None:
         assert ("kinds" in said) == bool(words)
 
 
+def test_clusters_that_the_edge_cuts_are_told() -> None:
+    covariances = np.tile(np.eye(2), (3, 1, 1))
+    mixture = GaussianMixture([0.1, 0.2, 0.2], np.eye(3, 2), covariances, 0.5, BOX)
+    (part,) = (fitted := result(mixture, background=True)).parts
+    assert part is not None
+    for seen, words in (
+        ([1.0, 0.5, 0.75], "2 clusters cut by the edge of the field"),
+        ([1.0, 1.0, 0.99], ""),
+    ):
+        cut = replace(part, seen=np.array(seen), total_weight=1000.0)
+        said = told(replace(fitted, parts=(cut,)), frame())
+        assert words in said
+        assert ("cut by" in said) == bool(words)
+        if words:
+            assert "with 150 points beyond it" in said  # 0.2 * 0.5 + 0.2 * 0.25 of 1000
+
+
 @pytest.mark.parametrize(
     "fitted",
     [

@@ -129,7 +129,8 @@ class VariationalPoisson(PoissonProcess):
         """How far the posterior of each cluster is from the prior."""
         if not len(weights):
             return np.zeros(0)
-        n = np.maximum(weights * total, 1e-9)
+        # Below that the posterior of the mean is wider than the region, and the bound none.
+        n = np.maximum(weights * total, LEAST)
         d, order, nu = self.n_dimensions, self.order, self.degrees
         v, slack = self._posterior_degrees(n, covariances)
         log_own = log_determinants(covariances)

@@ -20,7 +20,15 @@ from napari_sparse_gmm.plugin.points.islands import n_islands
 from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.regions import Intensity
-from napari_sparse_gmm.wording import count, density, figures, odds, repeated, volume_unit
+from napari_sparse_gmm.wording import (
+    count,
+    cut_by_edge,
+    density,
+    figures,
+    odds,
+    repeated,
+    volume_unit,
+)
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.path import SparsityPath
@@ -40,9 +48,6 @@ _TILES = 3
 # A component of a larger standard deviation, as a share of the longest side of the points' box,
 # is as wide as scattered points are: those of a uniform density have 12 ** -0.5 = 0.29.
 _WIDE = 0.25
-
-# Less of a cluster than this in the field is worth a word.
-_WHOLE = 0.95
 
 # How large a share of a background that is not even is left out at both ends of what is told.
 _THIN = 0.05
@@ -128,12 +133,9 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     if k and len(frame.axes) > 1 and all(_round(part.mixture) for part in parts):
         chosen = model.parameters.get(COVARIANCE_TYPE.name) == SPHERICAL.name
         notes.append("Components are round" + ("." if chosen else ", as is likelier here."))
-    if cut := sum(0 if part.seen is None else int((part.seen < _WHOLE).sum()) for part in parts):
-        beyond = figures(sum(part.n_unseen for part in parts))
-        notes.append(
-            f"{count(cut, 'cluster')} cut by the edge of the field: told as a whole, with "
-            f"{beyond} points beyond it."
-        )
+    shares = [share for part in parts if part.seen is not None for share in part.seen]
+    if sentence := cut_by_edge(shares, sum(part.n_unseen for part in parts)):
+        notes.append(sentence)
     if model.deconvolved and k:
         notes.append("The precision of the points is taken off the sizes.")
     if k > most_ellipses:
