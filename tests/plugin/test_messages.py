@@ -130,7 +130,7 @@ def test_clusters_that_the_edge_cuts_are_told() -> None:
         assert words in said
         assert ("cut by" in said) == bool(words)
         if words:
-            assert "with 150 points beyond it" in said  # 0.2 * 0.5 + 0.2 * 0.25 of 1000
+            assert "with some 150 points beyond it" in said  # 0.2 * 0.5 + 0.2 * 0.25 of 1000
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Steps:
     floor = settings.floor(engine)
     fit = _Fit(engine, settings, floor, settings.region(engine, floor))
     best = yield from fit.steps()
-    if fit.declared.evidence and isinstance(settings.init, str):
+    if fit.declared.evidence:
         best = yield from fit.cut(best)
     return replace(best, mixture=best.mixture.checked())
 

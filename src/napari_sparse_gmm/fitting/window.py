@@ -19,7 +19,7 @@ from scipy.stats import qmc
 
 from napari_sparse_gmm.engines import Statistics
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.regions import Box, Hull, Region
+from napari_sparse_gmm.regions import Box, Hull, Intensity, Region
 
 # Half of the nodes, the others being opposite to them; within so many standard deviations.
 _LOG_NODES, _REACH = 10, 4.0
@@ -118,7 +118,8 @@ def window_of(mixture: GaussianMixture, total_weight: float) -> Region | None:
     can components be completed along an axis on which they are as wide as the field.
     """
     region = mixture.background_region
-    if region is None or isinstance(region, Hull) or not mixture.n_components:
+    within = region.region if isinstance(region, Intensity) else region
+    if region is None or isinstance(within, Hull) or not mixture.n_components:
         return None
     lower, upper = region.box
     sides = upper - lower
