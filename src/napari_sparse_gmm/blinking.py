@@ -220,17 +220,15 @@ def _siblings(distances: FloatArray, scale: float, d: int, rng: np.random.Genera
     least = np.clip(_ENOUGH / len(ring), _SPARSE, _LARGEST_SPARSE)
     sparse = ring <= np.quantile(ring, least)
     one, near, ring = one[sparse], near[sparse], ring[sparse]
-    within = {radius: _share_within(radius, d) for radius in (1.0, _NEAR, *_RING)}
-    in_ring = within[_RING[1]] - within[_RING[0]]
-    volume = _NEAR**d / (_RING[1] ** d - _RING[0] ** d)
     # near = s within + chance, ring = s in_ring + chance / volume: solved for s.
-    by_chance, share = ring.mean() * volume, within[_NEAR] - in_ring * volume
+    within, (in_ring, volume) = _share_within(_NEAR, d), _of_ring(_RING, d)
+    by_chance, share = ring.mean() * volume, within - in_ring * volume
     median = np.median(near + rng.uniform(-0.5, 0.5, len(near)))
     number = float(max((median / _MEDIAN - by_chance) / share, 0.0))
     mean = max((near.mean() - by_chance) / share, 1e-9)
     chance = float(max(by_chance - number * in_ring * volume, 0.0))
-    narrow = (one.mean() - chance / _NEAR**d) / (mean * within[1.0])
-    expected = number * within[_NEAR]
+    narrow = (one.mean() - chance / _NEAR**d) / (mean * _share_within(1.0, d))
+    expected = number * within
     alone = (1.0 + expected / _SHAPE) ** -_SHAPE * np.exp(-chance)
     return _Siblings(
         scale,
@@ -244,6 +242,13 @@ def _siblings(distances: FloatArray, scale: float, d: int, rng: np.random.Genera
         float(near.var() / max(near.mean(), 1e-9)),
         bool(crowded[sparse].any()),
     )
+
+
+def _of_ring(ring: tuple[float, float], d: int) -> tuple[float, float]:
+    """Share of the siblings in a ring; and the volume of what is near, over that of the ring."""
+    inner, outer = ring
+    in_ring = _share_within(outer, d) - _share_within(inner, d)
+    return in_ring, _NEAR**d / (outer**d - inner**d)
 
 
 def _share_within(radius: float, d: int) -> float:
@@ -287,14 +292,12 @@ def _once_more(distances: FloatArray, scale: float, d: int, number: float) -> fl
         return number
     chosen = np.where(open_, choosing - outer, distances.shape[1])
     sparse = chosen <= np.quantile(chosen, _LARGEST_SPARSE)
-    within = {radius: _share_within(radius, d) for radius in (_NEAR, *_CLOSE_RING)}
-    in_ring = within[_CLOSE_RING[1]] - within[_CLOSE_RING[0]]
-    volume = _NEAR**d / (_CLOSE_RING[1] ** d - _CLOSE_RING[0] ** d)
+    in_ring, volume = _of_ring(_CLOSE_RING, d)
     by_chance = (outer - inner)[sparse].mean() * volume
     rng = np.random.default_rng(0)
     median = np.median(near[sparse] + rng.uniform(-0.5, 0.5, np.count_nonzero(sparse)))
     # The median is below the mean for the siblings, hardly for what is near by chance.
-    share = _MEDIAN * within[_NEAR] - in_ring * volume
+    share = _MEDIAN * _share_within(_NEAR, d) - in_ring * volume
     return float(max((median - by_chance) / share, 0.0))
 
 
