@@ -124,6 +124,7 @@ class FakeFit:
                     time.sleep(0.002)
         finally:
             self.closed = True
+        self.seen_, self.share_seen_ = np.ones(k), 1.0
         self.cost_ = 4.0
         self.n_iter_ = self.n_steps
         self.converged_ = self.converged
