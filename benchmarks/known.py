@@ -21,7 +21,13 @@ from sklearn.metrics import adjusted_rand_score
 
 from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.objectives import Declaration, Objective, VariationalPoisson
+from napari_sparse_gmm.objectives import (
+    FULL,
+    CovarianceType,
+    Declaration,
+    Objective,
+    VariationalPoisson,
+)
 
 # A covariance that this many points tell is as good as known.
 _MANY = 1e5
@@ -31,7 +37,16 @@ NAMES = ("default", "hyperparameters known", "and started from the truth")
 
 @dataclass(frozen=True)
 class KnownPrior(VariationalPoisson):
-    """A prior that learns nothing."""
+    """A prior that learns nothing.
+
+    Parameters
+    ----------
+    sizes : K arrays (D, D)
+        The covariances of the true clusters, from which it knows what those of another type are
+        like.
+    """
+
+    sizes: tuple[FloatArray, ...] = ()
 
     def learnt(self, counts: FloatArray, covariances: FloatArray) -> Self:
         """Itself."""
@@ -41,26 +56,39 @@ class KnownPrior(VariationalPoisson):
         """Itself."""
         return self
 
+    def of_type(self, covariance_type: CovarianceType) -> Self:
+        """What the true clusters teach of such covariances, these as good as known."""
+        covariances = covariance_type.nearest(np.array(self.sizes))
+        nothing = VariationalPoisson(
+            self.n_dimensions, self.volume, covariance_type=covariance_type
+        )
+        taught = nothing.learnt(np.full(len(covariances), _MANY), covariances)
+        return replace(
+            self,
+            covariance_type=covariance_type,
+            degrees=taught.degrees,
+            scale=taught.scale,
+        )
+
     def declaration(self) -> Declaration:
         """Without a search for other kinds."""
         return replace(super().declaration(), several=None)
 
     @classmethod
     def of(cls, truth: GaussianMixture, n_points: int) -> "KnownPrior":
-        """What the true clusters teach, their covariances as good as known."""
+        """What the true clusters teach."""
         counts = truth.weights * n_points
         nothing = VariationalPoisson(truth.n_dimensions, SIDE**truth.n_dimensions)
         numbers = nothing.learnt(counts, truth.covariances)
-        sizes = nothing.learnt(np.full(len(counts), _MANY), truth.covariances)
-        return cls(
+        known = cls(
             truth.n_dimensions,
             SIDE**truth.n_dimensions,
             number=float(len(counts)),
             shape=numbers.shape,
             rate=numbers.rate,
-            degrees=sizes.degrees,
-            scale=sizes.scale,
+            sizes=tuple(truth.covariances),
         )
+        return known.of_type(FULL)
 
 
 def measure(options: Options) -> Iterator[Entry]:
