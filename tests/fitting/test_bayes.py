@@ -202,3 +202,12 @@ def test_what_was_learnt_is_told():
     prior = SparseGaussianMixture(100, prior="bayes", background=True).fit(points).prior_
     assert prior.shape / prior.rate == pytest.approx(20.0, rel=0.15)
     assert np.sqrt(prior.scale / prior.degrees) == pytest.approx(25.0, rel=0.2)
+
+
+@pytest.mark.parametrize("points", [1e-12, 1e-6, 1e-3, 0.1, 1.0])
+def test_a_cluster_of_hardly_a_point_costs_more_than_none(points):
+    """Its mean may be anywhere, in a posterior that would be wider than the field."""
+    covariances = np.tile(90.0**2 * np.eye(2), (3, 1, 1))
+    objective = VariationalPoisson(2, 2000.0**2).learnt(np.full(3, 4.0), covariances)
+    total = 600.0
+    assert objective.costs(np.array([points / total]), covariances[:1], total)[0] > 0

@@ -20,6 +20,7 @@ from napari_sparse_gmm import (
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.density_model import part_of
+from napari_sparse_gmm.evidence import evidence
 from napari_sparse_gmm.fitting.mm import descend
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.window import unseen, window_of
@@ -199,6 +200,9 @@ def test_a_cut_cluster_is_as_sure_as_its_points():
     found = model.evidence(points)
     j = nearest(model, cut)
     assert 3.0 < found.components[j] < found.components[nearest(model, np.array([500.0, 500.0]))]
+    # Points beyond the edge that nobody could see do not count against it.
+    as_if_whole = evidence(model.mixture_, model.prior_, model.open(points))
+    assert found.components[j] > as_if_whole.components[j] + 1.0
 
 
 def test_the_command_line_tells_of_them_and_its_files_keep_them(tmp_path, capsys):
