@@ -24,7 +24,7 @@ from napari_sparse_gmm.engines import Engine
 from napari_sparse_gmm.fitting.label_switching import log_labellings
 from napari_sparse_gmm.fitting.problem import Problem
 from napari_sparse_gmm.fitting.proposals import deletion_costs
-from napari_sparse_gmm.fitting.window import as_seen
+from napari_sparse_gmm.fitting.window import reweighted
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Kinds, Objective
 from napari_sparse_gmm.regions import Region
@@ -68,7 +68,7 @@ def evidence(
     problem = Problem(engine, objective, 0.0, 0, window=window)
     total = problem.total_weight
     if window is not None:
-        mixture, _ = as_seen(mixture, problem.unseen(mixture).shares)
+        mixture, _ = reweighted(mixture, problem.unseen(mixture).shares)
     state = problem.evaluate(mixture, removal=True)
     of_components = total * deletion_costs(state) - objective.keeping
     of_field = math.nan

@@ -26,7 +26,7 @@ from napari_sparse_gmm.fitting.smooth import (
     SmoothBackground,
     SmoothBackgrounds,
 )
-from napari_sparse_gmm.fitting.window import as_whole, window_of
+from napari_sparse_gmm.fitting.window import reweighted, window_of
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import (
     FULL,
@@ -124,8 +124,7 @@ def fit_steps(engine: Engine, settings: FitSettings) -> Steps:
         Where all points lie at one position and no `covariance_floor` says how wide that is; or
         points lie outside of the region of the background.
     """
-    floor = settings.floor(engine)
-    fit = _Fit(engine, settings, floor, settings.region(engine, floor))
+    fit = _Fit(engine, settings)
     best = yield from fit.steps()
     if fit.declared.evidence:
         best = yield from fit.cut(best)
@@ -137,10 +136,10 @@ class _Fit:
     ones, with clusters of one kind and of several.
     """
 
-    def __init__(
-        self, engine: Engine, settings: FitSettings, floor: FloatArray, region: Region
-    ) -> None:
-        self.engine, self.settings, self.floor, self.region = engine, settings, floor, region
+    def __init__(self, engine: Engine, settings: FitSettings) -> None:
+        self.engine, self.settings = engine, settings
+        self.floor = settings.floor(engine)
+        self.region = region = settings.region(engine, self.floor)
         self.declared = declaration_of(settings.prior)
         self.starts = settings.starts()
         self.number, self.n_starts = 0, len(self.starts)
@@ -189,7 +188,7 @@ class _Fit:
         seen = problem.unseen(found.mixture).shares
         return replace(
             found,
-            mixture=as_whole(found.mixture, seen)[0],
+            mixture=reweighted(found.mixture, 1.0 / seen)[0],
             converged=found.converged and best.converged,
             window=window,
             seen=seen,
@@ -200,9 +199,9 @@ class _Fit:
 
         The prior is learnt from the clusters. Where noise may account for any shape they are all
         alike to it, and stay in pieces; convolved with the noise they are not. Their kinds and
-        the background are found without it, too.
+        the background are found without it, too; what an edge cuts, at last.
         """
-        steps = fit_steps(self.engine.without_noise(), self.settings)
+        steps = _Fit(self.engine.without_noise(), self.settings).steps()
         while True:
             try:
                 step = next(steps)

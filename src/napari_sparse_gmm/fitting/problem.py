@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines import Engine, Statistics
 from napari_sparse_gmm.fitting.step import Step
-from napari_sparse_gmm.fitting.window import Unseen, as_whole, completed, unseen
+from napari_sparse_gmm.fitting.window import Unseen, completed, reweighted, unseen
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Objective
 from napari_sparse_gmm.regions import Region
@@ -114,7 +114,7 @@ class Problem:
         total = self.total_weight
         expected, mass = objective.expected(mixture, scale * total)
         if self.window is not None:
-            expected, more = as_whole(expected, self.unseen(mixture).shares)
+            expected, more = reweighted(expected, 1.0 / self.unseen(mixture).shares)
             mass *= more
         statistics = self.engine.expectation(expected, removal=removal, cells=cells)
         looked_at = slice(None) if cells is None else cells

@@ -153,24 +153,19 @@ def _places(d: int) -> FloatArray:
     return np.asarray(qmc.Sobol(d, rng=0).random(_ON_FACE))
 
 
-def as_seen(mixture: GaussianMixture, shares: FloatArray) -> tuple[GaussianMixture, float]:
-    """With weights as shares of the points that are seen, and how many these are of one."""
-    return _scaled(mixture, shares)
+def reweighted(mixture: GaussianMixture, factors: FloatArray) -> tuple[GaussianMixture, float]:
+    """With weights in proportion to `factors` (K,) times these, 1 for the background; their sum.
 
-
-def as_whole(mixture: GaussianMixture, shares: FloatArray) -> tuple[GaussianMixture, float]:
-    """The inverse: with weights as shares of all points, and how many these are for one seen."""
-    return _scaled(mixture, 1.0 / shares)
-
-
-def _scaled(mixture: GaussianMixture, factors: FloatArray) -> tuple[GaussianMixture, float]:
+    Shares of all points, seen or not, times the shares of components that are seen are shares of
+    the points that are seen; divided by them, the other way round.
+    """
     weights, background_weight = mixture.weights * factors, mixture.background_weight
     sum_ = float(weights.sum() + background_weight)
-    scaled = GaussianMixture.unchecked(
+    found = GaussianMixture.unchecked(
         weights / sum_,
         mixture.means,
         mixture.covariances,
         background_weight / sum_,
         mixture.background_region,
     )
-    return scaled, sum_
+    return found, sum_
