@@ -44,6 +44,7 @@ SCATTERED_FIELDS = 20
 SURE = np.log10(0.95 / 0.05)
 OF_CEILING = 0.95
 OFF = 0.05  # of the number of clusters
+AT_EDGE = 1.5  # standard deviations, and nearer
 
 Labels = NDArray[np.intp]
 
@@ -122,6 +123,11 @@ class Kind:
             points, labels = points[inside], labels[inside]
         return points, labels, truth
 
+    def at_edge(self, truth: GaussianMixture) -> NDArray[np.bool_]:
+        """Which clusters lie near an edge of the square, (K,)."""
+        distance = np.minimum(truth.means, SIDE - truth.means).min(1)
+        return distance < AT_EDGE * truth.principal_axes.std[:, 0]
+
 
 KINDS = (
     Kind("normal", [15], 0.5, 25.0),
@@ -163,7 +169,7 @@ def measure(options: Options) -> Iterator[Entry]:
     shares = []
     for kind in KINDS:
         scores: dict[str, list[float]] = {}
-        found, times, recovered, areas = [], [], [], []
+        found, times, recovered, at_edge, areas = [], [], [], [], []
         for seed in range(1 if options.quick else FILES):
             points, labels, truth = kind.field(seed)
             start = time.perf_counter()
@@ -171,6 +177,9 @@ def measure(options: Options) -> Iterator[Entry]:
             times.append(time.perf_counter() - start)
             found.append(model.n_components_)
             recovered.append(Recovery.of(truth, model, points))
+            if kind.cropped:
+                cut = truth.subset(kind.at_edge(truth))
+                at_edge.append(Recovery.of(cut, model, points))
             others = peers(points)
             score = score_against(labels)
             predicted, ideal = model.predict(points), truth.predict(points)
@@ -200,6 +209,13 @@ def measure(options: Options) -> Iterator[Entry]:
             abs(off) <= OFF,
         )
         yield Row(f"{kind.name}: as they are", str(Recovery.pooled(recovered)))
+        if at_edge:
+            cut_ones = Recovery.pooled(at_edge)
+            yield Row(
+                f"{kind.name}: {len(cut_ones.log_sizes)} clusters within {AT_EDGE} standard "
+                "deviations of the edge",
+                str(cut_ones),
+            )
     yield Row(
         "share of the ceiling, mean of all kinds",
         f"{np.mean(shares):.1%}",
