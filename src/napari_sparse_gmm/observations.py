@@ -9,7 +9,9 @@
 Wherever points are taken with their weights and noise, an `Observations` may be given instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,6 +114,17 @@ class Observations:
             None if self.noise is None else self.noise[chosen],
         )
 
+    @classmethod
+    def joining(cls, parts: "Sequence[Observations]") -> "Observations":
+        """Those of several sets, one after the other: all with weights and noise, or none."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        noise = [part.noise for part in parts if part.noise is not None]
+        return cls(
+            np.concatenate([part.points for part in parts]),
+            np.concatenate(weights) if weights else None,
+            np.concatenate(noise) if noise else None,
+        )
+
     def worth(self, share: float) -> "Observations":
         """The same, each counting `share` times as often."""
         if share == 1.0:
@@ -126,6 +139,15 @@ class Observations:
             one is two or (one is not None and two is not None and np.array_equal(one, two))
             for one, two in pairs
         )
+
+    @property
+    def digest(self) -> bytes:
+        """A hash of all values."""
+        found = blake2b(digest_size=16)
+        for field in fields(self):
+            values = getattr(self, field.name)
+            found.update(b"none" if values is None else np.ascontiguousarray(values).data)
+        return found.digest()
 
     @property
     def distinct(self) -> "Observations":

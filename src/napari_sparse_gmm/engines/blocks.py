@@ -141,11 +141,12 @@ class Blocks:
         """The nodes of the tree from its root to the blocks: where each level starts, and the end,
         (L + 1,); and their boxes.
 
-        A node of a level has the next 1, 2 or 4 nodes of the level below as children.
+        A node of a level has the next 1, 2 or 4 nodes of the level below as children. Where the
+        number of blocks is no power of two there are several roots.
         """
         levels = [self.boxes]
-        while (n := len(levels[0])) > 1:
-            levels.insert(0, levels[0].joined(max(1, n >> _BITS)))
+        while (n := len(levels[0])) > 1 and n % (parents := max(1, n >> _BITS)) == 0:
+            levels.insert(0, levels[0].joined(parents))
         ends = np.append(0, np.cumsum([len(level) for level in levels])).astype(np.intp)
         return ends, Boxes.joining(levels)
 
@@ -158,12 +159,17 @@ def ordered(
 
     `noise` (N, D) is the variances of their noise.
     """
-    n = len(points)
-    depth = max(0, round(float(np.log2(n / size))))
     order, placed = kd_order(points)
-    starts = halves(n, depth)
     noise = None if noise is None else noise[order]
-    return Blocks(order, starts, Boxes.of(placed, starts[:-1], noise)), placed
+    return replace(blocks_of(placed, size, noise), order=order), placed
+
+
+def blocks_of(placed: FloatArray, size: int, noise: FloatArray | None = None) -> Blocks:
+    """Blocks of about `size` points (N, D) that are in the order of a tree already: `kd_order`."""
+    n = len(placed)
+    depth = max(0, round(float(np.log2(n / size))))
+    starts = halves(n, depth)
+    return Blocks(np.arange(n), starts, Boxes.of(placed, starts[:-1], noise))
 
 
 def kd_order(points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:

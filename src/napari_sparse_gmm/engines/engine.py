@@ -14,10 +14,10 @@ some cells only.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from napari_sparse_gmm.engines.information import Information
 from napari_sparse_gmm.engines.overdensity import Overdensities, Search
@@ -107,11 +107,24 @@ class Cells:
     starts: NDArray[np.intp]
     cells: NDArray[np.intp]
 
+    @classmethod
+    def near(cls, centres: cKDTree, positions: FloatArray, radii: FloatArray) -> "Cells":
+        """Those with their centre within a radius (P,) of positions (P, D), and the nearest."""
+        nearest = centres.query(positions)[1]
+        within = centres.query_ball_point(positions, radii)
+        counts = np.fromiter(map(len, within), dtype=np.intp, count=len(within)) + 1
+        ends = np.cumsum(counts)
+        cells = np.empty(counts.sum(), dtype=np.intp)
+        own = np.zeros(len(cells), dtype=bool)
+        own[ends - 1] = True
+        cells[own], cells[~own] = nearest, np.concatenate([[], *within]).astype(np.intp)
+        return cls(np.append(0, ends), cells)
+
 
 class Engine(ABC):
     """The questions. Points are (N, D), of positive weight; components are K."""
 
-    name: ClassVar[str]
+    name: str
     # Why this one, in a sentence for the user.
     reason: str = ""
     # How many points are one observation: what the weights of the points were divided by.
@@ -131,6 +144,11 @@ class Engine(ABC):
     @abstractmethod
     def cell_weights(self) -> FloatArray:
         """Total weight of the points of each cell, (C,)."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> bytes:
+        """Differs where points, weights, noise or their order do."""
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Observations:

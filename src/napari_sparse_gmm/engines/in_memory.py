@@ -90,7 +90,9 @@ class InMemory(Engine):
         if blocks is None:
             blocks, placed = ordered(observations.points, block_size, observations.noise)
         else:
-            placed = observations.points[blocks.order]
+            placed = observations.points
+            if (np.diff(blocks.order) != 1).any():
+                placed = placed[blocks.order]
         self.blocks, self.placed = blocks, placed  # the points in the order of the blocks
         self.total_weight = observations.total_weight
         self.centres = blocks.boxes.centre  # (n_blocks, D)
@@ -118,6 +120,10 @@ class InMemory(Engine):
     @cached_property
     def cell_weights(self) -> FloatArray:
         return self.weight.sum(1, dtype=np.float64) * self.weight_unit
+
+    @cached_property
+    def digest(self) -> bytes:
+        return self.observations.digest
 
     def sample(self, n: int, rng: np.random.Generator) -> Observations:
         if n >= self.n_points:
@@ -164,15 +170,7 @@ class InMemory(Engine):
         return find_pattern(self.blocks, mixture, self.tolerance)
 
     def near(self, positions: FloatArray, radii: FloatArray) -> Cells:
-        nearest = self._centre_tree.query(positions)[1]
-        within = self._centre_tree.query_ball_point(positions, radii)
-        counts = np.fromiter(map(len, within), dtype=np.intp, count=len(within)) + 1
-        ends = np.cumsum(counts)
-        cells = np.empty(counts.sum(), dtype=np.intp)
-        own = np.zeros(len(cells), dtype=bool)
-        own[ends - 1] = True
-        cells[own], cells[~own] = nearest, np.concatenate([[], *within]).astype(np.intp)
-        return Cells(np.append(0, ends), cells)
+        return Cells.near(self._centre_tree, positions, radii)
 
     def overdensities(
         self, mixture: GaussianMixture, search: Search, whole: Summary | None = None

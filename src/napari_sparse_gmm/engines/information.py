@@ -12,13 +12,14 @@ rest is missing because it is not. The background has log n_0 alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.engines.pattern import find_pattern
+from napari_sparse_gmm.engines.statistics import spread
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
@@ -60,6 +61,23 @@ class Information:
             slopes.T @ self.common @ slopes,
             self.with_background @ slopes,
             self.background,
+        )
+
+    def spread(
+        self,
+        components: NDArray[np.intp],
+        n: int,
+        pairs: NDArray[np.intp],
+        n_pairs: int,
+    ) -> "Information":
+        """That of n components and of pairs of them, of which these are `components` (K,) and
+        `pairs` (P,), and there is none on the others.
+        """
+        return replace(
+            self,
+            own=spread(self.own, components, n),
+            common=spread(self.common, pairs, n_pairs),
+            with_background=spread(self.with_background, components, n),
         )
 
     @classmethod

@@ -103,17 +103,19 @@ class Overdensities:
         )
 
     @classmethod
-    def joining(cls, parts: Sequence["Overdensities"]) -> "Overdensities":
-        """Those of several sets of points that no other one suppresses."""
-        together = cls(
+    def together(cls, parts: Sequence["Overdensities"]) -> "Overdensities":
+        """Those of several sets of points, one set after the other."""
+        return cls(
             *(
                 np.concatenate([getattr(part, name) for part in parts])
                 for name in ("evidence", "excess", "counts", "means", "covariances", "radii")
             )
         )
-        return together.subset(
-            unsuppressed(together.evidence, together.means, _SUPPRESSION * together.radii)
-        )
+
+    @property
+    def unsuppressed(self) -> "Overdensities":
+        """Those that no other one suppresses, the most evidence first."""
+        return self.subset(unsuppressed(self.evidence, self.means, _SUPPRESSION * self.radii))
 
 
 def unsuppressed(evidence: FloatArray, centres: FloatArray, radii: FloatArray) -> NDArray[np.intp]:

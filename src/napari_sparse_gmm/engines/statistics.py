@@ -6,14 +6,16 @@ Statistics are sums over points, additive over any partition of them::
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.factored import lower_triangle
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+
+_Array = TypeVar("_Array", bound=FloatArray | None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,17 @@ class Statistics:
             np.sum(informations, axis=0) if len(informations) == len(parts) else None,
         )
 
+    def spread(self, components: NDArray[np.intp], n: int) -> "Statistics":
+        """Those of n components, of which these are `components` (K,) and the others have none."""
+        return replace(
+            self,
+            counts=spread(self.counts, components, n),
+            shifts=spread(self.shifts, components, n),
+            scatters=spread(self.scatters, components, n),
+            removal=spread(self.removal, components, n),
+            informations=spread(self.informations, components, n),
+        )
+
     @classmethod
     def of(
         cls,
@@ -154,6 +167,15 @@ class Statistics:
             removal=None if sums.removal is None else sums.removal * weight_unit,
             informations=informations,
         )
+
+
+def spread(values: _Array, rows: NDArray[np.intp], n: int) -> _Array:
+    """Values (K, ...) as `rows` (K,) of n, the others 0; None stays None."""
+    if values is None:
+        return values
+    out = np.zeros((n, *values.shape[1:]))
+    out[rows] = values
+    return out  # type: ignore[return-value]
 
 
 def _symmetric(triangles: FloatArray, d: int) -> FloatArray:
@@ -205,6 +227,15 @@ class Assignment:
     component: NDArray[np.intp]
     probability: FloatArray
     log_density: FloatArray
+
+    @classmethod
+    def joining(cls, parts: Sequence["Assignment"]) -> "Assignment":
+        """Those of several sets of points, one set after the other."""
+        return cls(
+            np.concatenate([part.component for part in parts]),
+            np.concatenate([part.probability for part in parts]),
+            np.concatenate([part.log_density for part in parts]),
+        )
 
     def with_background_beyond(self, mixture: GaussianMixture, points: FloatArray) -> "Assignment":
         """With the background outside of its bounding box; see `GaussianMixture.beyond`."""

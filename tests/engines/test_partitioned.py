@@ -1,4 +1,4 @@
-"""Points in several parts: the answers of all together, and fits that know nothing else."""
+"""Points in partitions: the answers of all together, and fits that know nothing else."""
 
 import warnings
 from dataclasses import fields
@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from oracles import random_mixture
-from parts import Parts
+from partitions import in_their_order, partitioned
 from scipy.spatial import cKDTree
 from sklearn.exceptions import ConvergenceWarning
 
@@ -60,7 +60,8 @@ def the_same(a, b):
 @pytest.mark.parametrize("engine", [TorchTiles, Fused], ids=["torch", "fused"])
 def test_parts_answer_as_the_whole(engine, split, weights, noise):
     seen, _ = field_of_clusters(weights=weights, noise=noise, n=2000)
-    whole, parts = engine(seen, **DOUBLE), Parts.of(seen, split(seen), engine, **DOUBLE)
+    parts = partitioned(seen, split(seen), engine, **DOUBLE)
+    whole = engine(in_their_order(seen, split(seen)), **DOUBLE)
     mixture = random_mixture(20, 2, background_weight=0.2, field=100.0, sigma=4.0)
     near = cKDTree(mixture.means).query(mixture.means, 2)[1]
     pairs = np.unique(np.sort(near, axis=1), axis=0)
@@ -88,7 +89,7 @@ def test_parts_answer_as_the_whole(engine, split, weights, noise):
 def test_cells_of_parts_are_those_of_a_whole():
     """What is said of them agrees: some cells alone, those that components touch, those near."""
     seen, means = field_of_clusters(n=2000)
-    parts = Parts.of(seen, quarters(seen), Fused, **DOUBLE)
+    parts = partitioned(seen, quarters(seen), Fused, **DOUBLE)
     mixture = random_mixture(20, 2, background_weight=0.2, field=100.0, sigma=4.0)
     weights = parts.cell_weights
     whole, cells = parts.expectation(mixture), np.array([0, 3, 4, len(weights) - 1])
@@ -102,12 +103,16 @@ def test_cells_of_parts_are_those_of_a_whole():
         own = np.unique(touched.blocks[touched.components == j])
         count = parts.expectation(mixture, cells=own).counts[j]
         assert count == pytest.approx(whole.counts[j], rel=1e-6)
-    near = parts.near(means, np.full(len(means), 8.0))
+    near = parts.near(means, np.full(len(means), 16.0))
     assert len(near.starts) == len(means) + 1
-    inside = (np.abs(seen.points - means[12]) < 2.0).all(1)  # in all four parts
+    inside = (np.abs(seen.points - means[12]) < 2.0).all(1)  # in all four partitions
     own = near.cells[near.starts[12] : near.starts[13]]
     assert weights[own].sum() > inside.sum()
     assert len(np.unique(np.searchsorted(parts.first_cells, own, side="right"))) == 4
+    # As those of the whole: of all partitions together one is nearest.
+    (nearest,) = parts.near(means[12:13], np.zeros(1)).cells
+    centres = np.concatenate([blocks.boxes.centre for blocks in parts.layout.blocks])
+    assert nearest == np.argmin(np.linalg.norm(centres - means[12], axis=1))
 
 
 @pytest.mark.parametrize("search", [Boxes(15.0, 0.1), Balls(0.1)], ids=["boxes", "balls"])
@@ -116,7 +121,7 @@ def test_overdensities_are_found_in_parts_as_well(search):
     flat = GaussianMixture(
         [], np.empty((0, 2)), np.empty((0, 2, 2)), 1.0, Box([[0, 0], [100, 100]])
     )
-    parts = Parts.of(seen, quarters(seen), Fused, **DOUBLE)
+    parts = partitioned(seen, quarters(seen), Fused, **DOUBLE)
     found = parts.overdensities(flat, search)
     away = np.linalg.norm(found.means[:, None] - means, axis=2)
     assert (away.min(0) < 4.0).mean() > 0.8  # a box that cuts through a cluster may miss it
@@ -149,7 +154,7 @@ def test_a_fit_from_given_means_ends_as_on_the_whole(name, weights, noise):
     parameters = {"init": init, "max_iter": 100, "tol": 1e-8, **STARTS[name]}
     whole = fitted(Fused(seen, **DOUBLE), **parameters)
     for split in (quarters, shuffled):
-        found = fitted(Parts.of(seen, split(seen), Fused, **DOUBLE), **parameters)
+        found = fitted(partitioned(seen, split(seen), Fused, **DOUBLE), **parameters)
         assert found.n_components_ == whole.n_components_
         assert found.cost_ == pytest.approx(whole.cost_, abs=1e-6)
 
@@ -166,7 +171,7 @@ def test_clusters_across_the_border_of_parts_are_found_once(prior, weights, nois
     of_whole = fitted(whole, **parameters)
     assert of_whole.n_components_ == len(means)
     for split in (quarters, shuffled):
-        parts = Parts.of(seen, split(seen), Fused, **DOUBLE)
+        parts = partitioned(seen, split(seen), Fused, **DOUBLE)
         found = fitted(parts, **parameters)
         assert found.n_components_ == len(means)
         assert found.cost_ == pytest.approx(of_whole.cost_, abs=1e-4)
