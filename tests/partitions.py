@@ -23,7 +23,7 @@ class Held:
     def n_points(self):
         return len(self.observations)
 
-    def open(self):
+    def open(self, blocks=None):
         return self.engine(self.observations, **self.keywords)
 
     def without_noise(self):

@@ -7,8 +7,10 @@ True
 """
 
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from copy import copy
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +33,9 @@ from napari_sparse_gmm.arrays import (
     refuse_masked,
 )
 from napari_sparse_gmm.blinking import estimate_repeats
-from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, choose_engine
+from napari_sparse_gmm.chunked import Chunked, as_chunked, joined, mapped
+from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, Storage, choose_engine
+from napari_sparse_gmm.engines.spatial_sort import survey
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.evidence import Evidence, evidence
@@ -40,6 +44,7 @@ from napari_sparse_gmm.fitting import (
     FitResult,
     FitSettings,
     FitStep,
+    choose_opening,
     fit_steps,
     open_engine,
 )
@@ -162,6 +167,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         one.
     warm_start : bool
         Start `fit` from the last solution, where there is one.
+    storage : Storage, optional
+        Where points are kept that come in chunks, and are more than there is memory for; see
+        `napari_sparse_gmm.engines.storage`.
     random_state : int, RandomState or None
     verbose : int
         1 or more: print a line every `verbose` iterations.
@@ -234,6 +242,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         device: str = DEVICE.default,
         n_threads: int | None = N_THREADS.default,
         warm_start: bool = False,
+        storage: Storage | None = None,
         random_state: int | np.random.RandomState | None = RANDOM_STATE.default,
         verbose: int = 0,
     ) -> None:
@@ -256,6 +265,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.device = device
         self.n_threads = n_threads
         self.warm_start = warm_start
+        self.storage = storage
         self.random_state = random_state
         self.verbose = verbose
 
@@ -272,7 +282,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : (N, D) array
-            Coordinates, N >= 2, in any units.
+            Coordinates, N >= 2, in any units. What comes in chunks need not fit in memory: a Dask
+            array or dataframe, an array of HDF5 or Zarr, or one that is mapped from a file.
         y : ignored
         sample_weight : (N,) array, optional
             Non-negative weight of each point; a weight of 2 is the point twice. So weights that
@@ -330,7 +341,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         n_dimensions = len(engine.summary.mean)
         steps = fit_steps(engine, self._settings(n_dimensions))
         result = yield from step_by_step(steps, self.n_threads)
-        if isinstance(X, Engine | Observations):
+        if isinstance(X, Engine | Observations) or as_chunked(X) is not None:
             self.n_features_in_ = n_dimensions
         else:
             validate_data(self, X, skip_check_array=True)
@@ -354,6 +365,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """
         if isinstance(X, Engine):
             return X
+        if (chunked := as_chunked(X, sample_weight, noise_std)) is not None:
+            return self._open_chunked(chunked)
         if isinstance(X, Observations):
             observations = Observations.of(X, sample_weight, noise_std)
         else:
@@ -370,17 +383,39 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             raise InputError("sample_weight must be positive for at least 2 points.")
         _check_lengths(observations.points)
         settings = self._settings(observations.n_dimensions)
-        observations, counts = observations.distinct, declaration_of(self.prior).counts
-        repeats = self.repeats
-        if repeats is None:
-            repeats = estimate_repeats(observations) if counts else 1.0
+        observations = observations.distinct
+        repeats = self._repeats(lambda: observations)
         observations = observations.worth(1.0 / repeats)
-        if counts:
-            self._check_total(observations.total_weight)
+        self._check_total(observations.total_weight)
         with limited_threads(self.n_threads):
             engine = open_engine(observations, settings)
-        engine.repeats = float(repeats)
+        engine.repeats = repeats
         return engine
+
+    def _open_chunked(self, chunked: Chunked, repeats: float | None = None) -> Engine:
+        """The engine that holds points that come in chunks, in memory where they fit in."""
+        storage = Storage() if self.storage is None else self.storage
+        surveyed = survey(chunked, storage.place)
+        if storage.holds(surveyed.n_points, surveyed.n_columns):
+            return self.open(joined(chunked))
+        _check_lengths(surveyed.box)
+        settings = self._settings(chunked.n_dimensions)
+        choice, how = choose_opening(
+            surveyed.n_points, chunked.n_dimensions, settings, noise=surveyed.noisy
+        )
+        with limited_threads(self.n_threads):
+            found = storage.sorted(chunked, surveyed, how)
+            repeats = repeats or self._repeats(found.neighbours)
+            self._check_total(surveyed.total_weight / repeats)
+            engine = found.opened(1.0 / repeats, choice.reason)
+        engine.repeats = repeats
+        return engine
+
+    def _repeats(self, neighbours: Callable[[], Observations]) -> float:
+        """How many points are one observation; read off those that are neighbours, where it is."""
+        if self.repeats is not None:
+            return float(self.repeats)
+        return estimate_repeats(neighbours()) if declaration_of(self.prior).counts else 1.0
 
     def fit_predict(
         self,
@@ -397,8 +432,11 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     def predict(self, X: Data, *, noise_std: ArrayLike | None = None) -> NDArray[np.intp]:
         """Index of the most probable component of each point, (N,); -1 is the background.
 
-        `noise_std` is what `fit` takes, here and in what follows: the noise of these points.
+        Of a Dask array or dataframe it is a lazy Dask array. `noise_std` is what `fit` takes, here
+        and in what follows: the noise of these points.
         """
+        if (chunked := as_chunked(X, None, noise_std)) is not None:
+            return mapped(partial(_labels, self._alone()), X, chunked)
         return self._assigned(X, noise_std).component
 
     def predict_proba(
@@ -425,6 +463,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         far it really reaches is not known, and its density falls off outside; see
         `GaussianMixture.beyond`.
         """
+        if (chunked := as_chunked(X, None, noise_std)) is not None:
+            return mapped(partial(_log_densities, self._alone()), X, chunked)
         return self._assigned(X, noise_std).log_density
 
     def score(self, X: Data, y: None = None, *, noise_std: ArrayLike | None = None) -> float:
@@ -542,6 +582,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """Sums over points, and their total weight."""
         if isinstance(X, Engine):
             return X.scores(self.mixture_), X.summary.total_weight
+        if (chunked := as_chunked(X, sample_weight, noise_std)) is not None:
+            found = [self._scores(chunk, None) for chunk in chunked]
+            return Scores.joining([scores for scores, _ in found]), sum(n for _, n in found)
         observations = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
         observations = observations.worth(1.0 / self.repeats_)
         scores = self._assigned(observations, None).scores(observations.weights)
@@ -564,6 +607,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         if isinstance(X, Engine):
             return X
+        if (chunked := as_chunked(X, sample_weight, noise_std)) is not None:
+            return self._open_chunked(chunked, self.repeats_)
         observations = self._observations(X, sample_weight=sample_weight, noise_std=noise_std)
         choice = choose_engine(
             self.engine_,
@@ -582,7 +627,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
 
     def _observations(
         self,
-        X: "ArrayLike | Observations",
+        X: Data,
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
@@ -595,6 +640,13 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             points = validate_data(self, X, dtype=np.float64, reset=False)
         weight = None if sample_weight is None else self._check_weight(sample_weight, points)
         return Observations(points, weight, noise_variances(noise_std, points.shape))
+
+    def _alone(self) -> "SparseGaussianMixture":
+        """A copy that can be sent to other machines."""
+        check_is_fitted(self)
+        own = copy(self)
+        own.storage = None
+        return own
 
     def _check_weight(self, sample_weight: ArrayLike, X: FloatArray) -> FloatArray:
         refuse_masked(sample_weight, "sample_weight")
@@ -618,7 +670,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         weights passes from shares to counts, and how many points shares stand for is not known
         here.
         """
-        if total < 2.0 - 1e-6:
+        if declaration_of(self.prior).counts and total < 2.0 - 1e-6:
             prior = self.prior if isinstance(self.prior, str) else type(self.prior).__name__
             raise InputError(
                 f"sample_weight says how often each point counts, and prior={prior!r} needs 2 "
@@ -667,6 +719,14 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         self.cost_history_ = result.cost_history
         self.n_iter_ = result.n_iter
         self.converged_ = result.converged
+
+
+def _labels(model: SparseGaussianMixture, points: Observations) -> NDArray[np.intp]:
+    return model.predict(points)
+
+
+def _log_densities(model: SparseGaussianMixture, points: Observations) -> FloatArray:
+    return model.score_samples(points)
 
 
 def _check_lengths(points: FloatArray) -> None:

@@ -116,12 +116,12 @@ class Observations:
 
     @classmethod
     def joining(cls, parts: "Sequence[Observations]") -> "Observations":
-        """Those of several sets, one after the other: all with weights and noise, or none."""
-        weights = [part.weights for part in parts if part.weights is not None]
+        """Those of several sets, one after the other: all with noise, or none."""
+        weights = [np.ones(len(part)) if part.weights is None else part.weights for part in parts]
         noise = [part.noise for part in parts if part.noise is not None]
         return cls(
             np.concatenate([part.points for part in parts]),
-            np.concatenate(weights) if weights else None,
+            None if all(part.weights is None for part in parts) else np.concatenate(weights),
             np.concatenate(noise) if noise else None,
         )
 

@@ -10,16 +10,18 @@ Importing this imports torch; pykeops only when a KeOps kernel is first needed.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.chunked import Chunked
 from napari_sparse_gmm.engines.choice import EngineChoice, EngineFallbackWarning, choose_engine
 from napari_sparse_gmm.engines.engine import Engine, EngineUnavailable, Summary
 from napari_sparse_gmm.engines.statistics import Assignment, Scores, Statistics
+from napari_sparse_gmm.engines.storage import Storage
 from napari_sparse_gmm.engines.torch_tiles import TorchTiles
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 
-# What methods take as X.
-Data = ArrayLike | Observations | Engine
+# What methods take as X. Besides, what `chunked.as_chunked` takes.
+Data = ArrayLike | Observations | Chunked | Engine
 
 __all__ = [
     "Assignment",
@@ -30,6 +32,7 @@ __all__ = [
     "EngineUnavailable",
     "Scores",
     "Statistics",
+    "Storage",
     "Summary",
     "TorchTiles",
     "assign",

@@ -111,15 +111,15 @@ class Blocks:
 
     Parameters
     ----------
-    order : (N,) array of int
-        Which point comes at each position.
+    order : (N,) array of int, or None
+        Which point comes at each position; None where they are in this order.
     starts : (2^depth + 1,) array of int
         Where each block starts in that order, and N.
     boxes : Boxes
         Of each block.
     """
 
-    order: NDArray[np.intp]
+    order: NDArray[np.intp] | None
     starts: NDArray[np.intp]
     boxes: Boxes
 
@@ -131,9 +131,13 @@ class Blocks:
         """The most points in a block."""
         return int(np.diff(self.starts).max())
 
+    def in_order(self, values: FloatArray) -> FloatArray:
+        """Values of the points (N, ...), in this order."""
+        return values if self.order is None else values[self.order]
+
     def with_noise(self, noise: FloatArray | None) -> "Blocks":
         """The same blocks, of points with noise of these variances (N, D), or none."""
-        boxes = None if noise is None else Boxes.of(noise[self.order], self.starts[:-1])
+        boxes = None if noise is None else Boxes.of(self.in_order(noise), self.starts[:-1])
         return replace(self, boxes=replace(self.boxes, noise=boxes))
 
     @cached_property
@@ -169,7 +173,7 @@ def blocks_of(placed: FloatArray, size: int, noise: FloatArray | None = None) ->
     n = len(placed)
     depth = max(0, round(float(np.log2(n / size))))
     starts = halves(n, depth)
-    return Blocks(np.arange(n), starts, Boxes.of(placed, starts[:-1], noise))
+    return Blocks(None, starts, Boxes.of(placed, starts[:-1], noise))
 
 
 def kd_order(points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:

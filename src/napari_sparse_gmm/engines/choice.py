@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,35 @@ class EngineFallbackWarning(UserWarning):
 
 
 @dataclass(frozen=True)
+class Opening:
+    """How points are held; what `InMemory` takes beside them. It may be sent to other machines.
+
+    Parameters
+    ----------
+    engine, device : str
+    dtype : dtype
+    block_size : int
+    tolerance : float, optional
+    """
+
+    engine: str
+    device: str
+    dtype: np.dtype[Any]
+    block_size: int
+    tolerance: float | None
+
+    def open(self, observations: Observations, **known: Any) -> InMemory:
+        """The engine, holding these observations; what else is `known` goes to `InMemory`."""
+        choice = choose_engine(
+            self.engine,
+            self.device,
+            n_dimensions=observations.n_dimensions,
+            noise=observations.noise is not None,
+        )
+        return choice.hold(observations, self, **known)
+
+
+@dataclass(frozen=True)
 class EngineChoice:
     """An engine, a device, and the reason."""
 
@@ -36,18 +66,42 @@ class EngineChoice:
         tolerance: float | None = None,
         exact: bool = False,
     ) -> InMemory:
-        """The engine, holding these observations for mixtures of up to `n_components`.
+        """The engine, holding these observations for mixtures of up to `n_components`."""
+        n = len(observations)
+        how = self.opening(n, n_components=n_components, tolerance=tolerance, exact=exact)
+        return self.hold(observations, how)
+
+    def opening(
+        self,
+        n_points: int,
+        *,
+        n_components: int,
+        tolerance: float | None = None,
+        exact: bool = False,
+    ) -> Opening:
+        """How to hold so many points for mixtures of up to `n_components`.
 
         The kernels are single precision where that is enough; but for problems so small that
         double precision takes no longer, and where they are to be `exact`.
         """
-        small = len(observations) * n_components <= self.engine.small
+        small = n_points * n_components <= self.engine.small
+        return Opening(
+            self.engine.name,
+            self.device,
+            np.dtype(np.float64 if small or exact else np.float32),
+            block_size(n_points, n_components),
+            tolerance,
+        )
+
+    def hold(self, observations: Observations, how: Opening, **known: Any) -> InMemory:
+        """The engine, holding these observations; what else is `known` goes to `InMemory`."""
         engine = self.engine(
             observations,
             device=self.device,
-            dtype=np.float64 if small or exact else np.float32,
-            block_size=block_size(len(observations), n_components),
-            tolerance=tolerance,
+            dtype=how.dtype,
+            block_size=how.block_size,
+            tolerance=how.tolerance,
+            **known,
         )
         engine.reason = self.reason
         return engine

@@ -9,6 +9,7 @@ one of their components, or far from it (outliers, borders), are computed in dou
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
@@ -68,6 +69,8 @@ class InMemory(Engine):
         density is within `tolerance` of the dense sum. 1e-5; in double precision 1e-12.
     blocks : Blocks, optional
         Of these points, where they are known: `block_size` is then not looked at.
+    read : callable, optional
+        Gives the same observations again, where they can be forgotten meanwhile.
     """
 
     # Points x components up to which double precision costs no time.
@@ -82,18 +85,16 @@ class InMemory(Engine):
         block_size: int = BLOCK_SIZE,
         tolerance: float | None = None,
         blocks: Blocks | None = None,
+        read: Callable[[], Observations] | None = None,
     ) -> None:
-        self.observations = observations
+        self.observations, self._read = observations, read
+        self.noisy = observations.noise is not None
         self.n_points, self.n_dimensions = observations.points.shape
         self.device, self.dtype = device, np.dtype(dtype)
         self.tolerance = TOLERANCES[self.dtype] if tolerance is None else tolerance
         if blocks is None:
-            blocks, placed = ordered(observations.points, block_size, observations.noise)
-        else:
-            placed = observations.points
-            if (np.diff(blocks.order) != 1).any():
-                placed = placed[blocks.order]
-        self.blocks, self.placed = blocks, placed  # the points in the order of the blocks
+            blocks, self.placed = ordered(observations.points, block_size, observations.noise)
+        self.blocks = blocks
         self.total_weight = observations.total_weight
         self.centres = blocks.boxes.centre  # (n_blocks, D)
         sizes = np.sqrt(np.square(blocks.boxes.half).sum(1))
@@ -103,10 +104,29 @@ class InMemory(Engine):
         self._log_intensities: WeakKeyDictionary[Region, NDArray[Any]] = WeakKeyDictionary()
         self.prepared: dict[Any, Any] = {}  # what searches for overdensities keep here
 
+    def forget(self) -> None:
+        """Keep no more than the kernels need; the points are read again for other questions."""
+        assert self._read is not None
+        self.prepared.clear()
+        for name in ("observations", "placed", "placed_noise"):
+            self.__dict__.pop(name, None)
+
     @property
-    def noisy(self) -> bool:
-        """Whether points have noise."""
-        return self.observations.noise is not None
+    def n_bytes(self) -> int:
+        """What the kernels need."""
+        each = 1 + (2 if self.noisy else 1) * self.n_dimensions
+        return self.dtype.itemsize * each * len(self.blocks) * self.blocks.size
+
+    @cached_property
+    def observations(self) -> Observations:
+        """The points, in the order that they were given in."""
+        assert self._read is not None
+        return self._read()
+
+    @cached_property
+    def placed(self) -> FloatArray:
+        """The points in the order of the blocks, (N, D)."""
+        return self.blocks.in_order(self.observations.points)
 
     @cached_property
     def summary(self) -> Summary:
@@ -268,7 +288,8 @@ class InMemory(Engine):
         """Weights of the points of all blocks, (n_blocks, B), in units; 0 for padding."""
         weight = np.zeros((len(self.blocks), self.blocks.size), dtype=self.dtype)
         own = self.observations.weights
-        weight[self._real] = 1.0 if own is None else own[self.blocks.order] / self.weight_unit
+        in_order = 1.0 if own is None else self.blocks.in_order(own) / self.weight_unit
+        weight[self._real] = in_order
         return weight
 
     @cached_property
@@ -298,7 +319,7 @@ class InMemory(Engine):
     def placed_noise(self) -> FloatArray:
         """Variances of the noise of the points in the order of the blocks, (N, D)."""
         assert self.observations.noise is not None
-        return self.observations.noise[self.blocks.order]
+        return self.blocks.in_order(self.observations.noise)
 
     def log_intensities(self, region: Region | None) -> NDArray[Any]:
         """`Region.log_intensity` at the points of all blocks, (n_blocks, B); (0, B) where all of
@@ -307,9 +328,9 @@ class InMemory(Engine):
         if region is None:
             return np.empty((0, self.blocks.size), dtype=self.dtype)
         if region not in self._log_intensities:
-            box = self.summary.box
+            whole = self.blocks.boxes.joined(1)
             values = np.zeros(self.n_points)
-            if not (region.is_even and region.covers(box[:1], box[1:]).all()):
+            if not (region.is_even and region.covers(whole.lower, whole.upper).all()):
                 values = region.log_intensity(self.placed)
             found = np.zeros((len(self.blocks) if values.any() else 0, self.blocks.size))
             if len(found):
@@ -324,8 +345,11 @@ class InMemory(Engine):
 
     def in_given_order(self, padded: NDArray[_Number]) -> NDArray[_Number]:
         """Values of the points of all blocks (n_blocks, B) in the order of the points, (N,)."""
-        out = np.empty(self.n_points, dtype=padded.dtype)
-        out[self.blocks.order] = padded[self._real]
+        placed = padded[self._real]
+        if self.blocks.order is None:
+            return placed
+        out = np.empty_like(placed)
+        out[self.blocks.order] = placed
         return out
 
 

@@ -247,9 +247,12 @@ class _Tree:
         if turn:
             axes = np.linalg.qr(np.random.default_rng(turn).standard_normal((d, d)))[0]
             rank, points = kd_order(engine.placed @ axes)
-        order = engine.blocks.order if rank is None else engine.blocks.order[rank]
-        weight = observations.weights
-        weight = np.ones(len(order)) if weight is None else weight[order]
+        weight, noise = observations.weights, observations.noise
+        weight = np.ones(len(points)) if weight is None else engine.blocks.in_order(weight)
+        if noise is not None:
+            noise = engine.blocks.in_order(noise)
+        if rank is not None:
+            weight, noise = weight[rank], None if noise is None else noise[rank]
         n = len(points)
         depth = max(0, int(np.log2(max(1, n // FEWEST))))
         edges = [halves(n, level) for level in range(depth + 1)]
@@ -272,7 +275,7 @@ class _Tree:
             axes,
             rank,
             weight,
-            None if observations.noise is None else observations.noise[order],
+            noise,
             first,
             last,
             sides.prod(1),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from napari_sparse_gmm.engines.blocks import Blocks
 from napari_sparse_gmm.engines.in_memory import InMemory
 
 _Answer = TypeVar("_Answer")
@@ -19,7 +20,7 @@ Question = Callable[..., _Answer]
 Join = Callable[[Sequence[_Answer]], _Answer]
 
 # So many answers are joined at a time.
-_AT_A_TIME = 16
+AT_A_TIME = 16
 
 
 class EngineLost(Exception):
@@ -29,11 +30,12 @@ class EngineLost(Exception):
 class Partition(Protocol):
     """Some points, wherever they lie."""
 
-    # How many.
-    n_points: int
+    @property
+    def n_points(self) -> int:
+        """How many."""
 
-    def open(self) -> InMemory:
-        """The engine of these points."""
+    def open(self, blocks: Blocks | None = None) -> InMemory:
+        """The engine of these points; of their `blocks`, where they are known."""
 
     def without_noise(self) -> "Partition":
         """The same points as if they had no noise."""
@@ -86,7 +88,7 @@ def joined(answers: Iterable[_Answer], join: Join[_Answer]) -> _Answer:
     for answer in answers:
         levels[0].append(answer)
         for k, level in enumerate(levels):
-            if len(level) < _AT_A_TIME:
+            if len(level) < AT_A_TIME:
                 break
             if k + 1 == len(levels):
                 levels.append([])
@@ -107,9 +109,9 @@ class ThisProcess(Workers):
     ----------
     partitions : sequence of Partition
     n_held : int, optional
-        The points of so many partitions are kept in memory, besides those that are being asked;
-        all by default. Of the others each pass reads them anew: the first ones stay, as to keep
-        the last ones would be of no use to passes that take them all in turn.
+        What kernels need of so many partitions is kept in memory, besides all of one that is being
+        asked. Of the others each pass reads it anew: the first ones stay, as to keep the last ones
+        would be of no use to passes that take them all in turn. By default all points are kept.
     """
 
     partitions: Sequence[Partition]
@@ -118,6 +120,7 @@ class ThisProcess(Workers):
     def __post_init__(self) -> None:
         self.n_partitions = len(self.partitions)
         self._open: dict[int, InMemory] = {}
+        self._blocks: dict[int, Blocks] = {}
 
     def ask(
         self,
@@ -127,16 +130,20 @@ class ThisProcess(Workers):
         shared: Any = None,
     ) -> _Answer:
         return joined(
-            (question(self._engine(p), shared, *arguments) for p, arguments in calls.items()), join
+            (self._answer(question, p, shared, *arguments) for p, arguments in calls.items()), join
         )
 
     def without_noise(self) -> "ThisProcess":
         return ThisProcess([part.without_noise() for part in self.partitions], self.n_held)
 
-    def _engine(self, p: int) -> InMemory:
+    def _answer(self, question: Question[_Answer], p: int, *arguments: Any) -> _Answer:
         engine = self._open.get(p)
         if engine is None:
-            engine = self.partitions[p].open()
+            engine = self.partitions[p].open(self._blocks.get(p))
+            self._blocks[p] = engine.blocks
             if self.n_held is None or len(self._open) < self.n_held:
                 self._open[p] = engine
-        return engine
+        answer = question(engine, *arguments)
+        if self.n_held is not None:
+            engine.forget()
+        return answer

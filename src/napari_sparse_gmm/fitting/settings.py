@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_sparse_gmm.engines import Engine, choose_engine
+from napari_sparse_gmm.engines import Engine, EngineChoice, choose_engine
+from napari_sparse_gmm.engines.choice import Opening
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.fitting.initial import bounding_box, default_floor, least_floor
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
@@ -187,15 +188,20 @@ class FitSettings:
 
 def open_engine(observations: Observations, settings: FitSettings) -> Engine:
     """The engine that holds the points of a fit, ordered once for all questions."""
-    choice = choose_engine(
-        settings.engine,
-        settings.device,
-        n_dimensions=observations.n_dimensions,
-        noise=observations.noise is not None,
-    )
-    return choice.open(
-        observations,
+    n, noise = len(observations), observations.noise is not None
+    choice, how = choose_opening(n, observations.n_dimensions, settings, noise=noise)
+    return choice.hold(observations, how)
+
+
+def choose_opening(
+    n_points: int, n_dimensions: int, settings: FitSettings, *, noise: bool
+) -> tuple[EngineChoice, Opening]:
+    """The engine of a fit of so many points, and how it holds them."""
+    choice = choose_engine(settings.engine, settings.device, n_dimensions=n_dimensions, noise=noise)
+    how = choice.opening(
+        n_points,
         n_components=settings.n_start,
         # Adam divides each gradient by its size: none is so small that it may be left out.
         tolerance=0.0 if settings.solver == "adam" else None,
     )
+    return choice, how
