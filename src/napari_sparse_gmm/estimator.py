@@ -594,6 +594,8 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         if isinstance(X, Engine):
             return X.assign(self.mixture_)
         observations = self._observations(X, noise_std=noise_std)
+        if not len(observations):  # as a chunk may be
+            return Assignment(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0))
         found = self._opened(observations, None).assign(self.mixture_)
         return found.with_background_beyond(self.mixture_, observations.points)
 

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 import distributed
 import numpy as np
 from dask.delayed import delayed
+from distributed.comm import CommClosedError
 
 from napari_sparse_gmm.chunked import Chunk
 from napari_sparse_gmm.engines.in_memory import InMemory
@@ -251,5 +252,5 @@ def _lost_in_a_sentence(client: distributed.Client) -> Iterator[None]:
             f"A worker does not find {error.filename}: the scratch folder must be one that all "
             "workers and this process share, and must stay."
         ) from error
-    except (CancelledError, distributed.CommClosedError, distributed.TimeoutError) as error:
+    except (CancelledError, CommClosedError, distributed.TimeoutError) as error:
         raise EngineLost(f"The Dask scheduler at {address} is gone.") from error
