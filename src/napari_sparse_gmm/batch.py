@@ -31,11 +31,11 @@ from napari_sparse_gmm.groups import GroupFit, iter_groups
 from napari_sparse_gmm.io.results import FILES, write_results
 from napari_sparse_gmm.io.tables import PointTable, write_table
 from napari_sparse_gmm.io.units import same_unit
-from napari_sparse_gmm.io.writing import refuse_to_overwrite
 from napari_sparse_gmm.merging import merge_repeats
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
+from napari_sparse_gmm.writing import refuse_to_overwrite
 
 # Bytes of the name of a folder: what every system has, with some to spare.
 _LONGEST_NAME = 200

@@ -7,10 +7,13 @@ True
 """
 
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields
 from functools import partial
+from importlib.metadata import version
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +38,7 @@ from napari_sparse_gmm.arrays import (
 from napari_sparse_gmm.blinking import estimate_repeats
 from napari_sparse_gmm.chunked import Chunked, as_chunked, joined, mapped
 from napari_sparse_gmm.engines import Assignment, Data, Engine, Scores, Storage, choose_engine
+from napari_sparse_gmm.engines.checkpoints import Checkpoints, Journal, Recorded, fingerprint
 from napari_sparse_gmm.engines.spatial_sort import survey
 from napari_sparse_gmm.engines.threads import limited_threads, step_by_step
 from napari_sparse_gmm.errors import InputError
@@ -276,6 +280,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> "SparseGaussianMixture":
         """Fit the mixture to points.
 
@@ -294,6 +299,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             Standard deviation of the noise of all points, of each, or of each along each axis, in
             the units of X: the localization precision. Components are then the shapes without
             the noise, deconvolved (Bovy, Hogg & Roweis, Annals of Applied Statistics 5, 2011).
+        checkpoints : Checkpoints, optional
+            Where a fit that may be interrupted is kept, to go on from there; needs a number as
+            `random_state`. See `napari_sparse_gmm.engines.checkpoints`.
 
         Raises
         ------
@@ -307,7 +315,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             Where `max_iter` came first. The solution so far is kept.
         """
         last = -1
-        for step in self.iter_fit(X, sample_weight=sample_weight, noise_std=noise_std):
+        for step in self.iter_fit(
+            X, sample_weight=sample_weight, noise_std=noise_std, checkpoints=checkpoints
+        ):
             # Several steps may belong to one iteration; the first of them speaks.
             new, last = step.iteration != last, step.iteration
             if self.verbose and new and step.iteration % self.verbose == 0:
@@ -331,6 +341,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         *,
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> Generator[FitStep, None, None]:
         """`fit`, one step at a time.
 
@@ -339,8 +350,10 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """
         engine = self.open(X, sample_weight=sample_weight, noise_std=noise_std)
         n_dimensions = len(engine.summary.mean)
-        steps = fit_steps(engine, self._settings(n_dimensions))
-        result = yield from step_by_step(steps, self.n_threads)
+        settings = self._settings(n_dimensions)
+        with self._recorded(engine, settings, checkpoints) as recorded:
+            steps = fit_steps(recorded, settings)
+            result = yield from step_by_step(steps, self.n_threads)
         if isinstance(X, Engine | Observations) or as_chunked(X) is not None:
             self.n_features_in_ = n_dimensions
         else:
@@ -410,6 +423,32 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
             engine = found.opened(1.0 / repeats, choice.reason)
         engine.repeats = repeats
         return engine
+
+    @contextmanager
+    def _recorded(
+        self, engine: Engine, settings: FitSettings, checkpoints: Checkpoints | None
+    ) -> Iterator[Engine]:
+        """The engine, with its answers kept in checkpoints, the last ones however the fit ends."""
+        if checkpoints is None:
+            yield engine
+            return
+        if not isinstance(self.random_state, Integral):
+            raise InputError(
+                "A fit with checkpoints needs a number as random_state, or it could not go on as "
+                f"it began; not {self.random_state!r}."
+            )
+        how = {name: value for name, value in vars(settings).items() if name != "rng"}
+        about = {
+            "points": fingerprint(engine.digest),
+            "parameters": fingerprint(*sorted(how.items()), int(self.random_state), engine.repeats),
+            "engine": engine.name,
+            "version": version("napari-sparse-gmm"),
+        }
+        journal = Journal(checkpoints, about)
+        try:
+            yield Recorded(engine, journal)
+        finally:
+            journal.write()
 
     def _repeats(self, neighbours: Callable[[], Observations]) -> float:
         """How many points are one observation; read off those that are neighbours, where it is."""

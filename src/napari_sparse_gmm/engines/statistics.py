@@ -116,6 +116,17 @@ class Statistics:
             np.sum(informations, axis=0) if len(informations) == len(parts) else None,
         )
 
+    def subset(self, components: NDArray[np.intp]) -> "Statistics":
+        """Those of some components."""
+        return replace(
+            self,
+            counts=self.counts[components],
+            shifts=self.shifts[components],
+            scatters=self.scatters[components],
+            removal=None if self.removal is None else self.removal[components],
+            informations=None if self.informations is None else self.informations[components],
+        )
+
     def spread(self, components: NDArray[np.intp], n: int) -> "Statistics":
         """Those of n components, of which these are `components` (K,) and the others have none."""
         return replace(

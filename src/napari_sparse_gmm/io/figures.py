@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.shapes.grid import Grid
 from napari_sparse_gmm.wording import count, volume_unit
+from napari_sparse_gmm.writing import whole_file
 
 # More would hide the density, and take long to draw.
 _MAX_POINTS = 20_000

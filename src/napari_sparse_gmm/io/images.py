@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.units import unit_named
-from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.shapes.grid import Grid
+from napari_sparse_gmm.writing import whole_file
 
 # Units of length that OME has a name for, and how many of them make a centimetre, the unit
 # that TIFF knows. A unit of plain numbers is OME's "reference frame".

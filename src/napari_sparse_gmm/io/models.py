@@ -22,9 +22,9 @@ from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import readable_file
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
-from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.regions import Region, region_from_dict
+from napari_sparse_gmm.writing import whole_file
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.evidence import Evidence

@@ -18,10 +18,10 @@ from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_table
-from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
+from napari_sparse_gmm.writing import whole_file
 
 FILES = ("model.json", "components.csv", "density.tif", "density.png")
 

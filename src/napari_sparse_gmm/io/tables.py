@@ -29,8 +29,8 @@ from napari_sparse_gmm.io.columns import (
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision, precision_along
 from napari_sparse_gmm.io.table import Table
-from napari_sparse_gmm.io.writing import whole_file
 from napari_sparse_gmm.observations import FloatArray, Observations, usable_precision
+from napari_sparse_gmm.writing import whole_file
 
 # What formulas begin with.
 _FORMULA = ("=", "+", "-", "@")

@@ -5,7 +5,7 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_sparse_gmm.io.writing import whole_file
+from napari_sparse_gmm.writing import whole_file
 
 PLUGIN = "napari-sparse-gmm"
 WIDGET = "Sparse GMM density"

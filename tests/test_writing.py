@@ -17,8 +17,8 @@ from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.io.tables import write_table
-from napari_sparse_gmm.io.writing import refuse_to_overwrite, whole_file
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
+from napari_sparse_gmm.writing import refuse_to_overwrite, whole_file
 
 MIXTURE = random_mixture(2, 2)
 MODEL = DensityModel((Part(MIXTURE, None, 10, 10.0),), ("y", "x"), "nm")
