@@ -11,6 +11,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,16 +23,21 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
+from napari_sparse_gmm.engines import Engine, Storage
+from napari_sparse_gmm.engines.checkpoints import Checkpoints
 from napari_sparse_gmm.engines.choice import preparation
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.estimator import SparseGaussianMixture
 from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
+from napari_sparse_gmm.io.chunked_tables import ChunkedTable
+from napari_sparse_gmm.io.figures import MAX_POINTS
 from napari_sparse_gmm.io.results import FILES, write_results
 from napari_sparse_gmm.io.tables import PointTable, write_table
 from napari_sparse_gmm.io.units import same_unit
 from napari_sparse_gmm.merging import merge_repeats
+from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
@@ -103,13 +109,8 @@ def fit_to_folder(
         pass
 
     estimator = SparseGaussianMixture(**settings)
-    engine, device = estimator.engine, estimator.device
-    waited = False
     noise = table.observations.noise is not None
-    for waiting in preparation(engine, device, n_dimensions=points.shape[1], noise=noise):
-        if waiting.sentence and not waited:
-            on_wait(waiting.sentence)
-            waited = True
+    _prepare(estimator, points.shape[1], noise=noise, on_wait=on_wait)
     fits, tables = [], []
     for event in iter_groups(estimator, table.observations, groups):
         if not isinstance(event, GroupFit):
@@ -119,11 +120,102 @@ def fit_to_folder(
         if event.model is not None:
             own = folders[labels.index(event.label)]
             own.mkdir(exist_ok=True)
-            components = _write(event, table, grid, own, source)
+            assert event.engine is not None
+            components = _write(
+                event.model,
+                event.engine,
+                points[event.rows],
+                grid,
+                own,
+                box=bounds(points[event.rows]),
+                source=source,
+                axis_labels=table.axis_labels,
+                unit=table.unit,
+                n_points=len(event.rows),
+            )
             tables.append({"group": event.label, **components})
     if table.groups is not None:
         write_table(folder / "components.csv", pd.concat(map(pd.DataFrame, tables)))
     return tuple(fits)
+
+
+def fit_chunked_to_folder(
+    table: ChunkedTable,
+    settings: Mapping[str, Any],
+    folder: Path,
+    *,
+    source: str,
+    storage: Storage,
+    checkpoints: Checkpoints,
+    inputs: Sequence[Path] = (),
+    pixel_size: float | None = None,
+    on_step: Callable[[FitStep], object] = lambda step: None,
+    on_wait: Callable[[str], object] = lambda sentence: None,
+) -> tuple[SparseGaussianMixture, Engine]:
+    """`fit_to_folder` of points that come in chunks, and may be more than there is memory for.
+
+    Checkpoints are removed when the results are written; takes and raises what that does, besides:
+
+    Parameters
+    ----------
+    table : ChunkedTable
+    storage : Storage
+        Where the points are kept meanwhile.
+    checkpoints : Checkpoints
+        Where an interrupted fit goes on from.
+
+    Raises
+    ------
+    EngineLost
+        Where workers are lost.
+    """
+    d = table.chunked.n_dimensions
+    Grid.covering([0.0] * d, [1.0] * d, pixel_size=None if pixel_size is None else 1.0)
+    refuse_to_overwrite([folder / name for name in FILES], inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
+    estimator = SparseGaussianMixture(**settings, storage=storage)
+    _prepare(estimator, d, noise=bool(table.precision), on_wait=on_wait)
+    on_wait("Reading the points")
+    engine = estimator.open(table.chunked)
+    on_wait(f"{engine.summary.n_points:,} points are ready")
+    grid = Grid.covering(*engine.summary.box, pixel_size=pixel_size)
+    # Closed at once where something is raised, so that the last checkpoint is written.
+    with closing(estimator.iter_fit(engine, checkpoints=checkpoints)) as steps:
+        for step in steps:
+            on_step(step)
+    on_wait("Writing the results")
+    _write(
+        estimator,
+        engine,
+        engine.sample(MAX_POINTS, np.random.default_rng(0)).points,
+        grid,
+        folder,
+        box=engine.summary.box,
+        source=source,
+        axis_labels=table.axis_labels,
+        unit=table.unit,
+    )
+    checkpoints.remove()
+    return estimator, engine
+
+
+def _prepare(
+    estimator: SparseGaussianMixture,
+    n_dimensions: int,
+    *,
+    noise: bool,
+    on_wait: Callable[[str], object],
+) -> None:
+    """Wait until kernels are compiled, and say so once."""
+    waited = False
+    for waiting in preparation(
+        estimator.engine, estimator.device, n_dimensions=n_dimensions, noise=noise
+    ):
+        if waiting.sentence and not waited:
+            on_wait(waiting.sentence)
+            waited = True
 
 
 def merged_table(table: PointTable, gap: int, radius: float | None = None) -> PointTable:
@@ -146,25 +238,31 @@ def merged_table(table: PointTable, gap: int, radius: float | None = None) -> Po
 
 
 def _write(
-    fit: GroupFit,
-    table: PointTable,
+    model: SparseGaussianMixture,
+    engine: Engine,
+    points: FloatArray,
     grid: Grid,
     folder: Path,
+    *,
+    box: FloatArray,
     source: str,
+    axis_labels: tuple[str, ...],
+    unit: str | None,
+    n_points: int | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Write what was found in some rows of a table; returns the table of the components."""
-    model, points = fit.model, table.points[fit.rows]
-    assert model is not None
-    assert fit.engine is not None
-    part = part_of(model, fit.engine, len(fit.rows))
+    """Write what was found in the points of an engine, of which some or all are for the picture;
+    returns the table of the components.
+    """
+    # Where points were kept says nothing of what was fitted.
+    parameters = {**model.get_params(), "storage": None}
     found = DensityModel(
-        (part,),
-        table.axis_labels,
-        table.unit,
-        box=bounds(points),
+        (part_of(model, engine, n_points),),
+        axis_labels,
+        unit,
+        box=box,
         provenance=provenance(
             source=source,
-            parameters=model.get_params(),
+            parameters=parameters,
             engine=model.engine_,
             engine_reason=model.engine_reason_,
         ),

@@ -4,16 +4,22 @@
     napari-sparse-gmm score results/model.json others.csv --out scored.csv
     napari-sparse-gmm demo
 
-Mistakes of the user are one line on stderr and exit status 2; Ctrl-C is status 130.
+Mistakes of the user are one line on stderr and exit status 2, lost workers status 1; Ctrl-C is
+status 130, and SIGTERM 143.
 """
 
 import argparse
+import logging
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -22,13 +28,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_sparse_gmm import parameters
-from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.errors import EngineLost, InputError
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.wording import cut_by_edge, repeated
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Engine
+    from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
-    from napari_sparse_gmm.groups import GroupFit
+    from napari_sparse_gmm.io.chunked_tables import ChunkedTable
     from napari_sparse_gmm.io.tables import PointTable
     from napari_sparse_gmm.regions import Region
 
@@ -74,12 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             options.run(options)
+    except _Terminated:
+        print(f"{PROGRAM}: ended", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
     except (InputError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
+    except EngineLost as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -133,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         "their bounding box)",
     )
     _add_option(fit, "--pixel-size", parameters.PIXEL_SIZE, float)
+    _add_chunked(fit)
     fit.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
 
     score = commands.add_parser(
@@ -190,6 +205,50 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_chunked(parser: argparse.ArgumentParser) -> None:
+    chunked = parser.add_argument_group(
+        "points that are more than there is memory for",
+        "They are read in chunks, sorted in space in a scratch folder, and fitted from there, by "
+        "this process or by workers of Dask. INPUT may then be a folder of tables, too.",
+    )
+    chunked.add_argument(
+        "--memory",
+        type=_bytes,
+        metavar="SIZE",
+        help="what this process may take, as 8GB; points that fit in are held in memory (default: "
+        "half of what is free)",
+    )
+    chunked.add_argument(
+        "--scratch",
+        metavar="DIR",
+        help="folder for the sorted points; workers on other machines must see it, too (default: "
+        "that of temporary files)",
+    )
+    chunked.add_argument("--workers", type=int, metavar="N", help="start so many workers here")
+    chunked.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this one")
+    chunked.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a fit to DIR that was interrupted, to the same answer",
+    )
+    chunked.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        metavar="NUMBER",
+        default=5.0,
+        help="how often what is known is kept in DIR/checkpoints (default: %(default)g)",
+    )
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes, as 8GB or 500MB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 8GB or 500MB")
+    number, prefix, binary = found.groups()
+    return round(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))
+
+
 def _add_option(
     parser: argparse.ArgumentParser,
     option: str,
@@ -219,6 +278,9 @@ def _add_option(
 
 
 def _fit(options: argparse.Namespace) -> None:
+    if _is_chunked(options):
+        _fit_chunked(options)
+        return
     merges = options.merge_gap is not None
     if not merges and (options.merge_radius is not None or options.frame is not None):
         raise InputError("--merge-radius and --frame say how to merge: give --merge-gap, too.")
@@ -227,14 +289,138 @@ def _fit(options: argparse.Namespace) -> None:
     table = _read(options, "weight", "frame")
     if merges:
         table = _merged(table, options.merge_gap, options.merge_radius)
-    settings = {
-        parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS
-    }
+    settings = _settings(options)
     if options.region is not None:
         table, region = _within(table, options.region)
         settings[parameters.BACKGROUND.name] = options.background and region
     inputs = [path for path in (options.input, options.region) if path is not None]
     _run(table, settings, options.input, Path(options.out), inputs, options.pixel_size or None)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {parameter.name: getattr(options, parameter.name) for _, parameter, _ in _FIT_OPTIONS}
+
+
+def _is_chunked(options: argparse.Namespace) -> bool:
+    """Whether points are to be read in chunks."""
+    asked = (options.memory, options.scratch, options.workers, options.scheduler)
+    return any(one is not None for one in asked) or options.resume or Path(options.input).is_dir()
+
+
+def _fit_chunked(options: argparse.Namespace) -> None:
+    """Fit points in chunks: here, by workers that are started here, or by those of a scheduler."""
+    from napari_sparse_gmm.batch import fit_chunked_to_folder
+    from napari_sparse_gmm.engines import Storage
+    from napari_sparse_gmm.engines.checkpoints import Checkpoints
+    from napari_sparse_gmm.io.chunked_tables import open_chunked
+    from napari_sparse_gmm.io.tables import ColumnNames
+
+    for option in ("group", "merge_gap", "region"):
+        if getattr(options, option) is not None:
+            raise InputError(
+                f"--{option.replace('_', '-')} needs all points in memory: leave it out, or the "
+                "options for points in chunks."
+            )
+    if options.workers is not None and options.scheduler is not None:
+        raise InputError("--workers starts some here, and --scheduler has its own: give one.")
+    folder = Path(options.out)
+    checkpoints = Checkpoints(
+        folder / "checkpoints", 60.0 * options.checkpoint_minutes, options.resume
+    )
+    if checkpoints.exist and not options.resume:
+        raise InputError(
+            f"{checkpoints.folder} has checkpoints of a fit that was interrupted: go on with it by "
+            "--resume, or remove that folder."
+        )
+    precision = None if options.precision == "none" else options.precision
+    names = ColumnNames(
+        options.x, options.y, options.z, options.weight, precision, options.precision_z
+    )
+    table = open_chunked(options.input, names)
+    started = time.perf_counter()
+    try:
+        with _client(options) as client, _ending_at_sigterm(), _Progress() as progress:
+            model, engine = fit_chunked_to_folder(
+                table,
+                _settings(options),
+                folder,
+                source=options.input,
+                storage=Storage(options.scratch, options.memory, client),
+                checkpoints=checkpoints,
+                inputs=[] if Path(options.input).is_dir() else [Path(options.input)],
+                pixel_size=options.pixel_size or None,
+                on_step=progress.show,
+                on_wait=progress.say,
+            )
+    except (KeyboardInterrupt, EngineLost, OSError):
+        if checkpoints.exist:
+            print(
+                f"{PROGRAM}: what is known is in {checkpoints.folder}: the same command with "
+                "--resume goes on from there.",
+                file=sys.stderr,
+            )
+        raise
+    n = round(engine.summary.total_weight * engine.repeats)
+    _describe(options.input, f"{n:,}", table)
+    _report(model, engine, "")
+    _written(model, folder, time.perf_counter() - started)
+
+
+@contextmanager
+def _client(options: argparse.Namespace) -> Iterator[Any]:
+    """The client of the workers that the options name; None where they name none."""
+    if options.workers is None and options.scheduler is None:
+        yield None
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise InputError(
+            "Workers need Dask: python -m pip install 'napari-sparse-gmm[dask]' brings it."
+        ) from None
+    if options.scheduler is not None:
+        try:
+            client = distributed.Client(options.scheduler, timeout=10)
+        except (OSError, ValueError) as error:
+            raise InputError(f"No Dask scheduler answers at {options.scheduler}.") from error
+        with client:
+            yield client
+        return
+    if options.workers < 1:
+        raise InputError(f"--workers must be at least 1, not {options.workers}.")
+    memory = "auto" if options.memory is None else options.memory // options.workers
+    with (
+        distributed.LocalCluster(
+            n_workers=options.workers,
+            threads_per_worker=1,
+            memory_limit=memory,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it before they end a program."""
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what is in this block as Ctrl-C does."""
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read(options: argparse.Namespace, *more: str) -> "PointTable":
@@ -353,27 +539,10 @@ def _run(
     pixel_size: float | None = None,
 ) -> None:
     """Fit and write, with a progress bar on a terminal, and say what came out."""
-    from tqdm import tqdm
-
     from napari_sparse_gmm.batch import fit_to_folder
 
     started = time.perf_counter()
-    bar = tqdm(
-        total=settings.get("max_iter", parameters.MAX_ITER.default),
-        leave=False,
-        unit="it",
-        disable=sys.stderr is None or not sys.stderr.isatty(),
-    )
-
-    def show(step: "FitStep") -> None:
-        text = f"cost {step.cost:.5f}, {step.n_components} components"
-        bar.set_postfix_str(text, refresh=False)
-        bar.update(step.iteration - bar.n)
-
-    def show_wait(sentence: str) -> None:
-        bar.write(f"{sentence}.", file=sys.stderr)
-
-    with bar:
+    with _Progress(settings.get("max_iter", parameters.MAX_ITER.default)) as progress:
         fits = fit_to_folder(
             table,
             settings,
@@ -381,40 +550,74 @@ def _run(
             source=source,
             inputs=[Path(path) for path in inputs],
             pixel_size=pixel_size,
-            on_step=show,
-            on_wait=show_wait,
+            on_step=progress.show,
+            on_wait=progress.say,
         )
     seconds = time.perf_counter() - started
-    unit = f" in {table.unit}" if table.unit else ""
-    columns = f", precision from {' and '.join(table.precision)}" if table.precision else ""
-    print(
-        f"{source}: {len(table.points)} points, axes {', '.join(table.axis_labels)}{unit}{columns}"
-    )
+    _describe(source, f"{len(table.points)}", table)
     for fit in fits:
-        _report(fit, "" if table.groups is None else f"group {fit.label}: ")
+        name = "" if table.groups is None else f"group {fit.label}: "
+        if fit.model is None:
+            print(f"{PROGRAM}: warning: {name}{fit.problem}", file=sys.stderr)
+            continue
+        assert fit.engine is not None  # there is a model of it
+        _report(fit.model, fit.engine, name)
     models = [fit.model for fit in fits if fit.model is not None]
     where = "" if table.groups is None else f"a folder for each of {len(models)} groups, in each "
+    _written(models[0], folder, seconds, where)
+
+
+class _Progress:
+    """A progress bar on a terminal."""
+
+    def __init__(self, total: int = parameters.MAX_ITER.default) -> None:
+        from tqdm import tqdm
+
+        hidden = sys.stderr is None or not sys.stderr.isatty()
+        self._bar = tqdm(total=total, leave=False, unit="it", disable=hidden)
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, step: "FitStep") -> None:
+        """Where a fit is."""
+        text = f"cost {step.cost:.5f}, {step.n_components} components"
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(step.iteration - self._bar.n)
+
+    def say(self, sentence: str) -> None:
+        """What else it is about, in a line."""
+        self._bar.write(f"{sentence}.", file=sys.stderr)
+
+
+def _describe(source: str, n_points: str, table: "PointTable | ChunkedTable") -> None:
+    """What was fitted."""
+    unit = f" in {table.unit}" if table.unit else ""
+    columns = f", precision from {' and '.join(table.precision)}" if table.precision else ""
+    print(f"{source}: {n_points} points, axes {', '.join(table.axis_labels)}{unit}{columns}")
+
+
+def _written(model: "SparseGaussianMixture", folder: Path, seconds: float, where: str = "") -> None:
+    """What computed it, and where the results are."""
     print(
-        f"engine {models[0].engine_}: {models[0].engine_reason_}\n"
+        f"engine {model.engine_}: {model.engine_reason_}\n"
         f"written to {folder} ({seconds:.1f} s): {where}model.json, components.csv, density.tif, "
         "density.png"
     )
 
 
-def _report(fit: "GroupFit", name: str) -> None:
+def _report(model: "SparseGaussianMixture", engine: "Engine", name: str) -> None:
     """What was found in a group of points, or in all."""
     from napari_sparse_gmm.blinking import count_molecules
 
-    model = fit.model
-    if model is None:
-        print(f"{PROGRAM}: warning: {name}{fit.problem}", file=sys.stderr)
-        return
     print(
         f"{name}{model.n_components_} components, {model.background_weight_:.1%} background, "
         f"cost {model.cost_:.6g} after {model.n_iter_} iterations"
     )
-    assert fit.engine is not None  # there is a model of it
-    n = fit.engine.summary.total_weight * model.repeats_
+    n = engine.summary.total_weight * model.repeats_
     molecules = None
     if model.repeats is None:  # read off the points
         molecules = astuple(count_molecules(n, model.repeats_))

@@ -1,4 +1,4 @@
-"""The one error that is meant for the caller.
+"""The errors that are meant for the caller.
 
 >>> try:
 ...     Observations.of([1.0, 2.0])
@@ -14,3 +14,7 @@ class InputError(ValueError):
     Every other exception is a mistake of the program, and keeps its traceback. NumPy's
     LinAlgError is a ValueError, too, but never one of these.
     """
+
+
+class EngineLost(Exception):
+    """What held the points is gone, such as workers; the message is a sentence that says what."""

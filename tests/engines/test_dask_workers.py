@@ -15,7 +15,7 @@ from oracles import random_mixture
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.chunked import Chunked
 from napari_sparse_gmm.engines import Storage
-from napari_sparse_gmm.engines.workers import EngineLost
+from napari_sparse_gmm.errors import EngineLost
 from napari_sparse_gmm.observations import Observations
 
 PARAMETERS = {"prior": "mml", "init": "density", "random_state": 0}
@@ -165,5 +165,7 @@ def test_a_scratch_folder_that_workers_do_not_see_is_one_sentence(client, tmp_pa
     engine = model.open(CHUNKS)
     for file in tmp_path.glob("*/partition*"):
         file.unlink()
-    with pytest.raises(EngineLost, match="scratch folder must be one that all workers"):
+    with pytest.raises(
+        EngineLost, match="must be where all workers and this"
+    ):
         engine.without_noise()

@@ -72,6 +72,11 @@ class Checkpoints:
     every: float = _EVERY
     resume: bool = False
 
+    @property
+    def exist(self) -> bool:
+        """Whether there are any."""
+        return any(Path(self.folder).glob(_FILES))
+
     def remove(self) -> None:
         """Remove them, as when the results of the fit are safe."""
         folder = Path(self.folder)

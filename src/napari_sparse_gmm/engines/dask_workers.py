@@ -28,12 +28,12 @@ from napari_sparse_gmm.engines.in_memory import InMemory
 from napari_sparse_gmm.engines.threads import limited_threads, n_cores
 from napari_sparse_gmm.engines.workers import (
     AT_A_TIME,
-    EngineLost,
     Join,
     Partition,
     Question,
     Workers,
 )
+from napari_sparse_gmm.errors import EngineLost
 
 _Answer = TypeVar("_Answer")
 
@@ -249,8 +249,8 @@ def _lost_in_a_sentence(client: distributed.Client) -> Iterator[None]:
         ) from error
     except FileNotFoundError as error:
         raise EngineLost(
-            f"A worker does not find {error.filename}: the scratch folder must be one that all "
-            "workers and this process share, and must stay."
+            f"A worker does not find {error.filename}: the points and the scratch folder must be "
+            "where all workers and this process see them, and must stay."
         ) from error
     except (CancelledError, CommClosedError, distributed.TimeoutError) as error:
         raise EngineLost(f"The Dask scheduler at {address} is gone.") from error

@@ -23,10 +23,6 @@ Join = Callable[[Sequence[_Answer]], _Answer]
 AT_A_TIME = 16
 
 
-class EngineLost(Exception):
-    """What held the points is gone. The message is a sentence that says what, and why."""
-
-
 class Partition(Protocol):
     """Some points, wherever they lie."""
 

@@ -28,7 +28,7 @@ from napari_sparse_gmm.wording import count, volume_unit
 from napari_sparse_gmm.writing import whole_file
 
 # More would hide the density, and take long to draw.
-_MAX_POINTS = 20_000
+MAX_POINTS = 20_000
 
 
 def write_density_png(
@@ -134,8 +134,8 @@ def _norm(expected_points: NDArray[np.float32], model: DensityModel) -> PowerNor
 
 
 def _draw_points(axes: Axes, points: FloatArray) -> None:
-    if len(points) > _MAX_POINTS:
-        points = np.random.default_rng(0).choice(points, _MAX_POINTS, replace=False)
+    if len(points) > MAX_POINTS:
+        points = np.random.default_rng(0).choice(points, MAX_POINTS, replace=False)
     y, x = points[:, -2:].T
     # Many points are drawn fainter, so that they never cover the density.
     opacity = float(np.clip(600.0 / max(len(points), 1), 0.1, 0.6))

@@ -20,8 +20,8 @@ from napari_sparse_gmm.io.table import MAX_BYTES, Table, refuse_nested
 _AT_ONCE = 4096
 
 
-def open_parquet(path: Path) -> Table:
-    """A Parquet file.
+def open_parquet(path: Path, groups: Sequence[int] | None = None) -> Table:
+    """A Parquet file, or some of its groups of rows.
 
     Raises
     ------
@@ -29,7 +29,9 @@ def open_parquet(path: Path) -> Table:
         Where the file is damaged or has no columns.
     """
     with _opened(path) as file:
-        schema, n_rows = file.schema_arrow, file.metadata.num_rows
+        schema, metadata = file.schema_arrow, file.metadata
+    sizes = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
+    n_rows = metadata.num_rows if groups is None else sum(sizes[k] for k in groups)
     names, types = tuple(schema.names), schema.types
     if not names:
         raise InputError(f"{path.name} has no columns: a table of points needs at least x and y.")
@@ -40,13 +42,26 @@ def open_parquet(path: Path) -> Table:
         with _opened(path) as file:
             # pyarrow reads columns by their names, and all of those that share one.
             alone = len(set(names)) == len(names)
-            rows = _rows(file, path.name, wanted if alone else None)
+            rows = _rows(file, path.name, wanted if alone else None, groups)
             rows = rows.select(wanted if alone else list(positions))
             # An index of pandas is a column like any other.
             frame = rows.to_pandas(ignore_metadata=True)
         return frame.set_axis(list(positions), axis=1)
 
-    return Table(path.name, names, n_rows, list(map(_width, types)), load, {"format": "Parquet"})
+    def parts(size: int) -> list[Table]:
+        """Groups of rows next to each other, until they have as many."""
+        found: list[list[int]] = []
+        n = size
+        for k, own in enumerate(sizes):
+            if n + own > size:
+                found.append([])
+                n = 0
+            found[-1].append(k)
+            n += own
+        return [open_parquet(path, own) for own in found]
+
+    widths = list(map(_width, types))
+    return Table(path.name, names, n_rows, widths, load, {"format": "Parquet"}, parts=parts)
 
 
 def _width(column: pa.DataType) -> float:
@@ -57,10 +72,12 @@ def _width(column: pa.DataType) -> float:
         return 8
 
 
-def _rows(file: pq.ParquetFile, name: str, columns: list[str] | None) -> pa.Table:
+def _rows(
+    file: pq.ParquetFile, name: str, columns: list[str] | None, groups: Sequence[int] | None
+) -> pa.Table:
     """The rows, some at a time: a few bytes may stand for many words."""
     batches, size = [], 0
-    for batch in file.iter_batches(_AT_ONCE, columns=columns):
+    for batch in file.iter_batches(_AT_ONCE, columns=columns, row_groups=groups):
         batches.append(batch)
         size += batch.nbytes
         if size > MAX_BYTES:

@@ -44,6 +44,8 @@ class Table:
         Other metadata of the file, for those of a layer.
     positions : mapping
         The column of each axis, where it is known from the program that wrote the file.
+    parts : callable, optional
+        The same table in parts of about so many rows, where it can be read so.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Table:
     load: Callable[[Sequence[int]], pd.DataFrame]
     about: Mapping[str, Any]
     positions: Mapping[str, str] = field(default_factory=dict)
+    parts: "Callable[[int], list[Table]] | None" = None
 
     def read(self, positions: Sequence[int]) -> pd.DataFrame:
         """The columns at these positions, which are what the columns of the frame are called.

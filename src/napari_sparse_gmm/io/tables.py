@@ -131,14 +131,34 @@ def read_points(
         In one sentence: no such file, no rows, no such column, a cell that is not a number,
         or axes or their precision in different units.
     """
+    names = ColumnNames(x, y, z, weight, precision, precision_z, group, frame)
+    return points_of(open_table(path), names)
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """What the columns of a table are for; see `read_points`."""
+
+    x: str | None = None
+    y: str | None = None
+    z: str | None = None
+    weight: str | None = None
+    precision: str | None = None
+    precision_z: str | None = None
+    group: str | None = None
+    frame: str | None = None
+
+
+def points_of(table: Table, names: ColumnNames) -> PointTable:
+    """The points of a table that has been opened; see `read_points`."""
+    precision, precision_z = names.precision, names.precision_z
     if precision_z is not None and precision is None:
         raise InputError("A precision of z needs one of x and y, too.")
-    table = open_table(path)
-    guess = x is None and y is None and z is None
+    guess = names.x is None and names.y is None and names.z is None
     axes = (
         dict(table.positions) or find_coordinates(table.columns, table.name)
         if guess
-        else _find(table, {"z": z, "y": y or "y", "x": x or "x"})
+        else _find(table, {"z": names.z, "y": names.y or "y", "x": names.x or "x"})
     )
     automatic = precision == AUTO
     if automatic:
@@ -151,7 +171,7 @@ def read_points(
         along_y = precision_along(table.columns, errors["precision"], "y")
         if along_y != errors["precision"]:
             errors["precision of y"] = along_y
-    others = _find(table, {"weight": weight, "group": group, "frame": frame})
+    others = _find(table, {"weight": names.weight, "group": names.group, "frame": names.frame})
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
     rows = table.read(sorted(set(positions.values())))

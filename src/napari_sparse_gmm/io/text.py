@@ -7,6 +7,8 @@
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
+from itertools import pairwise
 from operator import methodcaller
 from pathlib import Path
 from typing import TextIO
@@ -22,8 +24,9 @@ from napari_sparse_gmm.io.table import Table, listing
 _SAMPLE_BYTES = 1 << 18
 
 
-def open_text(path: Path) -> Table:
-    """A text table with a header line, in any dialect that `io.dialects` knows.
+def open_text(path: Path, lines: tuple[int, int] | None = None) -> Table:
+    """A text table with a header line, in any dialect that `io.dialects` knows; or the lines of it
+    between two bytes.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def open_text(path: Path) -> Table:
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
         try:
-            with _rows(path, dialect) as file:
+            with _rows(path, dialect, lines) as file:
                 frame = pd.read_csv(
                     file,
                     sep=dialect.separator,
@@ -48,7 +51,7 @@ def open_text(path: Path) -> Table:
                     header=None,
                     usecols=sorted(positions),
                 )
-            long = _long_row(path, dialect)
+            long = _long_row(path, dialect, lines)
         except pd.errors.EmptyDataError:
             raise InputError(f"{path.name} has a header but no rows.") from None
         except (ValueError, csv.Error) as error:
@@ -64,23 +67,57 @@ def open_text(path: Path) -> Table:
 
     # Words take what they take in the file, and a reference.
     n_rows, n_columns = _count_rows(path), len(dialect.header)
-    width = 8 + path.stat().st_size / max(1, n_rows * n_columns)
-    return Table(
-        path.name, dialect.header, n_rows, [width] * n_columns, load, {"format": "text table"}
-    )
+    size = path.stat().st_size
+    width = 8 + size / max(1, n_rows * n_columns)
+    each = size / max(1, n_rows)
+    if lines is not None:
+        n_rows = round((lines[1] - lines[0]) / each)
+
+    def parts(n: int) -> list[Table]:
+        return [
+            open_text(path, own) for own in pairwise(_line_ends(path, dialect, round(n * each)))
+        ]
+
+    about, widths = {"format": "text table"}, [width] * n_columns
+    return Table(path.name, dialect.header, n_rows, widths, load, about, parts=parts)
+
+
+def _line_ends(path: Path, dialect: Dialect, size: int) -> list[int]:
+    """Where the rows begin, where lines end about so many bytes apart, and where the file ends."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        if dialect.encoding == "utf-16":  # whose lines end otherwise
+            return [0, end]
+        for _ in range(dialect.n_above):
+            file.readline()
+        found = [file.tell()]
+        while found[-1] + size < end:
+            file.seek(found[-1] + size)
+            file.readline()
+            found.append(file.tell())
+    return found if found[-1] == end else [*found, end]
 
 
 @contextmanager
-def _rows(path: Path, dialect: Dialect) -> Iterator[TextIO]:
-    """The file, at its first row."""
+def _rows(path: Path, dialect: Dialect, lines: tuple[int, int] | None = None) -> Iterator[TextIO]:
+    """The file at its first row, or lines of it."""
+    if lines is not None and lines[0] > 0:
+        with path.open("rb") as binary:
+            binary.seek(lines[0])
+            own = binary.read(lines[1] - lines[0])
+        yield TextIOWrapper(BytesIO(own), dialect.encoding, errors="replace", newline="")
+        return
     with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
         for _ in range(dialect.n_above):
             file.readline()
         yield file
 
 
-def _long_row(path: Path, dialect: Dialect) -> tuple[int, int] | None:
-    """The line and the length of the first row with more cells than the header, if there is one.
+def _long_row(
+    path: Path, dialect: Dialect, lines: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """The line and the length of the first row with more cells than the header, if there is one;
+    of the `lines` that are looked at.
 
     pandas cuts such rows. Empty cells do not count: some programs end each row with a separator.
     """
@@ -88,10 +125,10 @@ def _long_row(path: Path, dialect: Dialect) -> tuple[int, int] | None:
     # Most tables have no separator too many, which is soon found; only the others are read with
     # an eye to quotes.
     split = methodcaller("split", None if dialect.separator == SPACES else dialect.separator)
-    with _rows(path, dialect) as file:
+    with _rows(path, dialect, lines) as file:
         if max(map(len, map(split, file)), default=0) <= n_columns:
             return None
-    with _rows(path, dialect) as file:
+    with _rows(path, dialect, lines) as file:
         for number, row in _numbered(file, dialect.separator):
             if any(cell.strip() for cell in row[n_columns:]):
                 return dialect.n_above + number, len(row)
