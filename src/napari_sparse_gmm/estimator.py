@@ -7,7 +7,7 @@ True
 """
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields
@@ -17,9 +17,10 @@ from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_sample_weight,
     _get_feature_names,
@@ -52,6 +53,8 @@ from napari_sparse_gmm.fitting import (
     fit_steps,
     open_engine,
 )
+from napari_sparse_gmm.fitting.online import Online
+from napari_sparse_gmm.fitting.window import reweighted
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.objectives import Kinds, Objective, WeightPenalty, declaration_of
 from napari_sparse_gmm.observations import Observations, noise_variances
@@ -224,6 +227,9 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
     True
     """
 
+    # What batches have taught it.
+    _online: Online | None = None
+
     def __init__(
         self,
         n_components: int | None = N_COMPONENTS.default,
@@ -359,8 +365,82 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         else:
             validate_data(self, X, skip_check_array=True)
         self._set_result(result)
+        self._online = None
         self.repeats_ = engine.repeats
         self.engine_, self.engine_reason_ = engine.name, engine.reason
+
+    @available_if(lambda self: self.solver == "mm")  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: Data,
+        y: None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+        batch: Hashable | None = None,
+    ) -> "SparseGaussianMixture":
+        """Learn from one more batch of points; see `napari_sparse_gmm.fitting.online`.
+
+        The first batch is fitted, on a background that is even; each later one costs a pass over
+        its points, and may bring new components. After `fit` it begins anew. Only with the solver
+        "mm".
+
+        Parameters
+        ----------
+        X, sample_weight, noise_std
+            As `fit` takes them.
+        y : ignored
+        batch : hashable, optional
+            A name of this batch, where batches come again: what was learnt from it before is then
+            replaced. Without names what came before is forgotten, the slower the more there was.
+
+        Raises
+        ------
+        InputError
+            Where some batches have names and others have none, points lie outside of a region that
+            was given, or some batches have noise.
+        """
+        online = self._online
+        if online is None:
+            engine = self.open(X, sample_weight=sample_weight, noise_std=noise_std)
+            first = clone(self).set_params(smooth_background=False, repeats=engine.repeats)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                first.fit(engine)
+            settings = self._settings(len(engine.summary.mean))
+            online = Online(
+                # Weights are of what is seen: the field grows with the batches.
+                reweighted(first.mixture_, first.seen_)[0],
+                first.prior_,
+                settings.floor(engine),
+                max(settings.most(engine.summary.n_points), first.n_components_),
+                noisy=engine.typical_noise is not None,
+            )
+            self.repeats_ = engine.repeats
+            self.engine_, self.engine_reason_ = engine.name, engine.reason
+            self.n_features_in_ = len(engine.summary.mean)
+        else:
+            own = clone(self).set_params(repeats=self.repeats_)
+            engine = own.open(X, sample_weight=sample_weight, noise_std=noise_std)
+            if len(engine.summary.mean) != self.n_features_in_:
+                raise InputError(
+                    f"X has {len(engine.summary.mean)} features, but SparseGaussianMixture is "
+                    f"expecting {self.n_features_in_} features as input."
+                )
+        online.learn(engine, batch)
+        history = [*getattr(self, "cost_history_", []), online.cost] if online.n_batches > 1 else []
+        self._set_result(
+            FitResult(
+                online.mixture,
+                online.objective,
+                online.cost,
+                np.array(history or [online.cost]),
+                online.n_batches,
+                converged=False,
+            )
+        )
+        self._online = online
+        return self
 
     def open(
         self,
@@ -686,7 +766,7 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """A copy that can be sent to other machines."""
         check_is_fitted(self)
         own = copy(self)
-        own.storage = None
+        own.storage = own._online = None
         return own
 
     def _check_weight(self, sample_weight: ArrayLike, X: FloatArray) -> FloatArray:

@@ -165,7 +165,5 @@ def test_a_scratch_folder_that_workers_do_not_see_is_one_sentence(client, tmp_pa
     engine = model.open(CHUNKS)
     for file in tmp_path.glob("*/partition*"):
         file.unlink()
-    with pytest.raises(
-        EngineLost, match="must be where all workers and this"
-    ):
+    with pytest.raises(EngineLost, match="must be where all workers and this"):
         engine.without_noise()

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sparse_gmm.fitting.moves import Tried, improve, kinds_of_moves
 from napari_sparse_gmm.fitting.problem import Evaluated, Problem
@@ -45,6 +46,9 @@ _PART = 0.05
 
 # Moves that gain less than so many times the tolerance are taken, but not a reason for more.
 _WORTHWHILE = 10.0
+# Nats that a move has to gain at most: of very many points a tolerance for each of them is more
+# than what a component costs.
+_LEAST_GAIN = 1.0
 
 
 def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> Iterator[Evaluated]:
@@ -57,6 +61,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
     state = problem.start(start)
     yield state
     tried, (moves, fine_moves) = Tried(problem), kinds_of_moves(problem)
+    least_gain = min(tol, _LEAST_GAIN / problem.total_weight)
     for tolerance in sorted({tol, max(tol, COARSE)}, reverse=True):
         if tolerance == tol:
             moves = (*moves, *fine_moves)
@@ -65,7 +70,7 @@ def majorise_minimise(problem: Problem, start: GaussianMixture, tol: float) -> I
             yield state
         kind = idle = 0
         while idle < len(moves):
-            better = yield from improve(problem, state, tol, moves[kind], tried)
+            better = yield from improve(problem, state, least_gain, moves[kind], tried)
             gain = 0.0
             if better is not None:
                 gain, state = state.cost - better.cost, better
@@ -171,13 +176,7 @@ def m_step(
     their own. One that is not is EM's, and the objective is that of `state`.
     """
     statistics, mixture = state.statistics, state.mixture
-    weights, background_weight = state.objective.update_weights(
-        statistics.counts,
-        statistics.background_count,
-        mixture.weights,
-        statistics.total_weight,
-    )
-    kept = (statistics.counts > problem.negligible) & (weights > 0)
+    weights, background_weight, kept = updated_weights(problem, state)
     step = problem.step(state.objective, mixture, statistics, kept)
     covariances = step.covariances(state.objective, fast=bold)
     counts = statistics.counts[kept]
@@ -193,3 +192,17 @@ def m_step(
         mixture.background_region,
     )
     return updated, objective
+
+
+def updated_weights(
+    problem: Problem, state: Evaluated
+) -> tuple[FloatArray, float, NDArray[np.bool_]]:
+    """Weights at that minimum, (K,), the background's, and which components are left, (K,)."""
+    statistics = state.statistics
+    weights, background_weight = state.objective.update_weights(
+        statistics.counts,
+        statistics.background_count,
+        state.mixture.weights,
+        statistics.total_weight,
+    )
+    return weights, background_weight, (statistics.counts > problem.negligible) & (weights > 0)
