@@ -30,6 +30,7 @@ MODULES = (
     "memory",
     "hard",
     "growth",
+    "scaling",
     "defaults",
     "clusters",
     "blinking",

@@ -21,15 +21,11 @@ from napari_sparse_gmm.regions import Box, Polygon
 
 def field_of_clusters(noise=False, weights=False, seed=0):
     rng = np.random.default_rng(seed)
-    means = rng.uniform(10, 90, (12, 2))
-    points = np.concatenate(
-        [
-            means[rng.integers(12, size=1500)] + rng.standard_normal((1500, 2)),
-            rng.uniform(0, 100, (500, 2)),
-        ]
-    )
+    means = rng.uniform(10, 90, (5, 2))
+    clustered = means[rng.integers(5, size=500)] + rng.standard_normal((500, 2))
+    points = np.concatenate([clustered, rng.uniform(0, 100, (150, 2))])
     std = rng.uniform(0.3, 0.8, points.shape) if noise else None
-    return Observations.of(points, rng.uniform(1, 2, 2000) if weights else None, std)
+    return Observations.of(points, rng.uniform(1, 2, 650) if weights else None, std)
 
 
 class Counted(Fused):
@@ -55,7 +51,10 @@ FITS = {
     "even": {"smooth_background": False},
     "mml": {"prior": "mml", "init": "density"},
     "adam": {"prior": "sqrt", "solver": "adam", "n_components": 15, "max_iter": 30},
-    "region": {"background": Polygon([[-9, -9], [-9, 109], [109, 109], [109, -9]])},
+    "region": {
+        "background": Polygon([[-9, -9], [-9, 109], [109, 109], [109, -9]]),
+        "smooth_background": False,
+    },
 }
 
 
@@ -95,7 +94,7 @@ def test_a_fit_goes_on_to_the_last_digit(name, noise, tmp_path):
 
 def test_a_fit_of_points_on_disk_goes_on_to_the_last_digit(tmp_path):
     seen = field_of_clusters(weights=True)
-    chunks = Chunked.generated(lambda k: seen.subset(slice(700 * k, 700 * (k + 1))), 3)
+    chunks = Chunked.generated(lambda k: seen.subset(slice(300 * k, 300 * (k + 1))), 3)
     parameters = {"storage": Storage(memory_limit=1)}
     undisturbed = fitted(chunks, parameters)
     checkpoints = Checkpoints(tmp_path, resume=True)
