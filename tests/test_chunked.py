@@ -12,8 +12,8 @@ import zarr
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from napari_sparse_gmm import SparseGaussianMixture
-from napari_sparse_gmm.chunked import Chunked, as_chunked, joined
+from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture
+from napari_sparse_gmm.chunked import Chunked, Noted, as_chunked, joined
 from napari_sparse_gmm.engines import Storage
 from napari_sparse_gmm.engines.partitioned import Partitioned
 from napari_sparse_gmm.errors import InputError
@@ -209,6 +209,32 @@ def test_what_is_no_table_of_points_is_said():
     far = Chunked.generated(lambda k: np.full((5, 2), 1e31 * k), 2)
     with pytest.raises(InputError, match="give them in a larger unit"):
         SparseGaussianMixture(storage=NOTHING_HELD).fit(far)
+
+
+def test_what_was_left_out_of_chunks_is_said():
+    def some(k):
+        return Noted(
+            *vars(Observations(field_of_clusters(300, seed=k)[0])).values(), (f"note {k}",)
+        )
+
+    model = SparseGaussianMixture(prior="mml", init="density")
+    with pytest.warns(UserWarning) as caught:  # noqa: PT030  # all of them are looked at
+        model.open(Chunked.generated(some, 7))
+    said = [str(warning.message) for warning in caught]
+    assert said == [f"note {k}" for k in range(5)] + ["So it is in 2 more parts of the table."]
+
+
+def test_points_that_are_fitted_without_noise_first_take_no_more_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    points, _ = field_of_clusters(1000)
+    seen = Observations.of(points, None, rng.uniform(0.5, 1.0, points.shape))
+    chunks = Chunked.generated(lambda k: seen.subset(slice(500 * k, 500 * (k + 1))), 3)
+    engine = SparseGaussianMixture(storage=NOTHING_HELD).open(chunks)
+    engine.workers.n_held = 1
+    engine.expectation(GaussianMixture([1.0], [[50.0, 50.0]], [900.0 * np.eye(2)]))
+    bare = engine.without_noise()
+    assert len(bare.workers._open) == 1
+    assert not engine.workers._open
 
 
 def test_what_is_in_memory_is_not_chunked():

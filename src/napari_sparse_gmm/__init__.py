@@ -12,7 +12,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sparse_gmm.errors import InputError
+    from napari_sparse_gmm.chunked import Chunked
+    from napari_sparse_gmm.engines.checkpoints import Checkpoints
+    from napari_sparse_gmm.engines.storage import Storage
+    from napari_sparse_gmm.errors import EngineLost, InputError
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.mixture import GaussianMixture
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Box",
+    "Checkpoints",
+    "Chunked",
+    "EngineLost",
     "FitStep",
     "GaussianMixture",
     "Hull",
@@ -29,16 +35,21 @@ __all__ = [
     "Polygon",
     "Prism",
     "SparseGaussianMixture",
+    "Storage",
     "__version__",
 ]
 
 __version__ = version("napari-sparse-gmm")
 
 _HOME = {
+    "Checkpoints": "napari_sparse_gmm.engines.checkpoints",
+    "Chunked": "napari_sparse_gmm.chunked",
+    "EngineLost": "napari_sparse_gmm.errors",
     "FitStep": "napari_sparse_gmm.fitting",
     "GaussianMixture": "napari_sparse_gmm.mixture",
     "InputError": "napari_sparse_gmm.errors",
     "SparseGaussianMixture": "napari_sparse_gmm.estimator",
+    "Storage": "napari_sparse_gmm.engines.storage",
     **dict.fromkeys(
         ("Box", "Hull", "Intensity", "Mask", "Polygon", "Prism"), "napari_sparse_gmm.regions"
     ),

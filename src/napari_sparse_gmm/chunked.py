@@ -23,6 +23,13 @@ from napari_sparse_gmm.observations import Observations
 _ROWS = 1 << 20
 
 
+@dataclass(frozen=True, eq=False)
+class Noted(Observations):
+    """Points, and sentences about those that were left out."""
+
+    notes: tuple[str, ...] = ()
+
+
 class Chunk(Protocol):
     """Some of the points."""
 

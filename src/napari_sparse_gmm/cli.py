@@ -20,7 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from io import TextIOWrapper
@@ -235,8 +235,7 @@ def _add_chunked(parser: argparse.ArgumentParser) -> None:
         "--checkpoint-minutes",
         type=float,
         metavar="NUMBER",
-        default=5.0,
-        help="how often what is known is kept in DIR/checkpoints (default: %(default)g)",
+        help="how often what is known is kept in DIR/checkpoints (default: 5)",
     )
 
 
@@ -303,7 +302,13 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _is_chunked(options: argparse.Namespace) -> bool:
     """Whether points are to be read in chunks."""
-    asked = (options.memory, options.scratch, options.workers, options.scheduler)
+    asked = (
+        options.memory,
+        options.scratch,
+        options.workers,
+        options.scheduler,
+        options.checkpoint_minutes,
+    )
     return any(one is not None for one in asked) or options.resume or Path(options.input).is_dir()
 
 
@@ -315,7 +320,7 @@ def _fit_chunked(options: argparse.Namespace) -> None:
     from napari_sparse_gmm.io.chunked_tables import open_chunked
     from napari_sparse_gmm.io.tables import ColumnNames
 
-    for option in ("group", "merge_gap", "region"):
+    for option in ("group", "merge_gap", "merge_radius", "frame", "region"):
         if getattr(options, option) is not None:
             raise InputError(
                 f"--{option.replace('_', '-')} needs all points in memory: leave it out, or the "
@@ -324,9 +329,11 @@ def _fit_chunked(options: argparse.Namespace) -> None:
     if options.workers is not None and options.scheduler is not None:
         raise InputError("--workers starts some here, and --scheduler has its own: give one.")
     folder = Path(options.out)
-    checkpoints = Checkpoints(
-        folder / "checkpoints", 60.0 * options.checkpoint_minutes, options.resume
-    )
+    checkpoints = Checkpoints(folder / "checkpoints", resume=options.resume)
+    if (minutes := options.checkpoint_minutes) is not None:
+        if not minutes >= 0:
+            raise InputError(f"--checkpoint-minutes must be at least 0, not {minutes:g}.")
+        checkpoints = replace(checkpoints, every=60.0 * minutes)
     if checkpoints.exist and not options.resume:
         raise InputError(
             f"{checkpoints.folder} has checkpoints of a fit that was interrupted: go on with it by "
@@ -347,7 +354,7 @@ def _fit_chunked(options: argparse.Namespace) -> None:
                 source=options.input,
                 storage=Storage(options.scratch, options.memory, client),
                 checkpoints=checkpoints,
-                inputs=[] if Path(options.input).is_dir() else [Path(options.input)],
+                inputs=table.files,
                 pixel_size=options.pixel_size or None,
                 on_step=progress.show,
                 on_wait=progress.say,
@@ -361,7 +368,7 @@ def _fit_chunked(options: argparse.Namespace) -> None:
             )
         raise
     n = round(engine.summary.total_weight * engine.repeats)
-    _describe(options.input, f"{n:,}", table)
+    _describe(options.input, n, table)
     _report(model, engine, "")
     _written(model, folder, time.perf_counter() - started)
 
@@ -554,7 +561,7 @@ def _run(
             on_wait=progress.say,
         )
     seconds = time.perf_counter() - started
-    _describe(source, f"{len(table.points)}", table)
+    _describe(source, len(table.points), table)
     for fit in fits:
         name = "" if table.groups is None else f"group {fit.label}: "
         if fit.model is None:
@@ -593,11 +600,11 @@ class _Progress:
         self._bar.write(f"{sentence}.", file=sys.stderr)
 
 
-def _describe(source: str, n_points: str, table: "PointTable | ChunkedTable") -> None:
+def _describe(source: str, n_points: int, table: "PointTable | ChunkedTable") -> None:
     """What was fitted."""
     unit = f" in {table.unit}" if table.unit else ""
     columns = f", precision from {' and '.join(table.precision)}" if table.precision else ""
-    print(f"{source}: {n_points} points, axes {', '.join(table.axis_labels)}{unit}{columns}")
+    print(f"{source}: {n_points:,} points, axes {', '.join(table.axis_labels)}{unit}{columns}")
 
 
 def _written(model: "SparseGaussianMixture", folder: Path, seconds: float, where: str = "") -> None:

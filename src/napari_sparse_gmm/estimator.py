@@ -97,6 +97,10 @@ _NUMBERS = (
 )
 
 
+# Sentences about parts of a table that are said one by one.
+_NOTES = 5
+
+
 class SparseGaussianMixture(DensityMixin, BaseEstimator):
     """Gaussian mixture with full or spherical covariances and a sparsity prior on the weights.
 
@@ -489,8 +493,14 @@ class SparseGaussianMixture(DensityMixin, BaseEstimator):
         """The engine that holds points that come in chunks, in memory where they fit in."""
         storage = Storage() if self.storage is None else self.storage
         surveyed = survey(chunked, storage.place)
+        for note in surveyed.notes[:_NOTES]:
+            warnings.warn(note, stacklevel=4)
+        if more := len(surveyed.notes[_NOTES:]):
+            warnings.warn(f"So it is in {more} more parts of the table.", stacklevel=4)
         if storage.holds(surveyed.n_points, surveyed.n_columns):
             return self.open(joined(chunked))
+        if self.storage is None:
+            storage = storage.of_the_client()
         _check_lengths(surveyed.box)
         settings = self._settings(chunked.n_dimensions)
         choice, how = choose_opening(

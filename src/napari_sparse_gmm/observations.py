@@ -210,11 +210,12 @@ def noise_variances(noise_std: ArrayLike | None, shape: tuple[int, ...]) -> Floa
     return np.broadcast_to(squares[:, None] if squares.ndim == 1 else squares, shape)
 
 
-def usable_precision(std: FloatArray) -> NDArray[np.bool_]:
+def usable_precision(std: FloatArray, of_some: bool = False) -> NDArray[np.bool_]:
     """Which values (N,) of a column are the precision of a point.
 
     Programs mark a position that could not be measured by NaN, infinity, a negative number or 0;
-    as a fit would take 0 for exact, it is none where others are above it.
+    as a fit would take 0 for exact, it is none where others are above it, as `of_some` of all
+    points others are.
     """
     above = (std > 0) & (std <= LARGEST)
-    return above if above.any() else std == 0
+    return above if of_some or above.any() else std == 0

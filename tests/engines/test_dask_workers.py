@@ -113,6 +113,13 @@ def test_a_worker_that_dies_does_not_change_the_answer(client, tmp_path):
     assert pids[0] not in client.run(os.getpid).values()
 
 
+def test_the_client_that_dask_takes_is_taken_where_points_do_not_fit(client, monkeypatch):
+    model = SparseGaussianMixture(**PARAMETERS)
+    assert not hasattr(model.open(as_dask_array()), "workers")
+    monkeypatch.setattr(Storage, "limit", 1)
+    assert model.open(as_dask_array()).workers.client is client
+
+
 @pytest.fixture
 def remote(tmp_path):
     """A scheduler and a worker in processes of their own; and their client."""

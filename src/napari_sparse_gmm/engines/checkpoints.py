@@ -80,8 +80,10 @@ class Checkpoints:
     def remove(self) -> None:
         """Remove them, as when the results of the fit are safe."""
         folder = Path(self.folder)
-        for path in [*folder.glob(_FILES), folder / _ABOUT]:
-            path.unlink(missing_ok=True)
+        # Those with a point before their name were not finished when a program was killed.
+        for pattern in (_FILES, _ABOUT, ".*.npz", ".*.json"):
+            for path in folder.glob(pattern):
+                path.unlink()
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 

@@ -24,6 +24,7 @@ from napari_sparse_gmm.engines.information import Information, look_up
 from napari_sparse_gmm.engines.overdensity import Overdensities, Search
 from napari_sparse_gmm.engines.pattern import Pattern, find_pattern
 from napari_sparse_gmm.engines.statistics import Assignment, Scores, Statistics
+from napari_sparse_gmm.engines.threads import in_threads
 from napari_sparse_gmm.engines.workers import Workers
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
@@ -32,6 +33,8 @@ from napari_sparse_gmm.regions.pixels import Lattice
 
 # What is left out of the density for a whole partition, beside what its engine leaves out.
 _OF_THE_TOLERANCE = 0.1
+# Nanoseconds to find the components of a cell.
+_OF_CELL = 500
 # Bits of a number that are looked at in each pass for a median.
 _BITS = 16
 
@@ -160,13 +163,16 @@ class Partitioned(Engine):
         return self.workers.ask(_background_counts, calls, _sum, region)
 
     def touched(self, mixture: GaussianMixture) -> Pattern:
-        found = []
-        for p, components in self._touching(mixture):
+        matter = dict(self._touching(mixture))
+
+        def find(p: int) -> tuple[NDArray[Any], ...]:
+            blocks, components = self.layout.blocks[p], matter[p]
             share = _Share.of(mixture, components).mixture(mixture.background_region)
-            own = find_pattern(self.layout.blocks[p], share, self.layout.tolerance)
-            found.append(
-                (own.rows + self.first_cells[p], own.counts, components[own.components], own.double)
-            )
+            own = find_pattern(blocks, share, self.layout.tolerance, in_parts=False)
+            rows = own.rows + self.first_cells[p]
+            return rows, own.counts, components[own.components], own.double
+
+        found = in_threads(find, len(matter), work=float(_OF_CELL * self.first_cells[-1]))
         return Pattern(*(np.concatenate(values) for values in zip(*found, strict=True)))
 
     def near(self, positions: FloatArray, radii: FloatArray) -> Cells:

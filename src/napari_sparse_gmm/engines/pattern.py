@@ -100,11 +100,13 @@ def find_pattern(
     rows: NDArray[np.intp] | None = None,
     *,
     negligible: float = -np.inf,
+    in_parts: bool = True,
 ) -> Pattern:
     """The pairs of blocks and components that matter; see the module for the guarantee.
 
     With `rows`, rising, on these blocks only. With a `tolerance` of 0 all pairs. Densities whose
     log is below `negligible` need be no better than that one: `tolerance` is a share of it there.
+    Not `in_parts`, it may be called from `in_threads`.
     """
     ends, boxes = blocks.tree
     d, n = mixture.n_dimensions, len(blocks)
@@ -144,7 +146,7 @@ def find_pattern(
         LARGEST_CONDITION,
     )
     work = float(len(candidates) * sizes[level] * _WORK)
-    n_parts = min(int(sizes[level]), _PARTS) if worth_threads(work) else 1
+    n_parts = min(int(sizes[level]), _PARTS) if in_parts and worth_threads(work) else 1
     edges = np.linspace(0, sizes[level], n_parts + 1).astype(np.intp)
     parts = in_threads(
         lambda k: touching(level, edges[k], edges[k + 1], *arguments), n_parts, work=work

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.arrays import bounds
-from napari_sparse_gmm.chunked import Chunk, Chunked
+from napari_sparse_gmm.chunked import Chunk, Chunked, Noted
 from napari_sparse_gmm.engines.blocks import Blocks, blocks_of, kd_order
 from napari_sparse_gmm.engines.choice import Opening
 from napari_sparse_gmm.engines.in_memory import InMemory
@@ -76,6 +76,8 @@ class Survey:
         Some of them, each as likely as any other.
     weighted, noisy : bool
         Whether points have weights, and noise.
+    notes : tuple of str
+        Sentences about those that were left out.
     """
 
     n_points: int
@@ -84,6 +86,7 @@ class Survey:
     sample: FloatArray
     weighted: bool
     noisy: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def n_columns(self) -> int:
@@ -115,13 +118,15 @@ def survey(chunked: Chunked, place: Place) -> Survey:
         np.concatenate(sample),
         found[0].weighted,
         found[0].noisy,
+        tuple(note for one in found for note in one.notes),
     )
 
 
 def _surveyed(chunk: Observations, k: int, n: int) -> Survey:
     """The `sample` is in random order."""
     counted, d = chunk.counted, chunk.n_dimensions
-    has = chunk.weights is not None, chunk.noise is not None
+    notes = chunk.notes if isinstance(chunk, Noted) else ()
+    has = chunk.weights is not None, chunk.noise is not None, notes
     if not len(counted):
         return Survey(0, 0.0, np.empty((2, d)), np.empty((0, d)), *has)
     rows = np.random.default_rng(k).permutation(len(counted))[:n]

@@ -6,6 +6,7 @@
 """
 
 import shutil
+import sys
 import tempfile
 import weakref
 from dataclasses import dataclass, replace
@@ -44,7 +45,9 @@ class Storage:
         Bytes that this process may take. Points that fit in are held in memory, others sorted on
         disk. By default half of what is free.
     client : distributed.Client, optional
-        The points are then sorted, and held by its workers, however many there are.
+        The points are then sorted, and held by its workers, however many there are. Without a
+        `Storage` those that do not fit in memory are held by the workers of the client that Dask
+        takes by itself, where there is one.
     """
 
     folder: str | Path | None = None
@@ -54,6 +57,15 @@ class Storage:
     def __deepcopy__(self, memo: object) -> "Storage":
         # scikit-learn copies parameters, and of a client there is one.
         return self
+
+    def of_the_client(self) -> "Storage":
+        """With the client that Dask takes by itself, where there is one."""
+        if "distributed" not in sys.modules:
+            return self
+        try:
+            return replace(self, client=sys.modules["distributed"].default_client())
+        except ValueError:  # there is none
+            return self
 
     def holds(self, n_points: int, n_columns: int) -> bool:
         """Whether so many points with so many numbers each fit in memory."""

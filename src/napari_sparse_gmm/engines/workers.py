@@ -130,6 +130,8 @@ class ThisProcess(Workers):
         )
 
     def without_noise(self) -> "ThisProcess":
+        if self.n_held is not None:
+            self._open.clear()  # the others take their place for a while
         return ThisProcess([part.without_noise() for part in self.partitions], self.n_held)
 
     def _answer(self, question: Question[_Answer], p: int, *arguments: Any) -> _Answer:

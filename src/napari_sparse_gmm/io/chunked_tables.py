@@ -9,13 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_sparse_gmm.chunked import Chunked
+import numpy as np
+
+from napari_sparse_gmm.chunked import Chunked, Noted
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.columns import common_unit
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.io.table import Table
-from napari_sparse_gmm.io.tables import AUTO, ColumnNames, points_of
+from napari_sparse_gmm.io.tables import AUTO, ColumnNames, columns_of_axes, points_of
 from napari_sparse_gmm.observations import Observations
+
+# A part of a table: its file, and which one of `Table.parts`; None is all of it.
+_Key = tuple[str, tuple[int, ...] | None]
 
 # Rows of a part, about.
 _ROWS = 1 << 20
@@ -36,6 +42,8 @@ class ChunkedTable:
         As those of a `PointTable`.
     n_rows : int
         How many rows there are; of text tables, about.
+    files : tuple of Path
+        What is read.
     """
 
     chunked: Chunked
@@ -44,6 +52,7 @@ class ChunkedTable:
     unit: str | None
     precision: tuple[str, ...]
     n_rows: int
+    files: tuple[Path, ...]
 
 
 def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedTable:
@@ -65,43 +74,67 @@ def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedT
     """
     names = ColumnNames(precision=AUTO) if names is None else names
     files = _files(Path(path))
-    tables = [table for file in files for table in _parts(file)]
-    parts = [_Part(str(file), k, names) for file in files for k in range(len(_parts(file)))]
-    first = points_of(tables[0], names)
-    found = dict(zip(first.axis_labels, first.columns, strict=True))
-    # A z that is the same in the first part and in the last one is no axis.
-    if "z" not in found and len(tables) > 1 and names.x is None:
-        last = points_of(tables[-1], names)
-        found = dict(zip(last.axis_labels, last.columns, strict=True))
+    tables = [open_table(file) for file in files]
+    parts = [
+        (str(file), part)
+        for file, table in zip(files, tables, strict=True)
+        for part in _parts(table)
+    ]
+    found, unit = columns_of_axes(tables[0], names), None
     precision, precision_z = names.precision, names.precision_z
     if precision == AUTO:
-        precision = first.precision[0] if first.precision else None
+        unit = common_unit(list(found.values()), tables[0].name)
+        precision = known_precision(tables[0].columns, unit)
         if precision is not None and precision_z is None and "z" in found:
-            precision_z = known_precision(tables[0].columns, first.unit, axial=True)
+            precision_z = known_precision(tables[0].columns, unit, axial=True)
     known = ColumnNames(
         found["x"], found["y"], found.get("z"), names.weight, precision, precision_z
     )
+    if precision is not None and names.precision == AUTO and not _has_precision(parts, known):
+        known = replace(known, precision=None, precision_z=None)
+    if names.names_no_axis and "z" in found and _is_flat(parts, known):
+        del found["z"]
+        known = replace(known, z=None, precision_z=None)
+    first = points_of(open_table(*parts[0]), known)
     return ChunkedTable(
-        Chunked([replace(part, names=known) for part in parts], len(found)),
+        Chunked([_Part(*part, known) for part in parts], len(found)),
         tuple(found),
         tuple(found.values()),
         first.unit,
         first.precision,
         sum(table.n_rows for table in tables),
+        tuple(files),
     )
+
+
+def _some(parts: list[_Key]) -> list[_Key]:
+    """The first, one in the middle, and the last."""
+    return [parts[k] for k in sorted({0, len(parts) // 2, len(parts) - 1})]
+
+
+def _is_flat(parts: list[_Key], names: ColumnNames) -> bool:
+    """Whether z is the same in parts from all over the table."""
+    z = [points_of(open_table(*part), names).points[:, 0] for part in _some(parts)]
+    return bool(np.ptp(np.concatenate(z)) == 0) if any(map(len, z)) else False
+
+
+def _has_precision(parts: list[_Key], names: ColumnNames) -> bool:
+    """Whether some points of such parts have a precision."""
+    return any(len(points_of(open_table(*part), names).points) for part in _some(parts))
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Part `k` of the table in a file."""
+    """A part of the table in a file; None is all of it."""
 
     path: str
-    k: int
+    part: tuple[int, ...] | None
     names: ColumnNames
 
     def load(self) -> Observations:
-        table = _parts(Path(self.path))[self.k]
-        return points_of(table, self.names).observations
+        table = points_of(open_table(self.path, self.part), self.names)
+        seen = table.observations
+        return Noted(seen.points, seen.weights, seen.noise, table.notes)
 
     @property
     def delayed(self) -> Any:
@@ -124,8 +157,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _parts(path: Path) -> list[Table]:
-    table = open_table(path)
+def _parts(table: Table) -> list[tuple[int, ...] | None]:
     if table.parts is None or table.n_rows <= _ROWS:
-        return [table]
-    return table.parts(_ROWS)
+        return [None]
+    return [*table.parts(_ROWS)]

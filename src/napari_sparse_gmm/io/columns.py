@@ -73,17 +73,17 @@ def _rank(unit: str | None) -> int:
 
 
 def with_position(
-    frame: pd.DataFrame, positions: Iterable[int], file_name: str
+    frame: pd.DataFrame, positions: Iterable[int], file_name: str, *, needed: bool = True
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The rows of which no coordinate is empty, and a sentence about the others.
 
     Raises
     ------
     InputError
-        Where there are none.
+        Where there are none, and some are `needed`.
     """
     found = frame[list(positions)].notna().all(axis=1).to_numpy()
-    if not found.any():
+    if needed and not found.any():
         raise InputError(f"{file_name} has no row with a position: its coordinates are empty.")
     if found.all():
         return frame, ()

@@ -18,18 +18,19 @@ HDF5, PARQUET = b"\x89HDF\r\n\x1a\n", b"PAR1"
 _ENDINGS = {".hdf5": "HDF5", ".h5": "HDF5", ".parquet": "Parquet"}
 
 
-def open_table(path: str | Path) -> Table:
-    """A text table, localizations of Picasso (HDF5), or a Parquet file.
+def open_table(path: str | Path, part: tuple[int, ...] | None = None) -> Table:
+    """A text table, localizations of Picasso (HDF5), or a Parquet file; or one of its
+    `Table.parts`.
 
     Raises
     ------
     InputError
         Where there is no such file, or it is none of these.
     """
-    return with_meaning(_opened(readable_file(path)))
+    return with_meaning(_opened(readable_file(path), part))
 
 
-def _opened(path: Path) -> Table:
+def _opened(path: Path, part: tuple[int, ...] | None) -> Table:
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     # h5py and pyarrow are imported for their own files only.
@@ -40,7 +41,7 @@ def _opened(path: Path) -> Table:
     if start.startswith(PARQUET):
         from napari_sparse_gmm.io.parquet import open_parquet
 
-        return open_parquet(path)
+        return open_parquet(path, part)
     if promised := _ENDINGS.get(path.suffix.lower()):
         raise InputError(
             f"{path.name} is no {promised} file, whatever its name, or its beginning is damaged: "
@@ -48,4 +49,4 @@ def _opened(path: Path) -> Table:
         )
     from napari_sparse_gmm.io.text import open_text
 
-    return open_text(path)
+    return open_text(path, part)

@@ -48,20 +48,21 @@ def open_parquet(path: Path, groups: Sequence[int] | None = None) -> Table:
             frame = rows.to_pandas(ignore_metadata=True)
         return frame.set_axis(list(positions), axis=1)
 
-    def parts(size: int) -> list[Table]:
+    def parts(size: int) -> list[tuple[int, ...]]:
         """Groups of rows next to each other, until they have as many."""
         found: list[list[int]] = []
-        n = size
+        n = 0
         for k, own in enumerate(sizes):
-            if n + own > size:
+            if not found or n + own > size:
                 found.append([])
                 n = 0
             found[-1].append(k)
             n += own
-        return [open_parquet(path, own) for own in found]
+        return list(map(tuple, found))
 
     widths = list(map(_width, types))
-    return Table(path.name, names, n_rows, widths, load, {"format": "Parquet"}, parts=parts)
+    about, is_part = {"format": "Parquet"}, groups is not None
+    return Table(path.name, names, n_rows, widths, load, about, parts=parts, is_part=is_part)
 
 
 def _width(column: pa.DataType) -> float:

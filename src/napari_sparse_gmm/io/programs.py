@@ -90,11 +90,10 @@ def with_meaning(table: Table) -> Table:
     program = program_of(table.columns)
     if program is None:
         return table
-    positions, parts = program.positions(table.columns), table.parts
+    positions = program.positions(table.columns)
     return replace(
         table,
         columns=tuple(map(program.named, table.columns)),
         positions={axis: program.named(column) for axis, column in positions.items()},
         about={**table.about, "program": program.name},
-        parts=None if parts is None else lambda n: [with_meaning(part) for part in parts(n)],
     )

@@ -45,7 +45,9 @@ class Table:
     positions : mapping
         The column of each axis, where it is known from the program that wrote the file.
     parts : callable, optional
-        The same table in parts of about so many rows, where it can be read so.
+        What parts of about so many rows are called by `open_table`, where it can be read so.
+    is_part : bool
+        Whether it is part of a table, and may have no rows.
     """
 
     name: str
@@ -55,7 +57,8 @@ class Table:
     load: Callable[[Sequence[int]], pd.DataFrame]
     about: Mapping[str, Any]
     positions: Mapping[str, str] = field(default_factory=dict)
-    parts: "Callable[[int], list[Table]] | None" = None
+    parts: Callable[[int], list[tuple[int, ...]]] | None = None
+    is_part: bool = False
 
     def read(self, positions: Sequence[int]) -> pd.DataFrame:
         """The columns at these positions, which are what the columns of the frame are called.
@@ -73,7 +76,7 @@ class Table:
                 "can be read: divide it into smaller files, or leave out columns."
             )
         frame = self.load(positions)
-        if frame.empty:
+        if frame.empty and not self.is_part:
             raise InputError(f"{self.name} has no rows.")
         return frame
 

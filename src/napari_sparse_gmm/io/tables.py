@@ -148,18 +148,25 @@ class ColumnNames:
     group: str | None = None
     frame: str | None = None
 
+    @property
+    def names_no_axis(self) -> bool:
+        """Whether the axes are to be found."""
+        return self.x is None and self.y is None and self.z is None
+
+
+def columns_of_axes(table: Table, names: ColumnNames) -> dict[str, str]:
+    """The columns of the coordinates, in image order; z may be flat."""
+    if names.names_no_axis:
+        return dict(table.positions) or find_coordinates(table.columns, table.name)
+    return _find(table, {"z": names.z, "y": names.y or "y", "x": names.x or "x"})
+
 
 def points_of(table: Table, names: ColumnNames) -> PointTable:
     """The points of a table that has been opened; see `read_points`."""
     precision, precision_z = names.precision, names.precision_z
     if precision_z is not None and precision is None:
         raise InputError("A precision of z needs one of x and y, too.")
-    guess = names.x is None and names.y is None and names.z is None
-    axes = (
-        dict(table.positions) or find_coordinates(table.columns, table.name)
-        if guess
-        else _find(table, {"z": names.z, "y": names.y or "y", "x": names.x or "x"})
-    )
+    guess, axes = names.names_no_axis, columns_of_axes(table, names)
     automatic = precision == AUTO
     if automatic:
         unit = common_unit(list(axes.values()), table.name)
@@ -175,12 +182,16 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
     rows = table.read(sorted(set(positions.values())))
-    rows, notes = with_position(rows, (positions[axis] for axis in axes), table.name)
-    usable = {role: usable_precision(as_floats(rows[positions[role]])) for role in errors}
+    rows, notes = with_position(
+        rows, (positions[axis] for axis in axes), table.name, needed=not table.is_part
+    )
+    usable = {
+        role: usable_precision(as_floats(rows[positions[role]]), table.is_part) for role in errors
+    }
     if automatic and not all(found.any() for found in usable.values()):
         errors, usable = {}, {}
     for role, found in usable.items():
-        if not found.any():
+        if not found.any() and not table.is_part:
             raise InputError(
                 f"Column {columns[role]!r} of {table.name} is no precision: none of its cells is a "
                 "number above 0."

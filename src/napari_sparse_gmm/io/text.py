@@ -24,7 +24,7 @@ from napari_sparse_gmm.io.table import Table, listing
 _SAMPLE_BYTES = 1 << 18
 
 
-def open_text(path: Path, lines: tuple[int, int] | None = None) -> Table:
+def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
     """A text table with a header line, in any dialect that `io.dialects` knows; or the lines of it
     between two bytes.
 
@@ -34,6 +34,7 @@ def open_text(path: Path, lines: tuple[int, int] | None = None) -> Table:
         Where the file is missing, empty or no text, or has a single column.
     """
     dialect = sniff(path)
+    n_columns = len(dialect.header)
     if len(dialect.header) == 1:
         raise InputError(
             f"{path.name} has a single column, {listing(dialect.header)}: a table of points has "
@@ -50,9 +51,13 @@ def open_text(path: Path, lines: tuple[int, int] | None = None) -> Table:
                     low_memory=False,
                     header=None,
                     usecols=sorted(positions),
+                    # The first row of a part may be a short one.
+                    **({} if lines is None else {"names": range(n_columns), "index_col": False}),
                 )
             long = _long_row(path, dialect, lines)
         except pd.errors.EmptyDataError:
+            if lines is not None:
+                return pd.DataFrame(columns=sorted(positions))
             raise InputError(f"{path.name} has a header but no rows.") from None
         except (ValueError, csv.Error) as error:
             raise InputError(f"{path.name} is not a regular table: {one_line(error)}.") from None
@@ -66,40 +71,45 @@ def open_text(path: Path, lines: tuple[int, int] | None = None) -> Table:
         return frame
 
     # Words take what they take in the file, and a reference.
-    n_rows, n_columns = _count_rows(path), len(dialect.header)
+    n_rows = _count_rows(path)
     size = path.stat().st_size
     width = 8 + size / max(1, n_rows * n_columns)
     each = size / max(1, n_rows)
     if lines is not None:
         n_rows = round((lines[1] - lines[0]) / each)
 
-    def parts(n: int) -> list[Table]:
-        return [
-            open_text(path, own) for own in pairwise(_line_ends(path, dialect, round(n * each)))
-        ]
+    def parts(n: int) -> list[tuple[int, ...]]:
+        return list(pairwise(_line_ends(path, dialect, max(1, round(n * each)))))
 
-    about, widths = {"format": "text table"}, [width] * n_columns
-    return Table(path.name, dialect.header, n_rows, widths, load, about, parts=parts)
+    about, widths, is_part = {"format": "text table"}, [width] * n_columns, lines is not None
+    return Table(
+        path.name, dialect.header, n_rows, widths, load, about, parts=parts, is_part=is_part
+    )
 
 
 def _line_ends(path: Path, dialect: Dialect, size: int) -> list[int]:
     """Where the rows begin, where lines end about so many bytes apart, and where the file ends."""
     end = path.stat().st_size
     with path.open("rb") as file:
-        if dialect.encoding == "utf-16":  # whose lines end otherwise
-            return [0, end]
         for _ in range(dialect.n_above):
             file.readline()
+        if dialect.encoding == "utf-16" or file.tell() == end:  # whose lines end otherwise
+            return [0, end]
         found = [file.tell()]
-        while found[-1] + size < end:
-            file.seek(found[-1] + size)
-            file.readline()
+        n_quotes = 0
+        while more := file.read(size):
+            n_quotes += more.count(b'"')
+            # A line goes on where a quote has not ended.
+            while line := file.readline():
+                n_quotes += line.count(b'"')
+                if n_quotes % 2 == 0:
+                    break
             found.append(file.tell())
-    return found if found[-1] == end else [*found, end]
+    return found
 
 
 @contextmanager
-def _rows(path: Path, dialect: Dialect, lines: tuple[int, int] | None = None) -> Iterator[TextIO]:
+def _rows(path: Path, dialect: Dialect, lines: tuple[int, ...] | None = None) -> Iterator[TextIO]:
     """The file at its first row, or lines of it."""
     if lines is not None and lines[0] > 0:
         with path.open("rb") as binary:
@@ -114,7 +124,7 @@ def _rows(path: Path, dialect: Dialect, lines: tuple[int, int] | None = None) ->
 
 
 def _long_row(
-    path: Path, dialect: Dialect, lines: tuple[int, int] | None
+    path: Path, dialect: Dialect, lines: tuple[int, ...] | None
 ) -> tuple[int, int] | None:
     """The line and the length of the first row with more cells than the header, if there is one;
     of the `lines` that are looked at.
