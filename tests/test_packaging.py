@@ -93,7 +93,7 @@ def test_the_manifest_shows_the_plugin_where_people_look() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = {"torch", "pykeops", "keopscore", "sklearn", "napari", "magicgui", "qtpy"}
+    heavy = {"torch", "pykeops", "keopscore", "sklearn", "dask", "napari", "magicgui", "qtpy"}
     code = "import sys, napari_sparse_gmm; print(*{name.split('.')[0] for name in sys.modules})"
     output = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
@@ -104,7 +104,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_only_declared_dependencies_are_imported() -> None:
     ours = {"napari_sparse_gmm", *sys.stdlib_module_names}
-    assert set(distributions(imported() - ours)) <= set(declared())
+    # Dask is for those who have it: an extra, imported where a collection or a client comes.
+    optional = {"dask", "distributed"}
+    assert optional <= set(declared("dask"))
+    assert set(distributions(imported() - ours)) <= set(declared()) | optional
 
 
 def imported() -> set[str]:
@@ -115,10 +118,11 @@ def imported() -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def declared() -> Iterator[str]:
-    """Names of the hard dependencies, as in pyproject.toml."""
+def declared(extra: str | None = None) -> Iterator[str]:
+    """Names of the hard dependencies, as in pyproject.toml, or of those of an extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for requirement in project["dependencies"]:
+    extras = project["optional-dependencies"]
+    for requirement in project["dependencies"] if extra is None else extras[extra]:
         yield re.match(r"[\w-]+", requirement)[0].lower()
 
 
