@@ -23,6 +23,12 @@ from napari_sparse_gmm.observations import Observations
 NOTHING_HELD = Storage(memory_limit=1)
 
 
+@pytest.fixture(autouse=True)
+def many_partitions(monkeypatch):
+    """Of 1,000 points at most, so that most clusters lie on some border."""
+    monkeypatch.setattr("napari_sparse_gmm.engines.storage._LARGEST", 1000)
+
+
 def field_of_clusters(n=6000, seed=0):
     """25 clusters on a lattice, nine on the lines that halve the field, and a background."""
     rng = np.random.default_rng(seed)
@@ -95,6 +101,7 @@ def test_a_fit_of_chunks_on_disk_finds_what_one_in_memory_does(source, tmp_path)
     model = SparseGaussianMixture(**parameters, storage=NOTHING_HELD)
     engine = model.open(data)
     assert isinstance(engine, Partitioned)
+    assert engine.workers.n_partitions == 8
     model.fit(engine)
     assert model.n_components_ == of_array.n_components_ == len(means)
     assert model.cost_ == pytest.approx(of_array.cost_, abs=1e-4)
