@@ -125,7 +125,7 @@ def remote(tmp_path):
     """A scheduler and a worker in processes of their own; and their client."""
     file = tmp_path / "scheduler.json"
     module = "distributed.cli.dask_"
-    common = [f"--scheduler-file={file}", "--no-dashboard"]
+    common = [f"--scheduler-file={file}", "--no-dashboard", "--host=127.0.0.1"]
     scheduler = subprocess.Popen(
         [sys.executable, "-m", f"{module}scheduler", "--port=0", *common],
         stderr=subprocess.DEVNULL,
