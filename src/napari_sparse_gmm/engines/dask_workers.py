@@ -252,5 +252,17 @@ def _lost_in_a_sentence(client: distributed.Client) -> Iterator[None]:
             f"A worker does not find {error.filename}: the points and the scratch folder must be "
             "where all workers and this process see them, and must stay."
         ) from error
-    except (CancelledError, CommClosedError, distributed.TimeoutError) as error:
-        raise EngineLost(f"The Dask scheduler at {address} is gone.") from error
+    except EngineLost:
+        raise
+    except Exception as error:
+        # What Dask raises then depends on what it was about to do.
+        known = CancelledError, CommClosedError, distributed.TimeoutError
+        if isinstance(error, known) or _is_gone(client):
+            raise EngineLost(f"The Dask scheduler at {address} is gone.") from error
+        raise
+
+
+def _is_gone(client: distributed.Client) -> bool:
+    """Whether a client has no connection to its scheduler."""
+    batched = client.scheduler_comm
+    return client.status != "running" or batched is None or batched.comm.closed()

@@ -105,7 +105,9 @@ class Storage:
         return Sorted(self, folder, partitions, surveyed.n_columns)
 
     def _n_partitions(self, n_points: int) -> int:
-        least = 1 if self.client is None else _EACH * len(self.client.scheduler_info(n_workers=-1)["workers"])
+        least = 1
+        if self.client is not None:
+            least = _EACH * len(self.client.scheduler_info(n_workers=-1)["workers"])
         least = max(least, -(-n_points // _LARGEST))
         return 1 << (least - 1).bit_length()
 
