@@ -170,7 +170,6 @@ def fit_chunked_to_folder(
         Where workers are lost.
     """
     d = table.chunked.n_dimensions
-    Grid.covering([0.0] * d, [1.0] * d, pixel_size=None if pixel_size is None else 1.0)
     refuse_to_overwrite([folder / name for name in FILES], inputs)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder):

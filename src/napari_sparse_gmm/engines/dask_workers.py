@@ -28,6 +28,7 @@ from napari_sparse_gmm.engines.in_memory import InMemory
 from napari_sparse_gmm.engines.threads import limited_threads, n_cores
 from napari_sparse_gmm.engines.workers import (
     AT_A_TIME,
+    TASKS_EACH,
     Join,
     Partition,
     Question,
@@ -41,8 +42,6 @@ _Answer = TypeVar("_Answer")
 _LOOK, _PATIENCE = 5.0, 60.0
 # Of the workers' memory, what points may take.
 _SHARE = 0.5
-# Tasks for each worker, of neighbouring partitions, which are lost together.
-_EACH = 4
 
 
 class DaskWorkers(Workers):
@@ -71,7 +70,7 @@ class DaskWorkers(Workers):
             how = _How(_threads_of_a_host(workers), forget=n_bytes > _SHARE * memory)
             self._how = how
             # A task takes a millisecond of the scheduler's time, as a partition does of a worker's.
-            size = max(1, len(partitions) // (_EACH * max(1, len(workers))))
+            size = max(1, len(partitions) // (TASKS_EACH * max(1, len(workers))))
             self._bundles = [partitions[k : k + size] for k in range(0, len(partitions), size)]
             self._held = client.map(_held, self._bundles, [how] * len(self._bundles), pure=False)
 

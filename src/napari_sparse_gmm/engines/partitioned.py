@@ -234,7 +234,7 @@ class Partitioned(Engine):
         """The boxes of the partitions."""
         n = len(self.layout.blocks)
         roots = Boxes.joining([blocks.boxes.joined(1) for blocks in self.layout.blocks])
-        return Blocks(np.arange(n), np.arange(n + 1), roots)
+        return Blocks(None, np.arange(n + 1), roots)
 
     @cached_property
     def _centre_tree(self) -> cKDTree:
@@ -342,7 +342,7 @@ def _nothing(k: int, d: int, total_weight: float, first_cells: NDArray[np.intp])
 
 
 def _layout(engine: InMemory, _: None) -> Layout:
-    blocks = replace(engine.blocks, order=np.empty(0, dtype=np.intp))
+    blocks = replace(engine.blocks, order=None)
     return Layout(
         [engine.summary], [blocks], [engine.cell_weights], engine.tolerance, [engine.digest]
     )

@@ -19,7 +19,7 @@ from napari_sparse_gmm.chunked import Chunked
 from napari_sparse_gmm.engines.choice import Opening
 from napari_sparse_gmm.engines.partitioned import Partitioned
 from napari_sparse_gmm.engines.spatial_sort import Here, Stored, Survey, sorted_in_space
-from napari_sparse_gmm.engines.workers import ThisProcess
+from napari_sparse_gmm.engines.workers import TASKS_EACH, ThisProcess
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
 
@@ -28,8 +28,6 @@ _LARGEST, _PROGRAM = 1 << 20, 600_000_000
 # Bytes for each point: in a fit in memory, three times its numbers and neighbours for births; and
 # of a partition while it is asked. Numbers are held in single precision, some of them as padding.
 _NUMBERS, _NEIGHBOURS, _HELD = 24, 350, 5
-# Partitions for each worker, at least: what one that is lost held goes to the others.
-_EACH = 4
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Storage:
     def _n_partitions(self, n_points: int) -> int:
         least = 1
         if self.client is not None:
-            least = _EACH * len(self.client.scheduler_info(n_workers=-1)["workers"])
+            least = TASKS_EACH * len(self.client.scheduler_info(n_workers=-1)["workers"])
         least = max(least, -(-n_points // _LARGEST))
         return 1 << (least - 1).bit_length()
 

@@ -19,6 +19,8 @@ _Answer = TypeVar("_Answer")
 Question = Callable[..., _Answer]
 Join = Callable[[Sequence[_Answer]], _Answer]
 
+# Tasks for each worker of several, of neighbouring partitions: what a lost one held goes to all.
+TASKS_EACH = 4
 # So many answers are joined at a time.
 AT_A_TIME = 16
 

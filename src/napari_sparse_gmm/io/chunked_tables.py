@@ -80,7 +80,7 @@ def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedT
         for file, table in zip(files, tables, strict=True)
         for part in _parts(table)
     ]
-    found, unit = columns_of_axes(tables[0], names), None
+    found = columns_of_axes(tables[0], names)
     precision, precision_z = names.precision, names.precision_z
     if precision == AUTO:
         unit = common_unit(list(found.values()), tables[0].name)
