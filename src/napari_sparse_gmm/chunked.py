@@ -70,6 +70,15 @@ class Chunked:
         """The points of each chunk."""
         return (chunk.load() for chunk in self.chunks)
 
+    def mapped(
+        self, function: Callable[[Observations], Observations], n_dimensions: int | None = None
+    ) -> "Chunked":
+        """function(points) of each chunk, in as many dimensions as before or as said; other
+        processes have to be able to pickle it.
+        """
+        chunks = [_Mapped(chunk, function) for chunk in self.chunks]
+        return Chunked(chunks, self.n_dimensions if n_dimensions is None else n_dimensions)
+
 
 def as_chunked(
     X: Any, sample_weight: ArrayLike | None = None, noise_std: ArrayLike | None = None
@@ -115,6 +124,32 @@ class _Generated:
         from dask.delayed import delayed
 
         return delayed(self.load, pure=False)()
+
+
+@dataclass(frozen=True, eq=False)
+class _Mapped:
+    chunk: Chunk
+    function: Callable[[Observations], Observations]
+
+    def load(self) -> Observations:
+        return _with_notes(self.function, self.chunk.load())
+
+    @property
+    def delayed(self) -> Any:
+        if (loaded := self.chunk.delayed) is None:
+            return None
+        from dask.delayed import delayed
+
+        return delayed(_with_notes, pure=False)(self.function, loaded)
+
+
+def _with_notes(
+    function: Callable[[Observations], Observations], chunk: Observations
+) -> Observations:
+    found = function(chunk)
+    if isinstance(chunk, Noted):
+        return Noted(found.points, found.weights, found.noise, chunk.notes)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -379,20 +379,14 @@ def _client(options: argparse.Namespace) -> Iterator[Any]:
     if options.workers is None and options.scheduler is None:
         yield None
         return
-    try:
-        import distributed
-    except ImportError:
-        raise InputError(
-            "Workers need Dask: python -m pip install 'napari-sparse-gmm[dask]' brings it."
-        ) from None
+    from napari_sparse_gmm.engines.storage import connected, needs_dask
+
     if options.scheduler is not None:
-        try:
-            client = distributed.Client(options.scheduler, timeout=10)
-        except (OSError, ValueError) as error:
-            raise InputError(f"No Dask scheduler answers at {options.scheduler}.") from error
-        with client:
+        with connected(options.scheduler) as client:
             yield client
         return
+    with needs_dask():
+        import distributed
     if options.workers < 1:
         raise InputError(f"--workers must be at least 1, not {options.workers}.")
     memory = "auto" if options.memory is None else options.memory // options.workers

@@ -127,3 +127,12 @@ def iter_groups(
             yield GroupFit(label, rows, fitted, engine)
     if len(problems) == len(values):
         raise InputError(problems[0])
+
+
+def iter_whole(
+    model: "SparseGaussianMixture", engine: "Engine", *, start: GaussianMixture | None = None
+) -> Generator[FitStep | GroupFit, None, None]:
+    """The same of all points that an engine holds, as one group without rows."""
+    fitted = clone(model).set_params(init=start or model.init)
+    yield from fitted.iter_fit(engine)
+    yield GroupFit(0, np.arange(0), fitted, engine)

@@ -34,7 +34,7 @@ from napari_sparse_gmm.engines.workers import (
     Question,
     Workers,
 )
-from napari_sparse_gmm.errors import EngineLost
+from napari_sparse_gmm.errors import EngineLost, InputError
 
 _Answer = TypeVar("_Answer")
 
@@ -42,6 +42,14 @@ _Answer = TypeVar("_Answer")
 _LOOK, _PATIENCE = 5.0, 60.0
 # Of the workers' memory, what points may take.
 _SHARE = 0.5
+
+
+def connected(address: str) -> distributed.Client:
+    """A client of the scheduler at an address. InputError where none answers."""
+    try:
+        return distributed.Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"No Dask scheduler answers at {address}.") from error
 
 
 class DaskWorkers(Workers):

@@ -9,6 +9,8 @@ import shutil
 import sys
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,26 @@ class Sorted:
         free = self.storage.limit - _PROGRAM - _in_memory(largest, self.n_columns)
         n_held = max(0, int(free // (largest * _HELD * (1 + self.n_columns))))
         return ThisProcess(partitions, n_held)
+
+
+@contextmanager
+def needs_dask() -> Iterator[None]:
+    """An InputError that says how to install Dask, where something needs it that is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("dask", "distributed"):
+            raise
+        raise InputError(
+            "Workers need Dask: python -m pip install 'napari-sparse-gmm[dask]' brings it."
+        ) from None
+
+
+def connected(address: str) -> Any:
+    """A client of the Dask scheduler at an address. InputError where none answers."""
+    with needs_dask():
+        from napari_sparse_gmm.engines import dask_workers
+    return dask_workers.connected(address)
 
 
 def _in_memory(n_points: int, n_columns: int) -> float:

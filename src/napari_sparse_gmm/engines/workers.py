@@ -7,6 +7,7 @@ the same one, so that what comes out depends neither on who computes nor on who 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from napari_sparse_gmm.engines.blocks import Blocks
@@ -117,6 +118,8 @@ class ThisProcess(Workers):
 
     def __post_init__(self) -> None:
         self.n_partitions = len(self.partitions)
+        # What is held is for one question at a time.
+        self._lock = Lock()
         self._open: dict[int, InMemory] = {}
         self._blocks: dict[int, Blocks] = {}
 
@@ -127,9 +130,9 @@ class ThisProcess(Workers):
         join: Join[_Answer],
         shared: Any = None,
     ) -> _Answer:
-        return joined(
-            (self._answer(question, p, shared, *arguments) for p, arguments in calls.items()), join
-        )
+        answers = (self._answer(question, p, shared, *arguments) for p, arguments in calls.items())
+        with self._lock:
+            return joined(answers, join)
 
     def without_noise(self) -> "ThisProcess":
         if self.n_held is not None:

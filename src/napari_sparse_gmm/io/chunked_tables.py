@@ -20,8 +20,9 @@ from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.tables import AUTO, ColumnNames, columns_of_axes, points_of
 from napari_sparse_gmm.observations import Observations
 
-# A part of a table: its file, and which one of `Table.parts`; None is all of it.
-_Key = tuple[str, tuple[int, ...] | None]
+# A part of a table, as `open_table` takes it: its file, and which one of `Table.parts`; None is all
+# of it.
+Part = tuple[str, tuple[int, ...] | None]
 
 # Rows of a part, about.
 _ROWS = 1 << 20
@@ -42,8 +43,10 @@ class ChunkedTable:
         As those of a `PointTable`.
     n_rows : int
         How many rows there are; of text tables, about.
-    files : tuple of Path
-        What is read.
+    parts : tuple of Part
+        What is read, chunk by chunk.
+    name : str
+        Of the file or the folder.
     """
 
     chunked: Chunked
@@ -52,7 +55,13 @@ class ChunkedTable:
     unit: str | None
     precision: tuple[str, ...]
     n_rows: int
-    files: tuple[Path, ...]
+    parts: tuple[Part, ...]
+    name: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read."""
+        return tuple(map(Path, dict.fromkeys(path for path, _ in self.parts)))
 
 
 def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedTable:
@@ -97,35 +106,36 @@ def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedT
         known = replace(known, z=None, precision_z=None)
     first = points_of(open_table(*parts[0]), known)
     return ChunkedTable(
-        Chunked([_Part(*part, known) for part in parts], len(found)),
+        Chunked([_Points(*part, known) for part in parts], len(found)),
         tuple(found),
         tuple(found.values()),
         first.unit,
         first.precision,
         sum(table.n_rows for table in tables),
-        tuple(files),
+        tuple(parts),
+        Path(path).name,
     )
 
 
-def _some(parts: list[_Key]) -> list[_Key]:
+def _some(parts: list[Part]) -> list[Part]:
     """The first, one in the middle, and the last."""
     return [parts[k] for k in sorted({0, len(parts) // 2, len(parts) - 1})]
 
 
-def _is_flat(parts: list[_Key], names: ColumnNames) -> bool:
+def _is_flat(parts: list[Part], names: ColumnNames) -> bool:
     """Whether z is the same in parts from all over the table."""
     z = [points_of(open_table(*part), names).points[:, 0] for part in _some(parts)]
     return bool(np.ptp(np.concatenate(z)) == 0) if any(map(len, z)) else False
 
 
-def _has_precision(parts: list[_Key], names: ColumnNames) -> bool:
+def _has_precision(parts: list[Part], names: ColumnNames) -> bool:
     """Whether some points of such parts have a precision."""
     return any(len(points_of(open_table(*part), names).points) for part in _some(parts))
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A part of the table in a file; None is all of it."""
+class _Points:
+    """The points of a part of a table."""
 
     path: str
     part: tuple[int, ...] | None
@@ -143,15 +153,20 @@ class _Part:
         return delayed(self.load, pure=False)()
 
 
+def tables_in(folder: Path) -> list[Path]:
+    """What a folder has that is a table by its name, in the order of the names."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in _ENDINGS and not file.name.startswith((".", "_"))
+    )
+
+
 def _files(path: Path) -> list[Path]:
     """The tables that are meant by a path."""
     if not path.is_dir():
         return [path]
-    found = sorted(
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in _ENDINGS and not file.name.startswith((".", "_"))
-    )
+    found = tables_in(path)
     if not found:
         raise InputError(f"There is no table in the folder {path}: none of {', '.join(_ENDINGS)}.")
     return found

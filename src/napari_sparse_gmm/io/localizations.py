@@ -8,7 +8,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.chunked_tables import ChunkedTable
 from napari_sparse_gmm.io.columns import (
     as_floats,
     common_unit,
@@ -27,7 +29,7 @@ from napari_sparse_gmm.io.columns import (
 )
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision, matching
-from napari_sparse_gmm.io.table import listing
+from napari_sparse_gmm.io.table import Table, listing
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
 
@@ -89,29 +91,106 @@ def read_localizations(path: str | Path) -> Localizations:
             f"table of points; its columns are {listing(table.columns)}."
         )
     axes = table.positions or find_coordinates(table.columns, table.name)
-    positions = {axis: table.columns.index(column) for axis, column in axes.items()}
-    n_columns = len(table.columns)
-    kept = sorted({*range(min(n_columns, _MOST_COLUMNS)), *positions.values()})
-    frame, notes = with_position(table.read(kept), positions.values(), table.name)
-    if len(kept) < n_columns:
-        notes += (f"Of {n_columns:,} columns of {table.name} the first {len(kept):,} are read.",)
-    coordinates = without_flat_z(
-        {
-            axis: to_numbers(frame[position], axes[axis], table.name)
-            for axis, position in positions.items()
-        }
-    )
-    features = frame.drop(columns=[positions[axis] for axis in coordinates])
-    numbers = Counter(table.columns)
-    names = [_feature_name(table.columns[at], at, numbers) for at in features]
+    rows, notes = _rows(table, axes)
+    coordinates = without_flat_z(_coordinates(table, axes, rows))
+    n_columns, n_kept = len(table.columns), rows.shape[1]
+    if n_kept < n_columns:
+        notes += (f"Of {n_columns:,} columns of {table.name} the first {n_kept:,} are read.",)
     return Localizations(
         points=np.stack(list(coordinates.values()), axis=1),
         axis_labels=tuple(coordinates),
         unit=common_unit([axes[axis] for axis in coordinates], table.name),
-        features=features.set_axis(names, axis=1).reset_index(drop=True),
+        features=_features(table, [axes[axis] for axis in coordinates], rows),
         about=table.about,
         notes=notes,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some rows of a table, and what is known of all.
+
+    Attributes
+    ----------
+    localizations : Localizations
+    n_points : int
+        How many rows have a position.
+    box : (2, D) array
+        Their lower and upper corner.
+    """
+
+    localizations: Localizations
+    n_points: int
+    box: FloatArray
+
+
+def sample_localizations(table: ChunkedTable, n: int, seed: int = 0) -> Sample:
+    """About `n` rows of a table that is read part by part, each row as likely as any other, or all
+    where there are no more; as `read_localizations` reads them.
+
+    Raises
+    ------
+    InputError
+        As that does.
+    """
+    rng, rate = np.random.default_rng(seed), min(1.0, n / max(1, table.n_rows))
+    axes = dict(zip(table.axis_labels, table.columns, strict=True))
+    n_points, boxes, points, features = 0, [], [], []
+    notes: list[str] = []
+    about: Mapping[str, Any] = {}
+    for path, part in table.parts:
+        opened = open_table(path, part)
+        rows, told = _rows(opened, axes, needed=False)
+        notes += told
+        coordinates = np.stack(list(_coordinates(opened, axes, rows).values()), axis=1)
+        if not len(rows):
+            continue
+        about = about or opened.about
+        n_points += len(rows)
+        boxes.append(bounds(coordinates))
+        chosen = np.sort(rng.choice(len(rows), rng.binomial(len(rows), rate), replace=False))
+        points.append(coordinates[chosen])
+        features.append(_features(opened, list(axes.values()), rows.iloc[chosen]))
+    if not n_points:
+        raise InputError(f"{table.name} has no row with a position.")
+    found = Localizations(
+        points=np.concatenate(points),
+        axis_labels=table.axis_labels,
+        unit=table.unit,
+        features=pd.concat(features, ignore_index=True),
+        about=about,
+        notes=tuple(notes),
+    )
+    corners = np.array(boxes)
+    return Sample(found, n_points, np.stack([corners[:, 0].min(0), corners[:, 1].max(0)]))
+
+
+def _rows(
+    table: Table, axes: Mapping[str, str], *, needed: bool = True
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows that have a position, and a sentence about others; the columns are called by their
+    places in the table.
+    """
+    positions = [table.columns.index(column) for column in axes.values()]
+    kept = sorted({*range(min(len(table.columns), _MOST_COLUMNS)), *positions})
+    return with_position(table.read(kept), positions, table.name, needed=needed)
+
+
+def _coordinates(
+    table: Table, axes: Mapping[str, str], rows: pd.DataFrame
+) -> dict[str, FloatArray]:
+    return {
+        axis: to_numbers(rows[table.columns.index(column)], column, table.name)
+        for axis, column in axes.items()
+    }
+
+
+def _features(table: Table, coordinates: Sequence[str], rows: pd.DataFrame) -> pd.DataFrame:
+    """All columns but those, by their names."""
+    others = rows.drop(columns=[table.columns.index(column) for column in coordinates])
+    numbers = Counter(table.columns)
+    names = [_feature_name(table.columns[at], at, numbers) for at in others]
+    return others.set_axis(names, axis=1).reset_index(drop=True)
 
 
 def _feature_name(name: str, position: int, numbers: Mapping[str, int]) -> str:

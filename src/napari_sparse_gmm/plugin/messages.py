@@ -142,21 +142,36 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         notes.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
     if frame.pooled:
         notes.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
-    if cloud.n_hidden:
-        notes.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")
-    if cloud.n_unused:
-        notes.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
+    notes += _left_out(cloud)
+    lines.append(" ".join(notes))
+    return "\n".join(line for line in lines if line)
+
+
+def _left_out(cloud: Cloud) -> list[str]:
+    """Sentences about the points that do not count, or lie beside the picture."""
+    notes = []
+    if cloud.all_points is not None:
+        table = cloud.all_points.table
+        notes.append(f"{table.n_shown:,} of {table.n_points:,} points of the table are shown.")
+        if cloud.n_outside:
+            notes.append("Those outside of the region are left out.")
+        if cloud.n_imprecise:
+            notes.append("Those without a precision are left out.")
+    else:
+        if cloud.n_hidden:
+            notes.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")
+        if cloud.n_unused:
+            notes.append(f"{count(cloud.n_unused, 'point')} not chosen by Use.")
+        if cloud.n_outside:
+            notes.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
+        if cloud.n_imprecise:
+            notes.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
     if cloud.n_stray:
         notes.append(
             f"{count(cloud.n_stray, 'point')} far from all others, beside the picture: hide or "
             "remove what is no measurement, since the background reaches that far."
         )
-    if cloud.n_outside:
-        notes.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
-    if cloud.n_imprecise:
-        notes.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
-    lines.append(" ".join(notes))
-    return "\n".join(line for line in lines if line)
+    return notes
 
 
 def _round(mixture: GaussianMixture) -> bool:

@@ -19,6 +19,10 @@ class Preferences:
     engine, device : str
     n_threads : int or None
         None: as the engine likes.
+    scheduler : str
+        Address of a Dask scheduler; "" for this machine.
+    scratch_folder : str or None
+        None: that of temporary files.
     longest_side : int
         Pixels of a 2D heatmap.
     most_ellipses : int
@@ -28,6 +32,8 @@ class Preferences:
     engine: str
     device: str
     n_threads: int | None
+    scheduler: str
+    scratch_folder: str | None
     longest_side: int
     most_ellipses: int
 
@@ -40,6 +46,8 @@ def preferences() -> Preferences:
         engine=computing.engine,
         device=computing.device,
         n_threads=computing.n_threads or None,
+        scheduler=computing.scheduler,
+        scratch_folder=computing.scratch_folder or None,
         longest_side=drawing.longest_side,
         most_ellipses=drawing.most_ellipses,
     )

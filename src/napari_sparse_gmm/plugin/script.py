@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_sparse_gmm import parameters
@@ -52,15 +52,20 @@ def script(
     lines = [f"layer = viewer.layers[{layer.name!r}]"]
     names, unit = ", ".join(cloud.frame.names), cloud.frame.unit
     comment = " ".join(f"{names} in {unit}".split() if unit else names.split())  # on one line
-    lines.append(f"points = layer.data[:, {axes}] * layer.scale[{axes}]  # {comment}")
-    chosen = ""
-    if not cloud.shown.all():
+    chosen, sampled = "", cloud.all_points is not None
+    if sampled:
+        imports.add("from napari_sparse_gmm.plugin.points.source import Source")
+        lines.append(f"cloud = {_source(source)}.read()")
+        lines.append(f"points = cloud.all_points.open()  # {comment}")
+    else:
+        lines.append(f"points = layer.data[:, {axes}] * layer.scale[{axes}]  # {comment}")
+    if not (sampled or cloud.shown.all()):
         imports |= {"import base64", "import zlib", "import numpy as np"}
         lines += [f"used = {_rows(cloud.shown)}", "points = points[used]"]
         chosen = "[used]"
     keywords = {name: repr(value) for name, value in settings.items() if value != _DEFAULTS[name]}
     if settings[parameters.BACKGROUND.name] and cloud.region is not None:
-        needed, text = _background(source, cloud.region)
+        needed, text = (set(), "cloud.region") if sampled else _background(source, cloud.region)
         keywords[parameters.BACKGROUND.name] = text
         imports |= needed
     if source.each is not None:
@@ -81,7 +86,7 @@ def script(
             keywords[parameters.INIT.name] = "starts[0]"
     given = [f"    {name}={text}," for name, text in keywords.items()]
     lines += ["model = SparseGaussianMixture(", *given, ")"]
-    extra = _of_points(source, chosen)
+    extra = "" if sampled else _of_points(source, chosen)
     if source.each is not None:
         imports.add("from napari_sparse_gmm.groups import fit_groups")
         lines.append(f"groups = {_labels(source)}{chosen}")
@@ -98,6 +103,17 @@ def script(
         lines.append(f"model.fit(points{extra})")
         lines.append("print(model.n_components_, model.means_)")
     return "\n".join([*_ordered(imports), "", *lines, ""])
+
+
+def _source(source: Source) -> str:
+    """An expression of it, but for what is the default."""
+    given = {name: getattr(source, name) for name in ("weights", "precision", "axial_precision")}
+    texts = {name: repr(value) for name, value in given.items() if value is not None}
+    if isinstance(source.region, Layer):
+        texts["region"] = f"viewer.layers[{source.region.name!r}]"
+        texts["in_units"] = repr(source.in_units)
+    more = "".join(f", {name}={text}" for name, text in texts.items())
+    return f"Source(layer, {source.axes!r}{more})"
 
 
 def _ordered(imports: set[str]) -> list[str]:

@@ -1,8 +1,10 @@
-"""Tables of points in napari's File > Open, and dropped on its window.
+"""Tables of points in napari's File > Open, and dropped on its window; folders of tables, too.
 
 From a script or the console::
 
     viewer.open("localizations.hdf5", plugin="napari-sparse-gmm")
+
+Of a table that is too large for a layer some points are shown, and all are fitted.
 """
 
 from collections.abc import Callable
@@ -17,24 +19,37 @@ from napari_sparse_gmm.io.units import unit_named
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.io.localizations import Localizations
+    from napari_sparse_gmm.plugin.points.sampled import SampledTable
 
 LayerData = tuple[Any, dict[str, Any], str]
 
+# Of a table of more points about so many are shown: napari draws millions slowly, and a layer takes
+# a hundred bytes for each.
+MOST_POINTS, SAMPLE = 5_000_000, 300_000
+
 # Where nothing is known of the precision, points are this part of the field's longer side.
 _PART_OF_FIELD = 1 / 500
+
+# Of a folder of many files with the same fault the first ones are enough.
+_MOST_NOTES = 5
 
 # Columns that a Points or a Shapes layer has which napari itself has saved.
 _NAPARI = {"axis-0", "axis-1"}
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """A reader of that file; None for a stack of files and for layers that napari has saved.
+    """A reader of that file or folder; None for a stack of files, for layers that napari has saved,
+    and for folders without a table.
 
     For an invalid table there is a reader, too: it says why. Of None napari would only
     say that the file was refused.
     """
     if not isinstance(path, str):
         return None
+    if Path(path).is_dir():
+        from napari_sparse_gmm.io.chunked_tables import tables_in
+
+        return read if tables_in(Path(path)) else None
     try:
         if set(sniff(Path(path)).header) >= _NAPARI:
             return None
@@ -51,16 +66,16 @@ def read(path: str) -> list[LayerData]:
     InputError
         One sentence, which napari shows: see `read_localizations`.
     """
-    from napari.utils.notifications import show_warning
+    from napari.utils.notifications import show_info, show_warning
 
-    from napari_sparse_gmm.io.localizations import read_localizations
+    from napari_sparse_gmm.plugin.points.sampled import TABLE_KEY
     from napari_sparse_gmm.plugin.qt.waiting import NOTHING, Cancelled, waited_for
 
     try:
-        found = waited_for(lambda: read_localizations(path), f"Reading {Path(path).name}")
+        found, table = waited_for(lambda: _found(path), f"Reading {Path(path).name}")
     except Cancelled:
         return NOTHING
-    for note in found.notes:
+    for note in found.notes[:_MOST_NOTES]:
         getLogger(__name__).warning(note)
         show_warning(note)
     keywords = {
@@ -75,7 +90,34 @@ def read(path: str) -> list[LayerData]:
         "opacity": 0.5,
         "metadata": {"source": path, "unit": found.unit, "notes": found.notes, **found.about},
     }
+    if table is not None:
+        keywords["metadata"][TABLE_KEY] = table
+        show_info(
+            f"{len(found.points):,} of the {table.n_points:,} points of {Path(path).name} are "
+            "shown, each as likely as any other. Run fits all of them."
+        )
     return [(found.points, keywords, "points")]
+
+
+def _found(path: str) -> "tuple[Localizations, SampledTable | None]":
+    """What a table has; some of it, and the table, where it has more than can be shown."""
+    # With these pandas comes, which would make napari start later.
+    from napari_sparse_gmm.io.chunked_tables import open_chunked
+    from napari_sparse_gmm.io.formats import open_table
+    from napari_sparse_gmm.io.localizations import read_localizations, sample_localizations
+    from napari_sparse_gmm.io.tables import ColumnNames
+    from napari_sparse_gmm.plugin.points.sampled import SampledTable
+
+    if not Path(path).is_dir() and open_table(path).n_rows <= MOST_POINTS:
+        return read_localizations(path), None
+    table = open_chunked(path, ColumnNames())
+    few = table.n_rows <= MOST_POINTS
+    sample = sample_localizations(table, table.n_rows if few else SAMPLE)
+    n_shown = len(sample.localizations.points)
+    if n_shown == sample.n_points:
+        return sample.localizations, None
+    columns = dict(zip(table.axis_labels, table.columns, strict=True))
+    return sample.localizations, SampledTable(path, columns, sample.n_points, n_shown, sample.box)
 
 
 def _diameter(found: "Localizations") -> float:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_sparse_gmm.arrays import bounds
 from napari_sparse_gmm.regions.box import Box
 from napari_sparse_gmm.regions.region import BoolArray, FloatArray, Region, region_from_dict
 
@@ -84,15 +85,17 @@ class Prism(Region):
         return values[..., :d], values[..., d:]
 
 
-def over(base: Region, points: FloatArray) -> tuple[Region, BoolArray]:
+def over(
+    base: Region, points: FloatArray, box: FloatArray | None = None
+) -> tuple[Region, BoolArray]:
     """A region of the last axes as one of all axes of points (N, D), and which of them lie in it.
 
-    Along the axes before, it reaches as far as those points do.
+    Along the axes before, it reaches as far as those points do, or as a box (2, D) if given.
     """
     n_free = points.shape[1] - base.n_dimensions
     inside = base.contains(points[:, n_free:])
     if not n_free or not inside.any():
         return base, inside
-    sides = np.stack([points[inside, :n_free].min(0), points[inside, :n_free].max(0)])
+    sides = bounds(points[inside, :n_free]) if box is None else box[:, :n_free].copy()
     sides[:, sides[0] == sides[1]] += np.array([[-0.5], [0.5]])
     return Prism(Box(sides), base), inside

@@ -28,13 +28,16 @@ from napari_sparse_gmm.plugin.form.task_form import TaskPanel
 from napari_sparse_gmm.plugin.layers.owned import components_layer, has_made
 from napari_sparse_gmm.plugin.layers.point_colours import clear_assignment, show_assignment
 from napari_sparse_gmm.plugin.points.cache import SourceReader
+from napari_sparse_gmm.plugin.points.sampled import sampled_table
 from napari_sparse_gmm.plugin.points.selection import used
+from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.qt.folding import unfold
 from napari_sparse_gmm.plugin.tasks.fit import Starts, fit, fit_path, refit
 from napari_sparse_gmm.plugin.tasks.pacing import Pacing
 from napari_sparse_gmm.plugin.tasks.render import assign_points, draw
 from napari_sparse_gmm.plugin.tasks.runner import Job, weakly
 from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work
+from napari_sparse_gmm.plugin.tasks.values import Held, Place
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Assignment
@@ -59,6 +62,7 @@ class Controller:
         self._fields = SimpleNamespace(**form.public)
         self._clock = panel.clock
         self._display = Display(viewer)
+        self._held = Held()
         self._reader = SourceReader(partial(self.send, events.FitChanged()))
         # What the dock that was closed has found.
         found = _FOUND.pop(_layers(viewer), {})
@@ -121,6 +125,8 @@ class Controller:
     def on_layer_removed(self, layer: Layer) -> None:
         """From the viewer."""
         self._reader.forget_layer(layer)
+        if isinstance(layer, Points) and sampled_table(layer) is not None:
+            self._held.forget()
         self.send(events.LayerRemoved(_key(layer), messages.layer_removed(layer.name)))
 
     def close(self) -> None:
@@ -128,6 +134,7 @@ class Controller:
         self.send(events.Cancel(messages.CANCELLED))
         self.send(events.Closed())
         self._reader.forget()
+        self._held.forget()
         _FOUND[_layers(self._viewer)] = self.state.fits
 
     def _connect(self, signal: Any, event: Event) -> None:
@@ -233,11 +240,16 @@ class Controller:
                 self._viewer.layers.extent.units,
                 before,
                 self.state.pacing,
+                self._place(),
             )
         except InputError as error:
             self._panel.say(str(error))
         else:
             self.send(events.Read(effect, asked, has_made(self._viewer, asked.layer)))
+
+    def _place(self) -> Place:
+        address = self._fields.scheduler.value.strip()
+        return Place(address, preferences().scratch_folder, self._held)
 
     def _start_fit(self, asked: Asked, path: bool, starts: Starts | None) -> None:
         request = asked.request

@@ -11,7 +11,7 @@ from napari_sparse_gmm.parameters import BACKGROUND, RANDOM_STATE
 from napari_sparse_gmm.plugin.control.state import Asked
 from napari_sparse_gmm.plugin.points.source import Cloud, Source
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
-from napari_sparse_gmm.plugin.tasks.values import FitRequest, HeatmapChoice
+from napari_sparse_gmm.plugin.tasks.values import FitRequest, HeatmapChoice, Place
 
 
 def ask(
@@ -23,6 +23,7 @@ def ask(
     units: Sequence[Any] | None,
     before: Asked | None = None,
     pacing: Pacing = PACING,
+    place: Place | None = None,
 ) -> Asked:
     """What a fit is asked for.
 
@@ -43,6 +44,8 @@ def ask(
         What the last fit was asked for.
     pacing : Pacing, optional
         How often it is to tell how it goes on.
+    place : Place, optional
+        Where points are that are more than the layer shows.
     """
     settings = dict(settings)
     if settings[BACKGROUND.name] and cloud.region is not None:
@@ -63,5 +66,7 @@ def ask(
         source.layer.name,
         cloud.left_out,
         pacing,
+        cloud.all_points,
+        place or Place(),
     )
     return Asked(source, used, cloud, request)

@@ -74,7 +74,7 @@ class DensityForm:
     ) -> None:
         self._panel = panel
         self._changed: Callable[[], object] = lambda: None
-        self._points_fields = source = PointsFields(layers)
+        self._points_fields = source = PointsFields(layers, preferred.scheduler)
         self._fit_fields = fit = FitFields(preferred)
         self._view_fields = picture = ViewFields(preferred.longest_side)
         self.advanced_button = fit.advanced_button

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import ComboBox, Widget
+from magicgui.widgets import ComboBox, LineEdit, Widget
 from napari.components import LayerList
 from napari.layers import Layer, Points, Shapes
 
@@ -21,6 +21,7 @@ from napari_sparse_gmm.plugin.points.features import (
     weighing_features,
 )
 from napari_sparse_gmm.plugin.points.region import outlines_regions
+from napari_sparse_gmm.plugin.points.sampled import sampled_table
 from napari_sparse_gmm.plugin.points.selection import Use
 from napari_sparse_gmm.plugin.points.source import Around, Source
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names, time_axes
@@ -40,10 +41,12 @@ class PointsFields:
     ----------
     layers : callable
         The layers of the viewer, called again whenever they may have changed.
+    scheduler : str
+        Where the field of that starts.
     """
 
-    def __init__(self, layers: Callable[[], LayerList]) -> None:
-        self._layers = layers
+    def __init__(self, layers: Callable[[], LayerList], scheduler: str) -> None:
+        self._layers, self._preferred_scheduler = layers, scheduler
         self._connected_layer: Points | None = None  # the layer whose axes are offered
         self._chosen_region: Around | Layer = Around.BOX
         self._changed: Callable[[], object] = lambda: None
@@ -115,6 +118,15 @@ class PointsFields:
             "of the region, or where the image is 0, are left out.",
             self._region_choices,
         )
+        self.scheduler = LineEdit(
+            name="scheduler",
+            label="Compute on",
+            value=scheduler,
+            tooltip="Where all points of the table are fitted, of which the layer shows some: on "
+            "this machine, or by the workers of a Dask scheduler at this address, as "
+            "tcp://host:8786, which have to reach the table and the scratch folder (Preferences).",
+        )
+        self.scheduler.native.setPlaceholderText("this machine")
         self._of_features = [self.weights, self.precision, self.axial_precision]
         self._unfolded = False
         # What is always there, and what is folded away as long as it says nothing special.
@@ -126,6 +138,7 @@ class PointsFields:
             self.precision,
             self.axial_precision,
             self.region,
+            self.scheduler,
         ]
         self.advanced: list[Widget] = [self.use, self.weights]
         self.of_fit: list[Widget] = [self.axes, self.each, *self._of_features, self.region]
@@ -200,7 +213,8 @@ class PointsFields:
         """What can keep points apart: the axes that are not modelled, and features."""
         layer, axes = self.points.value, self.chosen_axes
         choices: list[tuple[str, int | str | None]] = [("all together", None)]
-        if layer is not None and axes is not None:
+        # Groups of a table are not known from a sample of it.
+        if layer is not None and axes is not None and sampled_table(layer) is None:
             names = axis_names(layer)
             choices += [
                 (names[axis], axis)
@@ -250,6 +264,7 @@ class PointsFields:
     def reset(self) -> None:
         """Take all points together; their precision where a localization program has written it."""
         self.use.value, self.each.value, self.weights.value = Use.ALL, None, None
+        self.scheduler.value = self._preferred_scheduler
         layer, axes = self.points.value, self.chosen_axes
         if layer is not None and axes is not None:
             self.precision.value, self.axial_precision.value = known_precisions(layer, axes)
@@ -266,6 +281,7 @@ class PointsFields:
             layer.events.axis_labels.connect(self._offer_axes)
             layer.events.units.connect(self._offer_axes)
             layer.events.features.connect(self._offer_features)
+        self.scheduler.visible = layer is not None and sampled_table(layer) is not None
         self._offer_features()
         self._offer_axes()
 

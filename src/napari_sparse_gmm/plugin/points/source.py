@@ -20,6 +20,7 @@ from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
 from napari_sparse_gmm.plugin.points.region import outlined
+from napari_sparse_gmm.plugin.points.sampled import AllPoints, SampledTable, sampled_table
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.regions import Hull, Region, over
@@ -50,6 +51,8 @@ class Cloud:
     n_hidden, n_unused, n_outside, n_imprecise : int
         Points of the layer that it does not show; that it shows, but are not to be used; that lie
         outside of the region; and that have no precision where others have one.
+    all_points : AllPoints or None
+        What is to be fitted, where these points are only a sample of them.
     """
 
     observations: Observations
@@ -61,10 +64,13 @@ class Cloud:
     n_unused: int
     n_outside: int
     n_imprecise: int = 0
+    all_points: AllPoints | None = None
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many other points the layer has, by why."""
+        """How many other points the layer has, by why; of a sample that is not known."""
+        if self.all_points is not None:
+            return {}
         return {
             "hidden": self.n_hidden,
             "unused": self.n_unused,
@@ -87,7 +93,8 @@ class Cloud:
         if self is other:
             return True
         return (
-            self.frame.same_as(other.frame)
+            (self.all_points is None) == (other.all_points is None)
+            and self.frame.same_as(other.frame)
             and np.array_equal(self.groups, other.groups)
             and self.observations.same_as(other.observations)
             and _same_region(self.region, other.region)
@@ -140,12 +147,16 @@ class Source:
         Raises
         ------
         InputError
-            Where no point is left, or a coordinate, a feature or a region is invalid.
+            Where no point is left, or a coordinate, a feature or a region is invalid; or what is
+            asked for needs all points, and the layer shows a sample.
         """
+        table = sampled_table(self.layer)
         shown = np.array(self.layer.shown, dtype=bool)
         n_hidden = int(np.count_nonzero(~shown))
         if used is not None:
             shown &= used
+        if table is not None:
+            self._check_sample(shown)
         n_imprecise = 0
         if self.precision is not None:
             precise = precise_points(self.layer, shown, *self.precisions)
@@ -165,7 +176,7 @@ class Source:
             )
         n_unused = len(shown) - n_hidden - n_imprecise - len(points)
         observations = Observations.of(points, weights, noise_std)
-        region, inside = self._region(points)
+        region, inside = self._region(points, None if table is None else self._scaled(table.box))
         if not inside.any():
             raise InputError(
                 f"No point of layer {self.layer.name!r} lies in the region: choose another one."
@@ -192,15 +203,41 @@ class Source:
             n_unused,
             int(np.count_nonzero(~inside)),
             n_imprecise,
+            None if table is None else self._all(table, region),
         )
 
-    def _region(self, points: FloatArray) -> tuple[Region | None, NDArray[np.bool_]]:
-        """The region, and which points lie in it."""
+    def _check_sample(self, used: NDArray[np.bool_]) -> None:
+        """Refuse what can only be done with points that are all here."""
+        shows = f"Layer {self.layer.name!r} shows a sample of a table, and all points are fitted"
+        if not used.all():
+            raise InputError(
+                f"{shows}: show all of it, and use all points. To fit those of some place only, "
+                "draw a shape around it and choose that as Region."
+            )
+        if self.each is not None:
+            raise InputError(f"{shows} together: choose that under Fit each.")
+        if self.region is Around.HULL:
+            raise InputError(f"{shows}, but their convex hull is not known: choose another Region.")
+
+    def _scaled(self, box: FloatArray) -> FloatArray:
+        """A box in the unit of the file as one in model coordinates."""
+        axes = list(self.axes)
+        return np.sort(box[:, axes] * np.asarray(self.layer.scale)[axes], axis=0)
+
+    def _all(self, table: SampledTable, region: Region | None) -> AllPoints:
+        scale = np.asarray(self.layer.scale)[list(self.axes)]
+        errors = self.precision, self.axial_precision
+        return AllPoints(table, self.axes, scale, self.weights, *errors, region)
+
+    def _region(
+        self, points: FloatArray, box: FloatArray | None
+    ) -> tuple[Region | None, NDArray[np.bool_]]:
+        """The region, and which points lie in it; `box` is that of all, where these are some."""
         if isinstance(self.region, Around):
             hull = Hull(points) if self.region is Around.HULL else None
             return hull, np.ones(len(points), dtype=bool)
         base = outlined(self.region, self.layer, self.axes, in_units=self.in_units)
-        return over(base, points)
+        return over(base, points, box)
 
     @property
     def precisions(self) -> tuple[str, ...]:

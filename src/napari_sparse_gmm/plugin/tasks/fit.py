@@ -1,7 +1,7 @@
 """Fits, as work for a thread."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.density_model import DensityModel, part_of, provenance
+from napari_sparse_gmm.errors import EngineLost
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.objectives import PRIORS
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import (
     DEVICE,
     ENGINE,
@@ -23,6 +25,7 @@ from napari_sparse_gmm.parameters import (
     SPARSITY,
 )
 from napari_sparse_gmm.plugin.space.model_frame import model_in
+from napari_sparse_gmm.plugin.tasks.opening import opened
 from napari_sparse_gmm.plugin.tasks.previews import Previews
 from napari_sparse_gmm.plugin.tasks.progress import followed, so_far, step_text, time_left
 from napari_sparse_gmm.plugin.tasks.render import drawn
@@ -62,7 +65,7 @@ def fit(request: FitRequest) -> Work[Outcome | Refusal]:
     FitFailed
         For every other error, whatever its kind.
     """
-    return guarded("fit", _fit(request))
+    return guarded("fit", _while_there(request, _fit(request)))
 
 
 def refit(request: FitRequest, starts: Starts) -> Work[Outcome | Refusal]:
@@ -73,12 +76,12 @@ def refit(request: FitRequest, starts: Starts) -> Work[Outcome | Refusal]:
     falling one cannot bring all of them back. Returns the better solution of each group, and
     raises, like `fit`.
     """
-    return guarded("fit", _refit(request, starts))
+    return guarded("fit", _while_there(request, _refit(request, starts)))
 
 
 def fit_path(request: FitRequest) -> Work[Outcome | Refusal]:
     """Fit the solutions along a rising sparsity. Returns and raises like `fit`."""
-    return guarded("path", _path(request))
+    return guarded("path", _while_there(request, _path(request)))
 
 
 def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Starts | None:
@@ -101,16 +104,27 @@ def starts_for(request: FitRequest, before: FitRequest, mixtures: Starts) -> Sta
     return mixtures if grows or min(numbers, default=0) == most else None
 
 
+def _while_there(request: FitRequest, work: Work[Outcome]) -> Work[Outcome]:
+    """The work; where what holds the points is lost, the next fit does not ask it again."""
+    try:
+        return (yield from work)
+    except EngineLost:
+        request.place.held.forget()
+        raise
+
+
 def _fit(request: FitRequest) -> Work[Outcome]:
     estimator = yield from _estimator(request, request.parameters[MAX_ITER.name])
-    fits = yield from _fitted(request, estimator, None)
+    points = yield from _points(request, estimator)
+    fits = yield from _fitted(request, estimator, points, None)
     return (yield from _finished(request, fits))
 
 
 def _refit(request: FitRequest, starts: Starts) -> Work[Outcome]:
     estimator = yield from _estimator(request, request.parameters[MAX_ITER.name])
-    near = yield from _fitted(request, estimator, starts)
-    anew = yield from _fitted(request, estimator, None, pictures=False)
+    points = yield from _points(request, estimator)
+    near = yield from _fitted(request, estimator, points, starts)
+    anew = yield from _fitted(request, estimator, points, None, pictures=False)
     taken, better = list(starts), []
     for one, other, group in zip(near, anew, _groups(request), strict=True):
         gains = _cost(one) < _cost(other) - estimator.tol
@@ -129,7 +143,8 @@ def _path(request: FitRequest) -> Work[Outcome]:
 
     from napari_sparse_gmm.path import SPARSITIES, SparsityPath, iter_path
 
-    engine = estimator.open(request.observations)
+    points = yield from _points(request, estimator)
+    engine = estimator.open(points)
 
     def progress_of(step: "FitStep", done: list[Any]) -> Progress:
         text = f"Sparsity {SPARSITIES[len(done)]:g}: {step_text(step)}"
@@ -154,16 +169,24 @@ def _path(request: FitRequest) -> Work[Outcome]:
     return Outcome(tuple(models), chosen, picture, path)
 
 
+def _points(
+    request: FitRequest, estimator: "SparseGaussianMixture"
+) -> "Work[Observations | Engine]":
+    """What is to be fitted: the points that are shown, or what holds all of them."""
+    if request.all_points is None:
+        return request.observations
+    return (yield from opened(request.all_points, estimator, request.place))
+
+
 def _fitted(
     request: FitRequest,
     estimator: "SparseGaussianMixture",
+    points: "Observations | Engine",
     starts: Starts | None,
     *,
     pictures: bool = True,
 ) -> "Work[list[GroupFit]]":
     """Fit each group of points that there is, and show how; from `starts` what has settled, too."""
-    from napari_sparse_gmm.groups import iter_groups
-
     most = request.parameters[MAX_ITER.name]
     labels = _groups(request)
     names = [request.names[group] for group in labels]
@@ -186,17 +209,28 @@ def _fitted(
 
     return (
         yield from followed(
-            iter_groups(
-                estimator,
-                request.observations,
-                request.group_of_points,
-                starts=None if starts is None else [starts[group] for group in labels],
-            ),
+            _fits(request, estimator, points, starts),
             progress_of,
             request.pacing,
             Previews(pictured, request.pacing, settle=starts is not None) if pictures else None,
         )
     )
+
+
+def _fits(
+    request: FitRequest,
+    estimator: "SparseGaussianMixture",
+    points: "Observations | Engine",
+    starts: Starts | None,
+) -> "Generator[FitStep | GroupFit, None, None]":
+    """The steps to the fit of each group, and that."""
+    from napari_sparse_gmm.groups import iter_groups, iter_whole
+
+    if not isinstance(points, Observations):
+        start = None if starts is None else starts[0]
+        return iter_whole(estimator, points, start=start)
+    of_groups = None if starts is None else [starts[group] for group in _groups(request)]
+    return iter_groups(estimator, points, request.group_of_points, starts=of_groups)
 
 
 def _finished(
@@ -238,7 +272,9 @@ def _model(
 ) -> Work[DensityModel]:
     """The model that fitted estimators hold, one for each group, with its standard errors."""
     parts = []
-    numbers = np.bincount(request.group_of_points, minlength=len(fits)).tolist()
+    numbers: Sequence[int | None] = [None] * len(fits)
+    if request.all_points is None:
+        numbers = np.bincount(request.group_of_points, minlength=len(fits)).tolist()
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
         parts.append(None if fitted is None else part_of(*fitted, numbers[group]))

@@ -75,8 +75,9 @@ def so_far(
         else request.heatmap.small(request.points.shape[1])
     )
     groups, n = request.group_of_points, len(mixtures)
-    numbers = np.bincount(groups, minlength=n).tolist()
-    totals = np.bincount(groups, request.observations.weights, minlength=n).tolist()
+    each = request.each_stands_for
+    numbers = np.rint(each * np.bincount(groups, minlength=n)).astype(int).tolist()
+    totals = (each * np.bincount(groups, request.observations.weights, minlength=n)).tolist()
     has_evidence = PRIORS[request.parameters[PRIOR.name]].evidence
     parts = [
         None if mixture is None else _unsettled(mixture, number, total, has_evidence)

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.errors import EngineLost, InputError
 from napari_sparse_gmm.plugin.tasks.previews import Preview
 
 
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The input is at fault; `sentence` tells the user what to change."""
+    """The input is at fault, or workers are lost; `sentence` tells the user what to change."""
 
     sentence: str
 
@@ -62,7 +62,7 @@ def guarded(what: str, work: Work[_Result]) -> Work[_Result | Refusal]:
     """The work; an InputError becomes its outcome, every other error a FitFailed."""
     try:
         return (yield from work)
-    except InputError as error:
+    except (InputError, EngineLost) as error:
         return Refusal(str(error))
     except Exception as error:
         raise _failed(what, error) from error

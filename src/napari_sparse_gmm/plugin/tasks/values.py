@@ -13,11 +13,13 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
+from napari_sparse_gmm.plugin.points.sampled import AllPoints
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
 from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
 if TYPE_CHECKING:
+    from napari_sparse_gmm.engines import Engine
     from napari_sparse_gmm.path import SparsityPath
     from napari_sparse_gmm.shapes.pyramid import HeatmapPyramid
 
@@ -87,6 +89,38 @@ class Heatmap:
     pyramid: "HeatmapPyramid | None" = None
 
 
+@dataclass(eq=False)
+class Held:
+    """What the last fit has opened, for the next one of the same points."""
+
+    points: AllPoints | None = None
+    how: tuple[Any, ...] = ()
+    engine: "Engine | None" = None
+
+    def forget(self) -> None:
+        """Let go of it."""
+        self.points, self.engine = None, None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where points are held that are more than a layer shows.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address of a Dask scheduler, whose workers hold them; "" for this machine.
+    folder : str, optional
+        Where they are on disk; by default that of temporary files.
+    held : Held
+        Those of the last fit.
+    """
+
+    scheduler: str = ""
+    folder: str | None = None
+    held: Held = field(default_factory=Held, compare=False)
+
+
 @dataclass(frozen=True, eq=False)
 class FitRequest:
     """All that a fit needs to know; `parameters` are keywords of `SparseGaussianMixture`."""
@@ -99,6 +133,8 @@ class FitRequest:
     source: str = ""  # name of the layer
     left_out: Mapping[str, int] = field(default_factory=dict)  # points of the layer, by why
     pacing: Pacing = PACING
+    all_points: AllPoints | None = None  # which are fitted, where `observations` are some of them
+    place: Place = field(default_factory=Place)  # where these are
 
     @property
     def points(self) -> FloatArray:
@@ -120,6 +156,12 @@ class FitRequest:
     def group_of_points(self) -> NDArray[np.intp]:
         """Which group each point is in, (N,)."""
         return np.zeros(len(self.points), dtype=np.intp) if self.groups is None else self.groups
+
+    @property
+    def each_stands_for(self) -> float:
+        """How many points, where these are a sample."""
+        table = None if self.all_points is None else self.all_points.table
+        return 1.0 if table is None else table.n_points / table.n_shown
 
     @property
     def box(self) -> FloatArray:
