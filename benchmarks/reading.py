@@ -1,7 +1,8 @@
 """How long a table of localizations takes to become a Points layer.
 
-A million rows of ten columns, each format from a file that has just been written, once to warm up.
-The reader's work is timed, and what napari makes of it, without a viewer.
+A million rows of ten columns, each format from a file that has just been written, once to warm up;
+and a folder of twenty such files, of which a layer shows a sample. The reader's work is timed, and
+what napari makes of it, without a viewer.
 
     python benchmarks/reading.py
 """
@@ -21,14 +22,15 @@ from timing import medians, readable
 from napari_sparse_gmm.plugin.table_file import get_reader
 
 ROWS, QUICK_ROWS = 1_000_000, 10_000
-REPEATS = 5
+REPEATS, FILES = 5, 20
 ASKED = 3.0  # seconds
 
 
 def measure(options: Options) -> Iterator[Entry]:
     cells = localizations(QUICK_ROWS if options.quick else ROWS)
     with tempfile.TemporaryDirectory() as folder:
-        for name, path in write(cells, Path(folder)).items():
+        paths = write(cells, Path(folder))
+        for name, path in paths.items():
             layer_data = read(path)
             assert len(layer_data[0]) == len(cells)
             seconds = medians(
@@ -42,6 +44,16 @@ def measure(options: Options) -> Iterator[Entry]:
                 f"less than {ASKED:g} s",
                 total < ASKED,
             )
+        atlas = Path(folder) / "atlas"
+        atlas.mkdir()
+        for k in range(FILES):
+            (atlas / f"{k}.parquet").hardlink_to(paths["Parquet"])
+        shown = len(read(atlas)[0])
+        seconds = medians({"read": partial(read, atlas)}, 1)
+        yield Row(
+            f"a folder of {FILES} such Parquet files, {FILES * len(cells):,} rows",
+            f"{readable(seconds['read'])}, of which {shown:,} are shown",
+        )
 
 
 def read(path: Path) -> tuple[np.ndarray, dict, str]:

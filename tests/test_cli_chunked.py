@@ -190,7 +190,8 @@ class TestMistakes:
     def test_no_scheduler_answers(self, table, capsys, monkeypatch) -> None:
         distributed = pytest.importorskip("distributed")
         client = distributed.Client
-        monkeypatch.setattr(distributed, "Client", lambda given, timeout: client(given, timeout=1))
+        soon = {"timeout": 1}
+        monkeypatch.setattr(distributed, "Client", lambda given, **how: client(given, **how | soon))
         address = "tcp://127.0.0.1:1"
         assert main(arguments(table, table.parent / "out", "--scheduler", address)) == 2
         error = capsys.readouterr().err

@@ -22,12 +22,17 @@ from napari_sparse_gmm.plugin.points.features import (
     precise_points,
     precision_features,
 )
+from napari_sparse_gmm.plugin.points.sampled import sampled_table
 from napari_sparse_gmm.plugin.space.axes import time_axes
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work, guarded
 from napari_sparse_gmm.wording import count
 
 NO_POINTS = "Add or open a Points layer of localizations."
+OF_A_SAMPLE = (
+    "The layer shows a sample of a table, and most repeats are not in it: merge them before, in "
+    "the program that has found them."
+)
 NO_FRAME = "The points need a feature with the frame that each was seen in."
 
 # The feature of how many localizations a merged one stands for.
@@ -124,6 +129,8 @@ class SparseGMMMerge(TaskWidget):
         """Why there is nothing to merge yet, for the user; "" where there is."""
         if self.points.value is None:
             return NO_POINTS
+        if sampled_table(self.points.value) is not None:
+            return OF_A_SAMPLE
         return NO_FRAME if self.frame.value is None else ""
 
     def reset_choices(self, *_: Any) -> None:

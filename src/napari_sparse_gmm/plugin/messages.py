@@ -142,21 +142,25 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
         notes.append(f"Of {k:,} ellipses the {most_ellipses:,} of most points are drawn.")
     if frame.pooled:
         notes.append(f"Points of all {' and '.join(frame.pooled)} are taken together.")
-    notes += _left_out(cloud)
+    notes += _left_out(cloud, n_points)
     lines.append(" ".join(notes))
     return "\n".join(line for line in lines if line)
 
 
-def _left_out(cloud: Cloud) -> list[str]:
-    """Sentences about the points that do not count, or lie beside the picture."""
+def _left_out(cloud: Cloud, n_points: int) -> list[str]:
+    """Sentences about the points that are not among those that were fitted, or lie beside the
+    picture.
+    """
     notes = []
     if cloud.all_points is not None:
         table = cloud.all_points.table
         notes.append(f"{table.n_shown:,} of {table.n_points:,} points of the table are shown.")
-        if cloud.n_outside:
-            notes.append("Those outside of the region are left out.")
-        if cloud.n_imprecise:
-            notes.append("Those without a precision are left out.")
+        why = ["outside of the region"] * bool(cloud.n_outside)
+        why += ["without a precision"] * bool(cloud.n_imprecise)
+        if why:
+            # With weights it is not known how many points were fitted, but only what they weigh.
+            n = None if cloud.all_points.weights else count(table.n_points - n_points, "point")
+            notes.append(f"{n or 'Points'} {' or '.join(why)} left out.")
     else:
         if cloud.n_hidden:
             notes.append(f"{count(cloud.n_hidden, 'hidden point')} left out.")

@@ -21,6 +21,7 @@ from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_co
 from napari_sparse_gmm.plugin.layers.point_colours import show_assignment
 from napari_sparse_gmm.plugin.points.features import known_precisions, precision_features
 from napari_sparse_gmm.plugin.points.for_model import ModelPoints, points_for
+from napari_sparse_gmm.plugin.points.sampled import sampled_table
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.render import assign_points
 from napari_sparse_gmm.plugin.tasks.task import Refusal, Work
@@ -120,6 +121,8 @@ class SparseGMMScore(TaskWidget):
             if read.pooled:
                 sentence += f" Points of all {' and '.join(read.pooled)} are taken together."
             n_hidden = len(read.shown) - len(read.observations) - read.n_imprecise
+            if (table := sampled_table(layer)) is not None:
+                sentence += f" Of {table.n_points:,} points of the table those shown are scored."
             if n_hidden:
                 sentence += f" {n_hidden:,} hidden points left out."
             if read.n_imprecise:

@@ -23,7 +23,7 @@ def viewer() -> ViewerModel:
 
 
 def made(viewer: ViewerModel, qtbot: Any) -> DensityForm:
-    preferred = Preferences("auto", "auto", None, 512, 2000)
+    preferred = Preferences("auto", "auto", None, "", None, 512, 2000)
     form = DensityForm(lambda: viewer.layers, lambda: "dark", preferred, TaskPanel())
     container = Container(widgets=form.parts, labels=False)
     form.lay_out(container.native)

@@ -5,7 +5,7 @@
 100000000
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from napari.layers import Points
@@ -43,7 +43,7 @@ class SampledTable:
     box: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class AllPoints:
     """All points of a table in model coordinates, to be read part by part.
 
@@ -52,7 +52,7 @@ class AllPoints:
     table : SampledTable
     axes : tuple of int
         Which of its axes are modelled.
-    scale : (D,) array
+    scale : tuple of D float
         Of these axes: what a step in the unit of the file is in model coordinates.
     weights, precision, axial_precision : str, optional
         Columns; see `Source`.
@@ -62,11 +62,18 @@ class AllPoints:
 
     table: SampledTable
     axes: Axes
-    scale: FloatArray
+    scale: tuple[float, ...]
     weights: str | None = None
     precision: str | None = None
     axial_precision: str | None = None
     region: Region | None = None
+
+    def same_as(self, other: "AllPoints | None") -> bool:
+        """Whether both read the same."""
+        if other is None:
+            return False
+        one, two = (replace(points, region=None) for points in (self, other))
+        return one == two and same_region(self.region, other.region)
 
     def open(self) -> Chunked:
         """The chunks that a fit reads. InputError where the table is gone or another one."""
@@ -82,9 +89,7 @@ class AllPoints:
             precision_z=self.axial_precision if three else None,
         )
         chunked = open_chunked(self.table.path, names).chunked
-        return chunked.mapped(
-            InModel(self.axes, tuple(map(float, self.scale)), self.region), len(self.axes)
-        )
+        return chunked.mapped(InModel(self.axes, self.scale, self.region), len(self.axes))
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,13 @@ class InModel:
         noise = None if points.noise is None else points.noise[:, axes]
         found = Observations(points.points[:, axes] * np.array(self.scale), points.weights, noise)
         return found if self.region is None else found.subset(self.region.contains(found.points))
+
+
+def same_region(one: Region | None, other: Region | None) -> bool:
+    """Whether both are the same place."""
+    if one is None or other is None or one is other:
+        return one is other
+    return one.to_dict() == other.to_dict()
 
 
 def sampled_table(layer: Points) -> SampledTable | None:

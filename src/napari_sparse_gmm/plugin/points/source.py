@@ -20,7 +20,12 @@ from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
 from napari_sparse_gmm.plugin.points.region import outlined
-from napari_sparse_gmm.plugin.points.sampled import AllPoints, SampledTable, sampled_table
+from napari_sparse_gmm.plugin.points.sampled import (
+    AllPoints,
+    SampledTable,
+    same_region,
+    sampled_table,
+)
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.regions import Hull, Region, over
@@ -93,18 +98,16 @@ class Cloud:
         if self is other:
             return True
         return (
-            (self.all_points is None) == (other.all_points is None)
+            _same_points(self.all_points, other.all_points)
             and self.frame.same_as(other.frame)
             and np.array_equal(self.groups, other.groups)
             and self.observations.same_as(other.observations)
-            and _same_region(self.region, other.region)
+            and same_region(self.region, other.region)
         )
 
 
-def _same_region(one: Region | None, other: Region | None) -> bool:
-    if one is None or other is None or one is other:
-        return one is other
-    return one.to_dict() == other.to_dict()
+def _same_points(one: AllPoints | None, other: AllPoints | None) -> bool:
+    return one is other if one is None else one.same_as(other)
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ class Source:
         return np.sort(box[:, axes] * np.asarray(self.layer.scale)[axes], axis=0)
 
     def _all(self, table: SampledTable, region: Region | None) -> AllPoints:
-        scale = np.asarray(self.layer.scale)[list(self.axes)]
+        scale = tuple(float(self.layer.scale[axis]) for axis in self.axes)
         errors = self.precision, self.axial_precision
         return AllPoints(table, self.axes, scale, self.weights, *errors, region)
 

@@ -24,6 +24,7 @@ from napari_sparse_gmm.parameters import (
     SOLVER,
     SPARSITY,
 )
+from napari_sparse_gmm.plugin.points.sampled import AllPoints
 from napari_sparse_gmm.plugin.space.model_frame import model_in
 from napari_sparse_gmm.plugin.tasks.opening import opened
 from napari_sparse_gmm.plugin.tasks.previews import Previews
@@ -272,9 +273,11 @@ def _model(
 ) -> Work[DensityModel]:
     """The model that fitted estimators hold, one for each group, with its standard errors."""
     parts = []
-    numbers: Sequence[int | None] = [None] * len(fits)
+    numbers: Sequence[int | None]
     if request.all_points is None:
         numbers = np.bincount(request.group_of_points, minlength=len(fits)).tolist()
+    else:
+        numbers = [_number(request.all_points, fitted) for fitted in fits]
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
         parts.append(None if fitted is None else part_of(*fitted, numbers[group]))
@@ -290,6 +293,14 @@ def _model(
         left_out=request.left_out,
     )
     return model_in(request.frame, parts, **made)
+
+
+def _number(all_points: AllPoints, fitted: "Fitted | None") -> int | None:
+    """How many points were fitted, where that is known: an engine holds equal ones as one."""
+    if fitted is None or all_points.weights is not None:
+        return None
+    engine = fitted[1]
+    return round(engine.summary.total_weight * engine.repeats)
 
 
 def _estimator(request: FitRequest, total: int) -> "Work[SparseGaussianMixture]":

@@ -42,7 +42,7 @@ def opened(
     """
     held = place.held
     how = (place, *(getattr(estimator, name, None) for name in _DECIDING))
-    if held.engine is not None and held.points is all_points and held.how == how:
+    if held.engine is not None and held.how == how and all_points.same_as(held.points):
         return held.engine
     held.forget()  # before there are others beside it
     yield Progress(0, 1, "Reading the points")
