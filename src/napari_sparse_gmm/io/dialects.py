@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.files import readable_file
+from napari_sparse_gmm.io.files import damage, opened, readable_file
+from napari_sparse_gmm.io.units import symbol_of
 
 # White space, where there is none of the others; as regular expressions and pandas write it.
 SPACES = r"\s+"
@@ -40,6 +42,22 @@ _QUOTED_ONCE = re.compile(r'"((?:[^"]|"")*)"')
 # A cell between spaces: in quotes, or with its unit behind it, as in: x [nm] y [nm]
 _WORD = re.compile(r'"([^"]*)"|(\S++(?:\s++[\[(][^\])]{0,40}[\])])?)')
 
+# What Excel writes above a table, to know it again.
+_SEPARATOR_HINT = re.compile(r'"?sep=([^"])"?\s*')
+
+# A field of the header of rapidSTORM, with its name and its unit.
+_FIELD = re.compile(r"<field\s[^<>]{0,2000}>")
+_ATTRIBUTE = re.compile(r'(\w+)="([^"]{0,200})"')
+
+# A unit in a line of its own, below the header.
+_UNIT_CELL = re.compile(r"[\[(]([^\])]{0,80})[\])]")
+
+# Lines above a header that are titles, and below it that are names or units, at most.
+_MOST_TITLES, _MOST_BELOW = 30, 4
+
+# 1.234,5: a point between thousands, and a decimal comma; and 1,234.5.
+_THOUSANDS = {",": r"[-+]?\d{1,3}(?:\.\d{3})+,\d+", ".": r"[-+]?\d{1,3}(?:,\d{3})+\.\d+"}
+
 _NUMBER = re.compile(r"[-+]?((\d++(?:[.,]\d*+)?|[.,]\d++)(e[-+]?\d++)?|nan|inf)", re.IGNORECASE)
 
 
@@ -47,7 +65,8 @@ _NUMBER = re.compile(r"[-+]?((\d++(?:[.,]\d*+)?|[.,]\d++)(e[-+]?\d++)?|nan|inf)"
 class Dialect:
     """Encoding, separator, decimal sign and column names of a text table.
 
-    `n_above` lines stand above its rows: the header, and what comes before that.
+    `n_above` lines stand above its rows: the header, what comes before that, and lines of units.
+    `thousands` is what stands between them, where something does.
     """
 
     encoding: str
@@ -55,6 +74,7 @@ class Dialect:
     decimal: str
     header: tuple[str, ...]
     n_above: int
+    thousands: str | None = None
 
 
 def sniff(path: Path) -> Dialect:
@@ -71,10 +91,16 @@ def sniff(path: Path) -> Dialect:
     """
     encoding, lines = _head(readable_file(path))
     try:
-        header, n_above = _header(lines, path.name)
+        header, n_above, separator = _header(lines, path.name)
         row = next((line for line in lines[n_above:] if line.strip()), "")
-        separator = _separator(header, not row or _is_point(cells(row, SPACES)))
-        names, found = cells(header, separator), cells(row, separator)
+        if separator is None:
+            separator = _separator(header, not row or _is_point(cells(row, SPACES)))
+        names = [name.strip() for name in cells(header, separator)]
+        names, n_below = _with_units_below(names, lines[n_above:], separator)
+        n_above += n_below
+        if n_below:
+            row = lines[n_above]
+        found = cells(row, separator)
     except csv.Error as error:
         raise InputError(f"{path.name} cannot be read as a table: {error}.") from error
     if any(cell.strip() for cell in found[len(names) :]) or 0 < len(found) < len(names):
@@ -83,8 +109,8 @@ def sniff(path: Path) -> Dialect:
             f"{len(found)} in its first row; give each column a name"
             f"{' without spaces' if separator == SPACES else ''}, and each row a cell for it."
         )
-    decimal = _decimal_sign("".join(lines[n_above:])[:_SAMPLE], separator)
-    return Dialect(encoding, separator, decimal, tuple(name.strip() for name in names), n_above)
+    decimal, thousands = _signs("".join(lines[n_above:])[:_SAMPLE], separator, path.name)
+    return Dialect(encoding, separator, decimal, tuple(names), n_above, thousands)
 
 
 def cells(line: str, separator: str) -> list[str]:
@@ -102,7 +128,7 @@ def cells(line: str, separator: str) -> list[str]:
 
 def _head(path: Path) -> tuple[str, list[str]]:
     """The encoding of a file, and its first lines."""
-    with path.open("rb") as file:
+    with damage(path.name, "a compressed"), opened(path) as file:
         start = file.read(_HEAD_BYTES)
     encoding = "utf-16" if start.startswith(_UTF_16) else "utf-8-sig"
     # What is not UTF-8 is taken for Latin-1, where a µm of a Windows program stays a µm.
@@ -123,8 +149,10 @@ def _head(path: Path) -> tuple[str, list[str]]:
     return encoding, lines
 
 
-def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
-    """The line with the names of the columns, and how many lines stand above the rows."""
+def _header(lines: Sequence[str], file_name: str) -> tuple[str, int, str | None]:
+    """The line with the names of the columns, how many lines stand above the rows, and what
+    separates the cells, where that is known.
+    """
     needs = "it needs a header line and a row for each point"
     if not lines:
         raise InputError(f"{file_name} is empty: {needs}.")
@@ -136,9 +164,16 @@ def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
             f"{file_name} is not a text table of comma-separated values, nor HDF5 or Parquet. If "
             "it is text, save it as UTF-8."
         )
+    if (fields := _rapidstorm(lines[0])) is not None:
+        return fields, first, SPACES
     commented = _commented_header(lines[:first], lines[first])
     if commented is not None:
-        return commented, first
+        return commented, first, None
+    if hint := _SEPARATOR_HINT.fullmatch(lines[first]):
+        if first + 1 == len(lines):
+            raise InputError(f"{file_name} has nothing below its first line: {needs}.")
+        return lines[first + 1], first + 2, hint[1]
+    first += _n_titles(lines[first : first + _MOST_TITLES])
     header = lines[first]
     if all(map(_NUMBER.fullmatch, re.findall(r'[^\s,;"]+', header) or [header])):
         separator = next((sign for sign in ";\t," if sign in header), " ")
@@ -148,7 +183,53 @@ def _header(lines: Sequence[str], file_name: str) -> tuple[str, int]:
         )
     if quoted := _QUOTED_ONCE.fullmatch(header.strip()):
         header = quoted[1].replace('""', '"')
-    return header, first + 1
+    return header, first + 1, None
+
+
+def _n_titles(lines: Sequence[str]) -> int:
+    """How many lines stand above a header that begin no table, as Imaris writes them."""
+    if any(sign in lines[0].rstrip(" ,;\t\r\n") for sign in _SEPARATORS):
+        return 0
+    for at, (line, row) in enumerate(pairwise(lines)):
+        sign = max(_SEPARATORS, key=line.count)
+        names = cells(line, sign)
+        if len(names) > 1 and len(names) == len(values := cells(row, sign)):
+            return at if _is_point(values) and not any(map(_is_number, names)) else 0
+    return 0
+
+
+def _rapidstorm(line: str) -> str | None:
+    """The columns that an XML header in a comment tells, each in quotes; None where it is none."""
+    if not line.startswith("# <localizations"):
+        return None
+    names = []
+    for field in _FIELD.findall(line):
+        told = dict(_ATTRIBUTE.findall(field))
+        unit = symbol_of(told.get("unit"))
+        names.append(f'"{told.get("identifier", "")}{f" [{unit}]" if unit else ""}"')
+    return " ".join(names) or None
+
+
+def _with_units_below(
+    names: Sequence[str], lines: Sequence[str], separator: str
+) -> tuple[list[str], int]:
+    """The names of columns with their units, and in how many lines below the header these stand,
+    as in tables of TrackMate: lines without a number, of which one has units in brackets.
+    """
+    units = [""] * len(names)
+    for n, line in enumerate(lines[: _MOST_BELOW + 1]):
+        row = [cell.strip() for cell in cells(line, separator)] if line.strip() else []
+        if len(row) != len(names) or n == _MOST_BELOW or any(map(_is_number, row)):
+            if not (any(units) and _is_point(row)):
+                break
+            told = [symbol_of(unit) or "" for unit in units]
+            return [
+                f"{name} [{unit}]" if unit else name for name, unit in zip(names, told, strict=True)
+            ], n
+        found = [_UNIT_CELL.fullmatch(cell) for cell in row]
+        if any(found):
+            units = [match[1] if match else "" for match in found]
+    return list(names), 0
 
 
 def _commented_header(comments: Sequence[str], row: str) -> str | None:
@@ -179,14 +260,37 @@ def _is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
-def _decimal_sign(rows: str, separator: str) -> str:
-    """A comma where some cell is a number with one and none is a number with a point."""
+def _signs(rows: str, separator: str, file_name: str) -> tuple[str, str | None]:
+    """The decimal sign, and what stands between thousands: a decimal comma where some cell is a
+    number with one, and none is a number with a point.
+
+    Raises
+    ------
+    InputError
+        Where a sign stands between thousands in some cells, and before decimals in others.
+    """
+    cells = [cell.strip(' "') for cell in re.split(rf"{separator}|[\r\n]", rows)]
     if separator == ",":
-        return "."
-    values = [cell.strip(' "') for cell in re.split(rf"{separator}|[\r\n]", rows)]
+        cells = re.findall(r'"([^"\r\n]{1,40})"', rows)  # where else a comma is none of the table's
+    for decimal, grouped in _THOUSANDS.items():
+        example = next((cell for cell in cells if re.fullmatch(grouped, cell)), None)
+        if example is None:
+            continue
+        thousands = {",": ".", ".": ","}[decimal]
+        for cell in cells:
+            if re.fullmatch(
+                rf"[-+]?(\d*[{thousands}](\d{{1,2}}|\d{{4,}})|0[{thousands}]\d+)", cell
+            ):
+                raise InputError(
+                    f"{file_name} has {example!r} and {cell!r}, and what {thousands!r} means in "
+                    "both cannot be known: write its numbers without a sign between thousands."
+                )
+        return decimal, thousands
+    if separator == ",":
+        return ".", None
     found = {
         sign
         for sign in ",."
-        if any(re.fullmatch(rf"[-+]?\d*[{sign}]\d+([eE][-+]?\d+)?", value) for value in values)
+        if any(re.fullmatch(rf"[-+]?\d*[{sign}]\d+([eE][-+]?\d+)?", cell) for cell in cells)
     }
-    return "," if found == {","} else "."
+    return ("," if found == {","} else "."), None

@@ -4,9 +4,11 @@
 'localizations.csv'
 """
 
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from napari_sparse_gmm.errors import InputError
 
@@ -33,6 +35,17 @@ def readable_file(path: str | Path, at_most: float = float("inf")) -> Path:
             f"{at_most / 1e6:,.0f} at most: choose another file."
         )
     return path
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins as one of gzip does."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def opened(path: Path) -> BinaryIO:
+    """The bytes of a file, or of what gzip has compressed in it."""
+    return cast(BinaryIO, gzip.open(path)) if is_compressed(path) else path.open("rb")
 
 
 @contextmanager

@@ -9,20 +9,24 @@
 import re
 from collections.abc import Sequence
 
-# "x [nm]", "X (nm)", "x_um", "xnm"; no unit is longer than that, and a name may be
-_UNIT = re.compile(r"[\[(](?P<bracketed>[^\])]{0,80})[\])]$|(?P<appended>(?<=_)[uµ]m|nm)$")
+# "x [nm]", "X (nm)", "x_um", "X µm", "x_px", "xnm"; no unit is longer than that, and a name may be
+_UNIT = re.compile(
+    r"[\[(](?P<bracketed>[^\])]{0,80})[\])]$|(?P<appended>(?<=[_ ])(?:[uµ\u03bc]m|px)|nm)$"
+)
 _LONGEST_END = 82
 
 # "Position X [nm]", as Zeiss writes it
 _POSITION = re.compile(r"^position[ _]")
 
 # What programs call the precision of x and y, and that of z: ThunderSTORM in 2D and in 3D, Zeiss,
-# Picasso, SMAP, Nikon.
+# Picasso, SMAP, DECODE, Vutara, Nikon.
 _PRECISION = (
-    *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec"),
+    *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec", "sigx", "precisionx"),
     "lateral localization accuracy",
 )
-_AXIAL_PRECISION = ("uncertainty_z", "precision_z", "lpz", "locprecz", "locprecznm")
+_AXIAL_PRECISION = (
+    *("uncertainty_z", "precision_z", "lpz", "locprecz", "locprecznm", "sigz", "precisionz"),
+)
 
 
 def unit_of(column: str) -> str | None:

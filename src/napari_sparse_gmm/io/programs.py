@@ -8,6 +8,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from napari_sparse_gmm.io.names import split
 from napari_sparse_gmm.io.table import Table
 
 
@@ -19,30 +20,39 @@ class Program:
     ----------
     name : str
     signature : set of str
-        Columns that it always writes; no other program has all of them.
-    unit : str
-        Of its lengths.
+        Columns that it always writes, without their units; no other program has all of them.
+    unit : str or None
+        Of its lengths; None where the columns have it.
     axes : tuple of (str, str, str)
-        Columns of z, y and x, the best first; one of z may be missing.
+        Columns of z, y and x, without their units, the best first; z may be missing.
     lengths : tuple of str
         Other columns that are lengths.
+    unit_column : str, optional
+        The column whose first cell is the unit.
     """
 
     name: str
     signature: frozenset[str]
-    unit: str
+    unit: str | None
     axes: tuple[tuple[str, str, str], ...]
     lengths: tuple[str, ...] = ()
+    unit_column: str | None = None
 
     def positions(self, header: Sequence[str]) -> dict[str, str]:
         """The columns of the axes, in image order: [z,] y and x."""
-        found = next(one for one in self.axes if set(one[1:]) <= set(header))
-        return {axis: column for axis, column in zip("zyx", found, strict=True) if column in header}
+        named = _without_units(header)
+        found = next(one for one in self.axes if set(one[1:]) <= set(named))
+        return {axis: named[name] for axis, name in zip("zyx", found, strict=True) if name in named}
 
-    def named(self, column: str) -> str:
-        """The column with its unit, where it is a length."""
+    def named(self, column: str, unit: str | None) -> str:
+        """The column with the unit, where it is a length that has none."""
         is_length = column in self.lengths or any(column in axes for axes in self.axes)
-        return f"{column} [{self.unit}]" if is_length else column
+        return f"{column} [{unit}]" if unit and is_length else column
+
+
+def _without_units(header: Sequence[str]) -> dict[str, str]:
+    """Each column by its name without the unit; the first one of several."""
+    return {split(column)[0].rstrip("_"): column for column in reversed(header)}
 
 
 _PROGRAMS = (
@@ -63,11 +73,33 @@ _PROGRAMS = (
         (("znano", "ynano", "xnano"),),
     ),
     Program(
+        # Its header is XML in a comment: see `io.dialects`.
+        "rapidSTORM",
+        frozenset({"Position-0-0", "Position-1-0"}),
+        None,
+        (("Position-2-0", "Position-1-0", "Position-0-0"),),
+    ),
+    Program(
+        # Bruker: localizations as CSV.
+        "Vutara",
+        frozenset({"image-ID", "time-point", "cycle", "x", "y"}),
+        "nm",
+        (("z", "y", "x"),),
+        ("precisionx", "precisiony", "precisionz"),
+    ),
+    Program(
         # Vizgen: detected_transcripts.csv. Its x and y are pixels in one field of view.
         "MERSCOPE",
         frozenset({"global_x", "global_y", "fov"}),
         "µm",
         (("global_z", "global_y", "global_x"),),
+    ),
+    Program(
+        # Vizgen: cell_metadata.csv.
+        "MERSCOPE cells",
+        frozenset({"center_x", "center_y", "min_x", "max_x", "fov"}),
+        "µm",
+        (("center_z", "center_y", "center_x"),),
     ),
     Program(
         # 10x Genomics: transcripts.parquet and .csv.
@@ -76,12 +108,94 @@ _PROGRAMS = (
         "µm",
         (("z_location", "y_location", "x_location"),),
     ),
+    Program(
+        # 10x Genomics: cells.parquet and .csv.
+        "Xenium cells",
+        frozenset({"cell_id", "x_centroid", "y_centroid"}),
+        "µm",
+        (("z_centroid", "y_centroid", "x_centroid"),),
+    ),
+    Program(
+        # NanoString: tx_file.csv. Positions are pixels of the slide, z is the number of a plane.
+        "CosMx",
+        frozenset({"fov", "x_global", "y_global"}),
+        "px",
+        (("", "y_global", "x_global"),),
+    ),
+    Program(
+        # NanoString: metadata_file.csv.
+        "CosMx cells",
+        frozenset({"fov", "CenterX_global", "CenterY_global"}),
+        "px",
+        (("", "CenterY_global", "CenterX_global"),),
+    ),
+    Program(
+        # One row a cell, in pixels: mcmicro.org, quantification.
+        "MCMICRO",
+        frozenset({"CellID", "X_centroid", "Y_centroid"}),
+        "px",
+        (("", "Y_centroid", "X_centroid"),),
+    ),
+    Program(
+        # Measurements of objects, in pixels.
+        "CellProfiler",
+        frozenset({"ImageNumber", "ObjectNumber", "Location_Center_X", "Location_Center_Y"}),
+        "px",
+        (("Location_Center_Z", "Location_Center_Y", "Location_Center_X"),),
+    ),
+    Program(
+        "CellProfiler",
+        frozenset({"ImageNumber", "ObjectNumber", "AreaShape_Center_X", "AreaShape_Center_Y"}),
+        "px",
+        (("AreaShape_Center_Z", "AreaShape_Center_Y", "AreaShape_Center_X"),),
+    ),
+    Program(
+        # Measurements of detections: "Centroid X µm", or "px" of an image without a pixel size.
+        "QuPath",
+        frozenset({"Centroid X", "Centroid Y"}),
+        None,
+        (("Centroid Z", "Centroid Y", "Centroid X"),),
+    ),
+    Program(
+        # Fiji, Mastodon: spots, with their units in a line below the header.
+        "TrackMate",
+        frozenset({"POSITION_X", "POSITION_Y", "QUALITY"}),
+        None,
+        (("POSITION_Z", "POSITION_Y", "POSITION_X"),),
+    ),
+    Program(
+        # Positions of spots and surfaces.
+        "Imaris",
+        frozenset({"Position X", "Position Y", "Unit", "Category"}),
+        None,
+        (("Position Z", "Position Y", "Position X"),),
+        unit_column="Unit",
+    ),
+    Program(
+        # scikit-image: regionprops_table.
+        "regionprops",
+        frozenset({"centroid-0", "centroid-1"}),
+        None,
+        (("centroid-0", "centroid-1", "centroid-2"), ("", "centroid-0", "centroid-1")),
+    ),
+    Program(
+        # A Points layer that napari has saved; its last axes are those of space.
+        "napari",
+        frozenset({"axis-0", "axis-1"}),
+        None,
+        (
+            ("axis-2", "axis-3", "axis-4"),
+            ("axis-1", "axis-2", "axis-3"),
+            ("axis-0", "axis-1", "axis-2"),
+            ("", "axis-0", "axis-1"),
+        ),
+    ),
 )
 
 
 def program_of(header: Sequence[str]) -> Program | None:
     """The program that writes these columns, if it is known."""
-    columns = set(header)
+    columns = {*header, *_without_units(header)}
     return next((one for one in _PROGRAMS if one.signature <= columns), None)
 
 
@@ -90,10 +204,14 @@ def with_meaning(table: Table) -> Table:
     program = program_of(table.columns)
     if program is None:
         return table
+    unit = program.unit
+    if program.unit_column is not None:
+        cells = table.read([table.columns.index(program.unit_column)])
+        unit = str(cells.iloc[0, 0]) if len(cells) else None
     positions = program.positions(table.columns)
     return replace(
         table,
-        columns=tuple(map(program.named, table.columns)),
-        positions={axis: program.named(column) for axis, column in positions.items()},
+        columns=tuple(program.named(column, unit) for column in table.columns),
+        positions={axis: program.named(column, unit) for axis, column in positions.items()},
         about={**table.about, "program": program.name},
     )

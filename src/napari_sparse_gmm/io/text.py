@@ -6,9 +6,9 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO, TextIOWrapper
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from operator import methodcaller
 from pathlib import Path
 from typing import TextIO
@@ -17,11 +17,13 @@ import pandas as pd
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.dialects import SPACES, Dialect, cells, sniff
-from napari_sparse_gmm.io.files import one_line
-from napari_sparse_gmm.io.table import Table, listing
+from napari_sparse_gmm.io.files import damage, is_compressed, one_line, opened
+from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing
 
 # The number of lines is estimated from the length of these first ones.
 _SAMPLE_BYTES = 1 << 18
+# As much of the end is looked at for what are no rows.
+_BELOW_BYTES = 1 << 16
 
 
 def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
@@ -48,6 +50,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
                     file,
                     sep=dialect.separator,
                     decimal=dialect.decimal,
+                    thousands=dialect.thousands,
                     low_memory=False,
                     header=None,
                     usecols=sorted(positions),
@@ -55,6 +58,8 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
                     **({} if lines is None else {"names": range(n_columns), "index_col": False}),
                 )
             long = _long_row(path, dialect, lines)
+            if lines is None or lines[1] == size:
+                frame = frame.iloc[: len(frame) - _n_below(path, dialect)]
         except pd.errors.EmptyDataError:
             if lines is not None:
                 return pd.DataFrame(columns=sorted(positions))
@@ -71,8 +76,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
         return frame
 
     # Words take what they take in the file, and a reference.
-    n_rows = _count_rows(path)
-    size = path.stat().st_size
+    size, n_rows = _size(path)
     width = 8 + size / max(1, n_rows * n_columns)
     each = size / max(1, n_rows)
     if lines is not None:
@@ -81,9 +85,16 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
     def parts(n: int) -> list[tuple[int, ...]]:
         return list(pairwise(_line_ends(path, dialect, max(1, round(n * each)))))
 
-    about, widths, is_part = {"format": "text table"}, [width] * n_columns, lines is not None
     return Table(
-        path.name, dialect.header, n_rows, widths, load, about, parts=parts, is_part=is_part
+        path.name,
+        dialect.header,
+        n_rows,
+        [width] * n_columns,
+        load,
+        {"format": "text table"},
+        # Of what is compressed no part can be read without all that comes before.
+        parts=None if is_compressed(path) else parts,
+        is_part=lines is not None,
     )
 
 
@@ -117,7 +128,10 @@ def _rows(path: Path, dialect: Dialect, lines: tuple[int, ...] | None = None) ->
             own = binary.read(lines[1] - lines[0])
         yield TextIOWrapper(BytesIO(own), dialect.encoding, errors="replace", newline="")
         return
-    with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
+    with (
+        damage(path.name, "a compressed") if is_compressed(path) else nullcontext(),
+        TextIOWrapper(opened(path), dialect.encoding, errors="replace", newline="") as file,
+    ):
         for _ in range(dialect.n_above):
             file.readline()
         yield file
@@ -156,8 +170,38 @@ def _numbered(file: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, row
 
 
-def _count_rows(path: Path) -> int:
-    """About how many rows there are; exact where the file is small."""
+def _n_below(path: Path, dialect: Dialect) -> int:
+    """How many lines with a single cell stand below the rows, as Zeiss writes how it measured."""
+    if dialect.separator == SPACES or dialect.encoding == "utf-16" or is_compressed(path):
+        return 0
     with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _BELOW_BYTES))
+        end = file.read().splitlines()[1:]
+    sign = dialect.separator.encode()
+    # A line in quotes may be part of a row.
+    below = takewhile(lambda line: sign not in line and b'"' not in line, reversed(end))
+    return sum(1 for line in below if line.strip())
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """How many bytes there are, decompressed, and about how many rows: as in the first ones.
+
+    Raises
+    ------
+    InputError
+        Where a few bytes stand for more than can be read.
+    """
+    with damage(path.name, "a text"), opened(path) as file:
         sample = file.read(_SAMPLE_BYTES)
-    return round(path.stat().st_size / len(sample) * max(map(sample.count, (b"\n", b"\r"))))
+        size = path.stat().st_size
+        if is_compressed(path):
+            size = len(sample)
+            while more := file.read(_SAMPLE_BYTES):
+                size += len(more)
+                if size > MAX_BYTES:
+                    raise InputError(
+                        f"{path.name} has more than {MAX_BYTES / 1e9:g} GB when it is "
+                        "decompressed: decompress it, and open what comes of that."
+                    )
+    lines = max(map(sample.count, (b"\n", b"\r")))
+    return size, round(size / max(1, len(sample)) * lines)

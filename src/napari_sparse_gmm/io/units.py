@@ -75,6 +75,9 @@ _SYMBOLS = {
     for name, symbol in _PREFIXED.items()
 } | {symbol: name for name, symbols in _PLAIN.items() for symbol in symbols}
 
+# The symbol of each name, the first one of several.
+_SHORT = {name: symbol for symbol, name in reversed(_SYMBOLS.items())}
+
 # Two signs for the same letter, twice, and what there is in place of the first.
 _LETTERS = str.maketrans({"\u03bc": "µ", "\u212b": "Å"})
 _LONGEST = 32
@@ -92,6 +95,12 @@ def unit_named(spelling: str | None) -> str | None:
         return found
     name = text.casefold().replace("metre", "meter")
     return _NAMES.get(name) or _NAMES.get(name.removesuffix("s"))
+
+
+def symbol_of(spelling: str | None) -> str | None:
+    """The symbol of a unit, as "nm" of "nanometer"; None of what is no unit."""
+    name = unit_named(spelling)
+    return None if name is None else _SHORT.get(name, name)
 
 
 def same_unit(one: str, other: str) -> bool:
