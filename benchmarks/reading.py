@@ -7,6 +7,7 @@ what napari makes of it, without a viewer.
     python benchmarks/reading.py
 """
 
+import gzip
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -87,12 +88,15 @@ def write(cells: pd.DataFrame, folder: Path) -> dict[str, Path]:
     """The table in all formats: name to path."""
     paths = {
         "CSV": folder / "locs.csv",
+        "CSV, gzip": folder / "locs.csv.gz",
         "text with a decimal comma": folder / "locs.txt",
         "Parquet": folder / "locs.parquet",
         "Picasso's HDF5": folder / "locs.hdf5",
     }
-    csv, text, parquet, hdf5 = paths.values()
+    csv, packed, text, parquet, hdf5 = paths.values()
     cells.to_csv(csv, index=False)
+    with gzip.open(packed, "wb") as file:
+        file.write(csv.read_bytes())
     cells.to_csv(text, index=False, sep="\t", decimal=",")
     cells.to_parquet(parquet, index=False)
     names = ["id", "frame", "x", "y", "sx", "photons", "sy", "bg", "net_gradient", "lpx"]

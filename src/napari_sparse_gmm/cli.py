@@ -89,12 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
     except (InputError, OSError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: error: {error}{_hint(error)}", file=sys.stderr)
         return 2
     except EngineLost as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _hint(error: Exception) -> str:
+    """Which options help, where some do."""
+    from napari_sparse_gmm.io.columns import NoCoordinates
+
+    return " Name them by --x, --y and --z." if isinstance(error, NoCoordinates) else ""
 
 
 def _parser() -> argparse.ArgumentParser:

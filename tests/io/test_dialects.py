@@ -1,5 +1,8 @@
 """Text tables as programs write them: the same points however written, or one sentence."""
 
+import gzip
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -33,6 +36,10 @@ from napari_sparse_gmm.io.tables import read_points
         "    x    y \n  1.5  2.0 \n  3.0  4.0 \n",
         '"x" "y" "to remark"\n1,5 2 "a b c"\n3 4 "d"\n',
         "# x y\n1.5 2\n3 4\n",
+        "sep=;\nx;y\n1,5;2,0\n3,0;4,0\n",
+        '"sep=\t"\nx\ty\n1.5\t2\n3\t4\n',
+        "Points\n=====\nx,y\n1.5,2\n3,4\n",
+        "x\ty\tn\n1.5\t2\t1\n3\t4\t1\n\nVoxelSizeX : 0.1\n\0\nSizeX : 512\n",
     ],
     ids=[
         "semicolon",
@@ -58,10 +65,54 @@ from napari_sparse_gmm.io.tables import read_points
         "aligned by spaces",
         "spaces, quotes, decimal comma",
         "spaces, header in a comment",
+        "Excel's separator",
+        "Excel's separator in quotes",
+        "title above",
+        "remarks below",
     ],
 )
 def test_same_points_however_written(table, text: str) -> None:
     np.testing.assert_array_equal(read_points(table(text)).points, [[2, 1.5], [4, 3]])
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("x;y\n1.234,5;2,0\n7,25;1.000.000,5\n", [[2, 1234.5], [1000000.5, 7.25]]),
+        ("x\ty\n1,234.5\t2.0\n7.25\t1,000,000.5\n", [[2, 1234.5], [1000000.5, 7.25]]),
+        ('x,y\n"1,234.5",2\n7.25,"1,000,000.5"\n', [[2, 1234.5], [1000000.5, 7.25]]),
+        # A single sign is a decimal one.
+        ("x;y\n1.234;2.5\n7.25;1.5\n", [[2.5, 1.234], [1.5, 7.25]]),
+    ],
+)
+def test_thousands(table, text: str, points: list) -> None:
+    np.testing.assert_array_equal(read_points(table(text)).points, points)
+
+
+def test_what_a_point_means_cannot_be_known(table) -> None:
+    message = r"has '1.234,5' and '0.25', and what '.' means in both cannot be known"
+    with pytest.raises(InputError, match=message):
+        read_points(table("x;y\n1.234,5;0.25\n2.234,5;0.75\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_compressed(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "points.csv.gz"
+    with gzip.open(path, "wb") as file:
+        file.write("x,y\n1.5,2\n3,4\n".encode(encoding))
+    np.testing.assert_array_equal(read_points(path).points, [[2, 1.5], [4, 3]])
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"points.csv.gz is a compressed file that cannot be read"):
+        read_points(path)
+
+
+def test_a_few_bytes_may_stand_for_many(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "points.csv.gz"
+    monkeypatch.setattr("napari_sparse_gmm.io.text.MAX_BYTES", 1e6)
+    with gzip.open(path, "wb") as file:
+        file.write(b"x,y\n" + b"1.5,2\n" * 1_000_000)
+    with pytest.raises(InputError, match=r"has more than 0.001 GB when it is decompressed"):
+        read_points(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

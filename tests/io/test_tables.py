@@ -120,7 +120,7 @@ class TestErrors:
         ("text", "message"),
         [
             ("x,y\n", "has a header but no rows"),
-            ("a,b\n1,2\n", r"no column 'y' for y in points.csv; choose one of 'a', 'b'"),
+            ("a,b\n1,2\n", r"no column 'x' and no column 'y', .*; its columns are 'a', 'b'"),
             ("x,y [nm],y [px]\n1,2,3\n", r"Several columns match 'y'.*'y \[nm\]', 'y \[px\]'"),
             ("x,y\n1,2\n3,oops\n", "Column 'y' of points.csv.*row 2 has 'oops'; 1 of 2 rows"),
             ("x,y\n,2\n3,\n", "points.csv has no row with a position: its coordinates are empty"),

@@ -21,6 +21,10 @@ from napari_sparse_gmm.mixture import FloatArray
 _PIXELS = ("px", "pix", "pixel", "pixels")
 
 
+class NoCoordinates(InputError):
+    """A table without columns that are known to be coordinates."""
+
+
 def find_column(header: Sequence[str], name: str, purpose: str) -> str:
     """The column that is meant by `name`.
 
@@ -46,9 +50,16 @@ def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
 
     Raises
     ------
+    NoCoordinates
+        Where y or x is missing.
     InputError
-        Where y or x is missing, or several columns could be meant.
+        Where several columns could be meant.
     """
+    if missing := [axis for axis in "xy" if not matching(header, axis)]:
+        raise NoCoordinates(
+            f"{file_name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
+            f"table of points; its columns are {listing(header)}."
+        )
     meant = {axis: [column for column in header if bare(column) == axis] for axis in "zyx"}
     if not meant["z"]:
         del meant["z"]

@@ -13,13 +13,15 @@ from napari_sparse_gmm.io.table import Table
 
 # What a file of these formats begins with, whatever its name.
 HDF5, PARQUET = b"\x89HDF\r\n\x1a\n", b"PAR1"
+# Of MATLAB 7.3, which is HDF5 behind a text.
+MATLAB = b"MATLAB 7"
 
 # Names that no text table has.
 _ENDINGS = {".hdf5": "HDF5", ".h5": "HDF5", ".parquet": "Parquet"}
 
 
 def open_table(path: str | Path, part: tuple[int, ...] | None = None) -> Table:
-    """A text table, localizations of Picasso (HDF5), or a Parquet file; or one of its
+    """A text table, HDF5 of a program that is known, or a Parquet file; or one of its
     `Table.parts`.
 
     Raises
@@ -34,10 +36,11 @@ def _opened(path: Path, part: tuple[int, ...] | None) -> Table:
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     # h5py and pyarrow are imported for their own files only.
-    if start == HDF5:
+    if start in (HDF5, MATLAB):
+        from napari_sparse_gmm.io.hdf5 import open_columns
         from napari_sparse_gmm.io.picasso import open_picasso
 
-        return open_picasso(path)
+        return open_columns(path) or open_picasso(path)
     if start.startswith(PARQUET):
         from napari_sparse_gmm.io.parquet import open_parquet
 

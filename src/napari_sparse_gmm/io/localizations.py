@@ -22,14 +22,14 @@ from napari_sparse_gmm.io.chunked_tables import ChunkedTable
 from napari_sparse_gmm.io.columns import (
     as_floats,
     common_unit,
-    find_coordinates,
     to_numbers,
     with_position,
     without_flat_z,
 )
 from napari_sparse_gmm.io.formats import open_table
-from napari_sparse_gmm.io.names import known_precision, matching
-from napari_sparse_gmm.io.table import Table, listing
+from napari_sparse_gmm.io.names import known_precision
+from napari_sparse_gmm.io.table import Table
+from napari_sparse_gmm.io.tables import ColumnNames, columns_of_axes
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
 
@@ -54,6 +54,8 @@ class Localizations:
         Other metadata of the file.
     notes : tuple of str
         Sentences about what was left out.
+    precision : str or None
+        The feature with the precision of x and y, where its name does not say it.
     """
 
     points: FloatArray
@@ -62,11 +64,12 @@ class Localizations:
     features: pd.DataFrame
     about: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    precision: str | None = None
 
     @property
     def typical_precision(self) -> float | None:
         """Median precision of x and y, in the unit of the points, where a feature has it."""
-        column = known_precision(list(self.features), self.unit)
+        column = self.precision or known_precision(list(self.features), self.unit)
         if column is None:
             return None
         values = as_floats(self.features[column])
@@ -74,23 +77,29 @@ class Localizations:
         return float(np.median(values)) or None if len(values) else None
 
 
-def read_localizations(path: str | Path) -> Localizations:
+def read_localizations(path: str | Path, names: ColumnNames | None = None) -> Localizations:
     """Read a table as `read_points` does, and with all of its columns, up to a thousand.
+
+    Parameters
+    ----------
+    path : path of the table
+    names : ColumnNames, optional
+        Those of the coordinates, where they are not to be found by their names.
 
     Raises
     ------
+    NoCoordinates
+        Where x or y is not found.
     InputError
         In one sentence: no such file, no rows, no column x or y, a coordinate that is not a
         number, or more rows than fit into memory.
     """
-    table = open_table(path)
-    missing = [axis for axis in "xy" if not matching(table.columns, axis)]
-    if missing and not table.positions:
-        raise InputError(
-            f"{table.name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
-            f"table of points; its columns are {listing(table.columns)}."
-        )
-    axes = table.positions or find_coordinates(table.columns, table.name)
+    return localizations_of(open_table(path), names)
+
+
+def localizations_of(table: Table, names: ColumnNames | None = None) -> Localizations:
+    """The same of a table that has been opened."""
+    axes = columns_of_axes(table, names or ColumnNames())
     rows, notes = _rows(table, axes)
     coordinates = without_flat_z(_coordinates(table, axes, rows))
     n_columns, n_kept = len(table.columns), rows.shape[1]

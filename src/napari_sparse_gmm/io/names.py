@@ -21,11 +21,11 @@ _POSITION = re.compile(r"^position[ _]")
 # What programs call the precision of x and y, and that of z: ThunderSTORM in 2D and in 3D, Zeiss,
 # Picasso, SMAP, DECODE, Vutara, Nikon.
 _PRECISION = (
-    *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec", "sigx", "precisionx"),
+    *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec", "x_sig", "precisionx"),
     "lateral localization accuracy",
 )
 _AXIAL_PRECISION = (
-    *("uncertainty_z", "precision_z", "lpz", "locprecz", "locprecznm", "sigz", "precisionz"),
+    *("uncertainty_z", "precision_z", "lpz", "locprecz", "locprecznm", "z_sig", "precisionz"),
 )
 
 
@@ -76,8 +76,10 @@ def known_precision(header: Sequence[str], unit: str | None, *, axial: bool = Fa
 def precision_along(header: Sequence[str], column: str, axis: str) -> str:
     """The column with the precision along an axis, where that of x is `column`.
 
-    Picasso writes lpx and lpy; to others one is both.
+    Picasso writes lpx and lpy, DECODE x_sig and y_sig; to others one is both.
     """
     name, _ = split(column)
-    other = f"{name[:-1]}{axis}{column[len(name) :]}"
-    return other if name.endswith("x") and other in header else column
+    unit = column[len(name) :]
+    others = [f"{name[:-1]}{axis}{unit}"] * name.endswith("x")
+    others += [f"{axis}{name[1:]}{unit}"] * name.startswith("x_")
+    return next((other for other in others if other in header), column)

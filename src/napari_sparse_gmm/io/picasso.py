@@ -11,8 +11,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ import pandas as pd
 import yaml
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.files import damage, one_line, readable_file
+from napari_sparse_gmm.io.files import one_line, readable_file
+from napari_sparse_gmm.io.hdf5 import opened_hdf5, stored_in
 from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing, refuse_nested
 
 _DATASET = "locs"
@@ -65,8 +65,8 @@ def open_picasso(path: Path) -> Table:
     InputError
         Where the file is damaged or something else, or its pixel size is not known.
     """
-    with _opened(path) as file:
-        locs = _stored(file, _DATASET, path.name)
+    with opened_hdf5(path) as file:
+        locs = stored_in(file, _DATASET, path.name)
         if locs is None:
             raise InputError(
                 f"{path.name} has no dataset {_DATASET!r}, where Picasso keeps localizations; "
@@ -100,7 +100,7 @@ def open_picasso(path: Path) -> Table:
                     f"Column {name!r} of {path.name} is in camera pixels, but its cells are not "
                     "numbers: store them as such."
                 )
-        with _opened(path) as file:
+        with opened_hdf5(path) as file:
             rows = file[_DATASET].fields(list(wanted.values()))[:]
         columns = {}
         with np.errstate(invalid="ignore"):  # NaN of another kind
@@ -120,37 +120,12 @@ def _is_nested(dtype: np.dtype[Any]) -> bool:
     return dtype.shape != () or dtype.names is not None or dtype.kind == "O"
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    with damage(path.name, "an HDF5"), h5py.File(path, "r") as file:
-        yield file
-
-
-def _stored(file: h5py.File, name: str, file_name: str) -> h5py.Dataset | h5py.Group | None:
-    """What a file has under a name in itself, None where it has nothing there.
-
-    An InputError where it points to somewhere else: whoever made the file may not read what whoever
-    opens it may.
-    """
-    if name not in file and file.get(name, getlink=True) is None:
-        return None
-    elsewhere = not isinstance(file.get(name, getlink=True), h5py.HardLink)
-    if not elsewhere and isinstance(found := file[name], h5py.Dataset):
-        elsewhere = found.is_virtual or found.external is not None
-    if elsewhere:
-        raise InputError(
-            f"{name!r} is not in {file_name} itself, which points to another place or file: "
-            "save it anew, with all that it needs."
-        )
-    return file[name]
-
-
 def _pixel_size(path: Path, file: h5py.File) -> float:
     beside = path.with_suffix(".yaml")
     if beside.exists():
         text = readable_file(beside, _MOST_BYTES).read_text(encoding="utf-8", errors="replace")
         source = beside.name
-    elif (stored := _stored(file, _METADATA, path.name)) is not None:
+    elif (stored := stored_in(file, _METADATA, path.name)) is not None:
         source, text = f"{_METADATA!r} in {path.name}", _embedded(path, stored, beside)
     else:
         raise InputError(

@@ -5,8 +5,10 @@
 """
 
 import csv
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from itertools import pairwise, takewhile
 from operator import methodcaller
@@ -36,6 +38,8 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
         Where the file is missing, empty or no text, or has a single column.
     """
     dialect = sniff(path)
+    # What is compressed is decompressed once, and not for each look at it.
+    plain = _decompressed(path) if is_compressed(path) else path
     n_columns = len(dialect.header)
     if len(dialect.header) == 1:
         raise InputError(
@@ -45,7 +49,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
         try:
-            with _rows(path, dialect, lines) as file:
+            with _rows(plain, dialect, lines) as file:
                 frame = pd.read_csv(
                     file,
                     sep=dialect.separator,
@@ -57,9 +61,9 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
                     # The first row of a part may be a short one.
                     **({} if lines is None else {"names": range(n_columns), "index_col": False}),
                 )
-            long = _long_row(path, dialect, lines)
+            long = _long_row(plain, dialect, lines)
             if lines is None or lines[1] == size:
-                frame = frame.iloc[: len(frame) - _n_below(path, dialect)]
+                frame = frame.iloc[: len(frame) - _n_below(plain, dialect)]
         except pd.errors.EmptyDataError:
             if lines is not None:
                 return pd.DataFrame(columns=sorted(positions))
@@ -76,7 +80,8 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
         return frame
 
     # Words take what they take in the file, and a reference.
-    size, n_rows = _size(path)
+    n_rows = _count_rows(plain)
+    size = plain.stat().st_size
     width = 8 + size / max(1, n_rows * n_columns)
     each = size / max(1, n_rows)
     if lines is not None:
@@ -85,6 +90,8 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
     def parts(n: int) -> list[tuple[int, ...]]:
         return list(pairwise(_line_ends(path, dialect, max(1, round(n * each)))))
 
+    if plain is not path:
+        weakref.finalize(load, plain.unlink, missing_ok=True)
     return Table(
         path.name,
         dialect.header,
@@ -93,7 +100,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
         load,
         {"format": "text table"},
         # Of what is compressed no part can be read without all that comes before.
-        parts=None if is_compressed(path) else parts,
+        parts=None if plain is not path else parts,
         is_part=lines is not None,
     )
 
@@ -128,10 +135,7 @@ def _rows(path: Path, dialect: Dialect, lines: tuple[int, ...] | None = None) ->
             own = binary.read(lines[1] - lines[0])
         yield TextIOWrapper(BytesIO(own), dialect.encoding, errors="replace", newline="")
         return
-    with (
-        damage(path.name, "a compressed") if is_compressed(path) else nullcontext(),
-        TextIOWrapper(opened(path), dialect.encoding, errors="replace", newline="") as file,
-    ):
+    with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
         for _ in range(dialect.n_above):
             file.readline()
         yield file
@@ -172,7 +176,7 @@ def _numbered(file: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 def _n_below(path: Path, dialect: Dialect) -> int:
     """How many lines with a single cell stand below the rows, as Zeiss writes how it measured."""
-    if dialect.separator == SPACES or dialect.encoding == "utf-16" or is_compressed(path):
+    if dialect.separator == SPACES or dialect.encoding == "utf-16":
         return 0
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _BELOW_BYTES))
@@ -183,25 +187,35 @@ def _n_below(path: Path, dialect: Dialect) -> int:
     return sum(1 for line in below if line.strip())
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """How many bytes there are, decompressed, and about how many rows: as in the first ones.
+def _count_rows(path: Path) -> int:
+    """About how many rows there are; exact where the file is small."""
+    with path.open("rb") as file:
+        sample = file.read(_SAMPLE_BYTES)
+    lines = max(map(sample.count, (b"\n", b"\r")))
+    return round(path.stat().st_size / max(1, len(sample)) * lines)
+
+
+def _decompressed(path: Path) -> Path:
+    """A temporary file of what is in a compressed one.
 
     Raises
     ------
     InputError
-        Where a few bytes stand for more than can be read.
+        Where it is damaged, or a few bytes stand for more than can be read.
     """
-    with damage(path.name, "a text"), opened(path) as file:
-        sample = file.read(_SAMPLE_BYTES)
-        size = path.stat().st_size
-        if is_compressed(path):
-            size = len(sample)
-            while more := file.read(_SAMPLE_BYTES):
-                size += len(more)
-                if size > MAX_BYTES:
-                    raise InputError(
-                        f"{path.name} has more than {MAX_BYTES / 1e9:g} GB when it is "
-                        "decompressed: decompress it, and open what comes of that."
-                    )
-    lines = max(map(sample.count, (b"\n", b"\r")))
-    return size, round(size / max(1, len(sample)) * lines)
+    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as plain:
+        try:
+            with damage(path.name, "a compressed"), opened(path) as file:
+                size = 0
+                while more := file.read(_SAMPLE_BYTES):
+                    size += plain.write(more)
+                    if size > MAX_BYTES:
+                        raise InputError(
+                            f"{path.name} has more than {MAX_BYTES / 1e9:g} GB when it is "
+                            "decompressed: decompress it, and open what comes of that."
+                        )
+        except BaseException:
+            plain.close()
+            Path(plain.name).unlink()
+            raise
+    return Path(plain.name)

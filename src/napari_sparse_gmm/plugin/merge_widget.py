@@ -17,6 +17,7 @@ from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.points.features import (
+    TOLD_KEY,
     known_precisions,
     numeric_features,
     precise_points,
@@ -188,7 +189,9 @@ class SparseGMMMerge(TaskWidget):
         layer = self.points.value
         if layer is not None:
             self.precision.value, _ = known_precisions(layer, (layer.ndim - 1,))
-            known = [name for name in self.frame.choices if name.casefold() in _FRAMES]
+            told = layer.metadata.get(TOLD_KEY, {}).get("frame")
+            known = [name for name in self.frame.choices if name == told]
+            known += [name for name in self.frame.choices if name.casefold() in _FRAMES]
             if known:
                 self.frame.value = known[0]
         self.follow_choice()

@@ -8,6 +8,7 @@ Of a table that is too large for a layer some points are shown, and all are fitt
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from napari_sparse_gmm.io.units import unit_named
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.io.localizations import Localizations
+    from napari_sparse_gmm.io.tables import ColumnNames
+    from napari_sparse_gmm.plugin.columns import ColumnChoice
     from napari_sparse_gmm.plugin.points.sampled import SampledTable
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -29,6 +32,9 @@ MOST_POINTS, SAMPLE = 5_000_000, 300_000
 
 # Where nothing is known of the precision, points are this part of the field's longer side.
 _PART_OF_FIELD = 1 / 500
+
+# HDF5 of all kinds of programs is called so: those that are known are for us.
+_OF_MANY = (".h5", ".mat")
 
 # Of a folder of many files with the same fault the first ones are enough.
 _MOST_NOTES = 5
@@ -50,12 +56,25 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
         from napari_sparse_gmm.io.chunked_tables import tables_in
 
         return read if tables_in(Path(path)) else None
+    if path.lower().endswith(_OF_MANY) and not _is_known(path):
+        return None
     try:
         if set(sniff(Path(path)).header) >= _NAPARI:
             return None
     except InputError:  # no text table, or none that can be read: reported by the reader
         pass
     return read
+
+
+def _is_known(path: str) -> bool:
+    """Whether it is a table of a program that is known."""
+    from napari_sparse_gmm.io.formats import open_table
+
+    try:
+        open_table(path)
+    except InputError:
+        return False
+    return True
 
 
 def read(path: str) -> list[LayerData]:
@@ -68,11 +87,22 @@ def read(path: str) -> list[LayerData]:
     """
     from napari.utils.notifications import show_info, show_warning
 
+    from napari_sparse_gmm.io.columns import NoCoordinates
+    from napari_sparse_gmm.plugin.columns import ColumnChoice, columns_of
+    from napari_sparse_gmm.plugin.points.features import TOLD_KEY
     from napari_sparse_gmm.plugin.points.sampled import TABLE_KEY
     from napari_sparse_gmm.plugin.qt.waiting import NOTHING, Cancelled, waited_for
 
+    choice: ColumnChoice | None = None
+    text = f"Reading {Path(path).name}"
     try:
-        found, table = waited_for(lambda: _found(path), f"Reading {Path(path).name}")
+        try:
+            found, table = waited_for(lambda: _found(path), text)
+        except NoCoordinates:
+            choice = columns_of(path)
+            if choice is None:
+                raise
+            found, table = waited_for(lambda: _found(path, choice), text)
     except Cancelled:
         return NOTHING
     for note in found.notes[:_MOST_NOTES]:
@@ -90,6 +120,8 @@ def read(path: str) -> list[LayerData]:
         "opacity": 0.5,
         "metadata": {"source": path, "unit": found.unit, "notes": found.notes, **found.about},
     }
+    if choice is not None:
+        keywords["metadata"][TOLD_KEY] = choice.told
     if table is not None:
         keywords["metadata"][TABLE_KEY] = table
         show_info(
@@ -99,18 +131,28 @@ def read(path: str) -> list[LayerData]:
     return [(found.points, keywords, "points")]
 
 
-def _found(path: str) -> "tuple[Localizations, SampledTable | None]":
+def _found(
+    path: str, choice: "ColumnChoice | None" = None
+) -> "tuple[Localizations, SampledTable | None]":
     """What a table has; some of it, and the table, where it has more than can be shown."""
+    found, table = _read(path, None if choice is None else choice.names)
+    if choice is None:
+        return found, table
+    unit = choice.unit or found.unit
+    return replace(found, unit=unit, precision=choice.precision), table
+
+
+def _read(path: str, names: "ColumnNames | None") -> "tuple[Localizations, SampledTable | None]":
     # With these pandas comes, which would make napari start later.
     from napari_sparse_gmm.io.chunked_tables import open_chunked
     from napari_sparse_gmm.io.formats import open_table
-    from napari_sparse_gmm.io.localizations import read_localizations, sample_localizations
+    from napari_sparse_gmm.io.localizations import localizations_of, sample_localizations
     from napari_sparse_gmm.io.tables import ColumnNames
     from napari_sparse_gmm.plugin.points.sampled import SampledTable
 
-    if not Path(path).is_dir() and open_table(path).n_rows <= MOST_POINTS:
-        return read_localizations(path), None
-    table = open_chunked(path, ColumnNames())
+    if not Path(path).is_dir() and (opened := open_table(path)).n_rows <= MOST_POINTS:
+        return localizations_of(opened, names), None
+    table = open_chunked(path, names or ColumnNames())
     few = table.n_rows <= MOST_POINTS
     sample = sample_localizations(table, table.n_rows if few else SAMPLE)
     n_shown = len(sample.localizations.points)

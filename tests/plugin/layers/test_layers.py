@@ -332,6 +332,14 @@ def test_ellipsoids_of_a_group_are_in_its_slice() -> None:
     assert (np.ptp(vertices[faces][:, :, 0], axis=1) == 0).all()
 
 
+def test_slices_that_differ_by_rounding_are_one() -> None:
+    values = np.tile([12.0, 12.000000000000002, 13.0, 13.000000000000002], 30)
+    points = Points(np.column_stack([values, np.zeros((120, 2))]), name="L")
+    _, frame, groups = modelled_points(points, (1, 2), 0)
+    assert frame.layout.n_slices == 2
+    np.testing.assert_array_equal(groups, np.tile([0, 0, 1, 1], 30))
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

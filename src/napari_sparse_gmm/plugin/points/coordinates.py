@@ -19,6 +19,8 @@ from napari_sparse_gmm.plugin.space.frame import Frame, Stack, shear_matrix
 
 # More groups than anybody looks at one by one; values that differ from point to point have more.
 MOST_GROUPS = 1000
+# What values differ by, as a share of the largest, that have been computed in other ways.
+_ROUNDING = 1e-12
 # How far a value may be from its slice, in steps.
 _UNEVEN = 0.05
 
@@ -60,7 +62,7 @@ def modelled_points(
     if each is None:
         return modelled, frame, np.zeros(len(points), dtype=np.intp)
     if isinstance(each, int):
-        labels, groups = np.unique(data[:, each], return_inverse=True)
+        labels, groups = _slices(data[:, each])
         name, axis, scale = axis_names(layer)[each], each - first, float(layer.scale[each])
         stack = _stack(name, labels, scale, axis)
         pooled = tuple(other for other in frame.pooled if other != name)
@@ -81,6 +83,13 @@ def modelled_points(
         stack = Stack(each, np.asarray(labels), np.arange(len(labels)), own=True)
         frame = _with_axis_in_front(frame, stack)
     return modelled, frame, groups.reshape(-1)
+
+
+def _slices(values: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """The different values, and which of them each is; those that differ by rounding are one."""
+    labels, groups = np.unique(values, return_inverse=True)
+    is_new = np.diff(labels, prepend=-np.inf) > _ROUNDING * np.abs(labels).max()
+    return labels[is_new], (np.cumsum(is_new) - 1)[groups]
 
 
 def _stack(name: str, labels: FloatArray, scale: float, axis: int) -> Stack:

@@ -17,6 +17,9 @@ from napari_sparse_gmm.plugin.space.axes import Axes
 # What a fit tells of each point.
 ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
 
+# In the metadata of a layer: which feature is the precision and which the frame, as somebody said.
+TOLD_KEY = "napari-sparse-gmm columns"
+
 # Points that are looked at before all of them are.
 _FIRST = 10 * MOST_GROUPS
 
@@ -66,8 +69,9 @@ def known_precisions(layer: Points, axes: Axes) -> tuple[str | None, str | None]
         # Points without one are left out; where that is most of them, it is something else.
         return name if np.count_nonzero(usable_precision(values)) > len(values) / 2 else None
 
+    told = layer.metadata.get(TOLD_KEY, {}).get("precision")
     return (
-        measured(known_precision(names, unit)),
+        measured(told if told in names else known_precision(names, unit)),
         measured(known_precision(names, unit, axial=True)),
     )
 

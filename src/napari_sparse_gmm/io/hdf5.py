@@ -1,0 +1,164 @@
+"""HDF5 files whose columns are arrays of their own: DECODE, SMAP and SMAPpy.
+
+>>> open_columns(Path("smappy.hdf5")).columns
+('frame', 'xnm', 'ynm', 'locprecnm')
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.files import damage
+from napari_sparse_gmm.io.table import MAX_BYTES, Table
+from napari_sparse_gmm.io.units import symbol_of
+
+# What DECODE keeps for each axis, and what a column of x is called then.
+_OF_AXES = {"xyz": "{}", "xyz_sig": "{}_sig"}
+
+
+@contextmanager
+def opened_hdf5(path: Path) -> Iterator[h5py.File]:
+    """The file, to be read."""
+    with damage(path.name, "an HDF5"), h5py.File(path, "r") as file:
+        yield file
+
+
+def stored_in(
+    group: h5py.File | h5py.Group, name: str, file_name: str
+) -> h5py.Dataset | h5py.Group | None:
+    """What a file or a group in it has under a name in itself, None where it has nothing there.
+
+    An InputError where it points to somewhere else: whoever made the file may not read what whoever
+    opens it may.
+    """
+    if name not in group and group.get(name, getlink=True) is None:
+        return None
+    elsewhere = not isinstance(group.get(name, getlink=True), h5py.HardLink)
+    if not elsewhere and isinstance(found := group[name], h5py.Dataset):
+        elsewhere = found.is_virtual or found.external is not None
+    if elsewhere:
+        raise InputError(
+            f"{name!r} is not in {file_name} itself, which points to another place or file: "
+            "save it anew, with all that it needs."
+        )
+    return group[name]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One of a table: an array, or one column of it, times a length."""
+
+    name: str
+    place: tuple[str, ...]
+    at: int | None = None
+    factor: float | None = None
+
+    def read(self, file: h5py.File, file_name: str) -> np.ndarray[Any, Any]:
+        array = _followed(file, self.place, file_name)
+        assert isinstance(array, h5py.Dataset)
+        values = array[:, self.at] if self.at is not None else np.ravel(array[()])
+        native = values.astype(values.dtype.newbyteorder("="), copy=False)
+        return native if self.factor is None else native.astype(float) * self.factor
+
+
+def open_columns(path: Path) -> Table | None:
+    """A file of DECODE, SMAPpy, or SMAP as MATLAB 7.3 writes it; None of another one.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged, or points to others.
+    """
+    with opened_hdf5(path) as file:
+        program, columns = _columns(file, path.name)
+        if not columns:
+            return None
+        arrays = [_followed(file, column.place, path.name) for column in columns]
+        rows, widths = list(map(_n_rows, arrays)), [array.dtype.itemsize for array in arrays]
+    # Settings, such as a single number, are no columns.
+    n_rows = max(set(rows), key=lambda n: (rows.count(n), n))
+    kept = [k for k, n in enumerate(rows) if n == n_rows]
+    columns = [columns[k] for k in kept]
+
+    def load(positions: Sequence[int]) -> pd.DataFrame:
+        with opened_hdf5(path) as file:
+            return pd.DataFrame({at: columns[at].read(file, path.name) for at in positions})
+
+    names = tuple(column.name for column in columns)
+    about = {"format": "HDF5", "program": program}
+    return Table(path.name, names, n_rows, [widths[k] for k in kept], load, about)
+
+
+def _columns(file: h5py.File, file_name: str) -> tuple[str, list[_Column]]:
+    """The program that has written a file, and its columns; none of an unknown one."""
+    group = _followed(file, ("data",), file_name)
+    if isinstance(group, h5py.Group) and stored_in(group, "xyz", file_name) is not None:
+        return "DECODE", _of_decode(file, group, file_name)
+    for program, place in (("SMAPpy", ("locs",)), ("SMAP", ("saveloc", "loc"))):
+        group = _followed(file, place, file_name)
+        if isinstance(group, h5py.Group) and len(columns := _of_group(group, place, file_name)) > 1:
+            return program, columns
+    return "", []
+
+
+def _of_decode(file: h5py.File, group: h5py.Group, file_name: str) -> list[_Column]:
+    """https://github.com/TuragaLab/DECODE: x and y are camera pixels or nm, z is in nm."""
+    meta = _followed(file, ("meta",), file_name)
+    told: Any = {} if meta is None else meta.attrs
+    unit, sizes = str(told.get("xy_unit", "")), np.ravel(told.get("px_size", ()))
+    factors: list[float | None] = [None, None, None]
+    if unit == "px":
+        if sizes.shape != (2,) or sizes.dtype.kind not in "iuf" or not (sizes > 0).all():
+            raise InputError(
+                f"{file_name} is in camera pixels and does not tell their size: save it with "
+                "px_size, in nm."
+            )
+        factors, unit = [*map(float, sizes), None], "nm"
+    columns = []
+    for name in group:
+        array = stored_in(group, name, file_name)
+        if not isinstance(array, h5py.Dataset) or array.shape is None:
+            continue
+        if name in _OF_AXES and array.ndim == 2 and array.shape[1] == 3:
+            for at, (axis, factor) in enumerate(zip("xyz", factors, strict=True)):
+                short = symbol_of(unit) or unit
+                title = _OF_AXES[name].format(axis) + (f" [{short}]" if short else "")
+                columns.append(_Column(title, ("data", name), at, factor))
+        elif array.ndim == 1 and array.dtype.kind in "biuf":
+            columns.append(_Column(name, ("data", name)))
+    return columns
+
+
+def _of_group(group: h5py.Group, place: tuple[str, ...], file_name: str) -> list[_Column]:
+    """One array for each column, in a row or a column."""
+    columns = []
+    for name in group:
+        array = stored_in(group, name, file_name)
+        if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "biuf":
+            continue
+        if array.shape and max(array.shape) == array.size:
+            columns.append(_Column(name, (*place, name)))
+    return columns
+
+
+def _n_rows(array: Any) -> int:
+    if array.dtype.itemsize * array.size > MAX_BYTES:
+        raise InputError(f"An array of {array.size:,} numbers is more than can be read.")
+    return int(max(array.shape))
+
+
+def _followed(file: h5py.File, place: tuple[str, ...], file_name: str) -> Any:
+    """What lies there, None where nothing does."""
+    found: Any = file
+    for name in place:
+        if not isinstance(found, h5py.Group):
+            return None
+        found = stored_in(found, name, file_name)
+    return found
