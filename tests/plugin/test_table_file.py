@@ -196,3 +196,15 @@ def test_importing_the_reader_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
     assert not heavy & {name.split(".")[0] for name in output.split()}
+
+
+def test_files_of_many_kinds_are_for_others_unless_they_are_known(tmp_path: Path) -> None:
+    image, events = tmp_path / "image.npy", tmp_path / "mfx.npy"
+    np.save(image, np.zeros((3, 3)))
+    np.save(events, np.zeros(2, [("vld", "?"), ("loc", "f8", 3), ("itr", "i4"), ("tid", "i4")]))
+    (tmp_path / "model.json").write_text('{"vld": 1}')
+    with h5py.File(tmp_path / "volume.h5", "w") as file:
+        file["volume"] = np.zeros((3, 3, 3))
+    assert get_reader(str(events)) is not None
+    for name in ("image.npy", "model.json", "volume.h5"):
+        assert get_reader(str(tmp_path / name)) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import readable_file
+from napari_sparse_gmm.io.minflux import is_minflux, open_minflux
 from napari_sparse_gmm.io.programs import with_meaning
 from napari_sparse_gmm.io.table import Table
 
@@ -45,6 +46,8 @@ def _opened(path: Path, part: tuple[int, ...] | None) -> Table:
         from napari_sparse_gmm.io.parquet import open_parquet
 
         return open_parquet(path, part)
+    if is_minflux(path):
+        return open_minflux(path)
     if promised := _ENDINGS.get(path.suffix.lower()):
         raise InputError(
             f"{path.name} is no {promised} file, whatever its name, or its beginning is damaged: "

@@ -33,8 +33,8 @@ MOST_POINTS, SAMPLE = 5_000_000, 300_000
 # Where nothing is known of the precision, points are this part of the field's longer side.
 _PART_OF_FIELD = 1 / 500
 
-# HDF5 of all kinds of programs is called so: those that are known are for us.
-_OF_MANY = (".h5", ".mat")
+# Files of all kinds of programs are called so: those that are known are for us.
+_OF_MANY = (".h5", ".mat", ".npy", ".json")
 
 # Of a folder of many files with the same fault the first ones are enough.
 _MOST_NOTES = 5
@@ -69,7 +69,10 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
 def _is_known(path: str) -> bool:
     """Whether it is a table of a program that is known."""
     from napari_sparse_gmm.io.formats import open_table
+    from napari_sparse_gmm.io.minflux import is_minflux
 
+    if path.lower().endswith((".npy", ".json")):
+        return is_minflux(Path(path))
     try:
         open_table(path)
     except InputError:
