@@ -69,18 +69,21 @@ def _work(
 ) -> None:
     from napari_sparse_gmm.engines.storage import Storage, connected
 
+    client = None
     try:
+        if place.scheduler:
+            client = connected(place.scheduler)
+        estimator.set_params(storage=Storage(place.folder, client=client))
         with no_fallback_warning():
-            client = None
-            if place.scheduler:
-                client = connected(place.scheduler)
-            estimator.set_params(storage=Storage(place.folder, client=client))
             engine = estimator.open(watched.chunked)
-            if client is not None:
-                finalize(engine, client.close)
-        outcome.set_result(engine)
+        if client is not None:
+            finalize(engine, client.close)
     except BaseException as error:
+        if client is not None:
+            client.close()
         outcome.set_exception(error)
+    else:
+        outcome.set_result(engine)
 
 
 class _Watched:
