@@ -1,6 +1,7 @@
 """The command line: a table in; a model, a table of components and two pictures out.
 
     napari-sparse-gmm fit localizations.csv --out results
+    napari-sparse-gmm fit data/*.csv --out results --jobs 4
     napari-sparse-gmm score results/model.json others.csv --out scored.csv
     napari-sparse-gmm demo
 
@@ -9,6 +10,8 @@ status 130, and SIGTERM 143.
 """
 
 import argparse
+import glob
+import hashlib
 import logging
 import os
 import re
@@ -19,11 +22,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import astuple, replace
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.io.chunked_tables import ChunkedTable
     from napari_sparse_gmm.io.tables import PointTable
+    from napari_sparse_gmm.many_files import Job
     from napari_sparse_gmm.regions import Region
 
 PROGRAM = "napari-sparse-gmm"
@@ -117,8 +122,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Fit a table of points. Writes model.json, components.csv, density.tif and "
         "density.png.",
     )
-    fit.set_defaults(run=_fit)
-    _add_table(fit)
+    fit.set_defaults(run=_fit_all)
+    _add_table(fit, several=True)
     fit.add_argument("--weight", metavar="NAME", help="column of how often each point counts")
     fit.add_argument(
         "--group",
@@ -155,6 +160,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_option(fit, "--pixel-size", parameters.PIXEL_SIZE, float)
     _add_chunked(fit)
+    fit.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of several inputs, fit so many at the same time (default: %(default)s)",
+    )
     fit.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
 
     score = commands.add_parser(
@@ -190,12 +202,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_table(parser: argparse.ArgumentParser) -> None:
+def _add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    more = "; several, or a pattern as 'data/*.csv', have a folder each in DIR" if several else ""
     parser.add_argument(
         "input",
         metavar="INPUT",
-        help="table of points: text with a header line (CSV), localizations of Picasso (HDF5, its "
-        "YAML file beside it), or Parquet",
+        help="table of points of a program that is known, or text with a header line, HDF5 or "
+        f"Parquet with columns x and y{more}",
+        nargs="+" if several else None,
     )
     for axis in ("x", "y", "z"):
         parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
@@ -281,6 +295,58 @@ def _add_option(
         metavar=None if parameter.choices else "N" if read is int else "NUMBER",
         help=text + ("" if default is None else " (default: %(default)s)"),
     )
+
+
+def _fit_all(options: argparse.Namespace) -> None:
+    """Fit the input; or of several each by itself."""
+    if options.jobs < 1:
+        raise InputError(f"--jobs must be at least 1, not {options.jobs}.")
+    first, *more = options.input
+    if not more and (Path(first).exists() or not glob.has_magic(first)):
+        options.input = first
+        _fit(options)
+        return
+
+    from napari_sparse_gmm.io.tables import write_table
+    from napari_sparse_gmm.many_files import jobs_of, run, summary
+
+    # Where the results are written, and by how many at once, makes no difference to them.
+    beside = {"input", "out", "jobs", "run", "n_threads"}
+    given = {name: value for name, value in vars(options).items() if name not in beside}
+    if options.region is not None and Path(options.region).is_file():
+        given["region"] = hashlib.sha256(Path(options.region).read_bytes()).hexdigest()
+    folder = Path(options.out)
+    jobs = jobs_of(options.input, folder, given)
+    left = [job for job in jobs if not job.is_done]
+    if len(left) < len(jobs):
+        print(f"{len(jobs) - len(left)} of {len(jobs)} files are done already")
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.jobs > 1:
+        os.environ["TQDM_DISABLE"] = "1"  # of several bars at once nobody could read one
+        if options.n_threads is None:
+            options.n_threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    n_ended = 0
+
+    def tell(job: "Job", problem: str) -> None:
+        nonlocal n_ended
+        n_ended += 1
+        print(f"{n_ended} of {len(left)}: {job.input}: {problem or 'done'}", flush=True)
+
+    problems = run(left, partial(_fit_job, options), n_processes=options.jobs, on_done=tell)
+    path = folder / "summary.csv"
+    write_table(path, summary(jobs, problems))
+    print(f"written to {path}")
+    if problems:
+        names = ", ".join(map(str, problems))
+        raise InputError(f"{len(problems)} of {len(jobs)} files could not be fitted: {names}.")
+
+
+def _fit_job(options: argparse.Namespace, job: "Job") -> None:
+    """Fit one of several files, without a word."""
+    own = {**vars(options), "input": str(job.input), "out": str(job.folder)}
+    with redirect_stdout(StringIO()), warnings.catch_warnings():
+        warnings.showwarning = _show_warning  # in a process of its own there is another one
+        _fit(argparse.Namespace(**own))
 
 
 def _fit(options: argparse.Namespace) -> None:

@@ -1,0 +1,196 @@
+"""Many files: a folder each, one table of all, and a run that goes on where it was interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_cli_chunked import QUICK, field_of_clusters
+
+from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.cli import main
+from napari_sparse_gmm.density_model import DensityModel, Part
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.evidence import Evidence
+from napari_sparse_gmm.many_files import Job, jobs_of, numbers, run
+from napari_sparse_gmm.regions import Box
+from napari_sparse_gmm.uncertainty import StandardErrors
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Four files, of which one is broken."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for k in range(3):
+        field_of_clusters(400, seed=k).to_csv(folder / f"cell {k}.csv", index=False)
+    (folder / "broken.csv").write_text("x,y\n1,2\n3,four\n")
+    return folder
+
+
+def fit(data: Path, out: Path, *options: str) -> int:
+    return main(["fit", f"{data}/*.csv", "--out", str(out), *QUICK, *options])
+
+
+def told(out: Path) -> pd.DataFrame:
+    table = pd.read_csv(out / "summary.csv")
+    return table.assign(file=[Path(file).name for file in table["file"]])
+
+
+def made(out: Path) -> dict[str, int]:
+    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in out.glob("*/*")}
+
+
+def test_a_folder_each_and_a_row_each(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert fit(data, out) == 2
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == (
+        f"napari-sparse-gmm: error: 1 of 4 files could not be fitted: {data / 'broken.csv'}."
+    )
+    assert f"1 of 4: {data / 'broken.csv'}: Column 'y' of broken.csv must hold" in said.out
+    table = told(out)
+    assert list(table["file"]) == ["broken.csv", *(f"cell {k}.csv" for k in range(3))]
+    assert list(table["clusters"][1:]) == [9, 9, 9]
+    assert table["problem"].notna().tolist() == [True, False, False, False]
+    assert not (out / "broken").exists() or not list((out / "broken").iterdir())
+    for k in range(3):
+        names = {path.name for path in (out / f"cell {k}").iterdir()}
+        assert names == {"input.json", "model.json", "components.csv", "density.tif", "density.png"}
+    # The numbers are those of the file alone.
+    alone = ["fit", str(data / "cell 1.csv"), "--out", str(tmp_path / "alone"), *QUICK]
+    assert main(alone) == 0
+    components = pd.read_csv(tmp_path / "alone" / "components.csv")
+    pd.testing.assert_frame_equal(components, pd.read_csv(out / "cell 1" / "components.csv"))
+
+
+def test_what_is_done_is_left_as_it_is(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    fit(data, out)
+    before, table = made(out), told(out)
+    field_of_clusters(500, seed=9).to_csv(data / "cell 1.csv", index=False)
+    (data / "broken.csv").unlink()
+    capsys.readouterr()
+    assert fit(data, out) == 0
+    assert "2 of 3 files are done already" in capsys.readouterr().out
+    after = made(out)
+    changed = {name for name in before if before[name] != after[name]}
+    assert {Path(name).parent.name for name in changed} == {"cell 1"}
+    assert told(out)["points"].tolist() == [500, 625, 500]
+    assert table["points"].tolist()[1:] == [500, 500, 500]
+    # Other options, other results; but not another number of processes or threads.
+    assert fit(data, out, "--threads", "1") == 0
+    assert "3 of 3 files are done already" in capsys.readouterr().out
+    assert fit(data, out, "--components", "3") == 0
+    assert told(out)["clusters"].tolist() == [3, 3, 3]
+
+
+def test_killed_in_the_middle_it_ends_with_the_same_table(data: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    fit(data, whole)
+    command = [sys.executable, "-m", "napari_sparse_gmm.cli", "fit", f"{data}/*.csv", *QUICK]
+    source = str(Path(__file__).parents[1] / "src")
+    with subprocess.Popen(
+        [*command, "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": source},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        for _ in range(1200):
+            if (out / "cell 0" / "input.json").exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert not (out / "summary.csv").exists()
+    fit(data, out)
+    assert (out / "summary.csv").read_bytes() == (whole / "summary.csv").read_bytes()
+
+
+def test_side_by_side(data: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert fit(data, one) == fit(data, two, "--jobs", "2") == 2
+    pd.testing.assert_frame_equal(told(one), told(two), rtol=1e-6)
+
+
+def test_groups_have_a_row_each(data: Path, tmp_path: Path) -> None:
+    (data / "broken.csv").unlink()
+    for file in data.iterdir():
+        cells = pd.read_csv(file)
+        cells.assign(dye=np.repeat(["red", "blue"], [len(cells) - 200, 200])).to_csv(file)
+    assert fit(data, tmp_path / "out", "--group", "dye") == 0
+    table = told(tmp_path / "out")
+    assert table["group"].tolist() == ["blue", "red"] * 3
+    assert table["points"].tolist() == [200, 300] * 3
+
+
+def test_the_same_name_twice(tmp_path: Path) -> None:
+    for name in ("a/1.csv", "b/1.csv", "b/1.txt", "b/2.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    jobs = jobs_of([f"{tmp_path}/**/*.*"], tmp_path / "out", {})
+    assert [job.folder.name for job in jobs] == ["a_1.csv", "b_1.csv", "1.txt", "2"]
+    (tmp_path / "c/a").mkdir(parents=True)
+    (tmp_path / "c/a/1.csv").touch()
+    with pytest.raises(InputError, match="would have the same folder of results"):
+        jobs_of([f"{tmp_path}/**/*.*"], tmp_path / "out", {})
+    with pytest.raises(InputError, match=r"There is no file '.*\.hdf5'"):
+        jobs_of([f"{tmp_path}/*.hdf5"], tmp_path / "out", {})
+
+
+def test_no_jobs(data: Path, tmp_path: Path, capsys) -> None:
+    assert fit(data, tmp_path / "out", "--jobs", "0") == 2
+    assert "--jobs must be at least 1, not 0." in capsys.readouterr().err
+
+
+def _fits(folder: Path, job: Job) -> None:
+    """A fit that ends its process for one of the files, and has a mistake in it for another."""
+    if job.input.name == "1":
+        os._exit(9)
+    if job.input.name == "2":
+        raise ZeroDivisionError("no such number")
+    job.folder.mkdir(parents=True)
+
+
+def test_a_process_that_ends_costs_its_own_file(tmp_path: Path) -> None:
+    for k in range(5):
+        (tmp_path / str(k)).touch()
+    jobs = [Job(tmp_path / str(k), tmp_path / "out" / str(k), {}) for k in range(5)]
+    ended = []
+    problems = run(
+        jobs, partial(_fits, tmp_path), n_processes=2, on_done=lambda job, _: ended.append(job)
+    )
+    assert sorted(job.input.name for job in ended) == [str(k) for k in range(5)]
+    assert problems == {
+        tmp_path / "1": "Its process was ended, as happens for want of memory.",
+        tmp_path / "2": "ZeroDivisionError: no such number",
+    }
+
+
+def test_numbers_of_a_model() -> None:
+    box = Box([[0.0, 0.0], [10.0, 20.0]])
+    covariances = [np.diag([1.0, 4.0]), np.diag([9.0, 4.0]), np.eye(2)]
+    mixture = GaussianMixture(
+        [0.1, 0.2, 0.3], np.ones((3, 2)), np.array(covariances), 0.4, background_region=box
+    )
+    errors = StandardErrors(*(np.zeros(shape) for shape in (3, (3, 2), (3, 2))))
+    evidence = Evidence(np.array([1.0, 2.0, 3.0]), 4.0, np.zeros(3, dtype=int), np.ones(3))
+    part = Part(mixture, errors, 100, 120.0, 3.5, 7, True, evidence=evidence)
+    found = numbers(DensityModel((part,), ("y", "x"), "nm"))
+    assert found == {
+        "points": 100,
+        "clusters": 3,
+        "clusters surer than 95%": 2,
+        "clusters per area [1/nm²]": 3 / 200,
+        "share of points in clusters": pytest.approx(0.6),
+        "median points of a cluster": pytest.approx(24.0),
+        "median radius of a cluster [nm]": pytest.approx(2**0.5),
+        "points that are one observation": 1.0,
+        "cost": 3.5,
+        "converged": True,
+    }
