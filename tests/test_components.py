@@ -40,6 +40,13 @@ def test_columns_in_2d() -> None:
         "std_minor": [1, 1],
         "angle": [90, 0],
         "area": [2 * np.pi, 5 * np.pi],
+        "eccentricity": [0.75**0.5, 0.96**0.5],
+        "density_inside": [
+            300 / 81 + n * (1 - np.exp(-0.5)) / area
+            for n, area in ((200, 2 * np.pi), (500, 5 * np.pi))
+        ],
+        "density_around": [300 / 81] * 2,
+        "nearest": [8**0.5] * 2,
     }
     assert list(table) == list(expected)
     for name, values in expected.items():
@@ -57,7 +64,7 @@ def test_errors_stand_behind_what_they_are_of() -> None:
     assert [name for name in table if name.endswith("_error")] == [
         f"{name}_error"
         for name in component_table(mixture, 1000, ("y", "x"))
-        if name not in ("component", "angle", "area")
+        if name not in ("component", "angle", "area", "eccentricity", "nearest")
     ]
     expected = {"expected_points": [10, 20], "mean_x": [0.2, 0.4], "std_major": [0.5, 0.7]}
     for name, values in expected.items():
@@ -84,6 +91,8 @@ def test_columns_in_3d() -> None:
     assert [table[f"mean_{axis}"][0] for axis in "zyx"] == [1, 2, 3]
     assert [table[f"std_{n}"][0] for n in ("major", "middle", "minor")] == pytest.approx([5, 3, 2])
     assert table["volume"][0] == pytest.approx(4 / 3 * np.pi * 30)
+    assert table["eccentricity"][0] == pytest.approx((1 - 4 / 25) ** 0.5)
+    assert np.isnan(table["nearest"][0])
     assert "angle" not in table
 
 
@@ -95,6 +104,25 @@ def test_area_is_that_of_the_one_sigma_ellipse() -> None:
     inside = np.einsum("ni,ij,nj->n", points, precision, points) <= 1
     table = component_table(mixture, 1, ("y", "x"))
     assert table["area"][0] == pytest.approx(inside.mean() * 64, rel=0.02)
+
+
+def test_densities_are_those_of_drawn_points() -> None:
+    """Of points in a uniform background, and where that has an end."""
+    rng = np.random.default_rng(0)
+    mixture = GaussianMixture(
+        [0.2, 0.3],
+        [[2.0, 3.0], [20.0, 20.0]],
+        [lying_along(30.0), np.eye(2)],
+        0.5,
+        [[0, 0], [10, 10]],
+    )
+    table = component_table(mixture, 1_000_000, ("y", "x"), unit="nm")
+    own = rng.multivariate_normal(mixture.means[0], mixture.covariances[0], 200_000)
+    points = np.concatenate([own, rng.uniform(0, 10, (500_000, 2))]) - mixture.means[0]
+    inside = np.einsum("ni,ij,nj->n", points, np.linalg.inv(mixture.covariances[0]), points) <= 1
+    density = inside.sum() / table["area [nm²]"][0]
+    assert table["density_inside [1/nm²]"][0] == pytest.approx(density, rel=0.01)
+    np.testing.assert_allclose(table["density_around [1/nm²]"], [5000, 0])
 
 
 @pytest.mark.parametrize(("d", "names"), [(1, ["std"]), (4, ["std_1", "std_2", "std_3", "std_4"])])

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from scipy.special import gamma
+from scipy.stats import chi2
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.wording import volume_unit
@@ -52,6 +55,13 @@ def component_table(
         90 along the first (y). Clockwise on a screen where y points down.
     ``area`` (2D), ``volume`` (3D)
         Of the ellipse (ellipsoid) of one standard deviation.
+    ``eccentricity`` (2D, 3D)
+        Of the ellipse, or that of the longest and the shortest axis: 0 is round, 1 a line.
+    ``density_inside``, ``density_around``
+        Points per area (volume) within the ellipse (ellipsoid), of the component and of the
+        background, and of the background alone at the centre. Only where there is a background.
+    ``nearest``
+        From the centre to that of the nearest other component; NaN for an only one.
     ``evidence``
         Where it is given: log10 of the Bayes factor for the component, against none there; see
         `napari_sparse_gmm.evidence`. 1.3 is 20 to 1.
@@ -94,9 +104,34 @@ def component_table(
         table[f"area{in_unit(d)}"] = np.pi * std.prod(1)
     elif d == 3:
         table[f"volume{in_unit(d)}"] = 4.0 / 3.0 * np.pi * std.prod(1)
+    if d in (2, 3):
+        table["eccentricity"] = np.sqrt(1.0 - (std[:, -1] / std[:, 0]) ** 2)
+    if mixture.background_region is not None:
+        per = f" [1/{volume_unit(unit, d)}]" if unit else ""
+        around = _background_density(mixture, n_points)
+        # A ball of the radius 1 in d dimensions, and how much of a normal distribution it holds.
+        ball = np.pi ** (d / 2) / gamma(d / 2 + 1)
+        own = n_points * mixture.weights * chi2.cdf(1.0, d) / (ball * std.prod(1))
+        table[f"density_inside{per}"] = own + around
+        table[f"density_around{per}"] = around
+    distances = np.full(k, np.nan) if k < 2 else _nearest(mixture.means)
+    table[f"nearest{in_unit()}"] = distances
     if evidence is not None:
         table["evidence"] = np.array(evidence.components)
         table["kind"] = np.array(evidence.kinds)
         table["kind_probability"] = np.array(evidence.probabilities)
         table["in_field"] = np.ones(k) if seen is None else np.array(seen)
     return table
+
+
+def _background_density(mixture: GaussianMixture, n_points: float) -> FloatArray:
+    """Points of the background per volume at the centre of each component, (K,)."""
+    region = mixture.background_region
+    assert region is not None
+    even = n_points * mixture.background_weight / region.volume
+    return np.asarray(even * np.exp(region.log_intensity(mixture.means)))
+
+
+def _nearest(means: FloatArray) -> FloatArray:
+    """The distance from each of two or more points to the nearest other one, (K,)."""
+    return np.asarray(KDTree(means).query(means, k=2)[0][:, 1])
