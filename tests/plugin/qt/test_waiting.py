@@ -100,9 +100,8 @@ def test_a_script_has_the_layers_that_it_opens(
     viewer = make_napari_viewer_proxy()
     path = tmp_path / "a.csv"
     path.write_text("x,y\n1,2\n3,4\n")
-    read = localizations.read_localizations
-    slow = Slow(read(path))
-    monkeypatch.setattr(localizations, "read_localizations", lambda _: slow())
+    slow = Slow(localizations.read_localizations(path))
+    monkeypatch.setattr(localizations, "localizations_of", lambda *_: slow())
     if cancelled:
         QTimer.singleShot(100, cancel)
     layers = viewer.open(str(path), plugin=PLUGIN)
