@@ -141,6 +141,10 @@ def test_the_same_name_twice(tmp_path: Path) -> None:
         jobs_of([f"{tmp_path}/**/*.*"], tmp_path / "out", {})
     with pytest.raises(InputError, match=r"There is no file '.*\.hdf5'"):
         jobs_of([f"{tmp_path}/*.hdf5"], tmp_path / "out", {})
+    with pytest.raises(InputError, match="b is a folder, which is one table"):
+        jobs_of([str(tmp_path / "a/1.csv"), str(tmp_path / "b")], tmp_path / "out", {})
+    with pytest.raises(InputError, match="but folders only"):
+        jobs_of([f"{tmp_path}/*"], tmp_path / "out", {})
 
 
 def test_no_jobs(data: Path, tmp_path: Path, capsys) -> None:

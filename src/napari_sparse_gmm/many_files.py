@@ -83,10 +83,13 @@ def jobs_of(inputs: Sequence[str], folder: Path, options: Mapping[str, Any]) -> 
     Raises
     ------
     InputError
-        Where a pattern means no file, or two files would have the same folder.
+        Where a pattern means no file, one is a folder, or two would have the same folder of
+        results.
     """
     paths: dict[Path, None] = {}
     for text in inputs:
+        if Path(text).is_dir():
+            raise InputError(f"{text} is a folder, which is one table: fit it by itself.")
         found = [text]
         if not Path(text).exists() and glob.has_magic(text):
             found = sorted(glob.glob(text, recursive=True))
@@ -94,7 +97,7 @@ def jobs_of(inputs: Sequence[str], folder: Path, options: Mapping[str, Any]) -> 
                 raise InputError(f"There is no file {text!r}.")
         paths |= dict.fromkeys(Path(one) for one in found if not Path(one).is_dir())
     if not paths:
-        raise InputError("There is no file among the inputs, but folders only.")
+        raise InputError(f"There is no file {inputs[0]!r}, but folders only.")
     names = [path.stem for path in paths]
     for longer in (lambda path: path.name, lambda path: f"{path.parent.name}_{path.name}"):
         number = Counter(name.casefold() for name in names)

@@ -135,6 +135,12 @@ def test_trackmate_has_names_and_units_below_its_header(table) -> None:
     assert list(found.features["FRAME"]) == [0, 1]
 
 
+def test_brackets_without_a_unit_are_a_row(table) -> None:
+    found = read_localizations(table("cell,x,y\n(control),,\nA,1,2\n"))
+    np.testing.assert_array_equal(found.points, [[2, 1]])
+    assert found.notes == ("1 of 2 rows of points.csv have no position and are left out.",)
+
+
 def test_imaris_has_a_title_above_and_its_unit_in_a_column(table) -> None:
     text = (
         "\nPosition\n==================== \n"

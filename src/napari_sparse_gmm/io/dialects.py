@@ -220,9 +220,9 @@ def _with_units_below(
     for n, line in enumerate(lines[: _MOST_BELOW + 1]):
         row = [cell.strip() for cell in cells(line, separator)] if line.strip() else []
         if len(row) != len(names) or n == _MOST_BELOW or any(map(_is_number, row)):
-            if not (any(units) and _is_point(row)):
-                break
             told = [symbol_of(unit) or "" for unit in units]
+            if not (any(told) and _is_point(row)):
+                break
             return [
                 f"{name} [{unit}]" if unit else name for name, unit in zip(names, told, strict=True)
             ], n
