@@ -57,6 +57,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table["uncertainty [nm]"] = precision
     table.to_csv("localizations.csv", index=False)
     table.to_parquet("localizations.parquet")
+    with h5py.File("smappy.hdf5", "w") as file:
+        for name, values in {"frame": table["frame"], "locprecnm": precision}.items():
+            file[f"locs/{name}"] = values
+        file["locs/xnm"], file["locs/ynm"] = x, y
+    kind = [("vld", "?"), ("tid", "i4"), ("tim", "f8"), ("itr", "i4"), ("loc", "f8", 3)]
+    events = np.ones(len(x), [*kind, ("efo", "f8"), ("cfr", "f8")])
+    np.save("mfx.npy", events)
     pixels = pd.DataFrame({"frame": table["frame"], "x": x, "y": y, "lpx": precision})
     pixels["lpy"] = precision
     with h5py.File("locs.hdf5", "w") as file:

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-from scipy.special import gamma
-from scipy.stats import chi2
 
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.wording import volume_unit
@@ -71,6 +68,9 @@ def component_table(
         Then also, how much of it lies in the field (`seen`): less than 1 of a cluster that an edge
         cuts. All else is of the whole cluster.
     """
+    # Not at the top: what opens the widget does without.
+    from scipy.special import gamma, gammainc
+
     k, d = mixture.means.shape
     if len(axis_labels) != d:
         raise ValueError(f"{d} axis labels are needed, not {len(axis_labels)}: {axis_labels}.")
@@ -111,7 +111,7 @@ def component_table(
         around = _background_density(mixture, n_points)
         # A ball of the radius 1 in d dimensions, and how much of a normal distribution it holds.
         ball = np.pi ** (d / 2) / gamma(d / 2 + 1)
-        own = n_points * mixture.weights * chi2.cdf(1.0, d) / (ball * std.prod(1))
+        own = n_points * mixture.weights * gammainc(d / 2, 0.5) / (ball * std.prod(1))
         table[f"density_inside{per}"] = own + around
         table[f"density_around{per}"] = around
     distances = np.full(k, np.nan) if k < 2 else _nearest(mixture.means)
@@ -134,4 +134,6 @@ def _background_density(mixture: GaussianMixture, n_points: float) -> FloatArray
 
 def _nearest(means: FloatArray) -> FloatArray:
     """The distance from each of two or more points to the nearest other one, (K,)."""
+    from scipy.spatial import KDTree
+
     return np.asarray(KDTree(means).query(means, k=2)[0][:, 1])

@@ -1,8 +1,10 @@
 """Many files, each fitted to a folder of its own, and a table of what came of all.
 
->>> jobs = jobs_of(["a.csv", "b.csv"], Path("results"), {"prior": "bayes"})
->>> problems = run([job for job in jobs if not job.is_done], fit)
->>> write_table("results/summary.csv", summary(jobs, problems))
+With a function that fits the file of a job to its folder::
+
+    jobs = jobs_of(["a.csv", "b.csv"], Path("results"), {"prior": "bayes"})
+    problems = run([job for job in jobs if not job.is_done], fit)
+    write_table("results/summary.csv", summary(jobs, problems))
 
 What is done already is left as it is: the same bytes, fitted by the same options and version. So a
 run that was interrupted goes on where it was, and ends with the same table.

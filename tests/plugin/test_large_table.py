@@ -247,7 +247,11 @@ def test_a_scheduler_finds_the_same(
 
 
 def test_no_scheduler_and_a_lost_one_are_sentences(
-    viewer: Any, widget: SparseGMMWidget, scheduler: distributed.LocalCluster, qtbot: QtBot
+    viewer: Any,
+    widget: SparseGMMWidget,
+    scheduler: distributed.LocalCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
 ) -> None:
     widget.scheduler.value = scheduler.scheduler_address
     run(widget, qtbot)
@@ -259,6 +263,8 @@ def test_no_scheduler_and_a_lost_one_are_sentences(
     widget.scheduler.value = ""
     run(widget, qtbot)
     assert "from 6,000 points" in widget.status.value
+    client, soon = distributed.Client, {"timeout": 1}
+    monkeypatch.setattr(distributed, "Client", lambda given, **how: client(given, **how | soon))
     widget.scheduler.value = "tcp://127.0.0.1:1"
     run(widget, qtbot)
     assert widget.status.value == "No Dask scheduler answers at tcp://127.0.0.1:1."

@@ -1,7 +1,7 @@
 """HDF5 files whose columns are arrays of their own: DECODE, SMAP and SMAPpy.
 
 >>> open_columns(Path("smappy.hdf5")).columns
-('frame', 'xnm', 'ynm', 'locprecnm')
+('frame', 'locprecnm', 'xnm', 'ynm')
 """
 
 from collections.abc import Iterator, Sequence

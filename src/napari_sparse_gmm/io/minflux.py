@@ -1,7 +1,7 @@
 """Localizations of MINFLUX microscopes: NumPy's files and JSON, in metres.
 
 >>> open_minflux(Path("mfx.npy")).columns
-('tid', 'tim [s]', 'z [m]', 'y [m]', 'x [m]', 'efo', 'cfr')
+('z [m]', 'y [m]', 'x [m]', 'tid', 'tim [s]', 'efo', 'cfr')
 
 Each event was localized in several iterations; the last one, where it is valid, is its position.
 Older files have the iterations of an event in its record, those since 2024 have a record for each.

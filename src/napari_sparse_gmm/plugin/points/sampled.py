@@ -1,8 +1,9 @@
 """Layers that show some points of a table that has more than napari can show; a fit takes all.
 
->>> layer = Points(sample.points, metadata={TABLE_KEY: table})
->>> sampled_table(layer).n_points
-100000000
+Of a layer that `plugin.table_file` has opened::
+
+    table = sampled_table(layer)
+    table.n_points, len(layer.data)
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,8 @@
 """Points that are more than a layer shows, brought to where they are fitted, as work for a thread.
 
->>> place = Place(scheduler="tcp://10.0.0.1:8786")
->>> engine = yield from opened(all_points, estimator, place)
+In such work::
+
+    engine = yield from opened(all_points, estimator, Place(scheduler="tcp://10.0.0.1:8786"))
 """
 
 from concurrent.futures import Future
