@@ -56,7 +56,11 @@ def client(request):
         yield client
 
 
-@pytest.mark.parametrize("client", [1, 2, 4], indirect=True)
+@pytest.mark.parametrize(
+    "client",
+    [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(4, marks=pytest.mark.long)],
+    indirect=True,
+)
 def test_workers_answer_as_one_process(client, in_memory, tmp_path):
     here = SparseGaussianMixture(storage=Storage(tmp_path, memory_limit=1)).open(CHUNKS)
     points = np.concatenate([quarter(k) for k in range(4)])

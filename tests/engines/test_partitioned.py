@@ -160,9 +160,13 @@ def test_a_fit_from_given_means_ends_as_on_the_whole(name, weights, noise):
 
 
 @pytest.mark.parametrize(
-    ("weights", "noise"), [(False, False), (True, True)], ids=["alike-exact", "weighted-noisy"]
+    ("prior", "weights", "noise"),
+    [
+        ("mml", True, True),
+        ("bayes", False, False),
+        pytest.param("bayes", True, True, marks=pytest.mark.long),
+    ],
 )
-@pytest.mark.parametrize("prior", ["mml", "bayes"])
 def test_clusters_across_the_border_of_parts_are_found_once(prior, weights, noise):
     """A fit with births from the density, and what is told of it."""
     seen, means = field_of_clusters(weights=weights, noise=noise)
