@@ -112,6 +112,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_table(data: Path, tmp_path: 
     assert (out / "summary.csv").read_bytes() == (whole / "summary.csv").read_bytes()
 
 
+@pytest.mark.long
 def test_side_by_side(data: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     assert fit(data, one) == fit(data, two, "--jobs", "2") == 2
