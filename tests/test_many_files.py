@@ -1,5 +1,6 @@
 """Many files: a folder each, one table of all, and a run that goes on where it was interrupted."""
 
+import json
 import os
 import signal
 import subprocess
@@ -146,6 +147,28 @@ def test_the_same_name_twice(tmp_path: Path) -> None:
         jobs_of([str(tmp_path / "a/1.csv"), str(tmp_path / "b")], tmp_path / "out", {})
     with pytest.raises(InputError, match="but folders only"):
         jobs_of([f"{tmp_path}/*"], tmp_path / "out", {})
+
+
+def test_what_was_done_is_not_taken_for_what_came_after(tmp_path: Path) -> None:
+    """A fit by other options that ends in the middle leaves no word of the earlier one."""
+    (tmp_path / "a").touch()
+
+    def writes(job: Job) -> None:
+        job.folder.mkdir(exist_ok=True)
+        (job.folder / "model.json").write_text(json.dumps(dict(job.options)))
+        if job.options["prior"] == "mml":
+            raise OSError("No space left on device")
+
+    one, other = (Job(tmp_path / "a", tmp_path / "out", {"prior": p}) for p in ("bayes", "mml"))
+    assert run([one], writes) == {}
+    assert one.is_done
+    assert not other.is_done
+    assert list(run([other], writes)) == [tmp_path / "a"]
+    assert not one.is_done
+    assert not other.is_done
+    # Nor is a model of all points one of groups.
+    assert run([one], writes) == {}
+    assert not Job(tmp_path / "a", tmp_path / "out", {"prior": "bayes", "group": "dye"}).models
 
 
 def test_no_jobs(data: Path, tmp_path: Path, capsys) -> None:

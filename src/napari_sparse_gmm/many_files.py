@@ -69,9 +69,17 @@ class Job:
         """Whether the folder has the results."""
         try:
             noted = json.loads((self.folder / DONE).read_text(encoding="utf-8"))
-            return bool(noted == self.about) and any(_models(self.folder))
+            return bool(noted == self.about) and any(self.models)
         except (OSError, ValueError):
             return False
+
+    @property
+    def models(self) -> list[Path]:
+        """The model in the folder, or those of its groups."""
+        if self.options.get("group") is not None:
+            return sorted(self.folder.glob(f"*/{MODEL}"))
+        alone = self.folder / MODEL
+        return [alone] if alone.exists() else []
 
     def note(self) -> None:
         """That the folder has the results."""
@@ -182,6 +190,8 @@ def _side_by_side(
 def _problem(fit: Callable[[Job], None], job: Job) -> str:
     """Fit one; returns what is wrong, "" where nothing."""
     try:
+        # Until the new results are there the folder may have those of both.
+        (job.folder / DONE).unlink(missing_ok=True)
         fit(job)
         job.note()
     except (InputError, EngineLost, OSError) as error:
@@ -199,7 +209,7 @@ def summary(jobs: Iterable[Job], problems: Mapping[Path, str]) -> pd.DataFrame:
         if job.input in problems:
             rows.append({**told, "problem": problems[job.input]})
             continue
-        for path in _models(job.folder):
+        for path in job.models:
             group = "" if path.parent == job.folder else path.parent.name
             rows.append({**told, "group": group, **numbers(load_model(path)), "problem": ""})
     frame = pd.DataFrame(rows)
@@ -237,9 +247,3 @@ def numbers(model: DensityModel) -> dict[str, Any]:
 
 def _median(values: Any) -> float:
     return float(np.median(values)) if len(values) else math.nan
-
-
-def _models(folder: Path) -> list[Path]:
-    """The model in a folder of results, or those of its groups."""
-    alone = folder / MODEL
-    return [alone] if alone.exists() else sorted(folder.glob(f"*/{MODEL}"))

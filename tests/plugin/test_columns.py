@@ -151,3 +151,13 @@ def test_a_damaged_memory_is_none(memory: Path, text: str) -> None:
     remember(header, choice)
     assert remembered(header) == choice
     assert remembered(("b", "a", "c")) is None
+
+
+def test_a_table_opens_where_nothing_can_be_remembered(
+    viewer: Any, survey: Path, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.parent.write_text("a file in the place of the folder")
+    answered(choose)
+    (layer,) = viewer.open(str(survey), plugin=PLUGIN)
+    check(layer, survey)
+    assert "is not remembered" in caplog.text

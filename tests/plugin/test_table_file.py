@@ -1,5 +1,6 @@
 """Files that napari opens: the manifest, the layer, and what it says of an invalid file."""
 
+import os
 import re
 import subprocess
 import sys
@@ -206,5 +207,9 @@ def test_files_of_many_kinds_are_for_others_unless_they_are_known(tmp_path: Path
     with h5py.File(tmp_path / "volume.h5", "w") as file:
         file["volume"] = np.zeros((3, 3, 3))
     assert get_reader(str(events)) is not None
-    for name in ("image.npy", "model.json", "volume.h5"):
+    names = ["image.npy", "model.json", "volume.h5", "missing.json"]
+    if hasattr(os, "mkfifo"):  # which may never end, once it is opened
+        os.mkfifo(tmp_path / "mfx.json")
+        names.append("mfx.json")
+    for name in names:
         assert get_reader(str(tmp_path / name)) is None

@@ -28,8 +28,14 @@ _FLAGS = ("vld", "fnl", "bot", "eot", "itr", "loc", "lnc")
 
 
 def is_minflux(path: Path) -> bool:
-    """Whether a file is one of them, as far as its beginning tells."""
-    with path.open("rb") as file:
+    """Whether a file is one of them, as far as its beginning tells.
+
+    Raises
+    ------
+    InputError
+        Where it is no regular file: to open a pipe may never end.
+    """
+    with readable_file(path).open("rb") as file:
         start = file.read(4096)
     if start.startswith(b"\x93NUMPY"):
         return b"'vld'" in start and b"'loc'" in start

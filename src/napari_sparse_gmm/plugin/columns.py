@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,9 +137,12 @@ def remembered(header: Sequence[str]) -> ColumnChoice | None:
 
 
 def remember(header: Sequence[str], choice: ColumnChoice) -> None:
-    """Keep what was chosen for a header."""
+    """Keep what was chosen for a header, where the folder of settings can be written to."""
     known = {**_known(), _key(header): asdict(choice)}
     latest = dict(list(known.items())[-_MOST:])
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(_file()) as path:
-        path.write_text(json.dumps(latest), encoding="utf-8")
+    try:
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(_file()) as path:
+            path.write_text(json.dumps(latest), encoding="utf-8")
+    except OSError as error:  # the table opens all the same, and it is asked for again
+        getLogger(__name__).warning("What the columns are is not remembered: %s", error)

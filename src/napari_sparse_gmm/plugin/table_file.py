@@ -71,9 +71,9 @@ def _is_known(path: str) -> bool:
     from napari_sparse_gmm.io.formats import open_table
     from napari_sparse_gmm.io.minflux import is_minflux
 
-    if path.lower().endswith((".npy", ".json")):
-        return is_minflux(Path(path))
     try:
+        if path.lower().endswith((".npy", ".json")):
+            return is_minflux(Path(path))
         open_table(path)
     except InputError:
         return False
