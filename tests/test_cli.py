@@ -618,7 +618,7 @@ class TestDemo:
         assert no_window == [{"screenshot": tmp_path / "viewer.png"}]
 
     def test_default_folder_is_named_like_the_program(self, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr("napari_sparse_gmm.cli._viewer_obstacle", lambda: "it is a test.")
+        monkeypatch.setattr("napari_sparse_gmm.cli.demo._viewer_obstacle", lambda: "it is a test.")
         monkeypatch.chdir(tmp_path)
         assert main(["demo"]) == 0
         assert (tmp_path / "napari-sparse-gmm-demo" / "density.png").exists()

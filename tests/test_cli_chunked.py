@@ -301,7 +301,7 @@ class TestCheckpoints:
     @pytest.fixture
     def stopped(self, table, monkeypatch, capsys) -> Path:
         """Where a fit was interrupted in its fourth step."""
-        from napari_sparse_gmm.cli import _Progress
+        from napari_sparse_gmm.cli.output import Progress
 
         def stop(self, step) -> None:
             if step.iteration >= 3:
@@ -309,7 +309,7 @@ class TestCheckpoints:
 
         out = table.parent / "out"
         with monkeypatch.context() as context:
-            context.setattr(_Progress, "show", stop)
+            context.setattr(Progress, "show", stop)
             assert main(arguments(table, out, *IN_MEMORY)) == 130
         assert (out / "checkpoints" / "000000.npz").exists()
         return out

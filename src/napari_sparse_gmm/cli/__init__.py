@@ -1,0 +1,68 @@
+"""The command line: a table in; a model, a table of components and two pictures out.
+
+    napari-sparse-gmm fit localizations.csv --out results
+    napari-sparse-gmm fit data/*.csv --out results --jobs 4
+    napari-sparse-gmm score results/model.json others.csv --out scored.csv
+    napari-sparse-gmm demo
+
+Mistakes of the user are one line on stderr and exit status 2, lost workers status 1; Ctrl-C is
+status 130, and SIGTERM 143.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from io import TextIOWrapper
+
+from napari_sparse_gmm.cli import demo, fit, score
+from napari_sparse_gmm.cli.output import PROGRAM, show_warning
+from napari_sparse_gmm.cli.signals import Terminated
+from napari_sparse_gmm.errors import EngineLost, InputError
+
+_COMMANDS = (fit, score, demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Not every terminal has a µ, and not every name of a file is text.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            options.run(options)
+    except Terminated:
+        print(f"{PROGRAM}: ended", file=sys.stderr)
+        return 143
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    except (InputError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}{_hint(error)}", file=sys.stderr)
+        return 2
+    except EngineLost as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _hint(error: Exception) -> str:
+    """Which options help, where some do."""
+    from napari_sparse_gmm.io.columns import NoCoordinates
+
+    return " Name them by --x, --y and --z." if isinstance(error, NoCoordinates) else ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="The density of a set of points as a sparse Gaussian mixture."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,7 @@
+"""`python -m napari_sparse_gmm.cli`."""
+
+import sys
+
+from napari_sparse_gmm.cli import main
+
+sys.exit(main())
