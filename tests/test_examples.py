@@ -13,6 +13,7 @@ from napari.layers import Points
 from napari_sparse_gmm import SparseGaussianMixture
 from napari_sparse_gmm.density_model import DensityModel, part_of
 from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.regions import Box
 from napari_sparse_gmm.samples import smlm_clusters
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
@@ -33,6 +34,7 @@ def names() -> dict[str, object]:
     model = DensityModel((part_of(estimator, estimator.open(points)),), ("y", "x"), "nm")
     grid = Grid.covering([0.0, 0.0], [2000.0, 2000.0], pixel_size=20.0)
     return {
+        "Box": Box,
         "Observations": Observations,
         "Path": Path,
         "estimator": estimator,
@@ -42,6 +44,7 @@ def names() -> dict[str, object]:
         "mixture": model.mixture,
         "model": model,
         "np": np,
+        "part_of": part_of,
         "points": points,
     }
 

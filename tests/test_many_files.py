@@ -14,14 +14,9 @@ import pandas as pd
 import pytest
 from test_cli_chunked import QUICK, field_of_clusters
 
-from napari_sparse_gmm import GaussianMixture
 from napari_sparse_gmm.cli import main
-from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.evidence import Evidence
-from napari_sparse_gmm.many_files import Job, jobs_of, numbers, run
-from napari_sparse_gmm.regions import Box
-from napari_sparse_gmm.uncertainty import StandardErrors
+from napari_sparse_gmm.many_files import Job, jobs_of, run
 
 
 @pytest.fixture
@@ -197,28 +192,4 @@ def test_a_process_that_ends_costs_its_own_file(tmp_path: Path) -> None:
     assert problems == {
         tmp_path / "1": "Its process was ended, as happens for want of memory.",
         tmp_path / "2": "ZeroDivisionError: no such number",
-    }
-
-
-def test_numbers_of_a_model() -> None:
-    box = Box([[0.0, 0.0], [10.0, 20.0]])
-    covariances = [np.diag([1.0, 4.0]), np.diag([9.0, 4.0]), np.eye(2)]
-    mixture = GaussianMixture(
-        [0.1, 0.2, 0.3], np.ones((3, 2)), np.array(covariances), 0.4, background_region=box
-    )
-    errors = StandardErrors(*(np.zeros(shape) for shape in (3, (3, 2), (3, 2))))
-    evidence = Evidence(np.array([1.0, 2.0, 3.0]), 4.0, np.zeros(3, dtype=int), np.ones(3))
-    part = Part(mixture, errors, 100, 120.0, 3.5, 7, True, evidence=evidence)
-    found = numbers(DensityModel((part,), ("y", "x"), "nm"))
-    assert found == {
-        "points": 100,
-        "clusters": 3,
-        "clusters surer than 95%": 2,
-        "clusters per area [1/nm²]": 3 / 200,
-        "share of points in clusters": pytest.approx(0.6),
-        "median points of a cluster": pytest.approx(24.0),
-        "median radius of a cluster [nm]": pytest.approx(2**0.5),
-        "points that are one observation": 1.0,
-        "cost": 3.5,
-        "converged": True,
     }

@@ -33,12 +33,13 @@ from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.groups import GroupFit, iter_groups
 from napari_sparse_gmm.io.chunked_tables import ChunkedTable
 from napari_sparse_gmm.io.figures import MAX_POINTS
-from napari_sparse_gmm.io.results import FILES, write_results
+from napari_sparse_gmm.io.results import FILES, REGIONS, write_results
 from napari_sparse_gmm.io.tables import PointTable, write_table
 from napari_sparse_gmm.io.units import same_unit
 from napari_sparse_gmm.merging import merge_repeats
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
+from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
 from napari_sparse_gmm.writing import refuse_to_overwrite
@@ -55,6 +56,8 @@ def fit_to_folder(
     source: str,
     inputs: Sequence[Path] = (),
     pixel_size: float | None = None,
+    regions: Mapping[str, Region] | None = None,
+    each_region: bool = False,
     on_step: Callable[[FitStep], object] = lambda step: None,
     on_wait: Callable[[str], object] = lambda sentence: None,
 ) -> tuple[GroupFit, ...]:
@@ -75,6 +78,10 @@ def fit_to_folder(
         Files that were read, and so are not written to.
     pixel_size : float, optional
         Side of a heatmap pixel in the units of the points; see `Grid.covering`.
+    regions : mapping, optional
+        Regions by their names, such as cells, of which each is to have a row of numbers.
+    each_region : bool
+        Whether the groups of the table are those regions, and so the background of each is its own.
     on_step : callable
         Called with each `FitStep`.
     on_wait : callable
@@ -103,7 +110,8 @@ def fit_to_folder(
             "folder: shorten it."
         )
     folders = [folder] if table.groups is None else [folder / name for name in names]
-    refuse_to_overwrite([one / name for one in {folder, *folders} for name in FILES], inputs)
+    outputs = [one / name for one in {folder, *folders} for name in (*FILES, REGIONS)]
+    refuse_to_overwrite(outputs, inputs)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder):
         pass
@@ -112,7 +120,8 @@ def fit_to_folder(
     noise = table.observations.noise is not None
     _prepare(estimator, points.shape[1], noise=noise, on_wait=on_wait)
     fits, tables = [], []
-    for event in iter_groups(estimator, table.observations, groups):
+    own_regions = regions if each_region else None
+    for event in iter_groups(estimator, table.observations, groups, regions=own_regions):
         if not isinstance(event, GroupFit):
             on_step(event)
             continue
@@ -132,6 +141,7 @@ def fit_to_folder(
                 axis_labels=table.axis_labels,
                 unit=table.unit,
                 n_points=len(event.rows),
+                regions={event.label: own_regions[event.label]} if own_regions else regions,
             )
             tables.append({"group": event.label, **components})
     if table.groups is not None:
@@ -248,6 +258,7 @@ def _write(
     axis_labels: tuple[str, ...],
     unit: str | None,
     n_points: int | None = None,
+    regions: Mapping[str, Region] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Write what was found in the points of an engine, of which some or all are for the picture;
     returns the table of the components.
@@ -255,7 +266,7 @@ def _write(
     # Where points were kept says nothing of what was fitted.
     parameters = {**model.get_params(), "storage": None}
     found = DensityModel(
-        (part_of(model, engine, n_points),),
+        (part_of(model, engine, n_points, regions),),
         axis_labels,
         unit,
         box=box,

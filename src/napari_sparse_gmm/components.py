@@ -114,7 +114,7 @@ def component_table(
         own = n_points * mixture.weights * gammainc(d / 2, 0.5) / (ball * std.prod(1))
         table[f"density_inside{per}"] = own + around
         table[f"density_around{per}"] = around
-    distances = np.full(k, np.nan) if k < 2 else _nearest(mixture.means)
+    distances = np.full(k, np.nan) if k < 2 else nearest(mixture.means)
     table[f"nearest{in_unit()}"] = distances
     if evidence is not None:
         table["evidence"] = np.array(evidence.components)
@@ -132,8 +132,8 @@ def _background_density(mixture: GaussianMixture, n_points: float) -> FloatArray
     return np.asarray(even * np.exp(region.log_intensity(mixture.means)))
 
 
-def _nearest(means: FloatArray) -> FloatArray:
-    """The distance from each of two or more points to the nearest other one, (K,)."""
+def nearest(means: FloatArray) -> FloatArray:
+    """The distance from each of two or more points (K, D) to the nearest other one, (K,)."""
     from scipy.spatial import KDTree
 
     return np.asarray(KDTree(means).query(means, k=2)[0][:, 1])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
@@ -25,13 +26,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class InRegion:
+    """How many points lie in a region that has a name: a cell.
+
+    Parameters
+    ----------
+    name : str
+    region : Region
+    n_points : float
+        Or the sum of their weights.
+    n_background : float
+        Of those, how many are expected to be of the background, and so in no component.
+    """
+
+    name: str
+    region: Region
+    n_points: float
+    n_background: float
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """What a fit found in one group of points, or in all of them.
 
     `total_weight` is that of the points: their number where all weigh 1, and of those that are
     missing of components cut by the edge of the field; `seen` (K,) is the share of each in it.
-    `repeats` points are one observation. Errors and evidence are not known while the fit goes on;
-    nor are they, how it ended, and the mean log density of its points where a file has none.
+    `repeats` points are one observation. `regions` are those that were asked for. Errors and
+    evidence are not known while the fit goes on; nor are they, how it ended, and the mean log
+    density of its points where a file has none.
     """
 
     mixture: GaussianMixture
@@ -45,6 +67,7 @@ class Part:
     repeats: float = 1.0
     evidence: "Evidence | None" = None
     seen: FloatArray | None = None
+    regions: tuple[InRegion, ...] = ()
 
     @property
     def n_unseen(self) -> float:
@@ -59,12 +82,25 @@ class Part:
         return None if self.evidence is None else self.evidence.components
 
 
-def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | None = None) -> Part:
+def part_of(
+    model: "SparseGaussianMixture",
+    engine: "Engine",
+    n_points: int | None = None,
+    regions: Mapping[str, Region] | None = None,
+) -> Part:
     """What an estimator has found in the points that it was fitted to, as an engine holds them.
 
-    They were `n_points`, where some of them were equal: the engine holds these as one.
+    They were `n_points`, where some of them were equal: the engine holds these as one. They are
+    counted in each of the `regions`, by their names.
     """
     summary = engine.summary
+    counted: tuple[InRegion, ...] = ()
+    if regions:
+        weights = engine.repeats * engine.region_weights(model.mixture_, tuple(regions.values()))
+        counted = tuple(
+            InRegion(name, region, *row)
+            for (name, region), row in zip(regions.items(), weights.tolist(), strict=True)
+        )
     return Part(
         mixture=model.mixture_,
         errors=model.standard_errors(engine),
@@ -77,6 +113,7 @@ def part_of(model: "SparseGaussianMixture", engine: "Engine", n_points: int | No
         repeats=engine.repeats,
         evidence=model.evidence(engine),
         seen=model.seen_ if (model.seen_ < 1.0).any() else None,
+        regions=counted,
     )
 
 

@@ -6,7 +6,7 @@
 [('green', True), ('red', True)]
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from napari_sparse_gmm.fitting import FitStep
 from napari_sparse_gmm.fitting.initial import LEAST_FLOOR, bounding_box
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.regions import as_background
+from napari_sparse_gmm.regions import Region, as_background
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
@@ -60,10 +60,17 @@ def fit_groups(
     sample_weight: ArrayLike | None = None,
     noise_std: ArrayLike | None = None,
     starts: Sequence[GaussianMixture | None] | None = None,
+    regions: Mapping[Any, Region] | None = None,
 ) -> tuple[GroupFit, ...]:
     """All fits, in the order of their labels; see `iter_groups`."""
     fits = iter_groups(
-        model, X, labels, sample_weight=sample_weight, noise_std=noise_std, starts=starts
+        model,
+        X,
+        labels,
+        sample_weight=sample_weight,
+        noise_std=noise_std,
+        starts=starts,
+        regions=regions,
     )
     return tuple(fit for fit in fits if isinstance(fit, GroupFit))
 
@@ -76,6 +83,7 @@ def iter_groups(
     sample_weight: ArrayLike | None = None,
     noise_std: ArrayLike | None = None,
     starts: Sequence[GaussianMixture | None] | None = None,
+    regions: Mapping[Any, Region] | None = None,
 ) -> Generator[FitStep | GroupFit, None, None]:
     """Fit the points of each label: the steps to each fit, and then itself.
 
@@ -92,6 +100,9 @@ def iter_groups(
         As `SparseGaussianMixture.fit` takes them.
     starts : sequence of a GaussianMixture or None for each label, optional
         What each fit starts from, in the order of the labels; None: as the model says.
+    regions : mapping of label to Region, optional
+        Where the points of each label could have been: cells. Where the model has a background,
+        that of the fit of each is in its own.
 
     Raises
     ------
@@ -114,7 +125,8 @@ def iter_groups(
     for label, rows, start in zip(
         values.tolist(), np.split(order, ends[:-1]), starts or [None] * len(values), strict=True
     ):
-        fitted = clone(model).set_params(background=background, init=start or model.init)
+        own = regions[label] if regions is not None and background is not False else background
+        fitted = clone(model).set_params(background=own, init=start or model.init)
         try:
             if len(rows) < 2:
                 raise InputError("A single point is too few: a mixture needs two or more.")

@@ -13,7 +13,6 @@ run that was interrupted goes on where it was, and ends with the same table.
 import glob
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -25,20 +24,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import EngineLost, InputError
 from napari_sparse_gmm.io.models import load_model
-from napari_sparse_gmm.wording import volume_unit
+from napari_sparse_gmm.numbers import numbers, region_table
 from napari_sparse_gmm.writing import whole_file
 
 # What was fitted is noted in such a file, beside the results.
 DONE, MODEL = "input.json", "model.json"
-
-# log10 of the odds of 95%.
-_SURE = math.log10(0.95 / 0.05)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Job:
     @property
     def models(self) -> list[Path]:
         """The model in the folder, or those of its groups."""
-        if self.options.get("group") is not None:
+        if self.options.get("group") is not None or self.options.get("each_region"):
             return sorted(self.folder.glob(f"*/{MODEL}"))
         alone = self.folder / MODEL
         return [alone] if alone.exists() else []
@@ -202,7 +196,7 @@ def _problem(fit: Callable[[Job], None], job: Job) -> str:
 
 
 def summary(jobs: Iterable[Job], problems: Mapping[Path, str]) -> pd.DataFrame:
-    """A row for each file, or for each group in it, in the order of the jobs."""
+    """A row for each file, or for each group or region in it, in the order of the jobs."""
     rows = []
     for job in jobs:
         told = {"file": str(job.input), "group": ""}
@@ -211,39 +205,11 @@ def summary(jobs: Iterable[Job], problems: Mapping[Path, str]) -> pd.DataFrame:
             continue
         for path in job.models:
             group = "" if path.parent == job.folder else path.parent.name
-            rows.append({**told, "group": group, **numbers(load_model(path)), "problem": ""})
+            model = load_model(path)
+            found = pd.DataFrame(region_table(model)).to_dict("records") or [numbers(model)]
+            rows += [{**told, "group": group, **row, "problem": ""} for row in found]
     frame = pd.DataFrame(rows)
     if "group" in frame and not frame["group"].any():
         frame = frame.drop(columns="group")
     # What is wrong stands last, whatever came first.
     return frame[[*(name for name in frame if name != "problem"), "problem"]]
-
-
-def numbers(model: DensityModel) -> dict[str, Any]:
-    """What there is to report of a model."""
-    (part,), d = model.fitted, len(model.axis_labels)
-    mixture = part.mixture
-    unit = f" [{model.unit}]" if model.unit else ""
-    per = f" [1/{volume_unit(model.unit, d)}]" if model.unit else ""
-    region = mixture.background_region
-    volume = math.nan if region is None else region.volume
-    sizes = np.exp(np.log(mixture.principal_axes.std).mean(1))
-    found = part.evidence
-    sure = math.nan if found is None else int(np.count_nonzero(found.components > _SURE))
-    k = mixture.n_components
-    return {
-        "points": part.n_points,
-        "clusters": k,
-        "clusters surer than 95%": sure,
-        f"clusters per {'area' if d == 2 else 'volume'}{per}": k / volume,
-        "share of points in clusters": 1.0 - mixture.background_weight,
-        "median points of a cluster": _median(part.total_weight * mixture.weights),
-        f"median radius of a cluster{unit}": _median(sizes),
-        "points that are one observation": part.repeats,
-        "cost": part.cost,
-        "converged": part.converged,
-    }
-
-
-def _median(values: Any) -> float:
-    return float(np.median(values)) if len(values) else math.nan

@@ -15,7 +15,7 @@ import pytest
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.models import is_model, load_model
-from napari_sparse_gmm.io.regions import read_region
+from napari_sparse_gmm.io.regions import read_regions
 from napari_sparse_gmm.io.tables import read_points
 
 LOCS = {"x": np.arange(4.0), "y": np.arange(4.0)}
@@ -59,7 +59,7 @@ class TestNoFiles:
             (read_localizations, "a.parquet"),
             (load_model, "a.json"),
             (load_model, "a.gmm.json"),
-            (read_region, "a.csv"),
+            (read_regions, "a.csv"),
         ],
         ids=str,
     )
@@ -256,7 +256,7 @@ def test_a_region_of_damaged_ellipses(tmp_path: Path, corners: int, words: str) 
     path = tmp_path / "cell.csv"
     path.write_text("\n".join(["index,shape-type,vertex-index,axis-0,axis-1", *rows]))
     with pytest.raises(InputError, match=words):
-        read_region(path)
+        read_regions(path)
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "parquet"])

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -80,8 +81,22 @@ def add(commands: Any) -> None:
         "--region",
         metavar="FILE",
         help="where points could have been, and the background is: 'hull', their convex hull, or "
-        "a Shapes layer that napari has saved as CSV; points outside of it are left out (default: "
-        "their bounding box)",
+        "a Shapes layer that napari has saved as CSV, GeoJSON or a TIFF image of labels, along the "
+        "last two axes; points outside of it are left out. Each outline, or label, has a row in "
+        "regions.csv (default: their bounding box)",
+    )
+    parser.add_argument(
+        "--region-pixel-size",
+        type=float,
+        metavar="NUMBER",
+        help="what a pixel of that file measures in the unit of the points, where it is in pixels; "
+        "the centre of the first one is at 0",
+    )
+    parser.add_argument(
+        "--each-region",
+        action="store_true",
+        help="fit each outline, or label, by itself, to a folder of its own, in place of one fit "
+        "of all",
     )
     add_option(parser, "--pixel-size", parameters.PIXEL_SIZE, float)
     add_chunked(parser)
@@ -161,13 +176,24 @@ def _fit(options: argparse.Namespace) -> None:
     table = read_table(options, "weight", "frame")
     if merges:
         table = _merged(table, options.merge_gap, options.merge_radius)
-    settings = settings_of(options)
+    settings, regions = settings_of(options), None
     if options.region is not None:
-        table, region = _within(table, options.region)
+        table, region, regions = _within(table, options)
         settings[parameters.BACKGROUND.name] = options.background and region
+    elif options.each_region or options.region_pixel_size is not None:
+        raise InputError(
+            "--each-region and --region-pixel-size are about a --region: give it, too."
+        )
     inputs = [path for path in (options.input, options.region) if path is not None]
     fit_and_write(
-        table, settings, options.input, Path(options.out), inputs, options.pixel_size or None
+        table,
+        settings,
+        options.input,
+        Path(options.out),
+        inputs,
+        options.pixel_size or None,
+        regions,
+        options.each_region,
     )
 
 
@@ -183,21 +209,37 @@ def _merged(table: "PointTable", gap: int, radius: float | None) -> "PointTable"
     return merged
 
 
-def _within(table: "PointTable", what: str) -> "tuple[PointTable, Region]":
-    """The points of a table that lie in a region, and the region."""
-    from napari_sparse_gmm.io.regions import read_region
-    from napari_sparse_gmm.regions import Hull, over
+def _within(
+    table: "PointTable", options: argparse.Namespace
+) -> "tuple[PointTable, Region, Mapping[str, Region] | None]":
+    """The points of a table that lie in a region, the region, and those of which it is made."""
+    import numpy as np
 
-    points = table.points
+    from napari_sparse_gmm.io.regions import read_regions
+    from napari_sparse_gmm.regions import Hull, inside_each, over, over_each, union
+
+    points, what = table.points, options.region
     if what == "hull":
-        return table, Hull(points)
-    region, inside = over(read_region(what), points)
+        if options.each_region or options.region_pixel_size is not None:
+            raise InputError("The convex hull is one region, and not of a file.")
+        return table, Hull(points), None
+    each = read_regions(what, options.region_pixel_size)
+    region, inside = over(union(list(each.values())), points)
     if not inside.any():
         raise InputError(f"No point lies in the region of {what}.")
     if not inside.all():
         n = int((~inside).sum())
         print(f"{n} of {len(points)} points lie outside of the region and are left out")
-    return table.subset(inside), region
+    table, each = table.subset(inside), over_each(each, region)
+    if options.each_region:
+        if table.groups is not None:
+            raise InputError("--group and --each-region both say what to fit apart: give one.")
+        groups = np.full(len(table.points), "", dtype=object)
+        for name, rows in zip(each, inside_each(table.points, list(each.values())), strict=True):
+            groups[rows[groups[rows] == ""]] = name
+        each = {name: each[name] for name in each if name in set(groups)}
+        table = replace(table, groups=groups.astype(str))
+    return table, region, each
 
 
 def fit_and_write(
@@ -207,6 +249,8 @@ def fit_and_write(
     folder: Path,
     inputs: Sequence[str] = (),
     pixel_size: float | None = None,
+    regions: "Mapping[str, Region] | None" = None,
+    each_region: bool = False,
 ) -> None:
     """Fit and write, with a progress bar on a terminal, and say what came out."""
     from napari_sparse_gmm.batch import fit_to_folder
@@ -220,6 +264,8 @@ def fit_and_write(
             source=source,
             inputs=[Path(path) for path in inputs],
             pixel_size=pixel_size,
+            regions=regions,
+            each_region=each_region,
             on_step=progress.show,
             on_wait=progress.say,
         )
@@ -234,4 +280,4 @@ def fit_and_write(
         report(fit.model, fit.engine, name)
     models = [fit.model for fit in fits if fit.model is not None]
     where = "" if table.groups is None else f"a folder for each of {len(models)} groups, in each "
-    say_written(models[0], folder, seconds, where)
+    say_written(models[0], folder, seconds, where, ", regions.csv" if regions else "")

@@ -52,13 +52,13 @@ def describe(source: str, n_points: int, table: "PointTable | ChunkedTable") -> 
 
 
 def say_written(
-    model: "SparseGaussianMixture", folder: Path, seconds: float, where: str = ""
+    model: "SparseGaussianMixture", folder: Path, seconds: float, where: str = "", more: str = ""
 ) -> None:
     """What computed it, and where the results are."""
     print(
         f"engine {model.engine_}: {model.engine_reason_}\n"
         f"written to {folder} ({seconds:.1f} s): {where}model.json, components.csv, density.tif, "
-        "density.png"
+        f"density.png{more}"
     )
 
 

@@ -19,7 +19,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from hashlib import blake2b
@@ -176,6 +176,9 @@ class Recorded(Engine):
             lambda found: {"counts": found},
             lambda arrays: arrays["counts"],
         )
+
+    def region_weights(self, mixture: GaussianMixture, regions: Sequence[Region]) -> FloatArray:
+        return self.engine.region_weights(mixture, regions)
 
     def touched(self, mixture: GaussianMixture) -> Pattern:
         return self.engine.touched(mixture)

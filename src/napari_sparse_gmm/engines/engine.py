@@ -177,6 +177,12 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def region_weights(self, mixture: GaussianMixture, regions: Sequence[Region]) -> FloatArray:
+        """The weight of the points in each of R regions, and the expected weight of those among
+        them that are of the background, (R, 2).
+        """
+
+    @abstractmethod
     def touched(self, mixture: GaussianMixture) -> Pattern:
         """Which components matter in which cells."""
 

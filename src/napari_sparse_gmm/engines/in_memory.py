@@ -9,7 +9,7 @@ one of their components, or far from it (outliers, borders), are computed in dou
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
@@ -27,7 +27,7 @@ from napari_sparse_gmm.engines.statistics import Assignment, Scores, Statistics,
 from napari_sparse_gmm.engines.threads import limited_threads
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.regions import Region
+from napari_sparse_gmm.regions import Region, inside_each
 from napari_sparse_gmm.regions.pixels import Lattice
 
 _Number = TypeVar("_Number", bound=np.generic)
@@ -179,12 +179,17 @@ class InMemory(Engine):
         )
 
     def background_counts(self, mixture: GaussianMixture, lattice: Lattice) -> FloatArray:
-        region, weights = mixture.background_region, self.observations.weights
-        assert region is not None
-        behind = mixture.log_background_density + region.log_intensity(self.observations.points)
-        shares = np.exp(behind - self.log_density(mixture))
+        weights, shares = self.observations.weights, self._background_shares(mixture)
         weighted = shares if weights is None else weights * shares
         return lattice.summed(self.observations.points, weighted)
+
+    def region_weights(self, mixture: GaussianMixture, regions: Sequence[Region]) -> FloatArray:
+        points, weights = self.observations.points, self.observations.weights
+        values = np.zeros((len(points), 2))
+        values[:, 0] = 1.0 if weights is None else weights
+        if mixture.background_weight > 0:
+            values[:, 1] = values[:, 0] * self._background_shares(mixture)
+        return np.array([values[rows].sum(0) for rows in inside_each(points, regions)])
 
     def touched(self, mixture: GaussianMixture) -> Pattern:
         return find_pattern(self.blocks, mixture, self.tolerance)
@@ -249,6 +254,13 @@ class InMemory(Engine):
             tolerance=self.tolerance,
             blocks=self.blocks.with_noise(None),
         )
+
+    def _background_shares(self, mixture: GaussianMixture) -> FloatArray:
+        """How probably each point is of the background, (N,)."""
+        region = mixture.background_region
+        assert region is not None
+        behind = mixture.log_background_density + region.log_intensity(self.observations.points)
+        return np.asarray(np.exp(behind - self.log_density(mixture)))
 
     @abstractmethod
     def _sums(

@@ -162,6 +162,10 @@ class Partitioned(Engine):
         region = mixture.background_region
         return self.workers.ask(_background_counts, calls, _sum, region)
 
+    def region_weights(self, mixture: GaussianMixture, regions: Sequence[Region]) -> FloatArray:
+        calls = {p: (_Share.of(mixture, c), regions) for p, c in self._touching(mixture)}
+        return self.workers.ask(_region_weights, calls, _sum, mixture.background_region)
+
     def touched(self, mixture: GaussianMixture) -> Pattern:
         matter = dict(self._touching(mixture))
 
@@ -388,6 +392,12 @@ def _background_counts(
     engine: InMemory, region: Region, share: _Share, lattice: Lattice
 ) -> FloatArray:
     return engine.background_counts(share.mixture(region), lattice)
+
+
+def _region_weights(
+    engine: InMemory, region: Region | None, share: _Share, regions: Sequence[Region]
+) -> FloatArray:
+    return engine.region_weights(share.mixture(region), regions)
 
 
 def _overdensities(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.density_model import DensityModel, Groups, Part
+from napari_sparse_gmm.density_model import DensityModel, Groups, InRegion, Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import readable_file
 from napari_sparse_gmm.io.records import NOT_FINITE, entry, number, numbers, whole
@@ -142,6 +142,7 @@ def _part_to_dict(part: Part) -> dict[str, Any]:
         "mixture": part.mixture.to_dict(),
         "errors": None if part.errors is None else vars(part.errors),
         "evidence": None if part.evidence is None else vars(part.evidence),
+        "regions": [vars(region) for region in part.regions],
     }
 
 
@@ -159,6 +160,7 @@ def _part_from_dict(values: Any) -> Part:
         repeats=number(values, "repeats") if "repeats" in values else 1.0,
         evidence=_evidence(values, mixture),
         seen=_seen(values, mixture),
+        regions=tuple(_in_region(each, mixture) for each in _regions(values)),
     )
 
 
@@ -167,16 +169,33 @@ def _seen(values: Any, mixture: GaussianMixture) -> FloatArray | None:
     return None if seen is None else numbers(values, "seen", mixture.weights.shape)
 
 
+def _regions(values: Any) -> list[Any]:
+    # Which older files lack.
+    return entry(values, "regions", list) if "regions" in values else []
+
+
+def _in_region(values: Any, mixture: GaussianMixture) -> InRegion:
+    region = _region(values, "region")
+    if region.n_dimensions != mixture.n_dimensions:
+        raise InputError("its 'regions' have other dimensions than the mixture")
+    counts = number(values, "n_points"), number(values, "n_background")
+    return InRegion(entry(values, "name", str), region, *counts)
+
+
+def _region(values: Any, name: str) -> Region:
+    try:
+        return region_from_dict(entry(values, name))
+    except InputError as error:
+        raise InputError(f"its {name!r} is of no use: {error}") from error
+    except Exception as error:  # shapely, Qhull and zlib have their own
+        raise InputError(f"its {name!r} is no region") from error
+
+
 def _mixture(values: Any) -> GaussianMixture:
     mixture = entry(values, "mixture", dict)
     region, d = entry(mixture, "background_region"), whole(mixture, "n_dimensions")
     if region is not None:
-        try:
-            region = region_from_dict(region)
-        except InputError as error:
-            raise InputError(f"its 'background_region' is of no use: {error}") from error
-        except Exception as error:  # shapely, Qhull and zlib have their own
-            raise InputError("its 'background_region' is no region") from error
+        region = _region(mixture, "background_region")
     return GaussianMixture(
         numbers(mixture, "weights", (-1,)),
         numbers(mixture, "means", (-1, d)),

@@ -19,11 +19,15 @@ from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.numbers import names_of_regions, region_table
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 from napari_sparse_gmm.writing import whole_file
 
 FILES = ("model.json", "components.csv", "density.tif", "density.png")
+
+# And of a fit with regions.
+REGIONS = "regions.csv"
 
 
 def write_results(
@@ -36,6 +40,8 @@ def write_results(
     device: str = DEVICE.default,
 ) -> dict[str, NDArray[Any]]:
     """Write model.json, components.csv, density.tif and density.png; returns the second as columns.
+
+    Where the model has regions, regions.csv besides, with a row for each.
 
     Parameters
     ----------
@@ -51,7 +57,7 @@ def write_results(
         What computes the density.
     """
     largest_first = np.argsort(-model.mixture.weights)
-    part = model.fitted[0]
+    part, regions = model.fitted[0], region_table(model)
     table = component_table(
         model.mixture,
         model.n_points,
@@ -60,6 +66,8 @@ def write_results(
         evidence=part.evidence,
         seen=part.seen,
     )
+    if regions:
+        table["region"] = names_of_regions(part)
     table = {name: column[largest_first] for name, column in table.items()}
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
     with ExitStack() as written:  # where one cannot be written, all four are as they were
@@ -70,4 +78,8 @@ def write_results(
         write_table(csv, table)
         write_density_tiff(tif, density, grid, model.unit)
         write_density_png(png, density, grid, model, points)
+        if regions:
+            write_table(written.enter_context(whole_file(folder / REGIONS)), regions)
+    if not regions:  # those of an earlier fit
+        (folder / REGIONS).unlink(missing_ok=True)
     return table

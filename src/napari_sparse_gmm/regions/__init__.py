@@ -9,6 +9,7 @@ pixels, and a `Prism` over any of them, for a third axis. They are filled evenly
 `Intensity`, which is as dense as an image. Regions are values; their border belongs to them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from napari_sparse_gmm.regions.hull import Hull
 from napari_sparse_gmm.regions.intensity import Intensity
 from napari_sparse_gmm.regions.mask import Mask
 from napari_sparse_gmm.regions.polygon import Polygon
-from napari_sparse_gmm.regions.prism import Prism, over
-from napari_sparse_gmm.regions.region import Region, region_from_dict
+from napari_sparse_gmm.regions.prism import Prism, over, over_each
+from napari_sparse_gmm.regions.region import Region, inside_each, region_from_dict
 
 __all__ = [
     "Box",
@@ -32,9 +33,22 @@ __all__ = [
     "Prism",
     "Region",
     "as_background",
+    "inside_each",
     "over",
+    "over_each",
     "region_from_dict",
+    "union",
 ]
+
+
+def union(regions: Sequence[Region]) -> Region:
+    """What lies in any of several regions: all of them polygons, or masks of one lattice."""
+    polygons = [region for region in regions if isinstance(region, Polygon)]
+    masks = [region for region in regions if isinstance(region, Mask)]
+    if len(polygons) == len(regions):
+        return Polygon.joining(polygons)
+    assert len(masks) == len(regions), "no file and no layer has both"
+    return Mask.joining(masks)
 
 
 def as_background(value: Any) -> bool | Region:

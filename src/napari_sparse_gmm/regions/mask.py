@@ -1,5 +1,6 @@
 """Masks of pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -44,6 +45,21 @@ class Mask(Region):
         object.__setattr__(self, "mask", pixels)
         if not pixels.any():
             raise InputError("A mask needs some pixels that are true.")
+
+    @classmethod
+    def joining(cls, masks: "Sequence[Mask]") -> "Mask":
+        """What lies in any of several, whose pixels are those of one lattice."""
+        lattice = masks[0].lattice
+        firsts = np.array(
+            [np.rint(lattice.inverse @ (mask.lattice.origin - lattice.origin)) for mask in masks],
+            dtype=np.intp,
+        )
+        shapes = np.array([mask.mask.shape for mask in masks])
+        start = firsts.min(0)
+        whole = np.zeros((firsts + shapes).max(0) - start, dtype=bool)
+        for mask, first, shape in zip(masks, firsts - start, shapes, strict=True):
+            whole[tuple(map(slice, first, first + shape))] |= mask.mask
+        return cls(whole, lattice.spacing, lattice.origin + lattice.spacing @ start)
 
     @cached_property
     def _ends(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -1,6 +1,6 @@
 """Polygons in the plane."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,6 +58,11 @@ class Polygon(Region):
         if not self._shape.area > 0:
             raise InputError("The polygons of a region must enclose some area.")
         prepare(self._shape)
+
+    @classmethod
+    def joining(cls, polygons: "Iterable[Polygon]") -> "Polygon":
+        """What lies in any of several."""
+        return cls(*(outline for polygon in polygons for outline in polygon.outlines))
 
     @property
     def box(self) -> FloatArray:

@@ -1,6 +1,6 @@
 """Regions of the last axes, taken along the axes before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -99,3 +99,13 @@ def over(
     sides = bounds(points[inside, :n_free]) if box is None else box[:, :n_free].copy()
     sides[:, sides[0] == sides[1]] += np.array([[-0.5], [0.5]])
     return Prism(Box(sides), base), inside
+
+
+def over_each(regions: Mapping[str, Region], whole: Region) -> dict[str, Region]:
+    """Regions of the last axes as `over` has made one of all of them together."""
+    if not isinstance(whole, Prism):
+        return dict(regions)
+    return {
+        name: Prism(whole.sides, base) if base.n_dimensions < whole.n_dimensions else base
+        for name, base in regions.items()
+    }
