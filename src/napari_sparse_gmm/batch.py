@@ -39,6 +39,7 @@ from napari_sparse_gmm.io.units import same_unit
 from napari_sparse_gmm.merging import merge_repeats
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
+from napari_sparse_gmm.ranges import Range, as_records
 from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.scoring import assign_points, summary
 from napari_sparse_gmm.shapes.grid import Grid
@@ -141,6 +142,7 @@ def fit_to_folder(
                 axis_labels=table.axis_labels,
                 unit=table.unit,
                 n_points=len(event.rows),
+                ranges=table.ranges,
                 regions={event.label: own_regions[event.label]} if own_regions else regions,
             )
             tables.append({"group": event.label, **components})
@@ -205,6 +207,7 @@ def fit_chunked_to_folder(
         source=source,
         axis_labels=table.axis_labels,
         unit=table.unit,
+        ranges=table.ranges,
     )
     checkpoints.remove()
     return estimator, engine
@@ -258,6 +261,7 @@ def _write(
     axis_labels: tuple[str, ...],
     unit: str | None,
     n_points: int | None = None,
+    ranges: tuple[Range, ...] = (),
     regions: Mapping[str, Region] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Write what was found in the points of an engine, of which some or all are for the picture;
@@ -275,6 +279,7 @@ def _write(
             parameters=parameters,
             engine=model.engine_,
             engine_reason=model.engine_reason_,
+            ranges=as_records(ranges),
         ),
     )
     with limited_threads(model.n_threads):

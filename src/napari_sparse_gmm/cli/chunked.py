@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_sparse_gmm.cli.options import settings_of
+from napari_sparse_gmm.cli.options import ranges_of, settings_of
 from napari_sparse_gmm.cli.output import PROGRAM, Progress, describe, report, say_written
 from napari_sparse_gmm.cli.signals import ending_at_sigterm
 from napari_sparse_gmm.errors import EngineLost, InputError
@@ -107,7 +107,13 @@ def fit_chunked(options: argparse.Namespace) -> None:
         )
     precision = None if options.precision == "none" else options.precision
     names = ColumnNames(
-        options.x, options.y, options.z, options.weight, precision, options.precision_z
+        options.x,
+        options.y,
+        options.z,
+        options.weight,
+        precision,
+        options.precision_z,
+        ranges=ranges_of(options),
     )
     table = open_chunked(options.input, names)
     started = time.perf_counter()

@@ -11,6 +11,7 @@ from napari_sparse_gmm.parameters import Parameter
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.io.tables import PointTable
+    from napari_sparse_gmm.ranges import Range
 
 
 # Option, the parameter that it sets, and how to read its value; None: a switch and its opposite.
@@ -61,6 +62,14 @@ def add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     parser.add_argument(
         "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
     )
+    parser.add_argument(
+        "--filter",
+        metavar="NAME=LOW:HIGH",
+        action="append",
+        default=[],
+        help="take only rows of which this column is in a range, as photons=500:2000, photons=500: "
+        "or photons=:2000; may be given several times",
+    )
 
 
 def add_option(
@@ -103,7 +112,14 @@ def read_table(options: argparse.Namespace, *more: str) -> "PointTable":
     columns = {name: getattr(options, name) for name in names}
     if columns["precision"] == "none":
         columns["precision"] = None
-    table = read_points(options.input, **columns)
+    table = read_points(options.input, **columns, ranges=ranges_of(options))
     for sentence in table.notes:
         print(f"{PROGRAM}: warning: {sentence}", file=sys.stderr)
     return table
+
+
+def ranges_of(options: argparse.Namespace) -> "tuple[Range, ...]":
+    """What the rows are filtered by."""
+    from napari_sparse_gmm.ranges import Range
+
+    return tuple(Range.parse(text) for text in options.filter)

@@ -19,6 +19,7 @@ from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.tables import AUTO, ColumnNames, columns_of_axes, points_of
 from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.ranges import Range
 
 # A part of a table, as `open_table` takes it: its file, and which one of `Table.parts`; None is all
 # of it.
@@ -47,6 +48,8 @@ class ChunkedTable:
         What is read, chunk by chunk.
     name : str
         Of the file or the folder.
+    ranges : tuple of Range
+        As those of a `PointTable`.
     """
 
     chunked: Chunked
@@ -57,6 +60,7 @@ class ChunkedTable:
     n_rows: int
     parts: tuple[Part, ...]
     name: str
+    ranges: tuple[Range, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -97,7 +101,13 @@ def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedT
         if precision is not None and precision_z is None and "z" in found:
             precision_z = known_precision(tables[0].columns, unit, axial=True)
     known = ColumnNames(
-        found["x"], found["y"], found.get("z"), names.weight, precision, precision_z
+        found["x"],
+        found["y"],
+        found.get("z"),
+        names.weight,
+        precision,
+        precision_z,
+        ranges=names.ranges,
     )
     if precision is not None and names.precision == AUTO and not _has_precision(parts, known):
         known = replace(known, precision=None, precision_z=None)
@@ -114,6 +124,7 @@ def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedT
         sum(table.n_rows for table in tables),
         tuple(parts),
         Path(path).name,
+        names.ranges,
     )
 
 

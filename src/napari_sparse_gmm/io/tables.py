@@ -31,6 +31,7 @@ from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision, precision_along
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.observations import FloatArray, Observations, usable_precision
+from napari_sparse_gmm.ranges import Range
 from napari_sparse_gmm.writing import whole_file
 
 # What formulas begin with.
@@ -61,6 +62,8 @@ class PointTable:
         Headers of the columns of the precision.
     notes : tuple of str
         Sentences about rows that were left out.
+    ranges : tuple of Range
+        Of which the rows are.
     """
 
     observations: Observations
@@ -71,6 +74,7 @@ class PointTable:
     frames: FloatArray | None = None
     precision: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
 
     @property
     def points(self) -> FloatArray:
@@ -97,6 +101,7 @@ def read_points(
     precision_z: str | None = None,
     group: str | None = None,
     frame: str | None = None,
+    ranges: tuple[Range, ...] = (),
 ) -> PointTable:
     """Read points from a table: text with a header line, Picasso's HDF5, or Parquet.
 
@@ -126,6 +131,8 @@ def read_points(
         Column whose values, numbers or words, distinguish groups of points.
     frame : str, optional
         Column of the frame that each was seen in.
+    ranges : tuple of Range, optional
+        Rows of which a value lies outside of one of these are left out.
 
     Raises
     ------
@@ -133,7 +140,7 @@ def read_points(
         In one sentence: no such file, no rows, no such column, a cell that is not a number,
         or axes or their precision in different units.
     """
-    names = ColumnNames(x, y, z, weight, precision, precision_z, group, frame)
+    names = ColumnNames(x, y, z, weight, precision, precision_z, group, frame, ranges)
     return points_of(open_table(path), names)
 
 
@@ -149,6 +156,7 @@ class ColumnNames:
     precision_z: str | None = None
     group: str | None = None
     frame: str | None = None
+    ranges: tuple[Range, ...] = ()
 
     @property
     def names_no_axis(self) -> bool:
@@ -181,13 +189,28 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
         if along_y != errors["precision"]:
             errors["precision of y"] = along_y
     others = _find(table, {"weight": names.weight, "group": names.group, "frame": names.frame})
+    limited = {
+        each: find_column(table.columns, each.name, f"of a range in {table.name}")
+        for each in names.ranges
+    }
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
-    rows = table.read(sorted(set(positions.values())))
+    of_ranges = {each: table.columns.index(column) for each, column in limited.items()}
+    rows = table.read(sorted({*positions.values(), *of_ranges.values()}))
     places = [positions[axis] for axis in axes]
     rows, notes = with_position(rows, places, table.name, needed=not table.is_part)
     rows, repeated = without_duplicates(table, rows, places)
     notes += repeated
+    for each, position in of_ranges.items():
+        found = each.holds(as_floats(rows[position]))
+        if not found.any() and len(found) and not table.is_part:
+            raise InputError(f"No row of {table.name} has {each}: choose another range.")
+        if not found.all():
+            n = int(np.count_nonzero(~found))
+            notes += (
+                f"{n:,} of {len(found):,} rows of {table.name} are outside of {each} and left out.",
+            )
+        rows = rows[found]
     usable = {
         role: usable_precision(as_floats(rows[positions[role]]), table.is_part) for role in errors
     }
@@ -225,6 +248,7 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
         frames=values.get("frame"),
         precision=tuple(errors.values()),
         notes=notes,
+        ranges=names.ranges,
     )
 
 

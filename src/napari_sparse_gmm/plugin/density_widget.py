@@ -180,7 +180,12 @@ class SparseGMMWidget(Container):
         self.controller.close()
 
     def _recolour(self) -> None:
-        for plot in (self.histogram.plot, self.convergence_view, self.path_view.plot):
+        for plot in (
+            self.histogram.plot,
+            self.filter_view.plot,
+            self.convergence_view,
+            self.path_view.plot,
+        ):
             plot.recolour()
 
     def _forget(self, event: Any) -> None:

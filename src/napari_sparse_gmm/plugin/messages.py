@@ -157,6 +157,7 @@ def _left_out(cloud: Cloud, n_points: int) -> list[str]:
         notes.append(f"{table.n_shown:,} of {table.n_points:,} points of the table are shown.")
         why = ["outside of the region"] * bool(cloud.n_outside)
         why += ["without a precision"] * bool(cloud.n_imprecise)
+        why += [f"outside of {each}" for each in cloud.ranges]
         if why:
             # With weights it is not known how many points were fitted, but only what they weigh.
             n = None if cloud.all_points.weights else count(table.n_points - n_points, "point")
@@ -170,6 +171,9 @@ def _left_out(cloud: Cloud, n_points: int) -> list[str]:
             notes.append(f"{count(cloud.n_outside, 'point')} outside of the region left out.")
         if cloud.n_imprecise:
             notes.append(f"{count(cloud.n_imprecise, 'point')} without a precision left out.")
+        if cloud.ranges:
+            limits = " and ".join(map(str, cloud.ranges))
+            notes.append(f"{count(cloud.n_filtered, 'point')} outside of {limits} left out.")
     if cloud.n_stray:
         notes.append(
             f"{count(cloud.n_stray, 'point')} far from all others, beside the picture: hide or "

@@ -55,13 +55,16 @@ def script(
     chosen, sampled = "", cloud.all_points is not None
     if sampled:
         imports.add("from napari_sparse_gmm.plugin.points.source import Source")
+        if source.ranges:
+            imports.add("from napari_sparse_gmm.ranges import Range")
         lines.append(f"cloud = {_source(source)}.read()")
         lines.append(f"points = cloud.all_points.open()  # {comment}")
     else:
         lines.append(f"points = layer.data[:, {axes}] * layer.scale[{axes}]  # {comment}")
     if not (sampled or cloud.shown.all()):
         imports |= {"import base64", "import zlib", "import numpy as np"}
-        lines += [f"used = {_rows(cloud.shown)}", "points = points[used]"]
+        why = f"  # {', '.join(map(str, cloud.ranges))}" if cloud.ranges else ""
+        lines += [f"used = {_rows(cloud.shown)}{why}", "points = points[used]"]
         chosen = "[used]"
     keywords = {name: repr(value) for name, value in settings.items() if value != _DEFAULTS[name]}
     if settings[parameters.BACKGROUND.name] and cloud.region is not None:
@@ -112,6 +115,9 @@ def _source(source: Source) -> str:
     if isinstance(source.region, Layer):
         texts["region"] = f"viewer.layers[{source.region.name!r}]"
         texts["in_units"] = repr(source.in_units)
+    if source.ranges:
+        limits = ", ".join(f"Range.parse({each.text!r})" for each in source.ranges)
+        texts["ranges"] = f"({limits},)"
     more = "".join(f", {name}={text}" for name, text in texts.items())
     return f"Source(layer, {source.axes!r}{more})"
 

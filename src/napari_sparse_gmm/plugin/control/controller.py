@@ -74,6 +74,7 @@ class Controller:
             self._connect(widget.changed, events.ViewChanged())
         for widget in form.of_fit:
             self._connect(widget.changed, events.FitChanged())
+        self._connect(form.filter_view.ranges_changed, events.FitChanged())
         self._connect(self._fields.points.changed, events.LayerChosen())
         self._connect(self._fields.use.changed, events.UseChanged())
         self._connect(self._fields.annotate.changed, events.AnnotateChanged())

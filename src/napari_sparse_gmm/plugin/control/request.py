@@ -69,5 +69,6 @@ def ask(
         cloud.all_points,
         place or Place(),
         cloud.regions,
+        cloud.ranges,
     )
     return Asked(source, used, cloud, request)

@@ -5,6 +5,7 @@ says what is missing before they can be run.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.plugin.views.convergence import ConvergenceView
+from napari_sparse_gmm.plugin.views.filters import FilterView
 from napari_sparse_gmm.plugin.views.histogram import HistogramView
 from napari_sparse_gmm.plugin.views.path import PathView
 from napari_sparse_gmm.plugin.views.plots import Plots
@@ -112,10 +114,12 @@ class DensityForm:
         )
         self.heatmap_unit = status_line("heatmap_unit", "Its values")
         self.histogram = HistogramView(theme)
+        self.filter_view = FilterView(theme)
         self.convergence_view = ConvergenceView(theme)
         self.path_view = PathView(theme)
         self.plots = Plots()
         self.plots.addTab(self.histogram.native, "Histogram")
+        self.plots.addTab(self.filter_view.native, "Filter")
         self.plots.addTab(self.convergence_view, "Convergence")
         self.plots.addTab(self.path_view.native, "Path")
         self.plots_button = self.plots.button
@@ -243,6 +247,7 @@ class DensityForm:
         """
         if source is not None:
             self._points_fields.show(source)
+            self.filter_view.show_ranges(source.ranges)
         self._fit_fields.set_keywords(parameters)
         self._view_fields.set_view(view)
 
@@ -251,6 +256,7 @@ class DensityForm:
         self._fit_fields.reset()
         self._view_fields.reset()
         self._points_fields.reset()
+        self.filter_view.show_ranges(())
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen one stays chosen under a new name."""
@@ -258,7 +264,7 @@ class DensityForm:
 
     def source(self) -> Source:
         """What is to be modelled, where there is no `obstacle`."""
-        return self._points_fields.source()
+        return replace(self._points_fields.source(), ranges=self.filter_view.ranges)
 
     def obstacle(self) -> str:
         """Why a fit cannot run yet, for the user; "" where it can."""
@@ -284,6 +290,7 @@ class DensityForm:
 
     def _on_source_changed(self) -> None:
         layer, axes = self.points.value, self._points_fields.chosen_axes
+        self.filter_view.show_layer(layer)
         if layer is not None and axes is not None:
             self._suit(layer, axes)
             if layer is not self._settings_of:

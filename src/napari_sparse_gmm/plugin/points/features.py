@@ -13,6 +13,7 @@ from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
 from napari_sparse_gmm.plugin.points.coordinates import MOST_GROUPS
 from napari_sparse_gmm.plugin.space.axes import Axes
+from napari_sparse_gmm.ranges import Range
 
 # What a fit tells of each point.
 ASSIGNMENT_FEATURES = ("component", "probability", "log_density", "is_background")
@@ -95,6 +96,22 @@ def precise_points(layer: Points, shown: NDArray[np.bool_], *features: str) -> N
                     "values is above 0: choose another precision."
                 )
     return precise
+
+
+def in_range(layer: Points, limits: Range) -> NDArray[np.bool_]:
+    """Which points of a layer have a feature in a range, (all,).
+
+    Raises
+    ------
+    InputError
+        Where there is no such feature, or it has no numbers.
+    """
+    if limits.name not in numeric_features(layer):
+        raise InputError(
+            f"Layer {layer.name!r} has no feature {limits.name!r} of numbers any more: clear that "
+            "range under Filter."
+        )
+    return limits.holds(layer.features[limits.name])
 
 
 def numeric_features(layer: Points) -> list[str]:

@@ -15,6 +15,7 @@ from napari_sparse_gmm.chunked import Chunked
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.space.axes import Axes
+from napari_sparse_gmm.ranges import Range
 from napari_sparse_gmm.regions import Region
 
 # In the metadata of a layer: the table that its points are a random sample of.
@@ -59,6 +60,8 @@ class AllPoints:
         Columns; see `Source`.
     region : Region, optional
         What lies outside is left out.
+    ranges : tuple of Range
+        And what lies outside of one of these.
     """
 
     table: SampledTable
@@ -68,6 +71,7 @@ class AllPoints:
     precision: str | None = None
     axial_precision: str | None = None
     region: Region | None = None
+    ranges: tuple[Range, ...] = ()
 
     def same_as(self, other: "AllPoints | None") -> bool:
         """Whether both read the same."""
@@ -88,6 +92,7 @@ class AllPoints:
             weight=self.weights,
             precision=self.precision,
             precision_z=self.axial_precision if three else None,
+            ranges=self.ranges,
         )
         chunked = open_chunked(self.table.path, names).chunked
         return chunked.mapped(InModel(self.axes, self.scale, self.region), len(self.axes))

@@ -19,7 +19,7 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
-from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
+from napari_sparse_gmm.plugin.points.features import feature_values, in_range, precise_points
 from napari_sparse_gmm.plugin.points.region import outlined, outlined_each
 from napari_sparse_gmm.plugin.points.sampled import (
     AllPoints,
@@ -29,6 +29,7 @@ from napari_sparse_gmm.plugin.points.sampled import (
 )
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame
+from napari_sparse_gmm.ranges import Range
 from napari_sparse_gmm.regions import Hull, Region, over, over_each
 
 
@@ -54,11 +55,14 @@ class Cloud:
         Which of the groups that are fitted apart each is in.
     region : Region or None
         Where they could have been, if it is not their bounding box.
+    ranges : tuple of Range
+        Of features, which all of these points are in.
     regions : mapping
         The shapes or labels that it is made of, by their names.
-    n_hidden, n_unused, n_outside, n_imprecise : int
+    n_hidden, n_unused, n_outside, n_imprecise, n_filtered : int
         Points of the layer that it does not show; that it shows, but are not to be used; that lie
-        outside of the region; and that have no precision where others have one.
+        outside of the region; that have no precision where others have one; and that lie outside
+        of a range.
     all_points : AllPoints or None
         What is to be fitted, where these points are only a sample of them.
     """
@@ -74,6 +78,8 @@ class Cloud:
     n_imprecise: int = 0
     all_points: AllPoints | None = None
     regions: Mapping[str, Region] = field(default_factory=dict)
+    n_filtered: int = 0
+    ranges: tuple[Range, ...] = ()
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -85,6 +91,7 @@ class Cloud:
             "unused": self.n_unused,
             "outside": self.n_outside,
             "imprecise": self.n_imprecise,
+            "filtered": self.n_filtered,
         }
 
     @property
@@ -137,6 +144,8 @@ class Source:
         Where points could have been; those outside, or where an image is 0, are left out.
     in_units : bool
         Whether the viewer shows layers in their units.
+    ranges : tuple of Range
+        Points with a feature outside of one of these are left out.
     """
 
     layer: Points
@@ -147,6 +156,7 @@ class Source:
     each: int | str | None = None
     region: Around | Shapes | Labels | Image = Around.BOX
     in_units: bool = True
+    ranges: tuple[Range, ...] = ()
 
     def read(self, used: NDArray[np.bool_] | None = None) -> Cloud:
         """What the layer shows now; of its points those that are `used`, (all,), or all.
@@ -164,7 +174,15 @@ class Source:
             shown &= used
         if table is not None:
             self._check_sample(shown)
-        n_imprecise = 0
+        n_imprecise, n_filtered = 0, int(np.count_nonzero(shown))
+        for each in self.ranges:
+            shown &= in_range(self.layer, each)
+            if not shown.any():
+                raise InputError(
+                    f"No point of layer {self.layer.name!r} is left in {each}: choose a wider "
+                    "range under Filter."
+                )
+        n_filtered -= int(np.count_nonzero(shown))
         if self.precision is not None:
             precise = precise_points(self.layer, shown, *self.precisions)
             n_imprecise = int(np.count_nonzero(shown & ~precise))
@@ -181,7 +199,7 @@ class Source:
                 f"Only one point of layer {self.layer.name!r} is left, and a mixture needs two or "
                 "more: show or choose others."
             )
-        n_unused = len(shown) - n_hidden - n_imprecise - len(points)
+        n_unused = len(shown) - n_hidden - n_imprecise - n_filtered - len(points)
         observations = Observations.of(points, weights, noise_std)
         region, inside = self._region(points, None if table is None else self._scaled(table.box))
         if not inside.any():
@@ -212,6 +230,8 @@ class Source:
             n_imprecise,
             None if table is None else self._all(table, region),
             self._each_region(region),
+            n_filtered,
+            self.ranges,
         )
 
     def _check_sample(self, used: NDArray[np.bool_]) -> None:
@@ -235,7 +255,7 @@ class Source:
     def _all(self, table: SampledTable, region: Region | None) -> AllPoints:
         scale = tuple(float(self.layer.scale[axis]) for axis in self.axes)
         errors = self.precision, self.axial_precision
-        return AllPoints(table, self.axes, scale, self.weights, *errors, region)
+        return AllPoints(table, self.axes, scale, self.weights, *errors, region, self.ranges)
 
     def _region(
         self, points: FloatArray, box: FloatArray | None

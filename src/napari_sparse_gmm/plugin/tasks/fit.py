@@ -38,6 +38,7 @@ from napari_sparse_gmm.plugin.tasks.task import (
     prepare,
 )
 from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome
+from napari_sparse_gmm.ranges import as_records
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
@@ -292,6 +293,7 @@ def _model(
         problem=problem,
         went_on_from_an_earlier_fit=went_on,
         left_out=request.left_out,
+        ranges=as_records(request.ranges),
     )
     return model_in(request.frame, parts, **made)
 

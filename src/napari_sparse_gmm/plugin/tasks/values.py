@@ -16,6 +16,7 @@ from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin.points.sampled import AllPoints
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
+from napari_sparse_gmm.ranges import Range
 from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
@@ -137,6 +138,7 @@ class FitRequest:
     all_points: AllPoints | None = None  # which are fitted, where `observations` are some of them
     place: Place = field(default_factory=Place)  # where these are
     regions: Mapping[str, Region] = field(default_factory=dict)  # which are to have numbers
+    ranges: tuple[Range, ...] = ()  # of features, which all points are in
 
     @property
     def points(self) -> FloatArray:

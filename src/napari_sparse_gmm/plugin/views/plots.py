@@ -18,7 +18,8 @@ class Plots(QTabWidget):
         self.button: PushButton = folding_button(
             "plots_button",
             "Plots",
-            "Show or hide how large the components are and how many points they have, how the cost "
+            "Show or hide how large the components are and how many points they have, ranges of "
+            "features that the points are filtered by, how the cost "
             "and the components came down, and the path.",
             False,
             lambda unfolded: self.setVisible(unfolded),
