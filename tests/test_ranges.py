@@ -61,8 +61,8 @@ def test_rows_outside_are_left_out_and_told(table: Path) -> None:
         f"{bright.sum() - len(left)} of {bright.sum()} rows of points.csv are outside of sigma up "
         "to 150 and left out.",
     )
-    parts = open_chunked(table, ColumnNames(ranges=ranges)).chunked.parts
-    chunks = np.concatenate([part.load().points for part in parts])
+    parts = open_chunked(table, ColumnNames(ranges=ranges)).chunked
+    chunks = np.concatenate([part.points for part in parts])
     np.testing.assert_array_equal(chunks, found.points)
 
 
