@@ -13,7 +13,7 @@ import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,7 @@ def _of_zarr(path: Path) -> dict[str, NDArray[Any]]:
 
 def _of_records(events: NDArray[Any]) -> dict[str, NDArray[Any]]:
     is_kept = np.asarray(events["vld"], dtype=bool)
-    if "fnl" in events.dtype.names:
+    if "fnl" in (events.dtype.names or ()):
         is_kept = is_kept & np.asarray(events["fnl"], dtype=bool)
     if (size := np.count_nonzero(is_kept) * events.dtype.itemsize) > MAX_BYTES:
         raise InputError(
@@ -144,8 +144,9 @@ def _of_matlab(path: Path) -> dict[str, NDArray[Any]]:
 
 def _refuse_large(path: Path) -> None:
     """An InputError where a few bytes stand for more than can be read, or the file has too many."""
-    size, content = 0, memoryview(readable_file(path, int(MAX_BYTES)).read_bytes())
-    order, place = "big" if content[126:128] == b"MI" else "little", _MATLAB_HEADER
+    size, place = 0, _MATLAB_HEADER
+    content = memoryview(readable_file(path, int(MAX_BYTES)).read_bytes())
+    order: Literal["big", "little"] = "big" if bytes(content[126:128]) == b"MI" else "little"
     while place + 8 <= len(content):
         kind, n = (int.from_bytes(content[at : at + 4], order) for at in (place, place + 4))
         part, place = content[place + 8 : place + 8 + n], place + 8 + n

@@ -62,7 +62,13 @@ _PROGRAMS = (
         "N-STORM",
         frozenset({"Channel Name", "X", "Y", "Xc", "Yc"}),
         "nm",
-        (("Zc", "Ywc", "Xwc"), ("Zc", "Yc", "Xc"), ("Z", "Yw", "Xw"), ("Z", "Y", "X")),
+        (
+            ("Zwc", "Ywc", "Xwc"),
+            ("Zc", "Ywc", "Xwc"),
+            ("Zc", "Yc", "Xc"),
+            ("Z", "Yw", "Xw"),
+            ("Z", "Y", "X"),
+        ),
         ("Lateral Localization Accuracy",),
     ),
     Program(
