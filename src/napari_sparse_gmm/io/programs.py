@@ -62,13 +62,7 @@ _PROGRAMS = (
         "N-STORM",
         frozenset({"Channel Name", "X", "Y", "Xc", "Yc"}),
         "nm",
-        (
-            ("Zwc", "Ywc", "Xwc"),
-            ("Zc", "Ywc", "Xwc"),
-            ("Zc", "Yc", "Xc"),
-            ("Z", "Yw", "Xw"),
-            ("Z", "Y", "X"),
-        ),
+        (("Zc", "Ywc", "Xwc"), ("Zc", "Yc", "Xc"), ("Z", "Yw", "Xw"), ("Z", "Y", "X")),
         ("Lateral Localization Accuracy",),
     ),
     Program(
