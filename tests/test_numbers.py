@@ -88,10 +88,10 @@ def model_with_cells(unit: str | None = "nm") -> DensityModel:
 def test_a_row_for_each_region() -> None:
     table = pd.DataFrame(region_table(model_with_cells()))
     assert list(table["region"]) == ["half", "triangle", "speck"]
-    np.testing.assert_allclose(table["area [nm²]"], [500_000.0, 160_000.0, 50.0])
+    np.testing.assert_allclose(table["area [µm²]"], [0.5, 0.16, 5e-5])
     assert list(table["clusters"]) == [2, 1, 0]
-    np.testing.assert_allclose(table["clusters per area [1/nm²]"], [4e-6, 1 / 160_000, 0.0])
-    np.testing.assert_allclose(table["background per area [1/nm²]"], [1e-4, 6.25e-4, 0.0])
+    np.testing.assert_allclose(table["clusters per area [1/µm²]"], [4.0, 6.25, 0.0])
+    np.testing.assert_allclose(table["background per area [1/µm²]"], [100.0, 625.0, 0.0])
     np.testing.assert_allclose(table["share of points in clusters"], [8 / 9, 0.0, np.nan])
     np.testing.assert_allclose(table["median points of a cluster"], [125.0, 125.0, np.nan])
     np.testing.assert_allclose(table["median radius of a cluster [nm]"], [5.0, 5.0, np.nan])
@@ -168,12 +168,12 @@ def test_numbers_of_a_model() -> None:
     part = Part(mixture, errors, 100, 120.0, 3.5, 7, True, evidence=evidence)
     found = numbers(DensityModel((part,), ("y", "x"), "nm"))
     assert found == {
-        "area [nm²]": 200.0,
+        "area [µm²]": pytest.approx(2e-4),
         "points": 100,
         "clusters": 3,
         "clusters surer than 95%": 2,
-        "clusters per area [1/nm²]": 3 / 200,
-        "background per area [1/nm²]": pytest.approx(0.2),
+        "clusters per area [1/µm²]": pytest.approx(15_000.0),
+        "background per area [1/µm²]": pytest.approx(2e5),
         "share of points in clusters": pytest.approx(0.6),
         "median points of a cluster": pytest.approx(24.0),
         "points of a cluster, lower quartile": pytest.approx(18.0),
@@ -222,7 +222,7 @@ def test_one_fit_and_a_row_for_each_cell(table: Path, tmp_path: Path, capsys) ->
     points = pd.read_csv(table)[["y [nm]", "x [nm]"]].to_numpy()
     for name, cell in CELLS.items():
         assert found.loc[name, "points"] == cell.contains(points).sum()
-        assert found.loc[name, "area [nm²]"] == pytest.approx(cell.volume)
+        assert found.loc[name, "area [µm²]"] == pytest.approx(1e-6 * cell.volume)
     assert list(found["clusters"]) == [2, 1, 0]
     # 150 points for each cluster, and the scattered ones.
     share = found.loc["half", "share of points in clusters"]
@@ -282,5 +282,5 @@ def test_cells_of_a_volume_reach_from_its_lowest_to_its_highest_point(tmp_path: 
     background = load_model(out / "model.json").mixture.background_region
     assert isinstance(background, Prism)
     height = np.ptp(background.sides.box)
-    np.testing.assert_allclose(found["volume [nm³]"], height * np.array([5e5, 1.6e5, 50.0]))
+    np.testing.assert_allclose(found["volume [µm³]"], 1e-9 * height * np.array([5e5, 1.6e5, 50.0]))
     assert found["clusters"][0] == 1

@@ -4,8 +4,8 @@
 True
 >>> part = part_of(estimator, estimator.open(points), regions={"cell": Box([[0, 0], [900, 900]])})
 >>> table = region_table(DensityModel((part,), ("y", "x"), "nm"))
->>> table["region"].tolist(), table["area [nm²]"].tolist()
-(['cell'], [810000.0])
+>>> table["region"].tolist(), table["area [µm²]"].round(3).tolist()
+(['cell'], [0.81])
 """
 
 import math
@@ -44,7 +44,8 @@ def numbers(model: DensityModel) -> dict[str, Any]:
 
 
 def region_table(model: DensityModel) -> dict[str, NDArray[Any]]:
-    """One row for each region (of each group), as columns, with units in their names.
+    """One row for each region (of each group), as columns, with units in their names: those of the
+    points, and µm² for areas where that is nm.
 
     Of clusters, those count whose centre lies in the region.
 
@@ -97,9 +98,12 @@ def _numbers(
 ) -> dict[str, Any]:
     """Those of some components, and of points in a volume."""
     mixture, d, unit = part.mixture, len(model.axis_labels), model.unit
-    length = f" [{unit}]" if unit else ""
-    size, extent = f" [{volume_unit(unit, d)}]" if unit else "", _SIZES.get(d, "volume")
-    per = f" per {extent}" + (f" [1/{volume_unit(unit, d)}]" if unit else "")
+    length, extent = f" [{unit}]" if unit else "", _SIZES.get(d, "volume")
+    # Cells have an area of some µm², and not of 10^7 nm².
+    longer = "µm" if unit == "nm" else unit
+    volume *= 1e-3**d if longer != unit else 1.0
+    size = f" [{volume_unit(longer, d)}]" if unit else ""
+    per = f" per {extent}" + (f" [1/{volume_unit(longer, d)}]" if unit else "")
     k, known = int(np.count_nonzero(own)), part.of_components
     sure = math.nan if known is None else int(np.count_nonzero(known[own] > SURE))
     points = part.total_weight * mixture.weights[own]

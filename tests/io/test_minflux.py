@@ -1,14 +1,20 @@
 """MINFLUX: the last iteration of each valid event, however the file has it."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import numcodecs
 import numpy as np
 import pytest
+from scipy.io import savemat
 
+from napari_sparse_gmm.chunked import joined
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.chunked_tables import open_chunked
 from napari_sparse_gmm.io.localizations import read_localizations
+from napari_sparse_gmm.io.tables import read_points
 
 N, STEPS = 6, 3
 VALID = np.array([True, True, False, True, True, True])
@@ -50,21 +56,136 @@ def as_json(events: np.ndarray) -> list[dict[str, Any]]:
     return [plain(event) for event in events]
 
 
-@pytest.mark.parametrize("events", [older(), newer()], ids=["older", "newer"])
-@pytest.mark.parametrize("ending", [".npy", ".json"])
-def test_the_last_iteration_of_valid_events(tmp_path: Path, events, ending: str) -> None:
-    path = tmp_path / f"mfx{ending}"
-    if ending == ".npy":
+def as_matlab(events: np.ndarray) -> dict[str, Any]:
+    """Arrays as MATLAB has them: of a list a row, and a record of the iterations before 2024."""
+    found = {name: events[name] for name in events.dtype.names}
+    if "fnl" in found:
+        return found
+    return found | {"itr": {name: events["itr"][name] for name in events["itr"].dtype.names}}
+
+
+def described(kind: np.dtype) -> Any:
+    """A type of records as the header of Zarr tells it."""
+    if kind.names is None:
+        return kind.str
+    bases = ((name, kind[name].base, list(kind[name].shape)) for name in kind.names)
+    return [[name, described(base), *([shape] if shape else [])] for name, base, shape in bases]
+
+
+def write_zarr(path: Path, events: np.ndarray, codec: Any = None, **others: Any) -> Path:
+    """As the specification of version 2 says, four records a chunk."""
+    array = path / "mfx"
+    array.mkdir(parents=True)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    header = {"zarr_format": 2, "shape": [len(events)], "chunks": [4], "order": "C"}
+    header |= {"dtype": described(events.dtype), "fill_value": None, "filters": None}
+    header["compressor"] = None if codec is None else codec.get_config()
+    (array / ".zarray").write_text(json.dumps(header | others))
+    for k in range(0, len(events), 4):
+        chunk = np.zeros(4, events.dtype)
+        chunk[: len(events) - k] = events[k : k + 4]
+        content = chunk.view(np.uint8)
+        (array / str(k // 4)).write_bytes(content if codec is None else codec.encode(content))
+    return path
+
+
+def write(path: Path, events: np.ndarray) -> Path:
+    """The file or folder, in the format that its name ends with."""
+    if path.suffix == ".npy":
         np.save(path, events)
-    else:
+    elif path.suffix == ".json":
         path.write_text(json.dumps(as_json(events)))
+    elif path.suffix == ".mat":
+        savemat(path, as_matlab(events), do_compression=True)
+    else:
+        write_zarr(path, events, numcodecs.Blosc())
+    return path
+
+
+@pytest.mark.parametrize("events", [older(), newer()], ids=["older", "newer"])
+@pytest.mark.parametrize("ending", [".npy", ".json", ".mat", ".zarr"])
+def test_the_last_iteration_of_valid_events(tmp_path: Path, events, ending: str) -> None:
+    path = write(tmp_path / f"mfx{ending}", events)
+    for read in (read_localizations, read_points):
+        found = read(path)
+        np.testing.assert_allclose(found.points, places()[VALID, -1, ::-1])
+        assert (found.unit, found.axis_labels) == ("m", ("z", "y", "x"))
     found = read_localizations(path)
-    np.testing.assert_allclose(found.points, places()[VALID, -1, ::-1])
-    assert (found.unit, found.axis_labels) == ("m", ("z", "y", "x"))
     assert list(found.features["tid"]) == [0, 0, 1, 2, 2]
     np.testing.assert_allclose(found.features["tim [s]"], np.arange(N)[VALID] / 8)
     np.testing.assert_array_equal(found.features["efo"], (3 * np.arange(N) + 2)[VALID])
     assert "vld" not in found.features
+    assert found.about["program"] == "MINFLUX"
+
+
+class TestZarr:
+    @pytest.mark.parametrize(
+        "codec",
+        [None, *(getattr(numcodecs, name)() for name in ("Blosc", "LZ4", "Zstd", "Zlib", "GZip"))],
+        ids=lambda codec: getattr(codec, "codec_id", "none"),
+    )
+    def test_codecs(self, tmp_path: Path, codec) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), codec)
+        expected = read_points(write(tmp_path / "a.npy", newer())).points
+        np.testing.assert_array_equal(read_points(path).points, expected)
+        np.testing.assert_array_equal(read_points(path / "mfx").points, expected)
+        np.testing.assert_array_equal(joined(open_chunked(path).chunked).points, expected)
+
+    def test_a_chunk_that_is_not_there_has_no_valid_event(self, tmp_path: Path) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer())
+        (path / "mfx" / "0").unlink()
+        expected = read_points(write(tmp_path / "a.npy", newer()[4:])).points
+        np.testing.assert_array_equal(read_points(path).points, expected)
+
+    @pytest.mark.parametrize(
+        ("others", "message"),
+        [
+            ({"shape": [10**12]}, r"has 1,000,000,000,000 records .* at most 4 GB"),
+            ({"shape": [-1]}, r"at most 4 GB of numbers"),
+            ({"chunks": [0]}, r"in chunks of 0, and at most"),
+            ({"chunks": [10**12]}, r"chunks that are too large"),
+            ({"filters": [{"id": "delta"}]}, r"filters or other values"),
+            ({"fill_value": base64.b64encode(b"1").decode()}, r"filters or other values"),
+            ({"compressor": {"id": "pickle"}}, r"compressed by 'pickle', which is not read"),
+            ({"dtype": "|O"}, r"of numbers can be read"),
+            ({"dtype": [["loc", "<f8"]]}, r"cannot be read"),
+            ({"shape": [2, 2]}, r"cannot be read"),
+        ],
+    )
+    def test_others_are_one_sentence(self, tmp_path: Path, others, message: str) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), **others)
+        with pytest.raises(InputError, match=message) as raised:
+            read_points(path)
+        assert "\n" not in str(raised.value)
+
+    def test_a_chunk_is_not_larger_than_it_should_be(self, tmp_path: Path) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), numcodecs.Zstd())
+        (path / "mfx" / "1").write_bytes(numcodecs.Zstd().encode(bytes(10**6)))
+        with pytest.raises(InputError, match=r"a.zarr is a MINFLUX file that cannot be read"):
+            read_points(path)
+        (path / "mfx" / "1").write_bytes(bytes(10**6))
+        with pytest.raises(InputError, match=r"1 has 1 MB, and what it should be has 0 at most"):
+            read_points(path)
+
+    def test_other_folders_are_no_table(self, tmp_path: Path) -> None:
+        (tmp_path / "a.zarr" / "mfx").mkdir(parents=True)
+        with pytest.raises(InputError, match=r"is a folder, a pipe or a device"):
+            read_points(tmp_path / "a.zarr")
+
+
+class TestMatlab:
+    def test_other_files_are_no_table(self, tmp_path: Path) -> None:
+        savemat(tmp_path / "a.mat", {"x": np.arange(3.0)})
+        with pytest.raises(InputError, match=r"a.mat is not a text table"):
+            read_points(tmp_path / "a.mat")
+
+    def test_a_few_bytes_may_stand_for_many(self, tmp_path: Path, monkeypatch) -> None:
+        many = {**as_matlab(newer()), "more": np.zeros(10**6)}
+        savemat(tmp_path / "a.mat", many, do_compression=True)
+        assert (tmp_path / "a.mat").stat().st_size < 1e5
+        monkeypatch.setattr("napari_sparse_gmm.io.minflux.MAX_BYTES", 1e6)
+        with pytest.raises(InputError, match=r"more than 0.001 GB when it is decompressed"):
+            read_points(tmp_path / "a.mat")
 
 
 def test_a_plane(tmp_path: Path) -> None:
@@ -87,11 +208,10 @@ def test_none_is_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [200, 0.5, 0.99])
-@pytest.mark.parametrize("ending", [".npy", ".json"])
+@pytest.mark.parametrize("ending", [".npy", ".json", ".mat"])
 def test_damage_is_one_sentence(tmp_path: Path, ending: str, size: float) -> None:
     path = tmp_path / f"mfx{ending}"
-    np.save(tmp_path / "mfx.npy", newer())
-    (tmp_path / "mfx.json").write_text(json.dumps(as_json(older())))
+    write(path, older())
     content = path.read_bytes()
     path.write_bytes(content[: size if size > 1 else int(size * len(content))])
     with pytest.raises(InputError) as raised:

@@ -172,7 +172,9 @@ class TestBombs:
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_ten_thousands_of_columns(tmp_path: Path, within, kind: str) -> None:
     n = 10_000 if kind == "parquet" else 30_000
-    frame = pd.DataFrame(np.ones((3, n)), columns=["x [nm]", "y [nm]", *map(str, range(2, n))])
+    frame = pd.DataFrame(
+        np.arange(3.0)[:, None] + np.ones(n), columns=["x [nm]", "y [nm]", *map(str, range(2, n))]
+    )
     path = tmp_path / f"a.{kind}"
     frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
     within(10)
@@ -241,10 +243,12 @@ def test_either_order_of_bytes(tmp_path: Path, order: str) -> None:
     path.with_suffix(".yaml").write_text("Pixelsize: 100\n")
     with h5py.File(path, "w") as file:
         names = {"x": "f4", "y": "f8", "frame": "i4"}
-        file["locs"] = np.ones(2, dtype=[(name, order + kind) for name, kind in names.items()])
+        rows = np.ones(2, dtype=[(name, order + kind) for name, kind in names.items()])
+        rows["frame"] = [1, 2]
+        file["locs"] = rows
     found = read_localizations(path)
     assert found.points.tolist() == [[100, 100]] * 2
-    assert found.features["frame"].tolist() == [1, 1]
+    assert found.features["frame"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +261,34 @@ def test_a_region_of_damaged_ellipses(tmp_path: Path, corners: int, words: str) 
     path.write_text("\n".join(["index,shape-type,vertex-index,axis-0,axis-1", *rows]))
     with pytest.raises(InputError, match=words):
         read_regions(path)
+
+
+def test_a_heap_that_never_ends(tmp_path: Path, within) -> None:
+    """HDF5 itself walks over it for ever, and lets nobody else do anything meanwhile."""
+    path = tmp_path / "locs.hdf5"
+    with h5py.File(path, "w") as file:
+        file["locs"], file["metadata"] = TABLE, "Pixelsize: 100"
+    assert read_points(path).points.tolist() == [[200, 100]]
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 : heap + 32] = bytes(16)  # the first object: free, and of no size
+    path.write_bytes(content)
+    within(10)
+    with pytest.raises(InputError, match=r"locs.hdf5 is an HDF5 file .* its heap is damaged"):
+        read_points(path)
+
+
+def test_a_column_of_hdf5_without_a_name(picasso) -> None:
+    path = picasso({**LOCS, "frame": np.arange(4)})
+    path.write_bytes(path.read_bytes().replace(b"frame", bytes(5)))
+    assert said(read_localizations, path).startswith("locs.hdf5 is an HDF5 file that cannot be")
+
+
+@pytest.mark.parametrize("separator", ["\x85", "\u2028", "\x0b"])
+def test_units_are_one_line(table, separator: str) -> None:
+    sentence = said(read_points, table(f"x [nm],y [n{separator}m]\n1,2\n3,4\n"))
+    assert sentence.startswith("The lengths of points.csv are in different units (n m, nm)")
+    assert len(sentence.splitlines()) == 1
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "parquet"])

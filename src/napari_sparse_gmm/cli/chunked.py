@@ -62,6 +62,8 @@ def _bytes(text: str) -> int:
 
 def is_chunked(options: argparse.Namespace) -> bool:
     """Whether points are to be read in chunks."""
+    from napari_sparse_gmm.io.formats import is_folder_of_tables
+
     asked = (
         options.memory,
         options.scratch,
@@ -69,7 +71,11 @@ def is_chunked(options: argparse.Namespace) -> bool:
         options.scheduler,
         options.checkpoint_minutes,
     )
-    return any(one is not None for one in asked) or options.resume or Path(options.input).is_dir()
+    return (
+        any(one is not None for one in asked)
+        or options.resume
+        or is_folder_of_tables(options.input)
+    )
 
 
 def fit_chunked(options: argparse.Namespace) -> None:

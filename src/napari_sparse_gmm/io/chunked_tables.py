@@ -14,7 +14,7 @@ import numpy as np
 from napari_sparse_gmm.chunked import Chunked, Noted
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import common_unit
-from napari_sparse_gmm.io.formats import open_table
+from napari_sparse_gmm.io.formats import is_folder_of_tables, open_table
 from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.io.tables import AUTO, ColumnNames, columns_of_axes, points_of
@@ -164,7 +164,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 def _files(path: Path) -> list[Path]:
     """The tables that are meant by a path."""
-    if not path.is_dir():
+    if not is_folder_of_tables(path):
         return [path]
     found = tables_in(path)
     if not found:

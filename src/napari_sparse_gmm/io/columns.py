@@ -125,8 +125,9 @@ def common_unit(columns: Sequence[str], file_name: str) -> str | None:
     spelt = [unit for unit in map(unit_of, columns) if unit is not None]
     units = list({unit_named(unit) or unit: unit for unit in reversed(spelt)}.values())[::-1]
     if len(units) > 1:
+        shown = ", ".join(" ".join(unit.split()) for unit in units)
         raise InputError(
-            f"The lengths of {file_name} are in different units ({', '.join(units)}); "
+            f"The lengths of {file_name} are in different units ({shown}); "
             "bring them to the same one."
         )
     return units[0] if units else None

@@ -21,15 +21,23 @@ MATLAB = b"MATLAB 7"
 _ENDINGS = {".hdf5": "HDF5", ".h5": "HDF5", ".parquet": "Parquet"}
 
 
+def is_folder_of_tables(path: str | Path) -> bool:
+    """Whether it is a folder, but for those that are one file to their program, as of Zarr."""
+    return Path(path).is_dir() and not is_minflux(Path(path))
+
+
 def open_table(path: str | Path, part: tuple[int, ...] | None = None) -> Table:
-    """A text table, HDF5 of a program that is known, or a Parquet file; or one of its
-    `Table.parts`.
+    """A text table, HDF5 of a program that is known, a Parquet file or one of MINFLUX, which may be
+    a folder; or one of its `Table.parts`.
 
     Raises
     ------
     InputError
         Where there is no such file, or it is none of these.
     """
+    path = Path(path)
+    if path.is_dir() and is_minflux(path):
+        return open_minflux(path)
     return with_meaning(_opened(readable_file(path), part))
 
 

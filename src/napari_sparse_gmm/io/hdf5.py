@@ -7,7 +7,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import h5py
@@ -23,11 +25,37 @@ from napari_sparse_gmm.io.units import symbol_of
 _OF_AXES = {"xyz": "{}", "xyz_sig": "{}_sig"}
 
 
+# Of a heap the beginning and its size, and of an object in it its number, where 0 is what is free,
+# and its size.
+_HEAP, _SIZE, _OBJECT = b"GCOL\x01", Struct("<Q"), Struct("<H6xQ")
+
+
 @contextmanager
 def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     """The file, to be read."""
     with damage(path.name, "an HDF5"), h5py.File(path, "r") as file:
         yield file
+
+
+def refuse_endless_heap(path: Path) -> None:
+    """An InputError where HDF5 would never end to look for a word of any length.
+
+    It walks over a heap from object to object, each behind the one before by the size that the file
+    tells, and takes a size of 0. (HDF5 File Format Specification 3.0, III.E, Global Heap.)
+    """
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        heap = content.find(_HEAP)
+        while heap >= 0:
+            (size,) = _SIZE.unpack(content[heap + 8 : heap + 16].ljust(8, b"\0"))
+            place, end = heap + 16, min(heap + size, len(content))
+            while place + _OBJECT.size <= end:
+                index, length = _OBJECT.unpack(content[place : place + _OBJECT.size])
+                if length > size or (index == 0 and length == 0):
+                    raise InputError(
+                        f"{path.name} is an HDF5 file that cannot be read: its heap is damaged."
+                    )
+                place += length if index == 0 else _OBJECT.size + -(-length // 8) * 8
+            heap = content.find(_HEAP, heap + len(_HEAP))
 
 
 def stored_in(
@@ -100,6 +128,7 @@ def _columns(file: h5py.File, file_name: str) -> tuple[str, list[_Column]]:
     """The program that has written a file, and its columns; none of an unknown one."""
     group = _followed(file, ("data",), file_name)
     if isinstance(group, h5py.Group) and stored_in(group, "xyz", file_name) is not None:
+        refuse_endless_heap(Path(file.filename))
         return "DECODE", _of_decode(file, group, file_name)
     for program, place in (("SMAPpy", ("locs",)), ("SMAP", ("saveloc", "loc"))):
         group = _followed(file, place, file_name)

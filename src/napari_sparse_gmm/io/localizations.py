@@ -26,15 +26,13 @@ from napari_sparse_gmm.io.columns import (
     with_position,
     without_flat_z,
 )
+from napari_sparse_gmm.io.duplicates import without_duplicates
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision
-from napari_sparse_gmm.io.table import Table
+from napari_sparse_gmm.io.table import MOST_COLUMNS, Table
 from napari_sparse_gmm.io.tables import ColumnNames, columns_of_axes
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
-
-# napari takes 0.15 ms for each feature, and a list of more is no list to choose from.
-_MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +175,14 @@ def sample_localizations(table: ChunkedTable, n: int, seed: int = 0) -> Sample:
 def _rows(
     table: Table, axes: Mapping[str, str], *, needed: bool = True
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The rows that have a position, and a sentence about others; the columns are called by their
-    places in the table.
+    """The rows that have a position, each once, and sentences about others; the columns are called
+    by their places in the table.
     """
     positions = [table.columns.index(column) for column in axes.values()]
-    kept = sorted({*range(min(len(table.columns), _MOST_COLUMNS)), *positions})
-    return with_position(table.read(kept), positions, table.name, needed=needed)
+    kept = sorted({*range(min(len(table.columns), MOST_COLUMNS)), *positions})
+    rows, notes = with_position(table.read(kept), positions, table.name, needed=needed)
+    rows, repeated = without_duplicates(table, rows, positions)
+    return rows, notes + repeated
 
 
 def _coordinates(

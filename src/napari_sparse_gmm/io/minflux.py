@@ -1,13 +1,16 @@
-"""Localizations of MINFLUX microscopes: NumPy's files and JSON, in metres.
+"""Localizations of MINFLUX microscopes: files of NumPy, JSON, MATLAB and Zarr, in metres.
 
 >>> open_minflux(Path("mfx.npy")).columns
 ('z [m]', 'y [m]', 'x [m]', 'tid', 'tim [s]', 'efo', 'cfr')
 
 Each event was localized in several iterations; the last one, where it is valid, is its position.
 Older files have the iterations of an event in its record, those since 2024 have a record for each.
+MATLAB has an array for each column, and Zarr an array `mfx` of records.
 """
 
 import json
+import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import damage, readable_file
-from napari_sparse_gmm.io.table import Table
+from napari_sparse_gmm.io.table import MAX_BYTES, Table
+from napari_sparse_gmm.io.zarr_v2 import HEADER, read_array
 
 # A record takes ten times as much in memory as in JSON.
 _MOST_JSON = 400_000_000
@@ -26,17 +30,32 @@ _UNITS = {"tim": "s"}
 # What of an event is told for it as a whole, and not for its position.
 _FLAGS = ("vld", "fnl", "bot", "eot", "itr", "loc", "lnc")
 
+# Arrays that each file has.
+_NEEDED = {"vld", "itr"}
+
+# Files of MATLAB 5 to 7.2, and a part of one that is compressed:
+# https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
+_MATLAB, _MATLAB_HEADER, _COMPRESSED = b"MATLAB 5.0 MAT-file", 128, 15
+_AT_ONCE = 1 << 16
+
 
 def is_minflux(path: Path) -> bool:
-    """Whether a file is one of them, as far as its beginning tells.
+    """Whether a file or a folder is one of them, as far as its beginning tells.
 
     Raises
     ------
     InputError
-        Where it is no regular file: to open a pipe may never end.
+        Where it is neither: to open a pipe may never end.
     """
+    if path.is_dir():
+        return _array_in(path) is not None
     with readable_file(path).open("rb") as file:
         start = file.read(4096)
+    if start.startswith(_MATLAB):
+        from scipy.io import whosmat
+
+        with damage(path.name, "a MATLAB"):
+            return {name for name, _, _ in whosmat(path)} >= _NEEDED
     if start.startswith(b"\x93NUMPY"):
         return b"'vld'" in start and b"'loc'" in start
     text = start.lstrip()
@@ -44,15 +63,17 @@ def is_minflux(path: Path) -> bool:
 
 
 def open_minflux(path: Path) -> Table:
-    """A file of either kind.
+    """A file or a folder of any of these kinds.
 
     Raises
     ------
     InputError
         Where it is damaged, or has no valid localization.
     """
+    ending = "zarr" if path.is_dir() else path.suffix.lower().lstrip(".")
+    read = {"json": _of_json, "mat": _of_matlab, "zarr": _of_zarr}.get(ending, _of_array)
     with damage(path.name, "a MINFLUX"):
-        columns = _of_json(path) if path.suffix.lower() == ".json" else _of_array(path)
+        columns = read(path)
     n_rows = len(columns["x [m]"])
     if n_rows == 0:
         raise InputError(f"{path.name} has no valid localization.")
@@ -61,16 +82,82 @@ def open_minflux(path: Path) -> Table:
         values = list(columns.values())
         return pd.DataFrame({at: values[at] for at in positions})
 
-    about = {"format": path.suffix.lower().lstrip("."), "program": "MINFLUX"}
+    about = {"format": ending, "program": "MINFLUX"}
     return Table(path.name, tuple(columns), n_rows, [8.0] * len(columns), load, about)
 
 
+def _array_in(folder: Path) -> Path | None:
+    """The array of the events in a Zarr folder, or that folder itself; None of another folder."""
+    places = [folder / "mfx", *([folder] if folder.name == "mfx" else [])]
+    return next((place for place in places if (place / HEADER).is_file()), None)
+
+
 def _of_array(path: Path) -> dict[str, NDArray[Any]]:
-    events = np.load(path, mmap_mode="r", allow_pickle=False)
-    kept = events[np.asarray(events["vld"], dtype=bool)]
+    return _of_records(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _of_zarr(path: Path) -> dict[str, NDArray[Any]]:
+    array = _array_in(path)
+    assert array is not None
+    return _of_records(read_array(array))
+
+
+def _of_records(events: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    is_kept = np.asarray(events["vld"], dtype=bool)
     if "fnl" in events.dtype.names:
-        kept = kept[np.asarray(kept["fnl"], dtype=bool)]
+        is_kept = is_kept & np.asarray(events["fnl"], dtype=bool)
+    if (size := np.count_nonzero(is_kept) * events.dtype.itemsize) > MAX_BYTES:
+        raise InputError(
+            f"It has {size / 1e9:,.1f} GB of valid events, and {MAX_BYTES / 1e9:g} GB can be read."
+        )
+    kept = events[is_kept]
     return _columns(kept, kept["itr"][:, -1] if kept.dtype["itr"].subdtype else kept)
+
+
+def _of_matlab(path: Path) -> dict[str, NDArray[Any]]:
+    from scipy.io import loadmat
+
+    _refuse_large(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is worth a warning there is damage
+        found = loadmat(path)
+    is_kept = found["vld"].ravel().astype(bool)
+    if "fnl" in found:
+        is_kept &= found["fnl"].ravel().astype(bool)
+    # Of each event one row, or one number in a row of its own.
+    events = {
+        name: np.reshape(values, (len(is_kept), -1))[is_kept]
+        for name, values in found.items()
+        if isinstance(values, np.ndarray) and values.size and values.size % len(is_kept) == 0
+    }
+    last = {
+        name: values[:, 0] if values.shape[1] == 1 else values for name, values in events.items()
+    }
+    steps = found["itr"]
+    if steps.dtype.names is None:
+        return _columns(last, last)
+    of_steps = {name: steps[name].flat[0] for name in steps.dtype.names}  # (N, I) or (N, I, 3)
+    return _columns(
+        last, {name: values[is_kept, -1] for name, values in of_steps.items() if values.ndim > 1}
+    )
+
+
+def _refuse_large(path: Path) -> None:
+    """An InputError where a few bytes stand for more than can be read, or the file has too many."""
+    size, content = 0, memoryview(readable_file(path, int(MAX_BYTES)).read_bytes())
+    order, place = "big" if content[126:128] == b"MI" else "little", _MATLAB_HEADER
+    while place + 8 <= len(content):
+        kind, n = (int.from_bytes(content[at : at + 4], order) for at in (place, place + 4))
+        part, place = content[place + 8 : place + 8 + n], place + 8 + n
+        size += n
+        unpacked = zlib.decompressobj()
+        for start in range(0, n if kind == _COMPRESSED else 0, _AT_ONCE):
+            piece = bytes(part[start : start + _AT_ONCE])
+            while piece and size <= MAX_BYTES:
+                size += len(unpacked.decompress(piece, 64 * _AT_ONCE))
+                piece = unpacked.unconsumed_tail
+    if size > MAX_BYTES:
+        raise InputError(f"It has more than {MAX_BYTES / 1e9:g} GB when it is decompressed.")
 
 
 def _of_json(path: Path) -> dict[str, NDArray[Any]]:

@@ -23,7 +23,7 @@ import yaml
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import one_line, readable_file
-from napari_sparse_gmm.io.hdf5 import opened_hdf5, stored_in
+from napari_sparse_gmm.io.hdf5 import opened_hdf5, refuse_endless_heap, stored_in
 from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing, refuse_nested
 
 _DATASET = "locs"
@@ -100,10 +100,9 @@ def open_picasso(path: Path) -> Table:
                     f"Column {name!r} of {path.name} is in camera pixels, but its cells are not "
                     "numbers: store them as such."
                 )
-        with opened_hdf5(path) as file:
-            rows = file[_DATASET].fields(list(wanted.values()))[:]
         columns = {}
-        with np.errstate(invalid="ignore"):  # NaN of another kind
+        with opened_hdf5(path) as file, np.errstate(invalid="ignore"):  # NaN of another kind
+            rows = file[_DATASET].fields(list(wanted.values()))[:]
             for at, name in wanted.items():
                 native = rows[name].astype(dtype[name].newbyteorder("="), copy=False)
                 columns[at] = native.astype(float) * pixel_size if name in _IN_PIXELS else native
@@ -151,6 +150,7 @@ def _embedded(path: Path, stored: h5py.Dataset | h5py.Group, beside: Path) -> st
             f"{_METADATA!r} in {path.name} is no text, and {beside.name} is not beside it: "
             f"{_REMEDY}."
         )
+    refuse_endless_heap(path)
     return str(stored.asstr("utf-8", "replace")[()])
 
 

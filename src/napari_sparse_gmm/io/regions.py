@@ -71,7 +71,7 @@ def read_regions(path: str | Path, pixel_size: float | None = None) -> dict[str,
 
 
 def labelled_regions(
-    labels: NDArray[Any], spacing: Any = 1.0, origin: Any = 0.0
+    labels: NDArray[Any], spacing: Any = 1.0, origin: Any = 0.0, together: tuple[int, ...] = ()
 ) -> dict[str, Region]:
     """What each label of an image covers, by its value; 0 is none.
 
@@ -80,10 +80,12 @@ def labelled_regions(
     labels : array of int
     spacing, origin
         As `Mask` takes them.
+    together : tuple of int
+        Axes along which pixels are taken together, that is of which regions know nothing.
     """
     from scipy.ndimage import find_objects
 
-    steps, d = np.asarray(spacing, dtype=float), labels.ndim
+    steps, d = np.asarray(spacing, dtype=float), labels.ndim - len(together)
     if steps.ndim < 2:
         steps = np.diag(np.broadcast_to(steps, d))
     # Numbered from 1 on: a list of few labels of large values would be long.
@@ -91,9 +93,9 @@ def labelled_regions(
     numbered = np.where(labels > 0, np.searchsorted(values, labels) + 1, 0)
     found: dict[str, Region] = {}
     for n, (value, box) in enumerate(zip(values, find_objects(numbered), strict=True), start=1):
-        first = np.array([side.start for side in box])
-        corner = np.broadcast_to(origin, d) + steps @ first
-        found[str(value)] = Mask(numbered[box] == n, spacing, corner)
+        first = [side.start for axis, side in enumerate(box) if axis not in together]
+        corner = np.broadcast_to(origin, d) + steps @ np.array(first)
+        found[str(value)] = Mask((numbered[box] == n).any(axis=together), spacing, corner)
     return found
 
 

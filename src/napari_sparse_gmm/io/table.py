@@ -19,6 +19,9 @@ from napari_sparse_gmm.errors import InputError
 # More than that would fill the memory of most machines, with the copies that are made of it.
 MAX_BYTES = 4e9
 
+# napari takes 0.15 ms for each feature, and a list of more is no list to choose from.
+MOST_COLUMNS = 1000
+
 # As many names are listed in a message; a file that is no table may seem to have thousands.
 _LISTED = 20
 _SHOWN = 40

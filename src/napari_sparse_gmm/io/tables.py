@@ -26,6 +26,7 @@ from napari_sparse_gmm.io.columns import (
     with_position,
     without_flat_z,
 )
+from napari_sparse_gmm.io.duplicates import without_duplicates
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.names import known_precision, precision_along
 from napari_sparse_gmm.io.table import Table
@@ -103,8 +104,9 @@ def read_points(
     first, numbers may be written with a decimal comma. A column is found by its name, with or
     without a unit behind it and in either case: "x" finds "X [nm]".
 
-    Rows without a position are left out; so are those without a precision, where one is asked for:
-    NaN, infinite, negative, or 0 where others are not.
+    Rows without a position are left out; so are those that repeat an earlier row in each column,
+    and those without a precision, where one is asked for: NaN, infinite, negative, or 0 where
+    others are not. `PointTable.notes` has how many.
 
     Parameters
     ----------
@@ -182,9 +184,10 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
     columns = axes | errors | others
     positions = {role: table.columns.index(column) for role, column in columns.items()}
     rows = table.read(sorted(set(positions.values())))
-    rows, notes = with_position(
-        rows, (positions[axis] for axis in axes), table.name, needed=not table.is_part
-    )
+    places = [positions[axis] for axis in axes]
+    rows, notes = with_position(rows, places, table.name, needed=not table.is_part)
+    rows, repeated = without_duplicates(table, rows, places)
+    notes += repeated
     usable = {
         role: usable_precision(as_floats(rows[positions[role]]), table.is_part) for role in errors
     }

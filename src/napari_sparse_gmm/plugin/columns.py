@@ -66,9 +66,9 @@ def columns_of(path: str) -> ColumnChoice | None:
         Where the table cannot be read.
     """
     from napari_sparse_gmm.io.chunked_tables import tables_in
-    from napari_sparse_gmm.io.formats import open_table
+    from napari_sparse_gmm.io.formats import is_folder_of_tables, open_table
 
-    first = tables_in(Path(path))[0] if Path(path).is_dir() else Path(path)
+    first = tables_in(Path(path))[0] if is_folder_of_tables(path) else Path(path)
     table = open_table(first)
     if (known := remembered(table.columns)) is not None:
         return known

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.numbers import SURE, region_table
 from napari_sparse_gmm.objectives import PRIORS, SPHERICAL
 from napari_sparse_gmm.parameters import (
     COVARIANCE_TYPE,
@@ -37,7 +38,6 @@ CANCELLED = "Cancelled. The layers are as they were."
 NO_POINTS = "Add or open a Points layer to model its density."
 
 # log10 of the odds of 95%.
-_SURE = np.log10(0.95 / 0.05)
 
 # Where a background was requested, less of it is hardly any.
 _NO_BACKGROUND = 0.01
@@ -208,13 +208,14 @@ def statistics(model: DensityModel, cloud: Cloud) -> str:
         [np.exp(np.log(part.mixture.principal_axes.std).mean(1)) for part in parts]
     )
     background = _background(model)
+    table = region_table(model)
     noun = "cluster" if background > 0 else "component"
     regions = [part.mixture.background_region for part in parts]
     volume = sum(region.volume for region in regions if region is not None)
     dense = f", {density(len(points), volume, frame.unit, d)}" if volume > 0 else ""
     unit = f" {frame.unit}" if frame.unit else ""
     known = [found for part in parts if (found := part.of_components) is not None]
-    n_sure = sum(int(np.count_nonzero(found > _SURE)) for found in known)
+    n_sure = sum(int(np.count_nonzero(found > SURE)) for found in known)
     sure = f" ({n_sure:,} surer than 95%)" if background > 0 and len(known) == len(parts) else ""
     lines = [
         f"{count(len(points), noun)}{sure}{dense}",
@@ -234,6 +235,9 @@ def statistics(model: DensityModel, cloud: Cloud) -> str:
             f"In clusters: {_share(1 - background)} of {total:,.0f} points; "
             f"background: {_share(background)}{between}"
         )
+    if len(table.get("region", ())) > 1:
+        of_each = _quartiles(table["clusters"])
+        lines.append(f"{count(len(table['region']), 'region')}, {noun}s in each: {of_each}")
     return "\n".join(lines)
 
 

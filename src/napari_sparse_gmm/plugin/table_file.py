@@ -54,8 +54,9 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
         return None
     if Path(path).is_dir():
         from napari_sparse_gmm.io.chunked_tables import tables_in
+        from napari_sparse_gmm.io.minflux import is_minflux
 
-        return read if tables_in(Path(path)) else None
+        return read if is_minflux(Path(path)) or tables_in(Path(path)) else None
     if path.lower().endswith(_OF_MANY) and not _is_known(path):
         return None
     try:
@@ -148,12 +149,12 @@ def _found(
 def _read(path: str, names: "ColumnNames | None") -> "tuple[Localizations, SampledTable | None]":
     # With these pandas comes, which would make napari start later.
     from napari_sparse_gmm.io.chunked_tables import open_chunked
-    from napari_sparse_gmm.io.formats import open_table
+    from napari_sparse_gmm.io.formats import is_folder_of_tables, open_table
     from napari_sparse_gmm.io.localizations import localizations_of, sample_localizations
     from napari_sparse_gmm.io.tables import ColumnNames
     from napari_sparse_gmm.plugin.points.sampled import SampledTable
 
-    if not Path(path).is_dir() and (opened := open_table(path)).n_rows <= MOST_POINTS:
+    if not is_folder_of_tables(path) and (opened := open_table(path)).n_rows <= MOST_POINTS:
         return localizations_of(opened, names), None
     table = open_chunked(path, names or ColumnNames())
     few = table.n_rows <= MOST_POINTS

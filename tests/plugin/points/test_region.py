@@ -264,3 +264,46 @@ def test_what_can_outline_a_region() -> None:
     assert outlines_regions(Labels(np.ones((5, 5), dtype=int)))
     assert not outlines_regions(Image(np.ones((5, 5, 3)), rgb=True))
     assert not outlines_regions(Points(np.ones((5, 2))))
+
+
+def test_each_shape_is_a_region_by_its_name() -> None:
+    data = np.random.default_rng(0).uniform(0, 60, (300, 2))
+    points = Points(data, scale=(2.0, 2.0))
+    far = SQUARE + 100.0
+    shapes = Shapes(
+        [SQUARE, far],
+        shape_type=["rectangle", "ellipse"],
+        features={"kind": [1, 2], "cell": ["HeLa", "HeLa"]},
+    )
+    shapes.add_paths(np.array([[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]]))
+    cloud = Source(points, (0, 1), region=shapes).read()
+    assert list(cloud.regions) == ["HeLa", "HeLa 2"]
+    areas = [region.volume for region in cloud.regions.values()]
+    np.testing.assert_allclose(areas, [400.0, 100.0 * np.pi], rtol=1e-3)
+    assert cloud.regions["HeLa"].contains(cloud.points).all()
+    assert not Source(points, (0, 1)).read().regions
+    del shapes.features["cell"]
+    assert list(Source(points, (0, 1), region=shapes).read().regions) == ["0", "1"]
+
+
+def test_each_label_is_a_region_over_all_z_and_all_times() -> None:
+    painted = np.zeros((3, 61, 61), dtype=int)
+    painted[0, 20:41, 20:41], painted[2, 30:51, 20:41], painted[2, 50:61, 50:61] = 4, 4, 9
+    rng = np.random.default_rng(0)
+    points = Points(rng.uniform(0, 60, (500, 3)), axis_labels=("t", "y", "x"))
+    cloud = Source(points, (1, 2), region=Labels(painted)).read()
+    assert {name: region.volume for name, region in cloud.regions.items()} == {
+        "4": 31 * 21,
+        "9": 11**2,
+    }
+    deep = Source(Points(points.data), (0, 1, 2), region=Labels(painted.max(0))).read()
+    height = np.ptp(deep.points[:, 0])
+    assert deep.regions["9"].volume == pytest.approx(height * 11**2)
+    # Each point that was not left out lies in one of them.
+    inside = [region.contains(deep.points) for region in deep.regions.values()]
+    assert (np.sum(inside, axis=0) == 1).all()
+
+
+def test_an_image_has_no_regions_of_its_own() -> None:
+    points = Points(np.random.default_rng(0).uniform(0, 60, (300, 2)))
+    assert Source(points, (0, 1), region=Image(np.ones((61, 61)))).read().regions == {}

@@ -1,6 +1,7 @@
 """The components as a table in a window: which row is which ellipse, and what stays in it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QTableView
 
-from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm import Box, GaussianMixture
+from napari_sparse_gmm.density_model import InRegion
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
+from napari_sparse_gmm.plugin.layers.model_metadata import attach_model
 from napari_sparse_gmm.plugin.layers.owned import components_layer, keep_made
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
-from napari_sparse_gmm.plugin.views.table import ComponentTable, show_table
+from napari_sparse_gmm.plugin.views.table import COMPONENTS, REGIONS, ComponentTable, show_table
 
 HORIZONTAL = Qt.Orientation.Horizontal
 FLAGS = QItemSelectionModel.SelectionFlag
@@ -233,3 +236,46 @@ def test_a_table_without_rows_says_so(viewer: Any) -> None:
     assert "press Run" in table.title.text()
     assert not table.save_button.isEnabled()
     table.deleteLater()
+
+
+def with_regions(viewer: Any) -> tuple[ComponentTable, Any]:
+    """Ellipses of which two lie in one region, one in another, and one in none."""
+    points, layer = ellipses(viewer, mixture(), units="nm")
+    north, south = (Box([[y, 0.0], [y + 33.0, 61.0]]) for y in (0.0, 33.0))
+    regions = InRegion("north", north, 50.0, 5.0), InRegion("south", south, 20.0, 15.0)
+    model = model_of(mixture())
+    part = replace(model.fitted[0], regions=regions)
+    model = replace(model, parts=(part,), unit="nm")
+    _, frame, _ = modelled_points(points, (0, 1))
+    show_components(viewer, points, frame, drawing(model, frame, 95.0, 99))
+    attach_model(layer, model)
+    return show_table(viewer, layer), layer
+
+
+def test_regions_have_rows_which_select_their_components(viewer: Any, tmp_path: Path) -> None:
+    table, layer = with_regions(viewer)
+    assert cells(table.sheet, "region") == ["south", "", "north", "north"]  # by falling points
+    assert not table.rows.isHidden()
+    table.rows.setCurrentText(REGIONS)
+    assert cells(table.sheet, "region") == ["north", "south"]
+    assert cells(table.sheet, "clusters") == ["2", "1"]
+    assert table.title.text() == "L components: 2 regions"
+    table.sheet.selectRow(0)
+    assert layer.selected_data == {0, 2}
+    double_click(table.sheet, 1)
+    np.testing.assert_allclose(centre(viewer), MEANS[1], atol=1e-6)
+    assert layer.selected_data == {1}
+    table.save(tmp_path / "regions.csv")
+    saved = pd.read_csv(tmp_path / "regions.csv")
+    np.testing.assert_allclose(saved["share of points in clusters"], [0.9, 0.25])
+    table.rows.setCurrentText(COMPONENTS)
+    assert len(cells(table.sheet, "component")) == 4
+
+
+def test_without_regions_there_is_no_such_choice(viewer: Any) -> None:
+    table, layer = with_regions(viewer)
+    table.rows.setCurrentText(REGIONS)
+    attach_model(layer, model_of(mixture()))
+    layer.events.features()
+    assert table.rows.isHidden()
+    assert len(cells(table.sheet, "component")) == 4

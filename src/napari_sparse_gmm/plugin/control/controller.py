@@ -119,7 +119,7 @@ class Controller:
         self.send(events.SourceChanged())
         if self.chosen_fit is None and self.state.work is None:
             self._form.show_found()
-            self._form.histogram.show_features(None)
+            self._form.histogram.show_layer(None)
             self._form.convergence_view.begin()
 
     def on_layer_removed(self, layer: Layer) -> None:
@@ -300,7 +300,7 @@ class Controller:
             messages.heatmap_unit(fit.picture.quantity, fit.frame),
         )
         shapes = components_layer(self._viewer, fit.layer)
-        self._form.histogram.show_features(None if shapes is None else shapes.features)
+        self._form.histogram.show_layer(shapes)
 
     def _show_sparsity(self, fit: Fit) -> None:
         sparsity = self._fields.sparsity

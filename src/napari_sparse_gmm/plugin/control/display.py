@@ -75,3 +75,5 @@ class Display:
         layer = components_layer(self._viewer, done.layer)
         if layer is not None:
             attach_model(layer, as_shown(done.model, done.picture, done.coverage))
+            if any(part.regions for part in done.model.fitted):
+                layer.events.features()  # what shows the regions has heard of it before this

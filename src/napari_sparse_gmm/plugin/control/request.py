@@ -68,5 +68,6 @@ def ask(
         pacing,
         cloud.all_points,
         place or Place(),
+        cloud.regions,
     )
     return Asked(source, used, cloud, request)

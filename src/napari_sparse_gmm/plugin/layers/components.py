@@ -12,6 +12,7 @@ from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.numbers import names_of_regions
 from napari_sparse_gmm.plugin.layers.channel import channel_colour, tint
 from napari_sparse_gmm.plugin.layers.component_colours import component_colours
 from napari_sparse_gmm.plugin.layers.edges import edge_width, thin_edges
@@ -94,6 +95,8 @@ def _table(part: Part, frame: Frame, group: int) -> dict[str, NDArray[Any]]:
     table = component_table(
         part.mixture, part.total_weight, frame.names, part.errors, unit, part.evidence, part.seen
     )
+    if part.regions:
+        table["region"] = names_of_regions(part)
     if frame.stack is None:
         return table
     name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"

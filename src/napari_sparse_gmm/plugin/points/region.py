@@ -13,11 +13,14 @@ import numpy as np
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.regions import enclosed, has_inside
+from napari_sparse_gmm.io.regions import enclosed, has_inside, labelled_regions, unique_names
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.space.transforms import affine_from
 from napari_sparse_gmm.regions import Intensity, Mask, Polygon, Region
+
+# The feature of a Shapes layer that has the names of its shapes: the first of these.
+_NAMES = ("name", "label", "cell", "region", "id")
 
 # At up to 120 bytes for each while an `Intensity` is made.
 _MOST_PIXELS = 1 << 26
@@ -63,6 +66,39 @@ def outlined(
         return _polygon(layer, *_to_model(layer, points, axes, in_units))
     pixels = Pixels.of(layer, points, axes, in_units)
     return _mask(layer, pixels) if isinstance(layer, Labels) else _intensity(layer, pixels)
+
+
+def outlined_each(
+    layer: Shapes | Labels | Image, points: Points, axes: Axes, *, in_units: bool = True
+) -> dict[str, Region]:
+    """The same of each shape, or label, by its name; of an image none.
+
+    The name of a shape is its feature `name`, `label`, `cell`, `region` or `id`, or else its
+    number; that of a label its value.
+    """
+    if isinstance(layer, Shapes):
+        matrix, offset = _to_model(layer, points, axes, in_units)
+        names = unique_names(_names(layer))
+        shapes = zip(names, layer.data, layer.shape_type, strict=True)
+        return {
+            name: Polygon((outline @ matrix.T + offset)[:, -2:])
+            for name, corners, kind in shapes
+            for outline in enclosed([corners], [kind])
+        }
+    if isinstance(layer, Image):
+        return {}
+    pixels = Pixels.of(layer, points, axes, in_units)
+    return labelled_regions(
+        np.asarray(_finest(layer)), pixels.spacing, pixels.origin, pixels.together
+    )
+
+
+def _names(layer: Shapes) -> list[str]:
+    """What the shapes of a layer are called."""
+    for feature in _NAMES:
+        if feature in layer.features:
+            return [str(name) for name in layer.features[feature]]
+    return [str(n) for n in range(layer.nshapes)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@
 ((600, 2), (600, 2))
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
 from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
-from napari_sparse_gmm.plugin.points.region import outlined
+from napari_sparse_gmm.plugin.points.region import outlined, outlined_each
 from napari_sparse_gmm.plugin.points.sampled import (
     AllPoints,
     SampledTable,
@@ -28,7 +29,7 @@ from napari_sparse_gmm.plugin.points.sampled import (
 )
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame
-from napari_sparse_gmm.regions import Hull, Region, over
+from napari_sparse_gmm.regions import Hull, Region, over, over_each
 
 
 class Around(Enum):
@@ -53,6 +54,8 @@ class Cloud:
         Which of the groups that are fitted apart each is in.
     region : Region or None
         Where they could have been, if it is not their bounding box.
+    regions : mapping
+        The shapes or labels that it is made of, by their names.
     n_hidden, n_unused, n_outside, n_imprecise : int
         Points of the layer that it does not show; that it shows, but are not to be used; that lie
         outside of the region; and that have no precision where others have one.
@@ -70,6 +73,7 @@ class Cloud:
     n_outside: int
     n_imprecise: int = 0
     all_points: AllPoints | None = None
+    regions: Mapping[str, Region] = field(default_factory=dict)
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -207,6 +211,7 @@ class Source:
             int(np.count_nonzero(~inside)),
             n_imprecise,
             None if table is None else self._all(table, region),
+            self._each_region(region),
         )
 
     def _check_sample(self, used: NDArray[np.bool_]) -> None:
@@ -241,6 +246,12 @@ class Source:
             return hull, np.ones(len(points), dtype=bool)
         base = outlined(self.region, self.layer, self.axes, in_units=self.in_units)
         return over(base, points, box)
+
+    def _each_region(self, whole: Region | None) -> dict[str, Region]:
+        if isinstance(self.region, Around) or whole is None:
+            return {}
+        each = outlined_each(self.region, self.layer, self.axes, in_units=self.in_units)
+        return over_each(each, whole)
 
     @property
     def precisions(self) -> tuple[str, ...]:

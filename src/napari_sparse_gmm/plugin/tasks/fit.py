@@ -280,7 +280,8 @@ def _model(
         numbers = [_number(request.all_points, fitted) for fitted in fits]
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
-        parts.append(None if fitted is None else part_of(*fitted, numbers[group]))
+        own = None if fitted is None else part_of(*fitted, numbers[group], request.regions)
+        parts.append(own)
     engine = next(fitted[1] for fitted in fits if fitted is not None)
     made = provenance(
         source=request.source,

@@ -16,6 +16,7 @@ from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin.points.sampled import AllPoints
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
+from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class FitRequest:
     pacing: Pacing = PACING
     all_points: AllPoints | None = None  # which are fitted, where `observations` are some of them
     place: Place = field(default_factory=Place)  # where these are
+    regions: Mapping[str, Region] = field(default_factory=dict)  # which are to have numbers
 
     @property
     def points(self) -> FloatArray:

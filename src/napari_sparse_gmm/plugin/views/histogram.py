@@ -1,11 +1,12 @@
 """How a column of the table of components is distributed."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container
+from napari.layers import Shapes
 from numpy.typing import NDArray
+from qtpy.compat import isalive
 
 from napari_sparse_gmm.plugin.qt.canvas import Plot
 
@@ -17,7 +18,7 @@ _MOST_BARS = 40
 
 
 class HistogramView(Container):
-    """A histogram of one of the columns of a table.
+    """A histogram of one of the columns of a table, and within it that of the rows selected.
 
     Parameters
     ----------
@@ -27,6 +28,7 @@ class HistogramView(Container):
 
     def __init__(self, theme: Callable[[], str]) -> None:
         self._values: dict[str, NDArray[np.float64]] = {}
+        self._layer: Shapes | None = None
         self.column = ComboBox(
             name="column",
             choices=lambda _: list(self._values),
@@ -39,9 +41,14 @@ class HistogramView(Container):
         self.column.changed.connect(self._draw)
         self.plot.shown.connect(self._draw)
 
-    def show_features(self, features: Any) -> None:
-        """Show those of a layer, a DataFrame, or none; the column stays, where they have it."""
-        numbers = {} if features is None else dict(features.select_dtypes("number"))
+    def show_layer(self, layer: Shapes | None) -> None:
+        """Show the features of a layer, or none; the column stays, where they have it."""
+        if self._layer is not None:
+            self._layer.selected_data.events.items_changed.disconnect(self._draw)
+        self._layer = layer
+        if layer is not None:
+            layer.selected_data.events.items_changed.connect(self._draw)
+        numbers = {} if layer is None else dict(layer.features.select_dtypes("number"))
         self._values = {
             name: column.to_numpy(dtype=np.float64)
             for name, column in numbers.items()
@@ -56,15 +63,20 @@ class HistogramView(Container):
         self._draw()
 
     def _draw(self, _: object = None) -> None:
-        if not self.plot.isVisible():
+        if not isalive(self.plot) or not self.plot.isVisible():
             return
         self.plot.clear()
         name = self.column.value
         values = self._values.get(name, np.empty(0))
+        rows = [] if self._layer is None else sorted(self._layer.selected_data)
+        chosen = values[[row for row in rows if row < len(values)]]
         values = values[np.isfinite(values)]
         if len(values):
-            axes = self.plot.figure.add_subplot()
-            axes.hist(values, bins=bins(values).tolist(), color="C0")
+            axes, edges = self.plot.figure.add_subplot(), bins(values).tolist()
+            axes.hist(values, bins=edges, color="C0")
+            if len(chosen):
+                axes.hist(chosen[np.isfinite(chosen)], bins=edges, color="C1", label="selected")
+                axes.legend()
             axes.set_xlabel(name)
             axes.set_ylabel("components")
             if (values > 0).all() and values.max() > 20 * values.min():

@@ -1,4 +1,6 @@
-"""The components as a table in the window, which selects their ellipses and is selected by them."""
+"""The components as a table in the window, which selects their ellipses and is selected by them;
+and the regions, a row each, which select those of their components.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +12,17 @@ from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_sparse_gmm.plugin.layers.model_metadata import is_components_layer
+from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, is_components_layer
 from napari_sparse_gmm.plugin.layers.owned import components_layer
 from napari_sparse_gmm.plugin.qt.sheet import Sheet
 from napari_sparse_gmm.plugin.views.centre import go_to
@@ -22,14 +32,17 @@ _NAME = "Sparse GMM components"
 
 _HEIGHT = 200  # pixels of the dock, for some rows
 
-# What the table is sorted by at first.
-_FIRST = "expected_points"
+# What the table is sorted by at first, of components and of regions.
+_FIRST, _FIRST_OF_REGIONS = "expected_points", "clusters"
 
 NOTHING = "No components: press Run, or select the components of a model."
 
 
+COMPONENTS, REGIONS = "Components", "Regions"
+
+
 class ComponentTable(QWidget):
-    """A table of the features of ellipses.
+    """A table of the features of ellipses, or of the regions that they were fitted in.
 
     It shows the components layer that was selected last, or that of the Points layer that was; it
     stays what it is while other layers are selected.
@@ -44,16 +57,23 @@ class ComponentTable(QWidget):
         self._viewer = viewer
         self._layer: Shapes | None = None  # what it shows
         self.title = QLabel(NOTHING)
+        self.rows = QComboBox()
+        self.rows.addItems([COMPONENTS, REGIONS])
+        self.rows.setToolTip(
+            "Whether a row is a component, or one of the shapes or labels of Region."
+        )
         self.save_button = QPushButton("Save as CSV…")
         self.sheet = Sheet()
         line = QHBoxLayout()
         line.addWidget(self.title, 1)
+        line.addWidget(self.rows)
         line.addWidget(self.save_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.setSpacing(2)
         layout.addLayout(line)
         layout.addWidget(self.sheet)
+        self.rows.currentTextChanged.connect(self._update)
         self.save_button.clicked.connect(self._ask_and_save)
         self.sheet.chosen.connect(self._select)
         self.sheet.opened.connect(self._go_to)
@@ -83,27 +103,51 @@ class ComponentTable(QWidget):
 
         write_table(path, self.sheet.columns)
 
+    @property
+    def _of_regions(self) -> bool:
+        return not self.rows.isHidden() and self.rows.currentText() == REGIONS
+
     def _update(self, _: Any = None) -> None:
+        regions = {} if self._layer is None else regions_of(self._layer)
+        self.rows.setVisible(bool(regions))
         columns = {} if self._layer is None else columns_of(self._layer)
-        self.sheet.show_columns(columns, errors_of(columns), _FIRST)
+        shown = regions if self._of_regions else columns
+        first = _FIRST_OF_REGIONS if self._of_regions else _FIRST
+        self.sheet.show_columns(shown, errors_of(shown), first)
         self.save_button.setEnabled(self._layer is not None)
         self.title.setText(NOTHING)
         if self._layer is not None:
-            n_rows = len(self._layer.features)
-            self.title.setText(f"{self._layer.name}: {count(n_rows, 'component')}")
+            n_rows = count(len(self._layer.features), "component")
+            if self._of_regions:
+                n_rows = count(len(regions["region"]), "region")
+            self.title.setText(f"{self._layer.name}: {n_rows}")
             self._follow_selection()
 
     def _follow_selection(self, _: Any = None) -> None:
         assert self._layer is not None
-        self.sheet.choose(set(self._layer.selected_data))
+        if not self._of_regions:
+            self.sheet.choose(set(self._layer.selected_data))
 
     def _select(self, rows: set[int]) -> None:
         if self._layer is not None:
-            self._layer.selected_data = rows
+            self._layer.selected_data = self._components_of(rows)
 
     def _go_to(self, row: int) -> None:
-        if self._layer is not None:
-            go_to(self._viewer, self._layer, row)
+        components = self._components_of({row})
+        if self._layer is not None and components:
+            go_to(self._viewer, self._layer, min(components))
+            self._layer.selected_data = components
+
+    def _components_of(self, rows: set[int]) -> set[int]:
+        """The components that rows of the table are about."""
+        if self._layer is None or not self._of_regions:
+            return rows
+        regions, features = regions_of(self._layer), self._layer.features
+        # The region, and the group where there are some.
+        keys = [name for name in regions if name in features][: 1 + list(regions).index("region")]
+        wanted = {tuple(regions[key][row] for key in keys) for row in rows}
+        found = zip(*(features[key] for key in keys), strict=True)
+        return {row for row, own in enumerate(found) if own in wanted}
 
     def _on_active(self, _: Any) -> None:
         self._soon.start(0)
@@ -154,6 +198,14 @@ def show_table(viewer: Viewer, layer: Shapes) -> ComponentTable:
     table.show_layer(layer)
     viewer.layers.selection = {layer}
     return table
+
+
+def regions_of(layer: Layer) -> dict[str, NDArray[Any]]:
+    """The regions of the model of a layer as columns; none where it has none, or no model yet."""
+    from napari_sparse_gmm.numbers import region_table
+
+    model = layer.metadata.get(MODEL_KEY)
+    return {} if model is None else region_table(model)
 
 
 def columns_of(layer: Layer) -> dict[str, NDArray[Any]]:
