@@ -136,7 +136,7 @@ def _draw_condition(axes: Axes, at: int, replicates: Replicates) -> None:
 def _draw_differences(axes: Axes, found: Comparison, rows: pd.DataFrame) -> None:
     """The differences from the reference, which is 0, with their intervals."""
     axes.axhline(0.0, color="0.6", linewidth=0.8)
-    x = np.arange(1, len(found.conditions))
+    x = list(range(1, len(found.conditions)))
     axes.vlines(x, rows["low"], rows["high"], color="black", linewidth=2)
     axes.plot(x, rows["difference"], "o", color="black", markersize=6)
     for at, row in zip(x, rows.to_dict("records"), strict=True):
