@@ -10,7 +10,7 @@
 >>> bool(effect["low"] < 5 < effect["high"]), round(effect["p"], 3)
 (True, 0.029)
 >>> found.notes
-('Of 4 and 4 replicates no p value is below 0.029.',)
+('Of 4 and 4 replicates no p value is below 0.0286.',)
 
 Cells of a dish are alike, so that their number says little: what counts are the replicates, each
 with the mean of its cells (Lazic, Clarke-Williams, Munafò 2018, PLOS Biology 16: e2005282).

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import FileEdit, LineEdit, PushButton
+from qtpy.QtCore import Qt
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
@@ -96,6 +97,7 @@ class SparseGMMBatch(TaskWidget):
         self[1].append(self.open_button)
         self.native.layout().addWidget(self.sheet, 1)
         self.sheet.horizontalHeader().setStretchLastSection(True)
+        self.sheet.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.sheet.opened.connect(self.show_result)
         self.open_button.clicked.connect(self._show_selected)
         for field in (self.folder, self.pattern, self.out):
@@ -123,6 +125,7 @@ class SparseGMMBatch(TaskWidget):
             self._why = str(error)
         self._states = [WAITING] * len(self._jobs)
         self._show_states()
+        self.sheet.resizeColumnToContents(0)
         self._on_work_changed()
         self._panel.say(self._why or f"{count(len(self._jobs), 'file')}.")
 
@@ -227,9 +230,14 @@ class SparseGMMBatch(TaskWidget):
         self._panel.say(f"{n - wrong} of {n} files are done.{told} Written to {where}.")
 
     def _show_states(self) -> None:
-        names = np.array([job.input.name for job in self._jobs], dtype=object)
-        columns = {"file": names, "state": np.array(self._states, dtype=object)}
+        columns = {
+            "file": np.array(self._names(), dtype=object),
+            "state": np.array(self._states, dtype=object),
+        }
         self.sheet.show_columns(columns, {})
+
+    def _names(self) -> list[str]:
+        return [str(job.input.relative_to(self.folder.value)) for job in self._jobs]
 
     @staticmethod
     def _is_problem(state: str) -> bool:

@@ -182,9 +182,9 @@ class TaskWidget(Container):
 
     def _forget(self, event: Any) -> None:
         """A layer was removed: so is the work on it."""
-        job, layer = self._panel.runner.job, event.value
-        if job is not None and job.layer is layer:
-            self._panel.runner.cancel(layer_removed(layer.name))
+        job, name = self._panel.runner.job, event.value.name
+        if job is not None and job.layer is event.value:
+            self._panel.runner.cancel(layer_removed(name))
 
 
 class CloseEvents(QObject):
