@@ -7,7 +7,7 @@
 >>> table = pd.DataFrame({"dish": dish, "condition": condition, "radius [nm]": radius})
 >>> found = compare(table, "condition", replicate="dish")
 >>> effect = found.effects.loc[0]
->>> bool(effect["low"] < 5 < effect["high"]), round(effect["p"], 3)
+>>> bool(effect["low"] < 5 < effect["high"]), round(float(effect["p"]), 3)
 (True, 0.029)
 >>> found.notes
 ('Of 4 and 4 replicates no p value is below 0.0286.',)
