@@ -193,3 +193,44 @@ def test_a_process_that_ends_costs_its_own_file(tmp_path: Path) -> None:
         tmp_path / "1": "Its process was ended, as happens for want of memory.",
         tmp_path / "2": "ZeroDivisionError: no such number",
     }
+
+
+def _small(folder: Path, n: int) -> None:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(n):
+        points = np.concatenate([rng.normal(20, 1, (40, 2)), rng.uniform(0, 50, (20, 2))])
+        pd.DataFrame(points, columns=["x [nm]", "y [nm]"]).to_csv(folder / f"{k:03}.csv")
+    for k in range(3):
+        (folder / f"{n * k // 3:03}.csv").write_text("x,y\n1,2\n3,four\n")
+
+
+@pytest.mark.long
+def test_two_hundred_files_killed_in_the_middle(tmp_path: Path) -> None:
+    """Three are broken; the table is that of one go."""
+    data, whole, out = tmp_path / "data", tmp_path / "whole", tmp_path / "killed"
+    _small(data, 200)
+    options = ["--components", "3"]
+    assert fit(data, whole, *options) == 2
+    table = told(whole)
+    assert table["problem"].notna().sum() == 3
+    assert len(table) == 200
+    command = [sys.executable, "-m", "napari_sparse_gmm.cli", "fit", f"{data}/*.csv", *QUICK]
+    source = str(Path(__file__).parents[1] / "src")
+    with subprocess.Popen(
+        [*command, *options, "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": source},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and len(list(out.glob("*/input.json"))) < 100:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert 100 <= len(list(out.glob("*/input.json"))) < 197
+    assert not (out / "summary.csv").exists()
+    before = made(out)
+    assert fit(data, out, *options) == 2
+    assert (out / "summary.csv").read_bytes() == (whole / "summary.csv").read_bytes()
+    done = {str(Path(name).parent) for name in before if name.endswith("input.json")}
+    after = made(out)
+    assert all(after[name] == before[name] for name in before if str(Path(name).parent) in done)

@@ -182,9 +182,9 @@ class TaskWidget(Container):
 
     def _forget(self, event: Any) -> None:
         """A layer was removed: so is the work on it."""
-        job = self._panel.runner.job
+        job, name = self._panel.runner.job, event.value.name
         if job is not None and job.layer is event.value:
-            self._panel.runner.cancel(layer_removed(event.value.name))
+            self._panel.runner.cancel(layer_removed(name))
 
 
 class CloseEvents(QObject):

@@ -20,8 +20,8 @@ class Job:
 
     Parameters
     ----------
-    layer : Layer
-        Which it is about.
+    layer : Layer or None
+        Which it is about, where it is about one.
     work : generator
     done : callable
         Gets what the work returns, unless it was cancelled.
@@ -29,7 +29,7 @@ class Job:
         Gets what it yields.
     """
 
-    layer: Layer
+    layer: Layer | None
     work: Work[Any]
     done: Callable[[Any], object]
     progress: Callable[[Progress], object] = lambda _: None
