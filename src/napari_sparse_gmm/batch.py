@@ -264,6 +264,7 @@ def _write(
             parameters=parameters,
             engine=model.engine_,
             engine_reason=model.engine_reason_,
+            deconvolved=bool(engine.summary.noise.any()),
         ),
     )
     with limited_threads(model.n_threads):
