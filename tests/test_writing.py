@@ -18,7 +18,7 @@ from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
-from napari_sparse_gmm.writing import refuse_to_overwrite, whole_file
+from napari_sparse_gmm.writing import refuse_to_overwrite, whole_file, whole_folder
 
 MIXTURE = random_mixture(2, 2)
 MODEL = DensityModel((Part(MIXTURE, None, 10, 10.0),), ("y", "x"), "nm")
@@ -216,3 +216,36 @@ def test_a_fit_on_a_full_disk_leaves_earlier_results(tmp_path: Path) -> None:
     assert full.stderr.count("\n") == 1
     assert sorted((tmp_path / "out").iterdir()) == files
     assert [path.read_bytes() for path in files] == before
+
+
+def fill(path: Path, text: str) -> None:
+    with whole_folder(path, [".zgroup"]) as folder:
+        folder.mkdir()
+        (folder / ".zgroup").write_text(text)
+        if text == "too much":
+            raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    for text in ("first", "second"):
+        fill(path, text)
+        assert (path / ".zgroup").read_text() == text
+    with pytest.raises(OSError, match="full") as raised:
+        fill(path, "too much")
+    assert raised.value.filename == str(path)
+    assert (path / ".zgroup").read_text() == "second"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_other_folders_and_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.tif").touch()
+    (tmp_path / "file").touch()
+    for name in ("photos", "file"):
+        with pytest.raises(InputError, match="something else"):
+            fill(tmp_path / name, "new")
+    assert (tmp_path / "photos" / "one.tif").exists()
+    (tmp_path / "empty").mkdir()
+    fill(tmp_path / "empty", "new")
+    assert (tmp_path / "empty" / ".zgroup").exists()

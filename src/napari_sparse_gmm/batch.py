@@ -280,6 +280,7 @@ def _write(
             engine=model.engine_,
             engine_reason=model.engine_reason_,
             ranges=as_records(ranges),
+            deconvolved=bool(engine.summary.noise.any()),
         ),
     )
     with limited_threads(model.n_threads):

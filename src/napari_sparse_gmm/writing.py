@@ -1,4 +1,4 @@
-"""Files that are whole, or as they were.
+"""Files and folders that are whole, or as they were.
 
 >>> with whole_file("model.json") as path:
 ...     n_characters = path.write_text("{}")
@@ -6,6 +6,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,49 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
     except OSError as error:
         # Some libraries give no more than a sentence: that too few bytes were written.
+        why = error.strerror or str(error)
+        raise OSError(error.errno or errno.EIO, why, os.fspath(path)) from error
+
+
+@contextmanager
+def whole_folder(path: str | Path, marks: Iterable[str]) -> Iterator[Path]:
+    """The name of a new folder beside `path`, to be made, that takes its place when the block ends.
+
+    Where the block fails `path` is as it was, and nothing is left beside it. A folder that exists
+    is replaced where it is empty, or has one of the files `marks` that tell what it is.
+
+    Raises
+    ------
+    InputError
+        Where there is another folder, or a file.
+    OSError
+        That names `path`.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (
+        target.is_dir()
+        and (not any(target.iterdir()) or any((target / mark).is_file() for mark in marks))
+    ):
+        raise InputError(
+            f"{path} is there already, and something else than what would be written: choose "
+            "another name."
+        )
+    beside, before = (target.with_name(f".{token_hex(8)}{target.suffix}") for _ in range(2))
+    try:
+        try:
+            yield beside
+            if target.exists():
+                target.rename(before)
+            try:
+                beside.rename(target)
+            except OSError:
+                if before.exists():
+                    before.rename(target)
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(before, ignore_errors=True)
+    except OSError as error:
         why = error.strerror or str(error)
         raise OSError(error.errno or errno.EIO, why, os.fspath(path)) from error
 

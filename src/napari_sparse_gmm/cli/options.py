@@ -51,6 +51,10 @@ def add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     )
     for axis in ("x", "y", "z"):
         parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    add_precision(parser)
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         metavar="NAME",

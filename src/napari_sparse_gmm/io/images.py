@@ -1,4 +1,4 @@
-"""A heatmap as a picture file: OME-TIFF with its pixel size.
+"""A heatmap, or labels, as a picture file: OME-TIFF with its pixel size.
 
 >>> write_density_tiff("density.tif", image, grid, unit="nm")
 """
@@ -35,7 +35,14 @@ _RESOLUTION_RANGE = (1e-6, 4e9)
 def write_density_tiff(
     path: str | Path, image: NDArray[np.float32], grid: Grid, unit: str | None = None
 ) -> None:
-    """Write an image of two or three axes, ([z,] y, x), as float32 OME-TIFF.
+    """Write an image of two or three axes, ([z,] y, x), as float32 OME-TIFF."""
+    write_image_tiff(path, np.asarray(image, dtype=np.float32), grid, unit, "density")
+
+
+def write_image_tiff(
+    path: str | Path, image: NDArray[Any], grid: Grid, unit: str | None, name: str
+) -> None:
+    """Write an image of two or three axes, ([z,] y, x), as OME-TIFF of its own kind of numbers.
 
     The OME metadata hold the size of a pixel with its unit, and as the position of each plane
     the centre of its first pixel, so that the image can be laid under the points again. The
@@ -49,7 +56,7 @@ def write_density_tiff(
     axes = "ZYX"[-image.ndim :]
     ome_unit, per_centimetre = _OME_UNITS.get(unit_named(unit), ("reference frame", None))
     n_planes = image.shape[0] if image.ndim == 3 else 1
-    metadata: dict[str, Any] = {"axes": axes, "Name": "density"}
+    metadata: dict[str, Any] = {"axes": axes, "Name": name}
     plane: dict[str, Any] = {}
     for axis, size, first in zip(axes, grid.spacing, grid.origin, strict=True):
         metadata[f"PhysicalSize{axis}"] = float(size)
@@ -66,7 +73,7 @@ def write_density_tiff(
     with whole_file(path) as whole_path:
         tifffile.imwrite(
             whole_path,
-            np.asarray(image, dtype=np.float32),
+            image,
             ome=True,
             photometric="minisblack",
             resolution=resolution if representable else None,

@@ -26,18 +26,18 @@ from napari_sparse_gmm.io.files import one_line, readable_file
 from napari_sparse_gmm.io.hdf5 import opened_hdf5, refuse_endless_heap, stored_in
 from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing, refuse_nested
 
-_DATASET = "locs"
+DATASET = "locs"
 
 # Picasso 0.11 and later embed a copy of the YAML file, as JSON.
 _METADATA = "metadata"
 
 # Lengths in camera pixels, in the tables of localizations and of molecules; and those in nm. All
 # other columns are no lengths, or their unit has changed from version to version.
-_IN_PIXELS = frozenset(
+IN_PIXELS = frozenset(
     {"x", "y", "lpx", "lpy", "sx", "sy", "sx_unc", "sy_unc", "std_x", "std_y"}
     | {"x_pick_rot", "y_pick_rot", "fitted_sigma", "fitted_sigma_x", "fitted_sigma_y"}
 )
-_IN_NM = frozenset({"z", "lpz", "std_z"})
+IN_NM = frozenset({"z", "lpz", "std_z"})
 
 # What to do where it is not known how large these pixels are.
 _REMEDY = (
@@ -46,11 +46,11 @@ _REMEDY = (
 
 # The size of a camera pixel in nm; the first is what Picasso itself goes by, and of each the latest
 # that is one.
-_PIXEL_SIZE = ("Pixelsize", "Camera.Pixelsize")
+PIXEL_SIZE = ("Pixelsize", "Camera.Pixelsize")
 
 # A line with one of them, and those that go on with it.
 _NOTE = re.compile(
-    rf"^(?:{'|'.join(map(re.escape, _PIXEL_SIZE))}):.{{0,999}}(?:\n(?:[ ]|- ).{{0,999}}){{0,9}}",
+    rf"^(?:{'|'.join(map(re.escape, PIXEL_SIZE))}):.{{0,999}}(?:\n(?:[ ]|- ).{{0,999}}){{0,9}}",
     re.MULTILINE,
 )
 _MOST_NOTES = 100
@@ -66,16 +66,16 @@ def open_picasso(path: Path) -> Table:
         Where the file is damaged or something else, or its pixel size is not known.
     """
     with opened_hdf5(path) as file:
-        locs = stored_in(file, _DATASET, path.name)
+        locs = stored_in(file, DATASET, path.name)
         if locs is None:
             raise InputError(
-                f"{path.name} has no dataset {_DATASET!r}, where Picasso keeps localizations; "
+                f"{path.name} has no dataset {DATASET!r}, where Picasso keeps localizations; "
                 f"it has {listing(list(islice(file, 100))) or 'none at all'}."
             )
         if not isinstance(locs, h5py.Dataset) or locs.dtype.names is None or locs.ndim != 1:
             what = f"an array of shape {locs.shape}" if hasattr(locs, "shape") else "a group"
             raise InputError(
-                f"{_DATASET!r} in {path.name} is {what} and no table with named columns, as "
+                f"{DATASET!r} in {path.name} is {what} and no table with named columns, as "
                 "Picasso writes it."
             )
         dtype, n_rows = locs.dtype, len(locs)
@@ -95,20 +95,20 @@ def open_picasso(path: Path) -> Table:
             "lists, records or words of any length in place of single values",
         )
         for name in wanted.values():
-            if name in _IN_PIXELS and dtype[name].kind not in "iuf":
+            if name in IN_PIXELS and dtype[name].kind not in "iuf":
                 raise InputError(
                     f"Column {name!r} of {path.name} is in camera pixels, but its cells are not "
                     "numbers: store them as such."
                 )
         columns = {}
         with opened_hdf5(path) as file, np.errstate(invalid="ignore"):  # NaN of another kind
-            rows = file[_DATASET].fields(list(wanted.values()))[:]
+            rows = file[DATASET].fields(list(wanted.values()))[:]
             for at, name in wanted.items():
                 native = rows[name].astype(dtype[name].newbyteorder("="), copy=False)
-                columns[at] = native.astype(float) * pixel_size if name in _IN_PIXELS else native
+                columns[at] = native.astype(float) * pixel_size if name in IN_PIXELS else native
         return pd.DataFrame(columns)
 
-    columns = tuple(f"{name} [nm]" if name in _IN_PIXELS | _IN_NM else name for name in names)
+    columns = tuple(f"{name} [nm]" if name in IN_PIXELS | IN_NM else name for name in names)
     about = {"format": "Picasso", "pixel size [nm]": pixel_size}
     widths = [dtype[name].itemsize for name in names]
     return Table(path.name, columns, n_rows, widths, load, about)
@@ -138,7 +138,7 @@ def _pixel_size(path: Path, file: h5py.File) -> float:
     came = f"{sizes[0]!r:.40} is no finite number above 0, so " if sizes else ""
     raise InputError(
         f"{source} does not tell the size of a camera pixel: {came}add a line such as "
-        f"'{_PIXEL_SIZE[0]}: 130', in nm."
+        f"'{PIXEL_SIZE[0]}: 130', in nm."
     )
 
 
@@ -155,7 +155,7 @@ def _embedded(path: Path, stored: h5py.Dataset | h5py.Group, beside: Path) -> st
 
 
 def _noted(text: str, source: str) -> list[Any]:
-    """The sizes that the steps of the analysis have noted, the best first: see `_PIXEL_SIZE`.
+    """The sizes that the steps of the analysis have noted, the best first: see `PIXEL_SIZE`.
 
     Of YAML only the lines that tell them are parsed: the others may be many, and nested deeply.
     """
@@ -164,11 +164,11 @@ def _noted(text: str, source: str) -> list[Any]:
             found = json.loads(text)
             steps = found if isinstance(found, list) else [found]
             notes = [note for step in steps if isinstance(step, dict) for note in step.items()]
-            return [size for key in _PIXEL_SIZE for name, size in reversed(notes) if name == key]
+            return [size for key in PIXEL_SIZE for name, size in reversed(notes) if name == key]
         lines = [found.group() for found in _NOTE.finditer(text)][-_MOST_NOTES:]
         return [
             yaml.load(line, _Loader)[key]
-            for key in _PIXEL_SIZE
+            for key in PIXEL_SIZE
             for line in reversed(lines)
             if line.startswith(f"{key}:")
         ]

@@ -252,17 +252,18 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
     )
 
 
-def write_table(path: str | Path, table: Mapping[str, ArrayLike]) -> None:
+def write_table(path: str | Path, table: Mapping[str, ArrayLike], missing: str = "") -> None:
     """Write columns, such as `components.component_table` has, as comma-separated values.
 
-    A word that a spreadsheet would run, as "=1+1" in the name of a group, gets a ' before it.
+    A word that a spreadsheet would run, as "=1+1" in the name of a group, gets a ' before it. A
+    cell without a value is as `missing` says.
     """
     frame = pd.DataFrame(dict(table)).rename(columns=_harmless)
     for name, column in frame.items():
         if not pd.api.types.is_numeric_dtype(column.dtype):
             frame[name] = column.map(_harmless)
     with whole_file(path) as whole_path:
-        frame.to_csv(whole_path, index=False, errors="backslashreplace")
+        frame.to_csv(whole_path, index=False, na_rep=missing, errors="backslashreplace")
 
 
 def _harmless(word: Any) -> Any:

@@ -2,6 +2,8 @@
 
 >>> unit_named("µm"), unit_named("Nanometres"), unit_named("9**9**9")
 ('micrometer', 'nanometer', None)
+>>> length_in("µm", "nm"), length_in("pixel", "nm")
+(1000.0, None)
 """
 
 # The names are those that pint has, and with it napari.
@@ -78,6 +80,17 @@ _SYMBOLS = {
 # The symbol of each name, the first one of several.
 _SHORT = {name: symbol for symbol, name in reversed(_SYMBOLS.items())}
 
+# How many powers of ten a unit of length has, in metres.
+_POWERS = {
+    **{prefix + "meter": power for prefix, power in (("", 0), ("centi", -2), ("deci", -1))},
+    **{
+        prefix + "meter": -3 * (n + 1)
+        for n, prefix in enumerate(("milli", "micro", "nano", "pico", "femto"))
+    },
+    "kilometer": 3,
+    "angstrom": -10,
+}
+
 # Two signs for the same letter, twice, and what there is in place of the first.
 _LETTERS = str.maketrans({"\u03bc": "µ", "\u212b": "Å"})
 _LONGEST = 32
@@ -101,6 +114,15 @@ def symbol_of(spelling: str | None) -> str | None:
     """The symbol of a unit, as "nm" of "nanometer"; None of what is no unit."""
     name = unit_named(spelling)
     return None if name is None else _SHORT.get(name, name)
+
+
+def length_in(spelling: str | None, other: str | None) -> float | None:
+    """How many of another unit of length one is; None where one of both is no length."""
+    powers = [_POWERS.get(unit_named(unit) or "") for unit in (spelling, other)]
+    if powers[0] is None or powers[1] is None:
+        return None
+    # 10.0**-3 is not the number nearest to 0.001; this is.
+    return float(f"1e{powers[0] - powers[1]}")
 
 
 def same_unit(one: str, other: str) -> bool:

@@ -22,6 +22,7 @@ from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.script import script
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.views.centre import go_on
+from napari_sparse_gmm.plugin.views.export import ask_and_export
 from napari_sparse_gmm.plugin.views.table import show_table
 
 
@@ -65,6 +66,8 @@ class SparseGMMWidget(Container):
         self.keep_button.clicked.connect(self.keep)
         self.undo_button.clicked.connect(self.undo)
         self.python_button.clicked.connect(self.copy_python)
+        self.export_button.clicked.connect(self.export)
+        self.methods_button.clicked.connect(self.copy_methods)
         self.settings_button.clicked.connect(self.restore_settings)
         self._panel.follow(
             self.native, napari_viewer.layers, self.reset_choices, self._forget, self._on_close
@@ -140,6 +143,31 @@ class SparseGMMWidget(Container):
             self._panel.say(str(error))
             return
         self.form.show_settings(model.parameters, model.view or {})
+
+    def export(self) -> None:
+        """Ask for a file, and write what was found to it."""
+        layer = self._components()
+        if layer is None:
+            self._panel.say(messages.NOT_FITTED)
+            return
+        if told := ask_and_export(self._viewer, self.native, layer, self.points.value):
+            self._panel.say(told)
+
+    def copy_methods(self) -> None:
+        """Put a paragraph for the methods of a paper on the clipboard."""
+        layer = self._components()
+        if layer is None:
+            self._panel.say(messages.NOT_FITTED)
+            return
+        from napari_sparse_gmm.export.methods import methods
+
+        try:
+            text = methods(attached_model(layer.name, layer.metadata))
+        except InputError as error:
+            self._panel.say(str(error))
+            return
+        QGuiApplication.clipboard().setText(text)
+        self._panel.say(messages.METHODS_COPIED)
 
     def copy_python(self) -> None:
         """Put the lines that repeat the fit on the clipboard."""

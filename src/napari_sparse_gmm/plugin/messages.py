@@ -63,6 +63,15 @@ STATISTICS = (
     "point to what it most probably is, which makes other shares. The radius of a cluster is the "
     "geometric mean of the standard deviations along its axes."
 )
+EXPORT = (
+    "Write what was found for other programs: points with their components (CSV, Parquet, Picasso, "
+    "ThunderSTORM), outlines (QuPath, ImageJ), labels, density (TIFF, OME-Zarr), SpatialData."
+)
+METHODS = (
+    "Put a paragraph for the methods of a paper on the clipboard: version, model, parameters, what "
+    "was found, and what to cite."
+)
+METHODS_COPIED = "A paragraph of methods is on the clipboard, with its references."
 KEEP = (
     "Put this result aside: copies of its layers, hidden, that the next Run does not change. That "
     "of the components carries the model."

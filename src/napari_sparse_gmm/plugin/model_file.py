@@ -22,6 +22,7 @@ from napari_sparse_gmm.plugin.layers.model_metadata import (
 )
 from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY
 from napari_sparse_gmm.plugin.qt.waiting import NOTHING, Cancelled, waited_for
+from napari_sparse_gmm.plugin.views.export import contents, written
 
 SUFFIX = ".gmm.json"
 
@@ -90,6 +91,17 @@ def write(path: str, layers: list[LayerData]) -> list[str]:
         raise NotSaved(f"There is no folder {str(folder)!r}: create it, or choose another.")
     with saving(path):
         save_model(path, attached_model(chosen["name"], chosen["metadata"]))
+    return [path]
+
+
+def write_outlines(path: str, data: Any, keywords: dict[str, Any]) -> list[str]:
+    """Write the outlines of the components of a layer: GeoJSON, or a zip file of ROIs."""
+    from napari_sparse_gmm.export.formats import FORMATS
+
+    form = next(one for one in FORMATS.values() if path.lower().endswith(one.suffix))
+    with saving(path):
+        model = attached_model(keywords["name"], keywords["metadata"])
+        written(Path(path), form, contents(current_viewer(), model, form))
     return [path]
 
 

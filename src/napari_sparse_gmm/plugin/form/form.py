@@ -100,6 +100,12 @@ class DensityForm:
         self.python_button = PushButton(
             name="python_button", text="Copy as Python", tooltip=messages.PYTHON
         )
+        self.export_button = PushButton(
+            name="export_button", text="Export…", tooltip=messages.EXPORT
+        )
+        self.methods_button = PushButton(
+            name="methods_button", text="Copy methods", tooltip=messages.METHODS
+        )
         self.keep_button = PushButton(
             name="keep_button", text="Keep", enabled=False, tooltip=messages.KEEP
         )
@@ -159,11 +165,11 @@ class DensityForm:
             self.centre_button,
             self.keep_button,
             self.undo_button,
-            self.python_button,
         )
+        out = _row(self.export_button, self.methods_button, self.python_button)
         LabelColumn(self._asked, self._rest)
         self._asked.margins = self._rest.margins = (0, 0, 0, 0)
-        self.parts = [work, self.progress, found]
+        self.parts = [work, self.progress, found, out]
         every: list[Widget] = [*self._asked, *self._rest]
         for widget in every:
             setattr(self, widget.name, widget)
@@ -171,6 +177,7 @@ class DensityForm:
             *self._asked,
             *work,
             *found,
+            *out,
             self.plots_button,
             self.path_view.slider,
             *[widget for widget in self._rest if widget is not self.plots_button],
@@ -196,7 +203,7 @@ class DensityForm:
         layout = native.layout()
         layout.setSpacing(_SPACING)
         layout.insertWidget(0, VerticalScroll(self._asked.native))
-        _, _, found = self.parts
+        _, _, found, _ = self.parts
         for line, least in ((self.summary, 1), (self.status, 2)):
             layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native, least))
         rest = self._rest.native.layout()

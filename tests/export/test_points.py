@@ -1,0 +1,176 @@
+"""Points with their components, read back."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from export.models import grouped, in_space, model, points, scored
+
+from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.export.content import Content, Pixels
+from napari_sparse_gmm.export.points import (
+    write_csv,
+    write_parquet,
+    write_picasso,
+    write_thunderstorm,
+)
+from napari_sparse_gmm.export.scored import read_scored, score
+from napari_sparse_gmm.io.localizations import read_localizations
+from napari_sparse_gmm.io.tables import ColumnNames, read_points
+from napari_sparse_gmm.observations import Observations
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return Content(model(), scored(), image=Pixels.square(130.0))
+
+
+def test_csv_comes_back_with_all_columns(content: Content, tmp_path: Path) -> None:
+    write_csv(tmp_path / "p.csv", content)
+    found = read_localizations(tmp_path / "p.csv")
+    assert found.unit == "nm"
+    np.testing.assert_allclose(found.points, points(), rtol=1e-14)
+    assert list(found.features) == [
+        *("frame", "uncertainty [nm]", "drift", "'=name", "component", "probability", "kind")
+    ]
+    assert set(found.features["'=name"]) == {"'=1+1"}
+    component = found.features["component"].to_numpy()
+    expected = model().mixture.predict(points(), noise_std=found.features["uncertainty [nm]"])
+    np.testing.assert_array_equal(component, expected)
+    np.testing.assert_array_equal(found.features["kind"], np.array([0, 1, 0, -1])[component])
+
+
+def test_parquet_holds_the_same(content: Content, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "p.parquet", content)
+    found = pd.read_parquet(tmp_path / "p.parquet")
+    np.testing.assert_array_equal(found[["y [nm]", "x [nm]"]], points())
+    np.testing.assert_array_equal(found["component"], content.needs_points().component)
+    assert set(found["=name"]) == {"=1+1"}  # which no spreadsheet opens
+
+
+def test_thunderstorm_has_numbers_in_nm(tmp_path: Path) -> None:
+    metres = Content(_in_micrometres(), _scored_in_micrometres())
+    write_thunderstorm(tmp_path / "t.csv", metres)
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines[0].split(",")[:4] == ["id", "frame", "x [nm]", "y [nm]"]
+    cells = np.array([line.split(",") for line in lines[1:]], dtype=float)  # none is empty
+    assert np.isnan(cells).sum() == 1
+    found = read_points(tmp_path / "t.csv", precision="auto")
+    np.testing.assert_allclose(found.points, points())
+    np.testing.assert_allclose(found.observations.noise_std[:, 0], np.linspace(5.0, 20.0, 400))
+
+
+def _in_micrometres() -> DensityModel:
+    small = model().mixture.transformed(1e-3)
+    part = model().fitted[0]
+    return DensityModel((type(part)(small, None, 1000, 1000.0),), ("y", "x"), "µm")
+
+
+def _scored_in_micrometres() -> object:
+    own = scored()
+    std = own.observations.noise_std
+    observations = Observations.of(1e-3 * own.points, noise_std=1e-3 * std)
+    features = own.features.drop(columns="uncertainty [nm]")
+    return score(_in_micrometres(), observations, features, engine="torch")
+
+
+def test_picasso_reads_what_is_written(content: Content, tmp_path: Path) -> None:
+    assert "130 nm" in write_picasso(tmp_path / "p.hdf5", content)
+    found = read_localizations(tmp_path / "p.hdf5")
+    assert found.about["pixel size [nm]"] == 130.0
+    np.testing.assert_allclose(found.points, points(), atol=2e-4)
+    for name in ("lpx [nm]", "lpy [nm]"):
+        np.testing.assert_allclose(found.features[name], np.linspace(5.0, 20.0, 400), rtol=1e-6)
+    np.testing.assert_array_equal(found.features["group"], content.needs_points().component)
+    np.testing.assert_array_equal(found.features["frame"], np.arange(400) // 4)
+
+
+def test_picasso_itself_keeps_every_row(content: Content, tmp_path: Path) -> None:
+    picasso = pytest.importorskip("picasso.io")
+    write_picasso(tmp_path / "p.hdf5", content)
+    locs, info = picasso.load_locs(str(tmp_path / "p.hdf5"))
+    assert len(locs) == 400
+    assert info[0]["Pixelsize"] == 130.0
+    np.testing.assert_allclose(130.0 * locs[["y", "x"]], points(), atol=2e-4)
+
+
+def test_no_cell_for_picasso_is_empty(content: Content, tmp_path: Path) -> None:
+    far = scored()
+    far.probability[5] = np.nan
+    write_picasso(tmp_path / "p.hdf5", Content(model(), far, image=content.image))
+    with h5py.File(tmp_path / "p.hdf5") as file:
+        locs = file["locs"][:]
+    assert "drift" not in locs.dtype.names
+    assert all(np.isfinite(locs[name]).all() for name in locs.dtype.names)
+
+
+def test_points_that_picasso_leaves_out_are_named(tmp_path: Path) -> None:
+    moved = scored()
+    moved.points[:7] -= 5000.0
+    content = Content(model(), moved, image=Pixels.square(130.0))
+    assert "7 of them lie before 0" in write_picasso(tmp_path / "p.hdf5", content)
+
+
+def test_components_of_all_groups_are_numbered(tmp_path: Path) -> None:
+    x, groups = points()[:6], np.array([0, 0, 1, 2, 2, -1])
+    own = score(grouped(), Observations(x), pd.DataFrame(index=range(6)), groups, engine="torch")
+    write_picasso(tmp_path / "p.hdf5", Content(grouped(), own, image=Pixels.square(100.0)))
+    group = read_localizations(tmp_path / "p.hdf5").features["group"].to_numpy()
+    expected = model().mixture.predict(x)
+    shift = np.array([0, 0, -9, 3, 3, -9])
+    np.testing.assert_array_equal(
+        group, np.where((expected < 0) | (shift < 0), -1, expected + shift)
+    )
+
+
+def test_nothing_is_written_without_a_scale(tmp_path: Path) -> None:
+    part = model().fitted[0]
+    pixels = DensityModel((part,), ("y", "x"), "pixel")
+    own = Content(pixels, scored(), image=Pixels.square(1.0))
+    for write in (write_picasso, write_thunderstorm):
+        with pytest.raises(InputError, match="counts in nm, and the unit of the model is 'px'"):
+            write(tmp_path / "p", own)
+    with pytest.raises(InputError, match="how large one is"):
+        write_picasso(tmp_path / "p.hdf5", Content(model(), scored()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_another_unit_are_converted(tmp_path: Path) -> None:
+    y, x = points().T
+    table = pd.DataFrame({"x [µm]": 1e-3 * x, "y [µm]": 1e-3 * y, "lpx [µm]": 0.01})
+    table.to_csv(tmp_path / "um.csv", index=False)
+    found = read_scored(model(), tmp_path / "um.csv", ColumnNames(precision="auto"))
+    np.testing.assert_allclose(found.points, points())
+    np.testing.assert_allclose(found.observations.noise_std, 10.0)
+    table.columns = ["x [px]", "y [px]", "lpx"]
+    table.to_csv(tmp_path / "px.csv", index=False)
+    with pytest.raises(InputError, match="bring the points to its unit"):
+        read_scored(model(), tmp_path / "px.csv", ColumnNames())
+
+
+def test_rows_without_a_precision_are_left_out_with_a_word(tmp_path: Path) -> None:
+    y, x = points()[:5].T
+    table = pd.DataFrame({"x": x, "y": y, "precision": [9.0, np.nan, 9.0, 0.0, 9.0]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = read_scored(model(), tmp_path / "t.csv", ColumnNames(precision="auto"))
+    np.testing.assert_allclose(found.points, points()[[0, 2, 4]], rtol=1e-14)
+    assert len(found.features) == 3
+    assert "2 of 5 rows" in found.notes[0]
+
+
+def test_volumes_have_z(tmp_path: Path) -> None:
+    x = in_space().mixture.sample(50, random_state=0)[0] + 1000.0
+    features = pd.DataFrame(index=range(50))
+    own = score(in_space(), Observations.of(x, noise_std=[[30.0, 10.0, 20.0]] * 50), features)
+    content = Content(in_space(), own, image=Pixels.square(100.0))
+    write_picasso(tmp_path / "p.hdf5", content)
+    found = read_points(tmp_path / "p.hdf5", precision="auto")
+    np.testing.assert_allclose(found.points, x, atol=1e-3)
+    np.testing.assert_allclose(found.observations.noise_std[0], [30.0, 10.0, 20.0], rtol=1e-6)
+    write_thunderstorm(tmp_path / "t.csv", content)
+    table = read_points(tmp_path / "t.csv", precision="auto")
+    np.testing.assert_allclose(table.points, x)
+    np.testing.assert_allclose(table.observations.noise_std[0], [30.0, 250**0.5, 250**0.5])
