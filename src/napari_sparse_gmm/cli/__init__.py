@@ -3,6 +3,7 @@
     napari-sparse-gmm fit localizations.csv --out results
     napari-sparse-gmm fit data/*.csv --out results --jobs 4
     napari-sparse-gmm score results/model.json others.csv --out scored.csv
+    napari-sparse-gmm channels results/model.json others.csv --out channels
     napari-sparse-gmm demo
 
 Mistakes of the user are one line on stderr and exit status 2, lost workers status 1; Ctrl-C is
@@ -16,12 +17,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
 
-from napari_sparse_gmm.cli import demo, fit, score
+from napari_sparse_gmm.cli import channels, demo, fit, score
 from napari_sparse_gmm.cli.output import PROGRAM, show_warning
 from napari_sparse_gmm.cli.signals import Terminated
 from napari_sparse_gmm.errors import EngineLost, InputError
 
-_COMMANDS = (fit, score, demo)
+_COMMANDS = (fit, score, channels, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,7 +39,10 @@ FIT_OPTIONS: tuple[_Option, ...] = (
 )
 
 
-def add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+def add_table(
+    parser: argparse.ArgumentParser, *, several: bool = False, precision: bool = True
+) -> None:
+    """Add the table of points, and the columns that are read of it."""
     more = "; several, or a pattern as 'data/*.csv', have a folder each in DIR" if several else ""
     parser.add_argument(
         "input",
@@ -50,6 +53,8 @@ def add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     )
     for axis in ("x", "y", "z"):
         parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    if not precision:
+        return
     parser.add_argument(
         "--precision",
         metavar="NAME",
@@ -100,7 +105,7 @@ def read_table(options: argparse.Namespace, *more: str) -> "PointTable":
     from napari_sparse_gmm.io.tables import read_points
 
     names = ("x", "y", "z", "precision", "precision_z", "group", *more)
-    columns = {name: getattr(options, name) for name in names}
+    columns = {name: getattr(options, name, None) for name in names}
     if columns["precision"] == "none":
         columns["precision"] = None
     table = read_points(options.input, **columns)
