@@ -321,17 +321,7 @@ def score_to_file(
     refuse_to_overwrite([path], inputs)
     N_THREADS.check(n_threads)
     points, groups = table.points, np.zeros(len(table.points), dtype=np.intp)
-    if len(model.axis_labels) != points.shape[1]:
-        raise InputError(
-            f"The points have {points.shape[1]} axes ({', '.join(table.axis_labels)}), and the "
-            f"model has {len(model.axis_labels)} ({', '.join(model.axis_labels)}): name the "
-            "columns of those."
-        )
-    if table.unit and model.unit and not same_unit(table.unit, model.unit):
-        raise InputError(
-            f"The points are in {table.unit} and the model is in {model.unit}: bring the points "
-            "to its unit."
-        )
+    refuse_other_axes(model, table)
     if model.groups is not None:
         if table.groups is None:
             raise InputError(
@@ -347,6 +337,21 @@ def score_to_file(
     scored = {name: getattr(found, name) for name in ("component", "probability", "log_density")}
     write_table(path, {**columns, **scored})
     return summary(model, points, groups, found)
+
+
+def refuse_other_axes(model: DensityModel, table: PointTable) -> None:
+    """An InputError where a table has other axes, or another unit, than a model."""
+    if len(model.axis_labels) != table.points.shape[1]:
+        raise InputError(
+            f"The points have {table.points.shape[1]} axes ({', '.join(table.axis_labels)}), and "
+            f"the model has {len(model.axis_labels)} ({', '.join(model.axis_labels)}): name the "
+            "columns of those."
+        )
+    if table.unit and model.unit and not same_unit(table.unit, model.unit):
+        raise InputError(
+            f"The points are in {table.unit} and the model is in {model.unit}: bring the points "
+            "to its unit."
+        )
 
 
 def _name(label: Any) -> str:

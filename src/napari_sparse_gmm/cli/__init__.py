@@ -3,6 +3,7 @@
     napari-sparse-gmm fit localizations.csv --out results
     napari-sparse-gmm fit data/*.csv --out results --jobs 4
     napari-sparse-gmm score results/model.json others.csv --out scored.csv
+    napari-sparse-gmm channels results/model.json others.csv --out channels
     napari-sparse-gmm compare results/summary.csv --condition folder --out compared
     napari-sparse-gmm export results/model.json --to geojson methods --out for-others
     napari-sparse-gmm demo
@@ -18,12 +19,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
 
-from napari_sparse_gmm.cli import compare, demo, export, fit, score
+from napari_sparse_gmm.cli import channels, compare, demo, export, fit, score
 from napari_sparse_gmm.cli.output import PROGRAM, show_warning
 from napari_sparse_gmm.cli.signals import Terminated
 from napari_sparse_gmm.errors import EngineLost, InputError
 
-_COMMANDS = (fit, score, compare, export, demo)
+_COMMANDS = (fit, score, channels, compare, export, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

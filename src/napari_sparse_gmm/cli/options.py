@@ -40,7 +40,10 @@ FIT_OPTIONS: tuple[_Option, ...] = (
 )
 
 
-def add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+def add_table(
+    parser: argparse.ArgumentParser, *, several: bool = False, precision: bool = True
+) -> None:
+    """Add the table of points, and the columns that are read of it."""
     more = "; several, or a pattern as 'data/*.csv', have a folder each in DIR" if several else ""
     parser.add_argument(
         "input",
@@ -51,7 +54,20 @@ def add_table(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     )
     for axis in ("x", "y", "z"):
         parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
-    add_precision(parser)
+    if precision:
+        add_precision(parser)
+    _add_filter(parser)
+
+
+def _add_filter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--filter",
+        metavar="NAME=LOW:HIGH",
+        action="append",
+        default=[],
+        help="take only rows of which this column is in a range, as photons=500:2000, photons=500: "
+        "or photons=:2000; may be given several times",
+    )
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:
@@ -65,14 +81,6 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision-z", metavar="NAME", help="the same of z alone, where it is another one"
-    )
-    parser.add_argument(
-        "--filter",
-        metavar="NAME=LOW:HIGH",
-        action="append",
-        default=[],
-        help="take only rows of which this column is in a range, as photons=500:2000, photons=500: "
-        "or photons=:2000; may be given several times",
     )
 
 
@@ -113,7 +121,7 @@ def read_table(options: argparse.Namespace, *more: str) -> "PointTable":
     from napari_sparse_gmm.io.tables import read_points
 
     names = ("x", "y", "z", "precision", "precision_z", "group", *more)
-    columns = {name: getattr(options, name) for name in names}
+    columns = {name: getattr(options, name, None) for name in names}
     if columns["precision"] == "none":
         columns["precision"] = None
     table = read_points(options.input, **columns, ranges=ranges_of(options))

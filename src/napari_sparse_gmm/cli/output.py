@@ -3,7 +3,7 @@
 import sys
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.wording import cut_by_edge, repeated
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 PROGRAM = "napari-sparse-gmm"
 
 
+def progress_bar(total: int, unit: str = "it") -> Any:
+    """A bar of tqdm, which is seen on a terminal only."""
+    from tqdm import tqdm
+
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    return tqdm(total=total, leave=False, unit=unit, disable=hidden)
+
+
 class Progress:
     """A progress bar on a terminal."""
 
     def __init__(self, total: int = parameters.MAX_ITER.default) -> None:
-        from tqdm import tqdm
-
-        hidden = sys.stderr is None or not sys.stderr.isatty()
-        self._bar = tqdm(total=total, leave=False, unit="it", disable=hidden)
+        self._bar = progress_bar(total)
 
     def __enter__(self) -> "Progress":
         return self
