@@ -22,7 +22,7 @@ from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.models import load_model, save_model
-from napari_sparse_gmm.io.regions import read_region
+from napari_sparse_gmm.io.regions import read_regions
 from napari_sparse_gmm.io.tables import read_points
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Box
@@ -213,7 +213,7 @@ KINDS = {
     "columns": Kind(".h5", _columns, TABLE),
     "npy": Kind(".npy", _npy, TABLE),
     "json": Kind(".json", _json, TABLE),
-    "region": Kind(".csv", _regions, (read_region,)),
+    "region": Kind(".csv", _regions, (read_regions,)),
     "model": Kind(".gmm.json", _models, (load_model,)),
 }
 

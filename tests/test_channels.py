@@ -228,7 +228,7 @@ def clustered(region: Region, rng: np.random.Generator, k: float, each: float, s
         points = centres.repeat(rng.poisson(each, len(centres)), axis=0)
         points = points + std * rng.standard_normal(points.shape)
         centres, points = centres[region.contains(centres)], points[region.contains(points)]
-        if len(centres) > 1 and len(points) > 5:
+        if len(centres) > 1 and (each == 0 or len(points) > 5):
             return centres, points
 
 
@@ -317,7 +317,9 @@ def test_an_association_is_found(name: str) -> None:
         )
     for statistic in STATISTICS:
         p = np.array([one.statistics[statistic].p_value for one in found])
-        assert np.mean(p <= 0.05) >= 0.8, statistic
+        # Most clusters of the first have no partner in the second, so their distances tell less.
+        least = 0.5 if statistic == "first_distance" else 0.8
+        assert np.mean(p <= 0.05) >= least, statistic
     assert np.mean([one.inside.ratio for one in found]) > 2
 
 
