@@ -104,9 +104,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_only_declared_dependencies_are_imported() -> None:
     ours = {"napari_sparse_gmm", *sys.stdlib_module_names}
-    # Dask is for those who have it: an extra, imported where a collection or a client comes.
-    optional = {"dask", "distributed"}
-    assert optional <= set(declared("dask"))
+    # Extras are imported where what needs them comes: a collection, a client, a format to write.
+    optional = {name for extra in ("dask", "export", "spatialdata") for name in declared(extra)}
     assert set(distributions(imported() - ours)) <= set(declared()) | optional
 
 

@@ -1,5 +1,6 @@
 """Rows that are in a table twice, as where it was exported twice or joined with itself.
 
+>>> from napari_sparse_gmm.io.formats import open_table
 >>> table = open_table("localizations.csv")
 >>> rows, notes = without_duplicates(table, table.read([2, 3]), [2, 3])
 >>> len(rows), notes

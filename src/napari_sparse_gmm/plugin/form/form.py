@@ -145,9 +145,12 @@ class DensityForm:
         self._asked = Container(name="fields", widgets=[*source.basic, *fit.basic])
         sparsity = fit.fields[parameters.SPARSITY.name].native
         sparsity.parentWidget().layout().insertWidget(1, CubicSlider(sparsity))
+        out = _row(self.export_button, self.methods_button)
+        out.name = "out"
         self._rest = Container(
             name="more",
             widgets=[
+                out,
                 self.plots_button,
                 self.view_button,
                 *picture.all,
@@ -165,11 +168,11 @@ class DensityForm:
             self.centre_button,
             self.keep_button,
             self.undo_button,
+            self.python_button,
         )
-        out = _row(self.export_button, self.methods_button, self.python_button)
         LabelColumn(self._asked, self._rest)
         self._asked.margins = self._rest.margins = (0, 0, 0, 0)
-        self.parts = [work, self.progress, found, out]
+        self.parts = [work, self.progress, found]
         every: list[Widget] = [*self._asked, *self._rest]
         for widget in every:
             setattr(self, widget.name, widget)
@@ -177,7 +180,6 @@ class DensityForm:
             *self._asked,
             *work,
             *found,
-            *out,
             self.plots_button,
             self.path_view.slider,
             *[widget for widget in self._rest if widget is not self.plots_button],
@@ -203,7 +205,7 @@ class DensityForm:
         layout = native.layout()
         layout.setSpacing(_SPACING)
         layout.insertWidget(0, VerticalScroll(self._asked.native))
-        _, _, found, _ = self.parts
+        _, _, found = self.parts
         for line, least in ((self.summary, 1), (self.status, 2)):
             layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native, least))
         rest = self._rest.native.layout()
