@@ -5,6 +5,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_sparse_gmm.errors import InputError
@@ -90,3 +91,38 @@ def test_other_files_are_not_read(tmp_path: Path, name: str) -> None:
         file[name] = h5py.ExternalLink(secret.name, "data/phot")
     with pytest.raises(InputError, match=r"points to another place or file"):
         read_localizations(path)
+
+
+def decode_csv(path: Path, meta: str) -> Path:
+    """A text file of DECODE: three lines of metadata, and columns without units."""
+    rows = pd.DataFrame(
+        {"id": [0, 1], "frame_ix": [3, 4], "x": [1.5, 2.0], "y": [10.0, 20.0], "z": [-50.0, 50.0]}
+    ).assign(phot=[900.0, 800.0], x_sig=[0.1, 0.2], y_sig=[0.1, 0.2], z_sig=[30.0, 40.0])
+    text = f'# DECODE EmitterSet\n# {{"version": "v0.10.0"}}\n# {meta}\n' + rows.to_csv(index=False)
+    path.write_text(text)
+    return path
+
+
+def test_text_of_decode_is_in_nm(tmp_path: Path) -> None:
+    path = decode_csv(tmp_path / "e.csv", '{"xy_unit": "px", "px_size": [100.0, 130.0]}')
+    table = read_points(path, precision="auto")
+    assert (table.unit, table.axis_labels) == ("nm", ("z", "y", "x"))
+    np.testing.assert_allclose(table.points, [[-50.0, 1300.0, 150.0], [50.0, 2600.0, 200.0]])
+    np.testing.assert_allclose(table.observations.noise_std[0], [30.0, 13.0, 10.0])
+    assert read_localizations(path).about["program"] == "DECODE"
+    path = decode_csv(tmp_path / "e.csv", '{"xy_unit": "nm", "px_size": null}')
+    np.testing.assert_allclose(read_points(path).points[0], [-50.0, 10.0, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        ('{"xy_unit": "px"}', "does not tell their size"),
+        ('{"xy_unit": "px", "px_size": [100.0, 0.0]}', "does not tell their size"),
+        ("[]", "does not tell the unit"),
+        ("{", "does not tell the unit"),
+    ],
+)
+def test_text_of_decode_that_cannot_be_scaled(tmp_path: Path, meta: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_points(decode_csv(tmp_path / "e.csv", meta))

@@ -7,6 +7,7 @@
 from pathlib import Path
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.decode import with_units
 from napari_sparse_gmm.io.files import readable_file
 from napari_sparse_gmm.io.minflux import is_minflux, open_minflux
 from napari_sparse_gmm.io.programs import with_meaning
@@ -63,4 +64,4 @@ def _opened(path: Path, part: tuple[int, ...] | None) -> Table:
         )
     from napari_sparse_gmm.io.text import open_text
 
-    return open_text(path, part)
+    return with_units(path, open_text(path, part))

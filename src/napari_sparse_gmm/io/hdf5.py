@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.decode import lengths
 from napari_sparse_gmm.io.files import damage
 from napari_sparse_gmm.io.table import MAX_BYTES, Table
-from napari_sparse_gmm.io.units import symbol_of
 
 # What DECODE keeps for each axis, and what a column of x is called then.
 _OF_AXES = {"xyz": "{}", "xyz_sig": "{}_sig"}
@@ -141,15 +141,7 @@ def _of_decode(file: h5py.File, group: h5py.Group, file_name: str) -> list[_Colu
     """https://github.com/TuragaLab/DECODE: x and y are camera pixels or nm, z is in nm."""
     meta = _followed(file, ("meta",), file_name)
     told: Any = {} if meta is None else meta.attrs
-    unit, sizes = str(told.get("xy_unit", "")), np.ravel(told.get("px_size", ()))
-    factors: list[float | None] = [None, None, None]
-    if unit == "px":
-        if sizes.shape != (2,) or sizes.dtype.kind not in "iuf" or not (sizes > 0).all():
-            raise InputError(
-                f"{file_name} is in camera pixels and does not tell their size: save it with "
-                "px_size, in nm."
-            )
-        factors, unit = [*map(float, sizes), None], "nm"
+    factors, unit = lengths(told, file_name)
     columns = []
     for name in group:
         array = stored_in(group, name, file_name)
@@ -157,8 +149,7 @@ def _of_decode(file: h5py.File, group: h5py.Group, file_name: str) -> list[_Colu
             continue
         if name in _OF_AXES and array.ndim == 2 and array.shape[1] == 3:
             for at, (axis, factor) in enumerate(zip("xyz", factors, strict=True)):
-                short = symbol_of(unit) or unit
-                title = _OF_AXES[name].format(axis) + (f" [{short}]" if short else "")
+                title = _OF_AXES[name].format(axis) + (f" [{unit}]" if unit else "")
                 columns.append(_Column(title, ("data", name), at, factor))
         elif array.ndim == 1 and array.dtype.kind in "biuf":
             columns.append(_Column(name, ("data", name)))
