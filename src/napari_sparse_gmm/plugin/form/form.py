@@ -146,7 +146,7 @@ class DensityForm:
         sparsity = fit.fields[parameters.SPARSITY.name].native
         sparsity.parentWidget().layout().insertWidget(1, CubicSlider(sparsity))
         out = _row(self.export_button, self.methods_button)
-        out.name = "out"
+        out.name, out.label = "out", "Results"
         self._rest = Container(
             name="more",
             widgets=[

@@ -8,7 +8,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from napari.layers import Points
+from napari.layers import Layer, Points
 from numpy.typing import NDArray
 from pandas import Index
 
@@ -91,13 +91,7 @@ def points_for(
             f"Layer {layer.name!r} has {layer.ndim} axes, and the model has "
             f"{len(frame.axes)} ({', '.join(frame.names)}): choose a layer that has them all."
         )
-    # The layers that were fitted have no axis for groups that a feature distinguishes.
-    first = int(frame.stack is not None and frame.stack.own)
-
-    def coordinates(world: FloatArray) -> FloatArray:
-        return frame.coordinates(np.concatenate([np.zeros(first), world]))
-
-    matrix, offset = affine_from(layer, frame.units[first:], coordinates, in_units)
+    matrix, offset = _to_model(frame, layer, in_units)
     u = data @ matrix.T + offset  # (N, n)
     modelled = list(frame.axes)
     groups = np.zeros(len(data), dtype=np.intp)
@@ -116,6 +110,35 @@ def points_for(
     )
     observations = Observations.of(u[:, modelled], noise_std=noise_std)
     return ModelPoints(observations, groups, shown, pooled, int(n_shown - len(data)))
+
+
+def places_for(model: DensityModel, layer: Layer, places: FloatArray, in_units: bool) -> FloatArray:
+    """Data coordinates (M, n) of another layer in the coordinates of a model, (M, D).
+
+    Raises
+    ------
+    InputError
+        Where the layer has fewer axes than the model.
+    """
+    frame = frame_of(model)
+    if layer.ndim < len(frame.scale) - frame.axes[0]:
+        raise InputError(
+            f"Layer {layer.name!r} has {layer.ndim} axes, and the model has {len(frame.axes)}: "
+            "choose one of the same."
+        )
+    matrix, offset = _to_model(frame, layer, in_units)
+    return np.asarray((places @ matrix.T + offset)[:, list(frame.axes)])
+
+
+def _to_model(frame: Frame, layer: Layer, in_units: bool) -> tuple[FloatArray, FloatArray]:
+    """The map from data coordinates of a layer to those of a model's frame; see `affine_from`."""
+    # The layers that were fitted have no axis for groups that a feature distinguishes.
+    first = int(frame.stack is not None and frame.stack.own)
+
+    def coordinates(world: FloatArray) -> FloatArray:
+        return frame.coordinates(np.concatenate([np.zeros(first), world]))
+
+    return affine_from(layer, frame.units[first:], coordinates, in_units)
 
 
 def _groups(
