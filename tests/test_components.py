@@ -47,6 +47,7 @@ def test_columns_in_2d() -> None:
         ],
         "density_around": [300 / 81] * 2,
         "nearest": [8**0.5] * 2,
+        "nearest_edge": [0, 0],
     }
     assert list(table) == list(expected)
     for name, values in expected.items():
@@ -64,7 +65,7 @@ def test_errors_stand_behind_what_they_are_of() -> None:
     assert [name for name in table if name.endswith("_error")] == [
         f"{name}_error"
         for name in component_table(mixture, 1000, ("y", "x"))
-        if name not in ("component", "angle", "area", "eccentricity", "nearest")
+        if name not in ("component", "angle", "area", "eccentricity", "nearest", "nearest_edge")
     ]
     expected = {"expected_points": [10, 20], "mean_x": [0.2, 0.4], "std_major": [0.5, 0.7]}
     for name, values in expected.items():
@@ -93,7 +94,7 @@ def test_columns_in_3d() -> None:
     assert table["volume"][0] == pytest.approx(4 / 3 * np.pi * 30)
     assert table["eccentricity"][0] == pytest.approx((1 - 4 / 25) ** 0.5)
     assert np.isnan(table["nearest"][0])
-    assert "angle" not in table
+    assert not {"angle", "nearest_edge"} & set(table)
 
 
 def test_area_is_that_of_the_one_sigma_ellipse() -> None:
@@ -136,3 +137,28 @@ def test_labels_must_match_the_axes() -> None:
     mixture = GaussianMixture([1.0], [[0.0, 0.0]], [np.eye(2)])
     with pytest.raises(ValueError, match="2 axis labels are needed, not 3"):
         component_table(mixture, 1, ("z", "y", "x"))
+
+
+def test_distances_between_edges_of_circles() -> None:
+    """Of round components the distance of the centres, less the radii; 0 where they overlap."""
+    means = np.array([[0.0, 0.0], [0.0, 100.0], [300.0, 0.0], [300.0, 5.0], [300.0, 5.0]])
+    std = np.array([5.0, 10.0, 4.0, 4.0, 4.0])
+    covariances = std[:, None, None] ** 2 * np.eye(2)
+    mixture = GaussianMixture(np.full(5, 0.2), means, covariances)
+    found = component_table(mixture, 100, ("y", "x"))["nearest_edge"]
+    radius = np.sqrt(-2.0 * np.log(0.05))  # of 95% of a round component in the plane
+    between = 100.0 - radius * 15.0
+    np.testing.assert_allclose(found, [between, between, 0.0, 0.0, 0.0], rtol=2e-3)
+
+
+def test_distances_between_edges_of_ellipses() -> None:
+    """Two long ones side by side, turned by 30 degrees, are apart by the short radii."""
+    turn = np.radians(30.0)
+    along, across = np.array([np.sin(turn), np.cos(turn)]), np.array([np.cos(turn), -np.sin(turn)])
+    covariance = 400.0 * np.outer(along, along) + 9.0 * np.outer(across, across)
+    mixture = GaussianMixture([0.5, 0.5], [[0.0, 0.0], 50.0 * across], [covariance] * 2)
+    radius = np.sqrt(-2.0 * np.log(0.05))
+    found = component_table(mixture, 100, ("y", "x"))["nearest_edge"]
+    np.testing.assert_allclose(found, 50.0 - 2 * 3.0 * radius, rtol=2e-3)
+    alone = GaussianMixture([1.0], [[0.0, 0.0]], [covariance])
+    assert np.isnan(component_table(alone, 9, ("y", "x"))["nearest_edge"][0])

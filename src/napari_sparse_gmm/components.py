@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.wording import volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.evidence import Evidence
     from napari_sparse_gmm.uncertainty import StandardErrors
+
+# Percent of a component in the ellipse whose edge is meant, and corners of the polygon for it.
+_HELD, _CORNERS = 95.0, 64
 
 _AXIS_NAMES = {1: ("",), 2: ("_major", "_minor"), 3: ("_major", "_middle", "_minor")}
 
@@ -59,6 +63,9 @@ def component_table(
         background, and of the background alone at the centre. Only where there is a background.
     ``nearest``
         From the centre to that of the nearest other component; NaN for an only one.
+    ``nearest_edge`` (2D)
+        The same from edge to edge: of the ellipses that hold 95% of their component, about to a
+        thousandth of them; 0 where they overlap.
     ``evidence``
         Where it is given: log10 of the Bayes factor for the component, against none there; see
         `napari_sparse_gmm.evidence`. 1.3 is 20 to 1.
@@ -116,6 +123,9 @@ def component_table(
         table[f"density_around{per}"] = around
     distances = np.full(k, np.nan) if k < 2 else nearest(mixture.means)
     table[f"nearest{in_unit()}"] = distances
+    if d == 2:
+        apart = np.full(k, np.nan) if k < 2 else _between_edges(mixture)
+        table[f"nearest_edge{in_unit()}"] = apart
     if evidence is not None:
         table["evidence"] = np.array(evidence.components)
         table["kind"] = np.array(evidence.kinds)
@@ -137,3 +147,31 @@ def nearest(means: FloatArray) -> FloatArray:
     from scipy.spatial import KDTree
 
     return np.asarray(KDTree(means).query(means, k=2)[0][:, 1])
+
+
+def _between_edges(mixture: GaussianMixture) -> FloatArray:
+    """The distance from the ellipse of each of two or more components to the nearest other one."""
+    import shapely
+    from scipy.spatial import KDTree
+
+    std, directions = mixture.principal_axes
+    turn = np.linspace(0.0, 2.0 * np.pi, _CORNERS, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    axes = coverage_to_radius(_HELD, 2) * directions * std[:, None, :]  # (K, 2, 2), in columns
+    ellipses = shapely.polygons(mixture.means[:, None] + circle @ axes.swapaxes(1, 2))
+    shapely.prepare(ellipses)
+    tree, own = KDTree(mixture.means), np.arange(len(ellipses))
+    near = tree.query(mixture.means, k=2)[1]
+    # Itself comes first, but for one in the same place.
+    nearest_one = np.where(near[:, 1] == own, near[:, 0], near[:, 1])
+    apart = shapely.distance(ellipses, ellipses[nearest_one])
+    # The centre of a nearer one is no farther than that and both of the longest radii.
+    longest = coverage_to_radius(_HELD, 2) * std[:, 0]
+    within = tree.query_ball_point(mixture.means, apart + longest + longest.max())
+    first = np.repeat(own, list(map(len, within)))
+    second = np.concatenate(within).astype(np.intp)
+    centres = np.linalg.norm(mixture.means[first] - mixture.means[second], axis=1)
+    nearer = (first != second) & (centres - longest[first] - longest[second] < apart[first])
+    first, second = first[nearer], second[nearer]
+    np.minimum.at(apart, first, shapely.distance(ellipses[first], ellipses[second]))
+    return np.asarray(apart)
