@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy.spatial import ConvexHull
 
 from napari_sparse_gmm import batch, parameters
 from napari_sparse_gmm.cli import main
@@ -530,7 +531,7 @@ def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_ends_cleanly(table: Path) -> None:
     rows = pd.concat([pd.read_csv(table)] * 100)
-    rows.to_csv(table, index=False)
+    rows.assign(id=range(len(rows))).to_csv(table, index=False)
     out = table.parent / "out"
     # Says on stderr when the fit has started, then goes on for long.
     code = (
@@ -640,3 +641,24 @@ def test_rows_that_are_left_out_are_told(tmp_path: Path, capsys) -> None:
 def test_a_closed_standard_error_loses_no_fit(table: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert sorted(path.name for path in fit(table).iterdir()) == FILES
+
+
+def test_clusters_have_their_hull_and_their_frames(table: Path) -> None:
+    rows = pd.read_csv(table)
+    rows["frame"] = np.random.default_rng(0).integers(0, 1000, len(rows))
+    rows.to_csv(table, index=False)
+    out = table.parent / "out"
+    assert main(["fit", str(table), "--out", str(out), *QUICK]) == 0
+    found = pd.read_csv(out / "components.csv").set_index("component")
+    points = rows[["y [nm]", "x [nm]"]].to_numpy()
+    assigned = load_model(out / "model.json").mixture.predict(points)
+    for k, own in found.iterrows():
+        members = points[assigned == k]
+        assert own["hull_area"] == pytest.approx(ConvexHull(members).volume, rel=0.05)
+        frames = rows["frame"][assigned == k]
+        assert (own["first_frame"], own["last_frame"]) == (frames.min(), frames.max())
+    # A column of frames that are not all known costs no points.
+    rows["frame"] = rows["frame"].where(rows.index > 3)
+    rows.to_csv(table, index=False)
+    assert main(["fit", str(table), "--out", str(out), *QUICK]) == 0
+    assert "first_frame" not in pd.read_csv(out / "components.csv")

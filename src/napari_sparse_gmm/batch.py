@@ -38,6 +38,7 @@ from napari_sparse_gmm.io.tables import PointTable, write_table
 from napari_sparse_gmm.io.units import same_unit
 from napari_sparse_gmm.merging import merge_repeats
 from napari_sparse_gmm.mixture import FloatArray
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.ranges import Range, as_records
 from napari_sparse_gmm.regions import Region
@@ -142,6 +143,8 @@ def fit_to_folder(
                 axis_labels=table.axis_labels,
                 unit=table.unit,
                 n_points=len(event.rows),
+                observations=table.observations.subset(event.rows),
+                frames=None if table.frames is None else table.frames[event.rows],
                 ranges=table.ranges,
                 regions={event.label: own_regions[event.label]} if own_regions else regions,
             )
@@ -261,6 +264,8 @@ def _write(
     axis_labels: tuple[str, ...],
     unit: str | None,
     n_points: int | None = None,
+    observations: Observations | None = None,
+    frames: FloatArray | None = None,
     ranges: tuple[Range, ...] = (),
     regions: Mapping[str, Region] | None = None,
 ) -> dict[str, NDArray[Any]]:
@@ -284,7 +289,16 @@ def _write(
         ),
     )
     with limited_threads(model.n_threads):
-        return write_results(folder, found, points, grid, engine=model.engine_, device=model.device)
+        return write_results(
+            folder,
+            found,
+            points,
+            grid,
+            observations=observations,
+            frames=frames,
+            engine=model.engine_,
+            device=model.device,
+        )
 
 
 def score_to_file(

@@ -7,6 +7,8 @@
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +134,56 @@ def component_table(
         table["kind_probability"] = np.array(evidence.probabilities)
         table["in_field"] = np.ones(k) if seen is None else np.array(seen)
     return table
+
+
+def member_columns(
+    component: NDArray[np.intp],
+    points: FloatArray,
+    frames: FloatArray | None,
+    n_components: int,
+    unit: str | None = None,
+) -> dict[str, NDArray[Any]]:
+    """More columns of `component_table`, of the points that most probably are of each component.
+
+    Parameters
+    ----------
+    component : (N,) array of int
+        That of each point; -1 is none.
+    points : (N, D) array
+    frames : (N,) array, optional
+        In which each was seen.
+    n_components : int
+        K.
+    unit : str, optional
+        Of the points.
+
+    Returns
+    -------
+    ``hull_area`` (2D), ``hull_volume`` (3D)
+        Of their convex hull; 0 where they are too few for one.
+    ``first_frame``, ``last_frame``
+        NaN where there are none.
+    """
+    from scipy.spatial import ConvexHull, QhullError
+
+    d = points.shape[1]
+    order = np.argsort(component, kind="stable")
+    ends = np.searchsorted(component[order], np.arange(n_components + 1))
+    members = [order[a:b] for a, b in pairwise(ends)]
+    columns: dict[str, NDArray[Any]] = {}
+    if d in (2, 3):
+        sizes = np.zeros(n_components)
+        for k, rows in enumerate(members):
+            if len(rows) > d:
+                with suppress(QhullError):  # all on a line, or in a plane
+                    sizes[k] = ConvexHull(points[rows]).volume
+        in_unit = f" [{volume_unit(unit, d)}]" if unit else ""
+        columns[f"hull_{'area' if d == 2 else 'volume'}{in_unit}"] = sizes
+    if frames is not None:
+        seen = [frames[rows] for rows in members]
+        for name, end in (("first_frame", np.min), ("last_frame", np.max)):
+            columns[name] = np.array([end(own) if len(own) else np.nan for own in seen])
+    return columns
 
 
 def _background_density(mixture: GaussianMixture, n_points: float) -> FloatArray:

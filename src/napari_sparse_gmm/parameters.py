@@ -378,3 +378,13 @@ LIVE = Parameter(
     "Fit anew whenever a parameter changes, from the last solution; then look whether a fit from "
     "the start is better. Needs a first Run.",
 )
+
+N_SHIFTS = Parameter(
+    "n_shifts",
+    999,
+    "Random shifts",
+    "How often the second channel is moved at random. The smallest p value that n shifts can give "
+    "is 1 / (n + 1).",
+    minimum=19,
+    maximum=99_999,
+)

@@ -10,7 +10,6 @@ Chance is the second channel moved as a whole, which keeps its own clusters; see
 
 from napari_sparse_gmm.channels.chance import AgainstChance
 from napari_sparse_gmm.channels.comparison import (
-    N_SHIFTS,
     ChannelComparison,
     common_region,
     compare_channels,
@@ -18,7 +17,6 @@ from napari_sparse_gmm.channels.comparison import (
 )
 
 __all__ = [
-    "N_SHIFTS",
     "AgainstChance",
     "ChannelComparison",
     "common_region",

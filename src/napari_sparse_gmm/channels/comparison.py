@@ -20,21 +20,11 @@ from napari_sparse_gmm.channels.shifts import Shifts, as_of_all
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.parameters import COVERAGE, SEED, Parameter
+from napari_sparse_gmm.parameters import COVERAGE, N_SHIFTS, SEED
 from napari_sparse_gmm.regions import Box, Region
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.channels.lookup import ClusterLookup
-
-N_SHIFTS = Parameter(
-    "n_shifts",
-    999,
-    "Random shifts",
-    "How often the second channel is moved at random. The smallest p value that n shifts can give "
-    "is 1 / (n + 1).",
-    minimum=19,
-    maximum=99_999,
-)
 
 # Distances of so many points, drawn at random, tell their median.
 _MOST_DISTANCES = 5_000

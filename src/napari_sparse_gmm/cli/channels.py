@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.cli.options import add_option, add_table, read_table
 from napari_sparse_gmm.cli.output import progress_bar
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command."""
-    from napari_sparse_gmm.channels import N_SHIFTS
-
     parser = commands.add_parser(
         "channels",
         help="compare a second channel with the clusters of a first",
@@ -46,7 +42,7 @@ def add(commands: Any) -> None:
         "the region of the model, or the bounding box of both)",
     )
     add_option(parser, "--coverage", parameters.COVERAGE, float)
-    add_option(parser, "--shifts", N_SHIFTS, int)
+    add_option(parser, "--shifts", parameters.N_SHIFTS, int)
     add_option(parser, "--random-state", parameters.RANDOM_STATE, int)
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
 
@@ -55,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     """Compare, with a progress bar on a terminal, and say what came out."""
     from napari_sparse_gmm.batch import refuse_other_axes
     from napari_sparse_gmm.channel_results import FILES, write_comparison
-    from napari_sparse_gmm.channels import N_SHIFTS, iter_comparison
+    from napari_sparse_gmm.channels import iter_comparison
     from napari_sparse_gmm.channels.report import summary
     from napari_sparse_gmm.io.models import load_model
     from napari_sparse_gmm.io.units import same_unit
@@ -74,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
             f"The models are in {second.unit or 'no unit'} and in {model.unit or 'no unit'}: fit "
             "both channels in the same."
         )
-    n_shifts = getattr(options, N_SHIFTS.name)
+    n_shifts = getattr(options, parameters.N_SHIFTS.name)
     steps = iter_comparison(
         model.mixture,
         table.observations,
@@ -101,6 +97,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _region(what: str | None, model: "DensityModel", points: "FloatArray") -> "Region":
     """Where both channels could be seen."""
+    import numpy as np
+
     from napari_sparse_gmm.channels import common_region
     from napari_sparse_gmm.io.regions import read_regions
     from napari_sparse_gmm.regions import Hull, over, union

@@ -171,8 +171,8 @@ def _fit(options: argparse.Namespace) -> None:
     merges = options.merge_gap is not None
     if not merges and (options.merge_radius is not None or options.frame is not None):
         raise InputError("--merge-radius and --frame say how to merge: give --merge-gap, too.")
-    if merges and options.frame is None:
-        options.frame = "frame"
+    if options.frame is None:
+        options.frame = "frame" if merges else "auto"
     table = read_table(options, "weight", "frame")
     if merges:
         table = _merged(table, options.merge_gap, options.merge_radius)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.export.content import Content
+
+if TYPE_CHECKING:
+    from napari_sparse_gmm.export.content import Content
 
 # What stands before the name of the function that writes.
 _PACKAGE = __name__.rpartition(".")[0]
@@ -49,7 +52,7 @@ class Format:
     is_folder: bool = False
 
     @property
-    def write(self) -> Callable[[Path, Content], str]:
+    def write(self) -> "Callable[[Path, Content], str]":
         """The function; its module is imported now, and what that needs."""
         module, _, function = self.writer.partition(":")
         found: Callable[[Path, Content], str] = getattr(
@@ -124,7 +127,7 @@ FORMATS = {
 }
 
 
-def write(path: Path, form: Format, content: Content) -> str:
+def write(path: Path, form: Format, content: "Content") -> str:
     """Write one format; returns what it is and in which unit, as a sentence without its end.
 
     The file, or the folder, is whole or as it was.

@@ -57,9 +57,18 @@ def split(column: str) -> tuple[str, str | None]:
     return name[: found.start()].rstrip(), unit or None
 
 
+# ThunderSTORM, Picasso, SMAP; DECODE; Zeiss.
+_FRAMES = ("frame", "frames", "frame_ix", "first frame")
+
+
 def bare(column: str) -> str:
     """A lower-case name without its unit, and without the word "position" before it."""
     return _POSITION.sub("", split(column)[0].casefold().rstrip("_"))
+
+
+def known_frame(header: Sequence[str]) -> str | None:
+    """The column of the frame that each row was seen in, by a name that programs give to it."""
+    return next((column for column in header if bare(column) in _FRAMES), None)
 
 
 def known_precision(header: Sequence[str], unit: str | None, *, axial: bool = False) -> str | None:

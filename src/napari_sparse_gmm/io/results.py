@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.components import component_table
+from napari_sparse_gmm.components import component_table, member_columns
 from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.engines import assign
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.numbers import names_of_regions, region_table
+from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 from napari_sparse_gmm.writing import whole_file
@@ -36,6 +38,8 @@ def write_results(
     points: FloatArray,
     grid: Grid,
     *,
+    observations: Observations | None = None,
+    frames: FloatArray | None = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> dict[str, NDArray[Any]]:
@@ -53,6 +57,10 @@ def write_results(
         The points that it was fitted to, for the picture.
     grid : Grid
         The pixels of the two images.
+    observations : Observations, optional
+        All of them with what is known of each: then the table has `member_columns`, too.
+    frames : (N,) array, optional
+        In which they were seen.
     engine, device : str
         What computes the density.
     """
@@ -66,6 +74,10 @@ def write_results(
         evidence=part.evidence,
         seen=part.seen,
     )
+    if observations is not None:
+        assigned = assign(model.mixture, observations, engine=engine, device=device)
+        k = model.mixture.n_components
+        table |= member_columns(assigned.component, observations.points, frames, k)
     if regions:
         table["region"] = names_of_regions(part)
     table = {name: column[largest_first] for name, column in table.items()}

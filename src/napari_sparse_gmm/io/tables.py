@@ -28,7 +28,7 @@ from napari_sparse_gmm.io.columns import (
 )
 from napari_sparse_gmm.io.duplicates import without_duplicates
 from napari_sparse_gmm.io.formats import open_table
-from napari_sparse_gmm.io.names import known_precision, precision_along
+from napari_sparse_gmm.io.names import known_frame, known_precision, precision_along
 from napari_sparse_gmm.io.table import Table
 from napari_sparse_gmm.observations import FloatArray, Observations, usable_precision
 from napari_sparse_gmm.ranges import Range
@@ -130,7 +130,8 @@ def read_points(
     group : str, optional
         Column whose values, numbers or words, distinguish groups of points.
     frame : str, optional
-        Column of the frame that each was seen in.
+        Column of the frame that each was seen in. "auto": one that programs call so, where there is
+        one.
     ranges : tuple of Range, optional
         Rows of which a value lies outside of one of these are left out.
 
@@ -188,7 +189,8 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
         along_y = precision_along(table.columns, errors["precision"], "y")
         if along_y != errors["precision"]:
             errors["precision of y"] = along_y
-    others = _find(table, {"weight": names.weight, "group": names.group, "frame": names.frame})
+    frame = known_frame(table.columns) if names.frame == AUTO else names.frame
+    others = _find(table, {"weight": names.weight, "group": names.group, "frame": frame})
     limited = {
         each: find_column(table.columns, each.name, f"of a range in {table.name}")
         for each in names.ranges
@@ -225,6 +227,10 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
         if not found.all():
             notes += (left_out(found, table.name, f"precision in {columns[role]!r}"),)
     rows = rows[np.logical_and.reduce([*usable.values(), np.ones(len(rows), dtype=bool)])]
+    # What is only for the table of clusters is nothing to refuse points for.
+    automatic_frame = names.frame == AUTO and "frame" in others
+    if automatic_frame and not np.isfinite(as_floats(rows[positions["frame"]])).all():
+        del others["frame"]
     values = {
         role: (to_labels if role == "group" else to_numbers)(
             rows[position], columns[role], table.name

@@ -19,7 +19,7 @@ from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
 from napari_sparse_gmm.observations import Observations
-from napari_sparse_gmm.parameters import COVERAGE
+from napari_sparse_gmm.parameters import COVERAGE, N_SHIFTS
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 NO_MODEL = "Fit the first channel, or open a model of it (*.gmm.json): its components layer is it."
 NO_POINTS = "Add or open the Points layer of the second channel."
 OF_GROUPS = "The model has a mixture for each group of its points: choose one of all together."
-
-_SHIFTS = 999
 
 
 class SparseGMMChannels(TaskWidget):
@@ -79,12 +77,11 @@ class SparseGMMChannels(TaskWidget):
         )
         self.n_shifts = SpinBox(
             name="n_shifts",
-            label="Random shifts",
-            value=_SHIFTS,
-            min=19,
-            max=99_999,
-            tooltip="How often the second channel is moved at random. The smallest p value that n "
-            "shifts can give is 1 / (n + 1).",
+            label=N_SHIFTS.label,
+            value=N_SHIFTS.default,
+            min=N_SHIFTS.minimum,
+            max=N_SHIFTS.maximum,
+            tooltip=N_SHIFTS.help,
         )
         self.compare_button = PushButton(
             name="compare_button",
