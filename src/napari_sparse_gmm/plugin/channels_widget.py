@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import ComboBox, PushButton, SpinBox
 from napari.layers import Layer, Points, Shapes
-from napari.utils.history import get_save_history, update_save_history
-from qtpy.QtWidgets import QFileDialog
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
@@ -26,6 +24,7 @@ from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_co
 from napari_sparse_gmm.plugin.layers.sections import sections_of
 from napari_sparse_gmm.plugin.points.for_model import places_for, points_for
 from napari_sparse_gmm.plugin.qt.canvas import Plot
+from napari_sparse_gmm.plugin.qt.saving import asked_csv
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.task import Progress, Work, guarded
 
@@ -179,14 +178,9 @@ class SparseGMMChannels(TaskWidget):
         self.plot.draw()
 
     def _ask_and_save(self) -> None:
-        proposed = str(Path(get_save_history()[0]) / "channels.csv")
-        chosen, _ = QFileDialog.getSaveFileName(
-            self.native, "Save comparison", proposed, "CSV (*.csv)"
-        )
-        if not chosen:
+        path = asked_csv(self.native, "Save comparison", "channels")
+        if path is None:
             return
-        path = Path(chosen) if Path(chosen).suffix else Path(chosen).with_suffix(".csv")
-        update_save_history(str(path))
         try:
             self.save(path)
         except OSError as error:

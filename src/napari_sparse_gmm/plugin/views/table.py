@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer, Points, Shapes
-from napari.utils.history import get_save_history, update_save_history
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -24,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, is_components_layer
 from napari_sparse_gmm.plugin.layers.owned import components_layer
+from napari_sparse_gmm.plugin.qt.saving import asked_csv
 from napari_sparse_gmm.plugin.qt.sheet import Sheet
 from napari_sparse_gmm.plugin.views.centre import go_to
 from napari_sparse_gmm.wording import count
@@ -170,13 +169,9 @@ class ComponentTable(QWidget):
 
     def _ask_and_save(self) -> None:
         assert self._layer is not None
-        history = get_save_history()
-        proposed = str(Path(history[0]) / f"{self._layer.name}.csv")
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save components", proposed, "CSV (*.csv)")
-        if not chosen:
+        path = asked_csv(self, "Save components", self._layer.name)
+        if path is None:
             return
-        path = Path(chosen) if Path(chosen).suffix else Path(chosen).with_suffix(".csv")
-        update_save_history(str(path))
         try:
             self.save(path)
         except OSError as error:
