@@ -467,7 +467,7 @@ def test_the_ellipses_carry_what_the_heatmap_shows(
     assert model.provenance["source"] == "L"
     assert isinstance(model.provenance["parameters"]["random_state"], int)
     assert model.provenance["left_out"] == dict.fromkeys(
-        ("hidden", "unused", "outside", "imprecise"), 0
+        ("hidden", "unused", "outside", "imprecise", "filtered"), 0
     )
     widget.quantity.value = "log_density"
     clock.let_pass(DELAY)
