@@ -15,6 +15,7 @@ from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
+from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.space.slices import Layout
 from napari_sparse_gmm.plugin.tasks import render as picturing
@@ -41,7 +42,23 @@ def request_() -> FitRequest:
         parameters.DEVICE.name: "cpu",
         parameters.RANDOM_STATE.name: 0,
     }
-    return FitRequest(Observations(points), settings, CHOICE, frame_of(points))
+    return FitRequest(cloud_of(Observations(points), frame_of(points)), settings, CHOICE)
+
+
+def cloud_of(seen: Observations, frame: Frame, groups: np.ndarray | None = None) -> Cloud:
+    n = len(seen)
+    groups = np.zeros(n, dtype=int) if groups is None else groups
+    return Cloud(seen, frame, np.ones(n, dtype=bool), groups, None, 0, 0, 0)
+
+
+def of_other(
+    request: FitRequest, observations: Observations | None = None, **changes: Any
+) -> FitRequest:
+    """The request for other points, all together where nothing else is said."""
+    if observations is not None:
+        changes = {"groups": np.zeros(len(observations), dtype=int), **changes}
+        changes["observations"] = observations
+    return replace(request, cloud=replace(request.cloud, **changes))
 
 
 def frame_of(points: np.ndarray, groups: np.ndarray | None = None) -> Frame:
@@ -139,7 +156,7 @@ def test_wrong_input_is_refused_in_the_words_of_the_estimator(
 def test_points_without_a_density_are_refused(
     request_: FitRequest, points: np.ndarray, words: str
 ) -> None:
-    _, refusal = run(fit(replace(request_, observations=Observations(points))))
+    _, refusal = run(fit(of_other(request_, observations=Observations(points))))
     assert isinstance(refusal, Refusal)
     assert words in refusal.sentence
 
@@ -154,7 +171,7 @@ def test_points_without_a_density_are_refused(
     ],
 )
 def test_odd_points_have_a_density(request_: FitRequest, points: np.ndarray) -> None:
-    _, result = run(fit(replace(request_, observations=Observations(points))))
+    _, result = run(fit(of_other(request_, observations=Observations(points))))
     assert isinstance(result, Outcome)
     assert np.isfinite(result.heatmap.values).all()
     assert result.heatmap.values.max() > 0
@@ -255,7 +272,7 @@ def in_groups(request_: FitRequest) -> FitRequest:
     groups = np.repeat([0, 1, 2], [150, 1, 149])
     seen = Observations(request_.points + np.where(groups == 2, 500.0, 0.0)[:, None])
     frame = frame_of(seen.points, groups)
-    return replace(request_, observations=seen, groups=groups, frame=frame)
+    return replace(request_, cloud=cloud_of(seen, frame, groups))
 
 
 def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
@@ -278,7 +295,7 @@ def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
 
 def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
     _, result = run(fit(in_groups))
-    asked = (result.model.parts, in_groups.observations, in_groups.groups, CHOICE)
+    asked = (result.model.parts, in_groups.cloud.observations, in_groups.cloud.groups, CHOICE)
     _, assignment = run(assign_points(*asked))
     first, _, last = result.model.parts
     labels = first.mixture.predict(in_groups.points[:150])
@@ -289,7 +306,8 @@ def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:
 
 
 def test_one_group_of_all_that_fails_is_told(in_groups: FitRequest) -> None:
-    alone = replace(in_groups, observations=Observations(in_groups.points[:3]), groups=np.arange(3))
+    three = Observations(in_groups.points[:3])
+    alone = of_other(in_groups, observations=three, groups=np.arange(3))
     _, refusal = run(fit(alone))
     assert isinstance(refusal, Refusal)
     assert "single point is too few" in refusal.sentence
@@ -300,7 +318,7 @@ def test_too_many_pixels_in_all_are_refused_before_the_fit(
 ) -> None:
     huge = replace(in_groups, heatmap=HeatmapChoice("density", 2**13, None))
     stack = replace(huge.frame.stack, slices=np.array([0, 1, 99]))  # only some have a group
-    many = replace(huge, frame=replace(huge.frame, stack=stack))
+    many = of_other(huge, frame=replace(huge.frame, stack=stack))
     _, refusal = run(fit(many))
     assert isinstance(refusal, Refusal)
     assert "each of 100 slices" in refusal.sentence
@@ -361,7 +379,8 @@ def test_a_refit_keeps_a_good_start(request_: FitRequest) -> None:
     truth = GaussianMixture(np.full(8, 1 / 8), means, np.tile(np.eye(2), (8, 1, 1)))
     points = truth.sample(400, 0)[0]
     settings = {**request_.parameters, "prior": "none", "init": "random", "max_iter": 1000}
-    request = replace(request_, observations=Observations(points), parameters=settings)
+    request = of_other(request_, observations=Observations(points))
+    request = replace(request, parameters=settings)
     _, result = run(refit(request, [truth]))
     anew = SparseGaussianMixture(**settings).fit(points)
     near = SparseGaussianMixture(**{**settings, "init": truth}).fit(points)
@@ -378,13 +397,11 @@ def test_a_refit_begins_where_it_is_told(request_: FitRequest, fake_fit: FakeFit
 
 def test_a_refit_of_groups_of_which_one_has_no_points(in_groups: FitRequest) -> None:
     """All points of a group may lie outside of the region."""
-    left = in_groups.groups != 1
-    request = replace(
-        in_groups,
-        observations=in_groups.observations.subset(left),
-        groups=in_groups.groups[left],
-        pacing=SHOWN,
-    )
+    cloud = in_groups.cloud
+    left = cloud.groups != 1
+    observations, groups = cloud.observations.subset(left), cloud.groups[left]
+    request = of_other(in_groups, observations=observations, groups=groups)
+    request = replace(request, pacing=SHOWN)
     _, before = run(fit(request))
     starts = [None if part is None else part.mixture for part in before.model.parts]
     assert [start is None for start in starts] == [False, True, False]
@@ -414,7 +431,7 @@ def test_a_refit_of_groups_of_which_one_cannot_be_fitted(in_groups: FitRequest) 
 def in_three(request_: FitRequest) -> FitRequest:
     """Three groups that can be fitted."""
     groups = np.arange(300) % 3
-    return replace(request_, groups=groups, frame=frame_of(request_.points, groups))
+    return of_other(request_, groups=groups, frame=frame_of(request_.points, groups))
 
 
 def timed(request: FitRequest, fake_fit: FakeFit, seconds: float) -> FitRequest:
@@ -519,15 +536,13 @@ def test_no_start_from_other_dimensions_or_groups(in_groups: FitRequest) -> None
     before = replace(in_groups, parameters={**default, **in_groups.parameters})
     starts = [START, None, START]
     assert starts_for(before, before, starts) is starts
-    others = frame_of(before.points, np.where(before.groups == 2, 3, before.groups))
-    assert starts_for(replace(before, frame=others), before, starts) is None
-    flat = replace(before, observations=Observations(before.points[:, :1]))
+    groups = before.cloud.groups
+    others = frame_of(before.points, np.where(groups == 2, 3, groups))
+    assert starts_for(of_other(before, frame=others), before, starts) is None
+    flat = of_other(before, observations=Observations(before.points[:, :1]))
     assert starts_for(flat, before, starts) is None
-    fewer = replace(
-        before,
-        observations=before.observations.subset(slice(None, None, 2)),
-        groups=before.groups[::2],
-    )
+    half = before.cloud.observations.subset(slice(None, None, 2))
+    fewer = of_other(before, observations=half, groups=groups[::2])
     assert starts_for(fewer, before, starts) is starts
     # One group has fewer components than there may be.
     unpenalized = {**before.parameters, "prior": "none", "n_components": 8}

@@ -57,18 +57,5 @@ def ask(
             else before.request.parameters[RANDOM_STATE.name]
         )
     cloud = replace(cloud, frame=cloud.frame.beside(units))
-    request = FitRequest(
-        cloud.observations,
-        settings,
-        heatmap,
-        cloud.frame,
-        cloud.groups,
-        source.layer.name,
-        cloud.left_out,
-        pacing,
-        cloud.all_points,
-        place or Place(),
-        cloud.regions,
-        cloud.ranges,
-    )
-    return Asked(source, used, cloud, request)
+    request = FitRequest(cloud, settings, heatmap, source.layer.name, pacing, place or Place())
+    return Asked(source, used, request)

@@ -28,7 +28,6 @@ class Asked:
 
     source: Source
     used: NDArray[np.bool_]  # of the points of the layer
-    cloud: Cloud
     request: FitRequest
 
     def same_as(self, other: "Asked") -> bool:
@@ -43,6 +42,11 @@ class Asked:
             for asked in (self, other)
         )
         return self.source == other.source and one == two and self.cloud.same_as(other.cloud)
+
+    @property
+    def cloud(self) -> Cloud:
+        """What was read of them."""
+        return self.request.cloud
 
     @property
     def layer(self) -> Points:

@@ -175,9 +175,9 @@ def _points(
     request: FitRequest, estimator: "SparseGaussianMixture"
 ) -> "Work[Observations | Engine]":
     """What is to be fitted: the points that are shown, or what holds all of them."""
-    if request.all_points is None:
-        return request.observations
-    return (yield from opened(request.all_points, estimator, request.place))
+    if request.cloud.all_points is None:
+        return request.cloud.observations
+    return (yield from opened(request.cloud.all_points, estimator, request.place))
 
 
 def _fitted(
@@ -232,7 +232,7 @@ def _fits(
         start = None if starts is None else starts[0]
         return iter_whole(estimator, points, start=start)
     of_groups = None if starts is None else [starts[group] for group in _groups(request)]
-    return iter_groups(estimator, points, request.group_of_points, starts=of_groups)
+    return iter_groups(estimator, points, request.cloud.groups, starts=of_groups)
 
 
 def _finished(
@@ -248,7 +248,7 @@ def _finished(
 
 def _groups(request: FitRequest) -> NDArray[np.intp]:
     """The groups that have points."""
-    return np.unique(request.group_of_points)
+    return np.unique(request.cloud.groups)
 
 
 def _of_all_groups(request: FitRequest, fits: "Sequence[GroupFit]") -> "list[Fitted | None]":
@@ -275,13 +275,13 @@ def _model(
     """The model that fitted estimators hold, one for each group, with its standard errors."""
     parts = []
     numbers: Sequence[int | None]
-    if request.all_points is None:
-        numbers = np.bincount(request.group_of_points, minlength=len(fits)).tolist()
+    if request.cloud.all_points is None:
+        numbers = np.bincount(request.cloud.groups, minlength=len(fits)).tolist()
     else:
-        numbers = [_number(request.all_points, fitted) for fitted in fits]
+        numbers = [_number(request.cloud.all_points, fitted) for fitted in fits]
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
-        own = None if fitted is None else part_of(*fitted, numbers[group], request.regions)
+        own = None if fitted is None else part_of(*fitted, numbers[group], request.cloud.regions)
         parts.append(own)
     engine = next(fitted[1] for fitted in fits if fitted is not None)
     made = provenance(
@@ -292,8 +292,8 @@ def _model(
         deconvolved=request.noisy,
         problem=problem,
         went_on_from_an_earlier_fit=went_on,
-        left_out=request.left_out,
-        ranges=as_records(request.ranges),
+        left_out=request.cloud.left_out,
+        ranges=as_records(request.cloud.ranges),
     )
     return model_in(request.frame, parts, **made)
 

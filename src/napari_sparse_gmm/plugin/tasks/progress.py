@@ -74,10 +74,10 @@ def so_far(
         if complete
         else request.heatmap.small(request.points.shape[1])
     )
-    groups, n = request.group_of_points, len(mixtures)
+    groups, n = request.cloud.groups, len(mixtures)
     each = request.each_stands_for
     numbers = np.rint(each * np.bincount(groups, minlength=n)).astype(int).tolist()
-    totals = (each * np.bincount(groups, request.observations.weights, minlength=n)).tolist()
+    totals = (each * np.bincount(groups, request.cloud.observations.weights, minlength=n)).tolist()
     has_evidence = PRIORS[request.parameters[PRIOR.name]].evidence
     parts = [
         None if mixture is None else _unsettled(mixture, number, total, has_evidence)

@@ -11,13 +11,11 @@ from napari_sparse_gmm.arrays import bounds, stray
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.plugin.points.sampled import AllPoints
+from napari_sparse_gmm.plugin.points.source import Cloud
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.tasks.pacing import PACING, Pacing
-from napari_sparse_gmm.ranges import Range
-from napari_sparse_gmm.regions import Region
 from napari_sparse_gmm.shapes.grid import MARGIN, MAX_PIXELS, Grid
 
 if TYPE_CHECKING:
@@ -127,23 +125,22 @@ class Place:
 class FitRequest:
     """All that a fit needs to know; `parameters` are keywords of `SparseGaussianMixture`."""
 
-    observations: Observations  # N points, in model coordinates
+    cloud: Cloud
     parameters: Mapping[str, Any]
     heatmap: HeatmapChoice
-    frame: Frame  # where they lie
-    groups: NDArray[np.intp] | None = None  # (N,), which are fitted apart, from 0 on
     source: str = ""  # name of the layer
-    left_out: Mapping[str, int] = field(default_factory=dict)  # points of the layer, by why
     pacing: Pacing = PACING
-    all_points: AllPoints | None = None  # which are fitted, where `observations` are some of them
-    place: Place = field(default_factory=Place)  # where these are
-    regions: Mapping[str, Region] = field(default_factory=dict)  # which are to have numbers
-    ranges: tuple[Range, ...] = ()  # of features, which all points are in
+    place: Place = field(default_factory=Place)  # where points are that are more than it shows
+
+    @property
+    def frame(self) -> Frame:
+        """Where the points lie."""
+        return self.cloud.frame
 
     @property
     def points(self) -> FloatArray:
         """Model coordinates, (N, D)."""
-        return self.observations.points
+        return self.cloud.points
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -154,18 +151,13 @@ class FitRequest:
     @property
     def noisy(self) -> bool:
         """Whether the precision of the points is considered."""
-        return self.observations.noise is not None
-
-    @property
-    def group_of_points(self) -> NDArray[np.intp]:
-        """Which group each point is in, (N,)."""
-        return np.zeros(len(self.points), dtype=np.intp) if self.groups is None else self.groups
+        return self.cloud.observations.noise is not None
 
     @property
     def each_stands_for(self) -> float:
         """How many points, where these are a sample."""
-        table = None if self.all_points is None else self.all_points.table
-        return 1.0 if table is None else table.n_points / table.n_shown
+        every = self.cloud.all_points
+        return 1.0 if every is None else every.table.n_points / every.table.n_shown
 
     @property
     def box(self) -> FloatArray:
