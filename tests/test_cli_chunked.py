@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy.spatial import ConvexHull
 
 from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.errors import EngineLost
@@ -107,6 +108,25 @@ class TestFit:
         gc.collect()
         assert list(scratch.iterdir()) == []  # nothing is left there
 
+    def test_clusters_have_their_hull_and_their_frames(self, folder) -> None:
+        for k, path in enumerate(sorted(folder.iterdir())):
+            csv = path.suffix == ".csv"
+            own = pd.read_csv(path) if csv else pd.read_parquet(path)
+            own["frame"] = 100 * k + np.arange(len(own)) // 20
+            own.to_csv(path, index=False) if csv else own.to_parquet(path, index=False)
+        out = fit(folder, *ON_DISK)
+        readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+        rows = pd.concat(readers[path.suffix](path) for path in sorted(folder.iterdir()))
+        points = rows[["y [nm]", "x [nm]"]].to_numpy()
+        assigned = load_model(out / "model.json").mixture.predict(points)
+        found = pd.read_csv(out / "components.csv").set_index("component")
+        assert len(found) == 9
+        for k, own in found.iterrows():
+            hull = ConvexHull(points[assigned == k])
+            assert own["hull_area"] == pytest.approx(hull.volume, rel=0.02)
+            frames = rows["frame"][assigned == k]
+            assert (own["first_frame"], own["last_frame"]) == (frames.min(), frames.max())
+
     def test_the_engine_by_default(self, table, capsys) -> None:
         options = ["--engine", "auto", "--device", "auto"]
         alike(fit(table, *ON_DISK, *options), fit(table, *options, out="whole"))
@@ -149,8 +169,11 @@ class TestFit:
         whole = fit(table, out="whole")
         capsys.readouterr()
         alike(fit(table, "--workers", "1"), whole)
-        told = ["Reading the points.", "3,750 points are ready.", "Writing the results."]
-        assert capsys.readouterr().err.splitlines() == told
+        told = capsys.readouterr().err.splitlines()
+        assert told[:2] == ["Reading the points.", "3,750 points are ready."]
+        assert told[2:] == [
+            "Reading the points once more, for the hulls and the frames of the components."
+        ]
 
 
 class TestMistakes:

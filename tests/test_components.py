@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from oracles import lying_along
 
-from napari_sparse_gmm.components import component_table, member_columns
+from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.uncertainty import StandardErrors
@@ -162,19 +162,3 @@ def test_distances_between_edges_of_ellipses() -> None:
     np.testing.assert_allclose(found, 50.0 - 2 * 3.0 * radius, rtol=2e-3)
     alone = GaussianMixture([1.0], [[0.0, 0.0]], [covariance])
     assert np.isnan(component_table(alone, 9, ("y", "x"))["nearest_edge"][0])
-
-
-def test_members_of_components() -> None:
-    """A unit square, a line, a single point, none; and points of the background."""
-    points = np.array(
-        [[0, 0], [0, 1], [1, 0], [1, 1], [0.5, 0.5], [5, 5], [6, 6], [7, 7], [9, 9], [50, 50]]
-    )
-    component = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, -1])
-    frames = np.array([7.0, 3, 5, 4, 6, 1, 2, 9, 8, 0])
-    found = member_columns(component, points, frames, 4, "nm")
-    assert list(found) == ["hull_area [nm²]", "first_frame", "last_frame"]
-    np.testing.assert_allclose(found["hull_area [nm²]"], [1.0, 0.0, 0.0, 0.0])
-    np.testing.assert_array_equal(found["first_frame"], [3, 1, 8, np.nan])
-    np.testing.assert_array_equal(found["last_frame"], [7, 9, 8, np.nan])
-    cube = np.array([[x, y, z] for x in (0, 2) for y in (0, 2) for z in (0, 2)], dtype=float)
-    assert member_columns(np.zeros(8, int), cube, None, 1) == {"hull_volume": [8.0]}

@@ -10,7 +10,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +36,9 @@ from napari_sparse_gmm.io.figures import MAX_POINTS
 from napari_sparse_gmm.io.results import FILES, REGIONS, write_results
 from napari_sparse_gmm.io.tables import PointTable, write_table
 from napari_sparse_gmm.io.units import same_unit
+from napari_sparse_gmm.members import Seen, members_of
 from napari_sparse_gmm.merging import merge_repeats
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.parameters import DEVICE, ENGINE, N_THREADS
 from napari_sparse_gmm.ranges import Range, as_records
 from napari_sparse_gmm.regions import Region
@@ -143,8 +143,12 @@ def fit_to_folder(
                 axis_labels=table.axis_labels,
                 unit=table.unit,
                 n_points=len(event.rows),
-                observations=table.observations.subset(event.rows),
-                frames=None if table.frames is None else table.frames[event.rows],
+                seen=[
+                    (
+                        table.observations.subset(event.rows),
+                        None if table.frames is None else table.frames[event.rows],
+                    )
+                ],
                 ranges=table.ranges,
                 regions={event.label: own_regions[event.label]} if own_regions else regions,
             )
@@ -199,7 +203,7 @@ def fit_chunked_to_folder(
     with closing(estimator.iter_fit(engine, checkpoints=checkpoints)) as steps:
         for step in steps:
             on_step(step)
-    on_wait("Writing the results")
+    on_wait("Reading the points once more, for the hulls and the frames of the components")
     _write(
         estimator,
         engine,
@@ -210,6 +214,7 @@ def fit_chunked_to_folder(
         source=source,
         axis_labels=table.axis_labels,
         unit=table.unit,
+        seen=table.seen(),
         ranges=table.ranges,
     )
     checkpoints.remove()
@@ -263,19 +268,20 @@ def _write(
     source: str,
     axis_labels: tuple[str, ...],
     unit: str | None,
+    seen: Iterable[Seen],
     n_points: int | None = None,
-    observations: Observations | None = None,
-    frames: FloatArray | None = None,
     ranges: tuple[Range, ...] = (),
     regions: Mapping[str, Region] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Write what was found in the points of an engine, of which some or all are for the picture;
-    returns the table of the components.
+    """Write what was found in the points of an engine, of which some or all are for the picture,
+    and that are `seen` chunk by chunk; returns the table of the components.
     """
+    with limited_threads(model.n_threads):
+        members = members_of(model.mixture_, seen, engine=model.engine_, device=model.device)
     # Where points were kept says nothing of what was fitted.
     parameters = {**model.get_params(), "storage": None}
     found = DensityModel(
-        (part_of(model, engine, n_points, regions),),
+        (part_of(model, engine, n_points, regions, members),),
         axis_labels,
         unit,
         box=box,
@@ -294,8 +300,6 @@ def _write(
             found,
             points,
             grid,
-            observations=observations,
-            frames=frames,
             engine=model.engine_,
             device=model.device,
         )

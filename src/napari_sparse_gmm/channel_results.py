@@ -16,9 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from napari_sparse_gmm import numbers
 from napari_sparse_gmm.channels import ChannelComparison
 from napari_sparse_gmm.channels.report import draw, statistics_table
-from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.writing import whole_file
@@ -51,16 +51,8 @@ def write_comparison(folder: Path, comparison: ChannelComparison, model: Density
 
 def cluster_table(comparison: ChannelComparison, model: DensityModel) -> dict[str, NDArray[Any]]:
     """One row for each cluster of the first channel, with what of the second is there."""
-    part = model.fitted[0]
-    table = component_table(
-        model.mixture,
-        model.n_points,
-        model.axis_labels,
-        part.errors,
-        unit=model.unit,
-        evidence=part.evidence,
-        seen=part.seen,
-    )
+    (part,) = model.fitted
+    table = numbers.cluster_table(part, model.axis_labels, model.unit)
     table["second_points_inside"] = comparison.points_inside
     if comparison.nearest_of_second is not None:
         in_unit = f" [{model.unit}]" if model.unit else ""

@@ -7,8 +7,6 @@
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from napari_sparse_gmm.wording import volume_unit
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.evidence import Evidence
+    from napari_sparse_gmm.members import Members
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 # Percent of a component in the ellipse whose edge is meant, and corners of the polygon for it.
@@ -36,6 +35,7 @@ def component_table(
     unit: str | None = None,
     evidence: "Evidence | None" = None,
     seen: FloatArray | None = None,
+    members: "Members | None" = None,
 ) -> dict[str, NDArray[Any]]:
     """One row a component, as columns (K,), in the units of the points.
 
@@ -76,6 +76,10 @@ def component_table(
     ``in_field``
         Then also, how much of it lies in the field (`seen`): less than 1 of a cluster that an edge
         cuts. All else is of the whole cluster.
+    ``hull_area`` (2D), ``hull_volume`` (3D)
+        Where `members` are given: of the convex hull of the points that most probably are of it.
+    ``first_frame``, ``last_frame``
+        Then also, where that is known, in which these were seen; see `napari_sparse_gmm.members`.
     """
     # Not at the top: what opens the widget does without.
     from scipy.special import gamma, gammainc
@@ -133,57 +137,13 @@ def component_table(
         table["kind"] = np.array(evidence.kinds)
         table["kind_probability"] = np.array(evidence.probabilities)
         table["in_field"] = np.ones(k) if seen is None else np.array(seen)
+    if members is not None:
+        if members.hull is not None:
+            table[f"hull_{'area' if d == 2 else 'volume'}{in_unit(d)}"] = np.array(members.hull)
+        if members.first_frame is not None and members.last_frame is not None:
+            table["first_frame"] = np.array(members.first_frame)
+            table["last_frame"] = np.array(members.last_frame)
     return table
-
-
-def member_columns(
-    component: NDArray[np.intp],
-    points: FloatArray,
-    frames: FloatArray | None,
-    n_components: int,
-    unit: str | None = None,
-) -> dict[str, NDArray[Any]]:
-    """More columns of `component_table`, of the points that most probably are of each component.
-
-    Parameters
-    ----------
-    component : (N,) array of int
-        That of each point; -1 is none.
-    points : (N, D) array
-    frames : (N,) array, optional
-        In which each was seen.
-    n_components : int
-        K.
-    unit : str, optional
-        Of the points.
-
-    Returns
-    -------
-    ``hull_area`` (2D), ``hull_volume`` (3D)
-        Of their convex hull; 0 where they are too few for one.
-    ``first_frame``, ``last_frame``
-        NaN where there are none.
-    """
-    from scipy.spatial import ConvexHull, QhullError
-
-    d = points.shape[1]
-    order = np.argsort(component, kind="stable")
-    ends = np.searchsorted(component[order], np.arange(n_components + 1))
-    members = [order[a:b] for a, b in pairwise(ends)]
-    columns: dict[str, NDArray[Any]] = {}
-    if d in (2, 3):
-        sizes = np.zeros(n_components)
-        for k, rows in enumerate(members):
-            if len(rows) > d:
-                with suppress(QhullError):  # all on a line, or in a plane
-                    sizes[k] = ConvexHull(points[rows]).volume
-        in_unit = f" [{volume_unit(unit, d)}]" if unit else ""
-        columns[f"hull_{'area' if d == 2 else 'volume'}{in_unit}"] = sizes
-    if frames is not None:
-        seen = [frames[rows] for rows in members]
-        for name, end in (("first_frame", np.min), ("last_frame", np.max)):
-            columns[name] = np.array([end(own) if len(own) else np.nan for own in seen])
-    return columns
 
 
 def _background_density(mixture: GaussianMixture, n_points: float) -> FloatArray:

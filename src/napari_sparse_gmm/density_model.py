@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.evidence import Evidence
+    from napari_sparse_gmm.members import Members
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 
@@ -51,9 +52,9 @@ class Part:
 
     `total_weight` is that of the points: their number where all weigh 1, and of those that are
     missing of components cut by the edge of the field; `seen` (K,) is the share of each in it.
-    `repeats` points are one observation. `regions` are those that were asked for. Errors and
-    evidence are not known while the fit goes on; nor are they, how it ended, and the mean log
-    density of its points where a file has none.
+    `repeats` points are one observation. `regions` are those that were asked for. Errors,
+    evidence and members are not known while the fit goes on; nor are they, how it ended, and the
+    mean log density of its points where a file has none.
     """
 
     mixture: GaussianMixture
@@ -68,6 +69,7 @@ class Part:
     evidence: "Evidence | None" = None
     seen: FloatArray | None = None
     regions: tuple[InRegion, ...] = ()
+    members: "Members | None" = None
 
     @property
     def n_unseen(self) -> float:
@@ -87,11 +89,13 @@ def part_of(
     engine: "Engine",
     n_points: int | None = None,
     regions: Mapping[str, Region] | None = None,
+    members: "Members | None" = None,
 ) -> Part:
     """What an estimator has found in the points that it was fitted to, as an engine holds them.
 
     They were `n_points`, where some of them were equal: the engine holds these as one. They are
-    counted in each of the `regions`, by their names.
+    counted in each of the `regions`, by their names. What only they say of the components are
+    `members`; see `napari_sparse_gmm.members`.
     """
     summary = engine.summary
     counted: tuple[InRegion, ...] = ()
@@ -114,6 +118,7 @@ def part_of(
         evidence=model.evidence(engine),
         seen=model.seen_ if (model.seen_ < 1.0).any() else None,
         regions=counted,
+        members=members,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.components import nearest
+from napari_sparse_gmm.components import component_table, nearest
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.wording import volume_unit
@@ -78,6 +78,28 @@ def region_table(model: DensityModel) -> dict[str, NDArray[Any]]:
             counts = region.region.volume, region.n_points, region.n_background
             rows.append({**named, **_numbers(model, part, own, *counts)})
     return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+
+
+def cluster_table(
+    part: Part, axis_labels: Sequence[str], unit: str | None = None
+) -> dict[str, NDArray[Any]]:
+    """All that is known of each component of a part; see `component_table`.
+
+    Where there are regions, ``region`` has the name of the one that each lies in.
+    """
+    table = component_table(
+        part.mixture,
+        part.total_weight,
+        axis_labels,
+        part.errors,
+        unit,
+        part.evidence,
+        part.seen,
+        part.members,
+    )
+    if part.regions:
+        table["region"] = names_of_regions(part)
+    return table
 
 
 def names_of_regions(part: Part) -> NDArray[np.str_]:

@@ -103,6 +103,12 @@ def test_a_file_that_breaks_off_is_damaged(path: Path) -> None:
         ("part", {"n_points": "many"}, "its 'n_points' must be a number, not 'many'"),
         ("part", {"n_points": [1]}, r"its 'n_points' must be a number, not \[1\]"),
         ("part", {"cost": 10**400}, "its 'cost' must be a number, not 10"),
+        ("part", {"members": {"hull": [1.0, 2.0, 3.0]}}, "it lacks 'first_frame'"),
+        (
+            "part",
+            {"members": {"hull": None, "first_frame": [1.0], "last_frame": None}},
+            "its 'members' have a first or a last frame, and not both",
+        ),
         ("part", {"errors": {"weights": [1.0], "means": [], "stds": []}}, "its 'weights' must be"),
         ("model", {"parts": []}, "0 mixtures for 1 groups"),
         ("model", {"parts": [None]}, "0 mixtures for 1 groups"),

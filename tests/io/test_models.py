@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from napari_sparse_gmm.density_model import DensityModel, Groups, Part, provenan
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.io.models import is_model, load_model, save_model
+from napari_sparse_gmm.members import Members
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.regions import Box, Hull, Intensity, Mask, Polygon, Prism, Region
 from napari_sparse_gmm.uncertainty import StandardErrors
@@ -39,7 +41,9 @@ def model() -> DensityModel:
     )
     evidence = Evidence(np.array([1 / 3, -2.0]), 17.5, np.array([1, 0]), np.array([0.75, 1.0]))
     part = Part(mixture, errors, 400, 412.0, 3.25, 17, True, -16 / 7, 1.0, evidence)
+    members = Members(np.array([1 / 3, 0.0]), np.array([7.0, np.nan]), np.array([9.0, np.nan]))
     box = np.array([[1 / 3, 0.0], [2.0, 3.0]])
+    part = replace(part, members=members)
     return DensityModel((part,), ("y", "x"), "µm", box, provenance={"source": "points.csv"})
 
 
@@ -58,6 +62,8 @@ def test_every_number_comes_back_exactly(path: Path, model: DensityModel) -> Non
         np.testing.assert_array_equal(getattr(part.errors, name), getattr(given.errors, name))
     for name in ("components", "field", "kinds", "probabilities"):
         np.testing.assert_array_equal(getattr(part.evidence, name), getattr(given.evidence, name))
+    for name in ("hull", "first_frame", "last_frame"):
+        np.testing.assert_array_equal(getattr(part.members, name), getattr(given.members, name))
     for name in ("n_points", "total_weight", "cost", "n_iter", "converged", "mean_log_density"):
         assert getattr(part, name) == getattr(given, name)
     np.testing.assert_array_equal(read.box, model.box)

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.export.scored import ScoredPoints
 from napari_sparse_gmm.io.units import symbol_of
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
+from napari_sparse_gmm.numbers import cluster_table
 from napari_sparse_gmm.parameters import COVERAGE
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 
@@ -188,16 +188,7 @@ class Content:
         for group, part in enumerate(self.model.parts):
             if part is None:
                 continue
-            columns = component_table(
-                part.mixture,
-                part.total_weight,
-                self.model.axis_labels,
-                part.errors,
-                self.unit,
-                part.evidence,
-                part.seen,
-            )
-            frame = pd.DataFrame(columns)
+            frame = pd.DataFrame(cluster_table(part, self.model.axis_labels, self.unit))
             if self.model.groups is not None:
                 name = self.model.groups.name
                 name = f"{name} group" if name in frame else name

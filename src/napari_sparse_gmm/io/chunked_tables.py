@@ -5,6 +5,7 @@
 (('y', 'x'), 'nm', 600)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from napari_sparse_gmm.io.columns import common_unit
 from napari_sparse_gmm.io.formats import is_folder_of_tables, open_table
 from napari_sparse_gmm.io.names import known_precision
 from napari_sparse_gmm.io.table import Table
-from napari_sparse_gmm.io.tables import AUTO, ColumnNames, columns_of_axes, points_of
-from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.io.tables import AUTO, ColumnNames, PointTable, columns_of_axes, points_of
+from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.ranges import Range
 
 # A part of a table, as `open_table` takes it: its file, and which one of `Table.parts`; None is all
@@ -61,6 +62,13 @@ class ChunkedTable:
     parts: tuple[Part, ...]
     name: str
     ranges: tuple[Range, ...] = ()
+
+    def seen(self) -> Iterator[tuple[Observations, FloatArray | None]]:
+        """The points of each chunk, and in which frame each was seen, where the table says that."""
+        for chunk in self.chunked.chunks:
+            assert isinstance(chunk, _Points)
+            table = chunk.table(frame=AUTO)
+            yield table.observations, table.frames
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -152,8 +160,12 @@ class _Points:
     part: tuple[int, ...] | None
     names: ColumnNames
 
+    def table(self, frame: str | None = None) -> PointTable:
+        """These, with the frames that are in a column."""
+        return points_of(open_table(self.path, self.part), replace(self.names, frame=frame))
+
     def load(self) -> Observations:
-        table = points_of(open_table(self.path, self.part), self.names)
+        table = self.table()
         seen = table.observations
         return Noted(seen.points, seen.weights, seen.noise, table.notes)
 

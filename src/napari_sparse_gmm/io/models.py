@@ -11,6 +11,7 @@ mixture, are read as well.
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from napari_sparse_gmm.writing import whole_file
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.evidence import Evidence
+    from napari_sparse_gmm.members import Members
     from napari_sparse_gmm.uncertainty import StandardErrors
 
 FORMAT = "napari-sparse-gmm model"
@@ -143,6 +145,7 @@ def _part_to_dict(part: Part) -> dict[str, Any]:
         "errors": None if part.errors is None else vars(part.errors),
         "evidence": None if part.evidence is None else vars(part.evidence),
         "regions": [vars(region) for region in part.regions],
+        "members": None if part.members is None else vars(part.members),
     }
 
 
@@ -161,12 +164,27 @@ def _part_from_dict(values: Any) -> Part:
         evidence=_evidence(values, mixture),
         seen=_seen(values, mixture),
         regions=tuple(_in_region(each, mixture) for each in _regions(values)),
+        members=_members(values, mixture),
     )
 
 
 def _seen(values: Any, mixture: GaussianMixture) -> FloatArray | None:
     seen = values.get("seen")  # which older files lack
     return None if seen is None else numbers(values, "seen", mixture.weights.shape)
+
+
+def _members(values: Any, mixture: GaussianMixture) -> "Members | None":
+    found = values.get("members")  # which older files lack
+    if found is None:
+        return None
+    from napari_sparse_gmm.members import Members  # imports torch
+
+    names = [field.name for field in fields(Members)]
+    known = [name for name in names if entry(found, name, list, NoneType) is not None]
+    if len({"first_frame", "last_frame"} & set(known)) == 1:
+        raise InputError("its 'members' have a first or a last frame, and not both")
+    shape = mixture.weights.shape
+    return Members(*(numbers(found, name, shape) if name in known else None for name in names))
 
 
 def _regions(values: Any) -> list[Any]:

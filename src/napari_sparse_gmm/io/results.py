@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.components import component_table, member_columns
 from napari_sparse_gmm.density_model import DensityModel
-from napari_sparse_gmm.engines import assign
 from napari_sparse_gmm.io.figures import write_density_png
 from napari_sparse_gmm.io.images import write_density_tiff
 from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.mixture import FloatArray
-from napari_sparse_gmm.numbers import names_of_regions, region_table
-from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.numbers import cluster_table, region_table
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
 from napari_sparse_gmm.shapes.grid import Grid, heatmap
 from napari_sparse_gmm.writing import whole_file
@@ -38,8 +35,6 @@ def write_results(
     points: FloatArray,
     grid: Grid,
     *,
-    observations: Observations | None = None,
-    frames: FloatArray | None = None,
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> dict[str, NDArray[Any]]:
@@ -57,29 +52,12 @@ def write_results(
         The points that it was fitted to, for the picture.
     grid : Grid
         The pixels of the two images.
-    observations : Observations, optional
-        All of them with what is known of each: then the table has `member_columns`, too.
-    frames : (N,) array, optional
-        In which they were seen.
     engine, device : str
         What computes the density.
     """
     largest_first = np.argsort(-model.mixture.weights)
-    part, regions = model.fitted[0], region_table(model)
-    table = component_table(
-        model.mixture,
-        model.n_points,
-        model.axis_labels,
-        part.errors,
-        evidence=part.evidence,
-        seen=part.seen,
-    )
-    if observations is not None:
-        assigned = assign(model.mixture, observations, engine=engine, device=device)
-        k = model.mixture.n_components
-        table |= member_columns(assigned.component, observations.points, frames, k)
-    if regions:
-        table["region"] = names_of_regions(part)
+    (part,), regions = model.fitted, region_table(model)
+    table = cluster_table(part, model.axis_labels)
     table = {name: column[largest_first] for name, column in table.items()}
     density = heatmap(model.mixture, grid, "density", engine=engine, device=device)
     with ExitStack() as written:  # where one cannot be written, all four are as they were

@@ -17,7 +17,7 @@ from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.points.features import (
-    TOLD_KEY,
+    known_frames,
     known_precisions,
     numeric_features,
     precise_points,
@@ -38,8 +38,6 @@ NO_FRAME = "The points need a feature with the frame that each was seen in."
 
 # The feature of how many localizations a merged one stands for.
 NUMBER = "localizations"
-
-_FRAMES = ("frame", "frames", "t")
 
 
 class SparseGMMMerge(TaskWidget):
@@ -189,11 +187,8 @@ class SparseGMMMerge(TaskWidget):
         layer = self.points.value
         if layer is not None:
             self.precision.value, _ = known_precisions(layer, (layer.ndim - 1,))
-            told = layer.metadata.get(TOLD_KEY, {}).get("frame")
-            known = [name for name in self.frame.choices if name == told]
-            known += [name for name in self.frame.choices if name.casefold() in _FRAMES]
-            if known:
-                self.frame.value = known[0]
+            if (known := known_frames(layer)) is not None:
+                self.frame.value = known
         self.follow_choice()
 
     def _offer_features(self) -> None:

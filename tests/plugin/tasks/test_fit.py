@@ -10,8 +10,10 @@ import torch
 from napari.layers import Points
 from oracles import random_mixture
 from plugin.fakes import FakeFit, HandClock, SlowKeOps, model_of
+from scipy.spatial import ConvexHull
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
+from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
@@ -291,6 +293,32 @@ def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
     assert {"t 0", "t 2"} <= {p.text.partition(":")[0] for p in yielded}
     progress = [p.value for p in yielded if p.text.startswith("t ")]
     assert (np.diff(progress) >= 0).all()
+
+
+def test_clusters_have_their_hull_and_their_frames(in_groups: FitRequest) -> None:
+    """Previews, too, so that a table does not change its columns when a fit ends."""
+    frames = np.random.default_rng(1).permutation(300).astype(float)
+    yielded, result = run(fit(of_other(replace(in_groups, pacing=SHOWN), frames=frames)))
+    for group, rows in ((0, slice(0, 150)), (2, slice(151, 300))):
+        part = result.model.parts[group]
+        points, own = in_groups.points[rows], frames[rows]
+        assigned = part.mixture.predict(points)
+        for k, hull in enumerate(part.members.hull):
+            mine = points[assigned == k]
+            expected = ConvexHull(mine).volume if len(mine) > 2 else 0.0
+            assert hull == pytest.approx(expected)
+            if len(mine):
+                assert part.members.first_frame[k] == own[assigned == k].min()
+                assert part.members.last_frame[k] == own[assigned == k].max()
+    previews = [p.preview.result for p in yielded if p.preview is not None]
+    assert previews
+    for shown in previews:
+        for part in shown.model.fitted:
+            tables = [
+                component_table(one.mixture, 9, "yx", members=one.members)
+                for one in (part, result.model.fitted[0])
+            ]
+            assert list(tables[0]) == list(tables[1])
 
 
 def test_points_are_assigned_within_their_group(in_groups: FitRequest) -> None:

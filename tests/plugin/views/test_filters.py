@@ -55,6 +55,20 @@ def test_limits_are_those_of_the_layer(view: FilterView, layer: Points) -> None:
     assert view.ranges == ()
 
 
+def test_frames_are_those_of_the_points_that_are_left(layer: Points) -> None:
+    """A feature says them, or an axis; where some are unknown all are."""
+    source = Source(layer, (0, 1), ranges=(Range("photons", 10.0, 19.0),))
+    assert source.read().frames is None
+    layer.features = layer.features.assign(frame=np.arange(100) * 3)
+    np.testing.assert_array_equal(source.read().frames, np.arange(30, 60, 3))
+    layer.features = layer.features.assign(frame=[np.nan, *range(99)])
+    np.testing.assert_array_equal(source.read().frames, np.arange(9, 19))
+    assert Source(layer, (0, 1)).read().frames is None
+    movie = np.column_stack([np.arange(100.0), layer.data])
+    of_time = Points(movie, axis_labels=("t", "y", "x"))
+    np.testing.assert_array_equal(Source(of_time, (1, 2)).read().frames, np.arange(100.0))
+
+
 @pytest.mark.parametrize(("text", "words"), [("many", "must be a number"), ("nan", "range of")])
 def test_what_is_no_number_is_told_and_changes_nothing(view: FilterView, text, words) -> None:
     write(view.low, text)

@@ -8,11 +8,10 @@ from napari.components import ViewerModel
 from napari.layers import Points, Shapes
 from numpy.typing import NDArray
 
-from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.coverage import coverage_to_radius
 from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.mixture import FloatArray, GaussianMixture
-from napari_sparse_gmm.numbers import names_of_regions
+from napari_sparse_gmm.numbers import cluster_table
 from napari_sparse_gmm.plugin.layers.channel import channel_colour, tint
 from napari_sparse_gmm.plugin.layers.component_colours import component_colours
 from napari_sparse_gmm.plugin.layers.edges import edge_width, thin_edges
@@ -92,11 +91,7 @@ def drawing(model: DensityModel, frame: Frame, coverage: float, most: int) -> Dr
 def _table(part: Part, frame: Frame, group: int) -> dict[str, NDArray[Any]]:
     """The components of a group as columns."""
     unit = None if frame.unit in _NO_UNITS else frame.unit
-    table = component_table(
-        part.mixture, part.total_weight, frame.names, part.errors, unit, part.evidence, part.seen
-    )
-    if part.regions:
-        table["region"] = names_of_regions(part)
+    table = cluster_table(part, frame.names, unit)
     if frame.stack is None:
         return table
     name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"

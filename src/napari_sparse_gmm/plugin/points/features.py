@@ -8,7 +8,7 @@ from napari.layers import Points
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
-from napari_sparse_gmm.io.names import known_precision
+from napari_sparse_gmm.io.names import known_frame, known_precision
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import usable_precision
 from napari_sparse_gmm.plugin.points.coordinates import MOST_GROUPS
@@ -75,6 +75,15 @@ def known_precisions(layer: Points, axes: Axes) -> tuple[str | None, str | None]
         measured(told if told in names else known_precision(names, unit)),
         measured(known_precision(names, unit, axial=True)),
     )
+
+
+def known_frames(layer: Points) -> str | None:
+    """The feature with the frame that each point was seen in, as somebody said or as programs call
+    it; None where there is none.
+    """
+    names = numeric_features(layer)
+    told = layer.metadata.get(TOLD_KEY, {}).get("frame")
+    return told if told in names else known_frame(names)
 
 
 def precise_points(layer: Points, shown: NDArray[np.bool_], *features: str) -> NDArray[np.bool_]:

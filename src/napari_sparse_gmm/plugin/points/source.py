@@ -19,7 +19,12 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
-from napari_sparse_gmm.plugin.points.features import feature_values, in_range, precise_points
+from napari_sparse_gmm.plugin.points.features import (
+    feature_values,
+    in_range,
+    known_frames,
+    precise_points,
+)
 from napari_sparse_gmm.plugin.points.region import outlined, outlined_each
 from napari_sparse_gmm.plugin.points.sampled import (
     AllPoints,
@@ -27,7 +32,7 @@ from napari_sparse_gmm.plugin.points.sampled import (
     same_region,
     sampled_table,
 )
-from napari_sparse_gmm.plugin.space.axes import Axes, axis_names
+from napari_sparse_gmm.plugin.space.axes import Axes, axis_names, time_axes
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.ranges import Range
 from napari_sparse_gmm.regions import Hull, Region, over, over_each
@@ -65,6 +70,8 @@ class Cloud:
         of a range.
     all_points : AllPoints or None
         What is to be fitted, where these points are only a sample of them.
+    frames : (N,) array or None
+        In which each was seen, if that is known of all.
     """
 
     observations: Observations
@@ -80,6 +87,7 @@ class Cloud:
     regions: Mapping[str, Region] = field(default_factory=dict)
     n_filtered: int = 0
     ranges: tuple[Range, ...] = ()
+    frames: FloatArray | None = None
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -232,6 +240,7 @@ class Source:
             self._each_region(region),
             n_filtered,
             self.ranges,
+            self._frames(shown),
         )
 
     def _check_sample(self, used: NDArray[np.bool_]) -> None:
@@ -272,6 +281,17 @@ class Source:
             return {}
         each = outlined_each(self.region, self.layer, self.axes, in_units=self.in_units)
         return over_each(each, whole)
+
+    def _frames(self, shown: NDArray[np.bool_]) -> FloatArray | None:
+        """In which each point was seen: as a feature says, or an axis."""
+        axes = [axis for axis in time_axes(self.layer) if axis not in self.axes]
+        if (name := known_frames(self.layer)) is not None:
+            frames = np.asarray(self.layer.features[name], dtype=np.float64)[shown]
+        elif axes:
+            frames = np.asarray(self.layer.data[:, axes[0]], dtype=np.float64)[shown]
+        else:
+            return None
+        return frames if np.isfinite(frames).all() else None
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from napari_sparse_gmm.estimator import SparseGaussianMixture
     from napari_sparse_gmm.fitting import FitStep
     from napari_sparse_gmm.groups import GroupFit
+    from napari_sparse_gmm.members import Members
 
 # What a fit starts from in each group; None as its parameters say.
 Starts = Sequence[GaussianMixture | None]
@@ -281,7 +282,10 @@ def _model(
         numbers = [_number(request.cloud.all_points, fitted) for fitted in fits]
     for group, fitted in enumerate(fits):
         yield Progress(group, len(fits), "Estimating the errors")
-        own = None if fitted is None else part_of(*fitted, numbers[group], request.cloud.regions)
+        own = None
+        if fitted is not None:
+            members = _members(request, group, fitted[0].mixture_)
+            own = part_of(*fitted, numbers[group], request.cloud.regions, members)
         parts.append(own)
     engine = next(fitted[1] for fitted in fits if fitted is not None)
     made = provenance(
@@ -296,6 +300,21 @@ def _model(
         ranges=as_records(request.cloud.ranges),
     )
     return model_in(request.frame, parts, **made)
+
+
+def _members(request: FitRequest, group: int, mixture: GaussianMixture) -> "Members | None":
+    """What the points of a group say of its components; None where they are not all here."""
+    cloud, how = request.cloud, request.heatmap
+    if cloud.all_points is not None:
+        return None
+    from napari_sparse_gmm.engines.threads import limited_threads
+    from napari_sparse_gmm.members import members_of
+
+    own = cloud.groups == group
+    frames = None if cloud.frames is None else cloud.frames[own]
+    seen = cloud.observations if own.all() else cloud.observations.subset(own)
+    with limited_threads(how.n_threads):
+        return members_of(mixture, [(seen, frames)], engine=how.engine, device=how.device)
 
 
 def _number(all_points: AllPoints, fitted: "Fitted | None") -> int | None:

@@ -80,7 +80,7 @@ def so_far(
     totals = (each * np.bincount(groups, request.cloud.observations.weights, minlength=n)).tolist()
     has_evidence = PRIORS[request.parameters[PRIOR.name]].evidence
     parts = [
-        None if mixture is None else _unsettled(mixture, number, total, has_evidence)
+        None if mixture is None else _unsettled(request, mixture, number, total, has_evidence)
         for mixture, number, total in zip(mixtures, numbers, totals, strict=True)
     ]
     model = model_in(request.frame, parts)
@@ -88,18 +88,25 @@ def so_far(
     return Outcome((model,), 0, picture)
 
 
-def _unsettled(mixture: GaussianMixture, number: int, total: float, has_evidence: bool) -> Part:
-    """With errors and evidence that nobody knows yet, so that a table has the same columns
+def _unsettled(
+    request: FitRequest, mixture: GaussianMixture, number: int, total: float, has_evidence: bool
+) -> Part:
+    """With errors, evidence and members that nobody knows yet, so that a table has the same columns
     throughout.
     """
     from napari_sparse_gmm.evidence import Evidence
+    from napari_sparse_gmm.members import Members
     from napari_sparse_gmm.uncertainty import StandardErrors
 
     shape = mixture.means.shape
     errors = StandardErrors(*(np.full(shape[:n], np.nan) for n in (1, 2, 2)))
     unknown, none = np.full(shape[:1], np.nan), np.zeros(shape[:1], dtype=np.intp)
     evidence = Evidence(unknown, np.nan, none, unknown) if has_evidence else None
-    return Part(mixture, errors, number, total, evidence=evidence)
+    members = None
+    if request.cloud.all_points is None:
+        frames = None if request.cloud.frames is None else unknown
+        members = Members(unknown if shape[1] in (2, 3) else None, frames, frames)
+    return Part(mixture, errors, number, total, evidence=evidence, members=members)
 
 
 def step_text(step: "FitStep") -> str:
