@@ -12,7 +12,7 @@ from pandas import Categorical
 
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.groups import fit_groups
-from napari_sparse_gmm.plugin.points.source import Around, Cloud, Source
+from napari_sparse_gmm.plugin.points.source import Apart, Around, Cloud, Source
 from napari_sparse_gmm.plugin.script import script
 
 DEFAULTS = {p.name: p.default for p in vars(parameters).values() if hasattr(p, "default")}
@@ -234,6 +234,36 @@ def test_groups(each: int | str, used: np.ndarray | None) -> None:
     found = {tuple(fit.rows.tolist()): fit.model for fit in left["fits"]}
     for one in expected:
         assert_same(found[tuple(one.rows.tolist())], one.model)
+
+
+@pytest.mark.parametrize("used", [None, np.arange(180) % 7 > 0], ids=["all", "some"])
+def test_each_region(used: np.ndarray | None) -> None:
+    """Two cells, one of them with a name that has to be quoted, and points in neither."""
+    rng = np.random.default_rng(2)
+    sides = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])
+    cells = Shapes(
+        [sides * 50.0, sides * [40.0, 60.0] + [55.0, 0.0]],
+        shape_type="polygon",
+        features={"name": ["it's", "a"]},
+        name="cells",
+    )
+    clustered = [rng.normal(centre, 4.0, (70, 2)) for centre in ([25, 30], [75, 30])]
+    data = rng.permutation(np.concatenate([*clustered, rng.uniform(0, 100, (40, 2))]))
+    layer = Points(data, name="L", features=PRECISE, scale=(1.0, 0.8))
+    source = Source(layer, (0, 1), each=Apart.REGION, region=cells, precision="sigma")
+    cloud, chosen = source.read(used), settings(background=True)
+    assert cloud.frame.stack.labels.tolist() == ["a", "it's"]
+    left = run_script(layer, source, cloud, chosen)
+    assert [fit.label for fit in left["fits"]] == ["a", "it's"]
+    expected = fit_groups(
+        SparseGaussianMixture(**chosen),
+        cloud.observations,
+        cloud.groups,
+        regions=cloud.own_regions,
+    )
+    for one, other in zip(left["fits"], expected, strict=True):
+        assert one.rows.tolist() == other.rows.tolist()
+        assert_same(one.model, other.model)
 
 
 @pytest.mark.parametrize(

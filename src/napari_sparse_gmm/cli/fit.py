@@ -213,10 +213,9 @@ def _within(
     table: "PointTable", options: argparse.Namespace
 ) -> "tuple[PointTable, Region, Mapping[str, Region] | None]":
     """The points of a table that lie in a region, the region, and those of which it is made."""
-    import numpy as np
 
     from napari_sparse_gmm.io.regions import read_regions
-    from napari_sparse_gmm.regions import Hull, inside_each, over, over_each, union
+    from napari_sparse_gmm.regions import Hull, over, over_each, region_labels, union
 
     points, what = table.points, options.region
     if what == "hull":
@@ -234,11 +233,9 @@ def _within(
     if options.each_region:
         if table.groups is not None:
             raise InputError("--group and --each-region both say what to fit apart: give one.")
-        groups = np.full(len(table.points), "", dtype=object)
-        for name, rows in zip(each, inside_each(table.points, list(each.values())), strict=True):
-            groups[rows[groups[rows] == ""]] = name
-        each = {name: each[name] for name in each if name in set(groups)}
-        table = replace(table, groups=groups.astype(str))
+        groups = region_labels(table.points, each)
+        each = {name: each[name] for name in each if name in set(groups.tolist())}
+        table = replace(table, groups=groups)
     return table, region, each
 
 

@@ -113,9 +113,11 @@ def summary(model: DensityModel, cloud: Cloud, most_ellipses: int) -> str:
     k = sum(part.mixture.n_components for part in parts)
     n_points = sum(part.n_points for part in parts)
     background = _background(model)
-    groups = (
-        "" if frame.stack is None else f" for {count(len(parts), 'value')} of {frame.stack.name}"
-    )
+    groups = ""
+    if cloud.by_region:
+        groups = f" in {count(len(parts), 'region')}"
+    elif frame.stack is not None:
+        groups = f" for {count(len(parts), 'value')} of {frame.stack.name}"
     lines = [
         f"{count(k, 'component')}{groups} from {count(n_points, 'point')}"
         + (f", {_share(background)} background." if background > 0 else ".")

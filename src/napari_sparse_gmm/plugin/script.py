@@ -92,7 +92,20 @@ def script(
     extra = "" if sampled else _of_points(source, chosen)
     if source.each is not None:
         imports.add("from napari_sparse_gmm.groups import fit_groups")
-        lines.append(f"groups = {_labels(source)}{chosen}")
+        if cloud.own_regions is None:
+            lines.append(f"groups = {_labels(source)}{chosen}")
+        else:
+            imports.add("from napari_sparse_gmm.regions import region_from_dict, region_labels")
+            lines += [
+                "regions = {",
+                *(
+                    f"    {name!r}: region_from_dict({region.to_dict()!r}),"
+                    for name, region in cloud.regions.items()
+                ),
+                "}",
+                "groups = region_labels(points, regions)",
+            ]
+            extra += ", regions=regions"
         if starts:
             extra += ", starts=starts"
         lines.append(f"fits = fit_groups(model, points, groups{extra})")

@@ -22,7 +22,7 @@ from napari_sparse_gmm.regions.intensity import Intensity
 from napari_sparse_gmm.regions.mask import Mask
 from napari_sparse_gmm.regions.polygon import Polygon
 from napari_sparse_gmm.regions.prism import Prism, over, over_each
-from napari_sparse_gmm.regions.region import Region, inside_each, region_from_dict
+from napari_sparse_gmm.regions.region import Region, inside_each, region_from_dict, region_labels
 
 __all__ = [
     "Box",
@@ -37,6 +37,7 @@ __all__ = [
     "over",
     "over_each",
     "region_from_dict",
+    "region_labels",
     "union",
 ]
 

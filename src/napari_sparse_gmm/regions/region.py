@@ -1,7 +1,7 @@
 """What every region can do, and regions from dictionaries."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -127,6 +127,14 @@ def inside_each(points: FloatArray, regions: Sequence[Region]) -> Iterator[NDArr
         near = points[rows]
         rows = rows[((near >= lower) & (near <= upper)).all(1)]
         yield np.sort(rows[region.contains(points[rows])])
+
+
+def region_labels(points: FloatArray, regions: Mapping[str, Region]) -> NDArray[np.str_]:
+    """The name of the first of some regions that each of the points (N, D) lies in, "" in none."""
+    labels = np.full(len(points), "", dtype=object)
+    for name, rows in zip(regions, inside_each(points, list(regions.values())), strict=True):
+        labels[rows[labels[rows] == ""]] = name
+    return labels.astype(np.str_)
 
 
 def of_simplices(simplices: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from magicgui.widgets import Container, Widget
 from napari.components import ViewerModel
-from napari.layers import Points
+from napari.layers import Points, Shapes
 
 from napari_sparse_gmm import SparseGaussianMixture, parameters
 from napari_sparse_gmm.plugin.form.form import DensityForm
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
+from napari_sparse_gmm.plugin.points.source import Apart, Around
 from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.folding import unfold
 
@@ -143,6 +144,21 @@ def test_a_precision_that_programs_write_is_taken(
         assert source.precisions == found
     noise = source.read().observations.noise
     assert (noise is not None) == bool(found)
+
+
+def test_each_region_can_be_fitted_where_there_are_some(
+    form: DensityForm, viewer: ViewerModel
+) -> None:
+    viewer.add_layer(Points(DATA))
+    cells = viewer.add_layer(Shapes([[[0, 0], [0, 90], [90, 90]]], shape_type="polygon"))
+    assert "each" not in shown(form)
+    form.region.value = cells
+    assert "each" in shown(form)
+    form.each.value = Apart.REGION
+    assert form.source().each is Apart.REGION
+    form.region.value = Around.HULL
+    assert form.source().each is None
+    assert "each" not in shown(form)
 
 
 def test_an_axial_precision_is_taken(form: DensityForm, viewer: ViewerModel) -> None:

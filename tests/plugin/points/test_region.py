@@ -10,7 +10,7 @@ from plugin.conftest import POSES
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.points.region import outlined, outlines_regions
-from napari_sparse_gmm.plugin.points.source import Around, Source
+from napari_sparse_gmm.plugin.points.source import Apart, Around, Source
 from napari_sparse_gmm.regions import Hull, Intensity, Prism, over
 
 SQUARE = np.array([[20.0, 20.0], [20.0, 40.0], [40.0, 40.0], [40.0, 20.0]])
@@ -284,6 +284,25 @@ def test_each_shape_is_a_region_by_its_name() -> None:
     assert not Source(points, (0, 1)).read().regions
     del shapes.features["cell"]
     assert list(Source(points, (0, 1), region=shapes).read().regions) == ["0", "1"]
+
+
+def test_the_points_of_each_region_are_a_group() -> None:
+    """In the first of those that overlap; none of a region without points."""
+    points = Points(np.array([[22.0, 22], [35, 35], [38, 38], [45, 45], [5, 5], [39, 21]]))
+    shapes = Shapes(
+        [SQUARE, SQUARE + 10.0, SQUARE + 500.0],
+        shape_type="polygon",
+        features={"name": ["b", "a", "empty"]},
+    )
+    cloud = Source(points, (0, 1), each=Apart.REGION, region=shapes).read()
+    assert cloud.frame.stack.labels.tolist() == ["a", "b"]
+    assert [*cloud.regions] == ["a", "b"]
+    assert {group: region.volume for group, region in cloud.own_regions.items()} == {0: 400, 1: 400}
+    np.testing.assert_array_equal(cloud.groups, [1, 1, 1, 0, 1])
+    np.testing.assert_array_equal(cloud.points[:, 0], [22, 35, 38, 45, 39])
+    assert cloud.n_outside == 1
+    with pytest.raises(InputError, match="choose one, or all together under Fit each"):
+        Source(points, (0, 1), each=Apart.REGION).read()
 
 
 def test_each_label_is_a_region_over_all_z_and_all_times() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from napari.layers import Points
+from napari.layers import Points, Shapes
 from oracles import random_mixture
 from plugin.fakes import FakeFit, HandClock, SlowKeOps, model_of
 from scipy.spatial import ConvexHull
@@ -15,9 +15,10 @@ from scipy.spatial import ConvexHull
 from napari_sparse_gmm import GaussianMixture, SparseGaussianMixture, parameters
 from napari_sparse_gmm.components import component_table
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.numbers import region_table
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.plugin.points.coordinates import modelled_points
-from napari_sparse_gmm.plugin.points.source import Cloud
+from napari_sparse_gmm.plugin.points.source import Apart, Cloud, Source
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.plugin.space.slices import Layout
 from napari_sparse_gmm.plugin.tasks import render as picturing
@@ -293,6 +294,27 @@ def test_groups_are_fitted_apart(in_groups: FitRequest) -> None:
     assert {"t 0", "t 2"} <= {p.text.partition(":")[0] for p in yielded}
     progress = [p.value for p in yielded if p.text.startswith("t ")]
     assert (np.diff(progress) >= 0).all()
+
+
+def test_each_region_has_a_background_and_numbers_of_its_own(request_: FitRequest) -> None:
+    """Two fields beside each other, one of them twice as dense."""
+    rng = np.random.default_rng(0)
+    sides = np.array([[0.0, 0.0], [0.0, 50.0], [100.0, 50.0], [100.0, 0.0]])
+    shapes = Shapes([sides, sides + np.array([0.0, 50.0])], shape_type="polygon")
+    points = np.concatenate(
+        [rng.uniform(0, [100, 50], (200, 2)), rng.uniform([0, 50], 100, (400, 2))]
+    )
+    layer = Points(points, units="um")
+    cloud = Source(layer, (0, 1), each=Apart.REGION, region=shapes).read()
+    settings = {**request_.parameters, **parameters.PRESETS[0].values, "background": True}
+    _, result = run(fit(replace(request_, cloud=cloud, parameters=settings)))
+    assert isinstance(result, Outcome), result
+    assert [part.mixture.background_region.volume for part in result.model.parts] == [5000, 5000]
+    table = region_table(result.model)
+    assert table["region"].tolist() == ["0", "1"]
+    np.testing.assert_allclose(table["area [µm²]"], 5000.0)
+    assert table["points"].tolist() == [200, 400]
+    np.testing.assert_allclose(table["background per area [1/µm²]"], [0.04, 0.08], rtol=0.1)
 
 
 def test_clusters_have_their_hull_and_their_frames(in_groups: FitRequest) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, LineEdit, Widget
 from napari.components import LayerList
-from napari.layers import Layer, Points, Shapes
+from napari.layers import Labels, Layer, Points, Shapes
 
 from napari_sparse_gmm.plugin import messages
 from napari_sparse_gmm.plugin.form.axes_field import AxesField
@@ -23,7 +23,7 @@ from napari_sparse_gmm.plugin.points.features import (
 from napari_sparse_gmm.plugin.points.region import outlines_regions
 from napari_sparse_gmm.plugin.points.sampled import sampled_table
 from napari_sparse_gmm.plugin.points.selection import Use
-from napari_sparse_gmm.plugin.points.source import Around, Source
+from napari_sparse_gmm.plugin.points.source import Apart, Around, Source
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names, time_axes
 
 # Of coordinates that have none, as napari calls that, and those that one may give them.
@@ -81,8 +81,9 @@ class PointsFields:
         self.each = choice(
             "each",
             "Fit each",
-            "Fit points of different values apart: those of each time, channel or cell. The "
-            "results are stacked, and napari's slider goes through them. Features of more than "
+            "Fit points of different values apart: those of each time, channel or cell, or of "
+            "each shape or label of the Region. The results are stacked, and napari's slider goes "
+            "through them. Features of more than "
             f"{MOST_GROUPS:,} values, or that are missing somewhere, are not offered.",
             self._each_choices,
         )
@@ -209,10 +210,10 @@ class PointsFields:
         names = [] if layer is None else usable(layer)
         return [(without, None), *((name, name) for name in names)]
 
-    def _each_choices(self, _: Any = None) -> list[tuple[str, int | str | None]]:
+    def _each_choices(self, _: Any = None) -> list[tuple[str, int | str | Apart | None]]:
         """What can keep points apart: the axes that are not modelled, and features."""
         layer, axes = self.points.value, self.chosen_axes
-        choices: list[tuple[str, int | str | None]] = [("all together", None)]
+        choices: list[tuple[str, int | str | Apart | None]] = [("all together", None)]
         # Groups of a table are not known from a sample of it.
         if layer is not None and axes is not None and sampled_table(layer) is None:
             names = axis_names(layer)
@@ -222,6 +223,8 @@ class PointsFields:
                 if axis not in axes and few_enough(layer.data[:, axis])
             ]
             choices += [(name, name) for name in grouping_features(layer)]
+            if isinstance(self._chosen_region, Shapes | Labels):
+                choices.append((Apart.REGION.value, Apart.REGION))
         return choices
 
     def _region_choices(self, _: Any = None) -> list[tuple[str, Around | Layer]]:
@@ -244,6 +247,8 @@ class PointsFields:
     def _keep_region(self, chosen: Around | Layer) -> None:
         """It stays a choice while its shapes are drawn anew: napari draws paths first."""
         self._chosen_region = chosen
+        self.each.reset_choices()
+        self._show_features()
 
     def show_what_counts(self, unfolded: bool) -> None:
         """Show the fields that have a choice; some of them only where `unfolded`."""
@@ -298,7 +303,7 @@ class PointsFields:
         self.each.visible = several[self.each] and (
             unfolded
             or self.each.value is not None
-            or any(isinstance(axis, int) for axis in self.each.choices)
+            or any(isinstance(each, int | Apart) for each in self.each.choices)
         )
         self.weights.visible = several[self.weights] and (
             unfolded or self.weights.value is not None

@@ -92,7 +92,7 @@ def _table(part: Part, frame: Frame, group: int) -> dict[str, NDArray[Any]]:
     """The components of a group as columns."""
     unit = None if frame.unit in _NO_UNITS else frame.unit
     table = cluster_table(part, frame.names, unit)
-    if frame.stack is None:
+    if frame.stack is None or (frame.stack.name == "region" and part.regions):
         return table
     name = frame.stack.name if frame.stack.name not in table else f"{frame.stack.name} group"
     return {name: np.full(part.mixture.n_components, frame.stack.labels[group]), **table}

@@ -5,6 +5,7 @@
 ((600, 2), ('y', 'x'), 'nm')
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,19 @@ def modelled_points(
         stack = Stack(each, np.asarray(labels), np.arange(len(labels)), own=True)
         frame = _with_axis_in_front(frame, stack)
     return modelled, frame, groups.reshape(-1)
+
+
+def by_region(frame: Frame, names: Sequence[str]) -> Frame:
+    """The frame with groups for regions of these names, each in a slice along an axis of its own.
+
+    Raises
+    ------
+    InputError
+        Where there are too many.
+    """
+    _check_number_of_groups("region", len(names))
+    stack = Stack("region", np.array(names), np.arange(len(names)), own=True)
+    return _with_axis_in_front(frame, stack)
 
 
 def _slices(values: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:

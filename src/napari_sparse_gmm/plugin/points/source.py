@@ -18,7 +18,7 @@ from napari_sparse_gmm.arrays import bounds, stray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
-from napari_sparse_gmm.plugin.points.coordinates import modelled_points
+from napari_sparse_gmm.plugin.points.coordinates import by_region, modelled_points
 from napari_sparse_gmm.plugin.points.features import (
     feature_values,
     in_range,
@@ -35,7 +35,7 @@ from napari_sparse_gmm.plugin.points.sampled import (
 from napari_sparse_gmm.plugin.space.axes import Axes, axis_names, time_axes
 from napari_sparse_gmm.plugin.space.frame import Frame
 from napari_sparse_gmm.ranges import Range
-from napari_sparse_gmm.regions import Hull, Region, over, over_each
+from napari_sparse_gmm.regions import Hull, Region, over, over_each, region_labels
 
 
 class Around(Enum):
@@ -43,6 +43,12 @@ class Around(Enum):
 
     BOX = "bounding box"
     HULL = "convex hull"
+
+
+class Apart(Enum):
+    """What of the region itself may keep points apart."""
+
+    REGION = "region"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +69,8 @@ class Cloud:
     ranges : tuple of Range
         Of features, which all of these points are in.
     regions : mapping
-        The shapes or labels that it is made of, by their names.
+        The shapes or labels that it is made of, by their names; where each is fitted by itself,
+        those of the groups.
     n_hidden, n_unused, n_outside, n_imprecise, n_filtered : int
         Points of the layer that it does not show; that it shows, but are not to be used; that lie
         outside of the region; that have no precision where others have one; and that lie outside
@@ -72,6 +79,8 @@ class Cloud:
         What is to be fitted, where these points are only a sample of them.
     frames : (N,) array or None
         In which each was seen, if that is known of all.
+    by_region : bool
+        Whether the groups are those regions.
     """
 
     observations: Observations
@@ -88,6 +97,7 @@ class Cloud:
     n_filtered: int = 0
     ranges: tuple[Range, ...] = ()
     frames: FloatArray | None = None
+    by_region: bool = False
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -101,6 +111,11 @@ class Cloud:
             "imprecise": self.n_imprecise,
             "filtered": self.n_filtered,
         }
+
+    @property
+    def own_regions(self) -> Mapping[int, Region] | None:
+        """The region of each group, where each of them is one."""
+        return dict(enumerate(self.regions.values())) if self.by_region else None
 
     @property
     def n_stray(self) -> int:
@@ -146,8 +161,9 @@ class Source:
         called lpx and there is one called lpy, that is the one along y.
     axial_precision : str, optional
         The same along the first of three axes, where it is another one.
-    each : int or str, optional
-        An axis or a feature: points of different values are fitted apart.
+    each : int, str or Apart, optional
+        An axis or a feature: points of different values are fitted apart; or those of each shape or
+        label of the region.
     region : Around, Shapes, Labels or Image
         Where points could have been; those outside, or where an image is 0, are left out.
     in_units : bool
@@ -161,7 +177,7 @@ class Source:
     weights: str | None = None
     precision: str | None = None
     axial_precision: str | None = None
-    each: int | str | None = None
+    each: int | str | Apart | None = None
     region: Around | Shapes | Labels | Image = Around.BOX
     in_units: bool = True
     ranges: tuple[Range, ...] = ()
@@ -195,7 +211,8 @@ class Source:
             precise = precise_points(self.layer, shown, *self.precisions)
             n_imprecise = int(np.count_nonzero(shown & ~precise))
             shown &= precise
-        points, frame, groups = modelled_points(self.layer, self.axes, self.each, shown)
+        apart = None if isinstance(self.each, Apart) else self.each
+        points, frame, groups = modelled_points(self.layer, self.axes, apart, shown)
         weights = (
             None
             if self.weights is None
@@ -214,6 +231,10 @@ class Source:
             raise InputError(
                 f"No point of layer {self.layer.name!r} lies in the region: choose another one."
             )
+        regions, names = self._each_region(region), None
+        if self.each is Apart.REGION:
+            names = self._names_of_regions(points, regions)
+            inside &= names != ""
         if not inside.all():
             shown[shown] = inside
             observations, groups = observations.subset(inside), groups[inside]
@@ -221,6 +242,10 @@ class Source:
             box = frame.box.copy()
             box[:, list(frame.axes)] = bounds(observations.points[~stray(observations.points)])
             frame = replace(frame, box=box)
+        if names is not None:
+            labels, groups = np.unique(names[inside], return_inverse=True)
+            frame = by_region(frame, labels.tolist())
+            regions = {str(name): regions[name] for name in labels}
         if weights is not None and np.count_nonzero(weights[inside]) < 2:
             raise InputError(
                 f"Feature {self.weights!r} leaves fewer than two points of layer "
@@ -237,10 +262,11 @@ class Source:
             int(np.count_nonzero(~inside)),
             n_imprecise,
             None if table is None else self._all(table, region),
-            self._each_region(region),
+            regions,
             n_filtered,
             self.ranges,
             self._frames(shown),
+            names is not None,
         )
 
     def _check_sample(self, used: NDArray[np.bool_]) -> None:
@@ -281,6 +307,17 @@ class Source:
             return {}
         each = outlined_each(self.region, self.layer, self.axes, in_units=self.in_units)
         return over_each(each, whole)
+
+    def _names_of_regions(
+        self, points: FloatArray, regions: Mapping[str, Region]
+    ) -> NDArray[np.str_]:
+        """In which of the regions each point lies, (N,): the first of those, "" in none."""
+        if not regions:
+            raise InputError(
+                "Each region can be fitted by itself where a Shapes or Labels layer is the Region: "
+                "choose one, or all together under Fit each."
+            )
+        return region_labels(points, regions)
 
     def _frames(self, shown: NDArray[np.bool_]) -> FloatArray | None:
         """In which each point was seen: as a feature says, or an axis."""

@@ -1,7 +1,7 @@
 """Fits, as work for a thread."""
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from napari_sparse_gmm.plugin.tasks.task import (
 )
 from napari_sparse_gmm.plugin.tasks.values import FitRequest, Outcome
 from napari_sparse_gmm.ranges import as_records
+from napari_sparse_gmm.regions import Region
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.engines import Engine
@@ -233,7 +234,13 @@ def _fits(
         start = None if starts is None else starts[0]
         return iter_whole(estimator, points, start=start)
     of_groups = None if starts is None else [starts[group] for group in _groups(request)]
-    return iter_groups(estimator, points, request.cloud.groups, starts=of_groups)
+    return iter_groups(
+        estimator,
+        points,
+        request.cloud.groups,
+        starts=of_groups,
+        regions=request.cloud.own_regions,
+    )
 
 
 def _finished(
@@ -285,7 +292,7 @@ def _model(
         own = None
         if fitted is not None:
             members = _members(request, group, fitted[0].mixture_)
-            own = part_of(*fitted, numbers[group], request.cloud.regions, members)
+            own = part_of(*fitted, numbers[group], _regions_of(request, group), members)
         parts.append(own)
     engine = next(fitted[1] for fitted in fits if fitted is not None)
     made = provenance(
@@ -300,6 +307,15 @@ def _model(
         ranges=as_records(request.cloud.ranges),
     )
     return model_in(request.frame, parts, **made)
+
+
+def _regions_of(request: FitRequest, group: int) -> Mapping[str, Region]:
+    """Those whose numbers are asked for: all, or the one that the group is of."""
+    regions = request.cloud.regions
+    if request.cloud.own_regions is None:
+        return regions
+    name = list(regions)[group]
+    return {name: regions[name]}
 
 
 def _members(request: FitRequest, group: int, mixture: GaussianMixture) -> "Members | None":
