@@ -258,7 +258,7 @@ def interrupted(given: Path, out: Path, how: signal.Signals, *options: str) -> t
     before = set((out / "checkpoints").glob("0*.npz"))
     command = arguments(given, out, "--checkpoint-minutes", "0", *options)
     process = subprocess.Popen(
-        [sys.executable, "-m", "napari_sparse_gmm.cli", *command],
+        [sys.executable, "-m", "napari_sparse_gmm", *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

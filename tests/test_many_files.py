@@ -90,7 +90,7 @@ def test_what_is_done_is_left_as_it_is(data: Path, tmp_path: Path, capsys) -> No
 def test_killed_in_the_middle_it_ends_with_the_same_table(data: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "killed"
     fit(data, whole)
-    command = [sys.executable, "-m", "napari_sparse_gmm.cli", "fit", f"{data}/*.csv", *QUICK]
+    command = [sys.executable, "-m", "napari_sparse_gmm", "fit", f"{data}/*.csv", *QUICK]
     source = str(Path(__file__).parents[1] / "src")
     with subprocess.Popen(
         [*command, "--out", str(out)],
@@ -215,7 +215,7 @@ def test_two_hundred_files_killed_in_the_middle(tmp_path: Path) -> None:
     table = told(whole)
     assert table["problem"].notna().sum() == 3
     assert len(table) == 200
-    command = [sys.executable, "-m", "napari_sparse_gmm.cli", "fit", f"{data}/*.csv", *QUICK]
+    command = [sys.executable, "-m", "napari_sparse_gmm", "fit", f"{data}/*.csv", *QUICK]
     source = str(Path(__file__).parents[1] / "src")
     with subprocess.Popen(
         [*command, *options, "--out", str(out)],

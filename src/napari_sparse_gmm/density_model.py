@@ -79,6 +79,11 @@ class Part:
         return self.total_weight * float(self.mixture.weights @ (1.0 - self.seen))
 
     @property
+    def n_seen(self) -> float:
+        """How many points there are, or the sum of their weights."""
+        return round(self.total_weight - self.n_unseen, 6)
+
+    @property
     def of_components(self) -> FloatArray | None:
         """log10 of the Bayes factor for each component, (K,), where it is known."""
         return None if self.evidence is None else self.evidence.components
@@ -101,6 +106,8 @@ def part_of(
     counted: tuple[InRegion, ...] = ()
     if regions:
         weights = engine.repeats * engine.region_weights(model.mixture_, tuple(regions.values()))
+        # A sum of ones is a whole number, but for rounding.
+        weights[:, 0] = np.round(weights[:, 0], 6)
         counted = tuple(
             InRegion(name, region, *row)
             for (name, region), row in zip(regions.items(), weights.tolist(), strict=True)

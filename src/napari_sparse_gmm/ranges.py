@@ -80,6 +80,20 @@ class Range:
         )
 
 
+def from_records(records: Any) -> tuple[Range, ...]:
+    """What `as_records` has written.
+
+    Raises
+    ------
+    InputError
+        Where they are no limits.
+    """
+    try:
+        return tuple(Range(name, float(low), float(high)) for name, (low, high) in records.items())
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError("The ranges that the model was filtered by are damaged.") from error
+
+
 def as_records(ranges: tuple[Range, ...]) -> dict[str, list[Any]]:
     """The limits by the names, as the provenance of a model has them."""
     return {each.name: [each.low, each.high] for each in ranges}

@@ -1,5 +1,7 @@
 """Points with their components, read back."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -8,7 +10,8 @@ import pandas as pd
 import pytest
 from export.models import grouped, in_space, model, points, scored
 
-from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm import GaussianMixture
+from napari_sparse_gmm.density_model import DensityModel, Part
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.export.content import Content, Pixels
 from napari_sparse_gmm.export.points import (
@@ -21,6 +24,7 @@ from napari_sparse_gmm.export.scored import read_scored, score
 from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.tables import ColumnNames, read_points
 from napari_sparse_gmm.observations import Observations
+from napari_sparse_gmm.regions import Box
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +178,27 @@ def test_volumes_have_z(tmp_path: Path) -> None:
     table = read_points(tmp_path / "t.csv", precision="auto")
     np.testing.assert_allclose(table.points, x)
     np.testing.assert_allclose(table.observations.noise_std[0], [30.0, 250**0.5, 250**0.5])
+
+
+def test_what_the_fit_has_left_out_is_left_out() -> None:
+    """Outside of a range, and of the region; not where that is only the box of the points."""
+    field = GaussianMixture([0.5], [[0.0, 0.0]], [np.eye(2)], 0.5, Box([[-5.0, -5.0], [5.0, 5.0]]))
+    made = {"ranges": {"photons": [10.0, math.inf]}}
+    found = DensityModel((Part(field, None, 9, 9.0),), ("y", "x"), "nm", provenance=made)
+    seen = Observations(np.array([[0.0, 0.0], [1.0, 1.0], [9.0, 0.0], [4.0, -4.0]]))
+    features = pd.DataFrame({"Photons": [50, 5, 50, 10], "frame": [1, 2, 3, 4]})
+    kept = score(found, seen, features)
+    assert kept.points.tolist() == [[0.0, 0.0], [4.0, -4.0]]
+    assert kept.features["frame"].tolist() == [1, 4]
+    assert kept.notes == (
+        "1 of 4 points are outside of photons from 10 and left out, as in the fit.",
+        "1 of 4 points lie outside of the region and are left out, as in the fit.",
+    )
+    unknown = score(found, seen, features[["frame"]])
+    assert len(unknown.points) == 3
+    assert "have no column 'photons'" in unknown.notes[0]
+    with pytest.raises(InputError, match="No point is left"):
+        score(found, seen, features.assign(Photons=0))
+    own_box = replace(field, background_region=Box([[-5.0, -5.0], [5.0, 5.0]], 9.0))
+    everywhere = DensityModel((Part(own_box, None, 9, 9.0),), ("y", "x"), "nm")
+    assert len(score(everywhere, seen, features).points) == 4

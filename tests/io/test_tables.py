@@ -64,6 +64,15 @@ class TestColumns:
         read = read_points(table("X,x,y\n9,1,2\n9,3,4\n"))
         np.testing.assert_array_equal(read.points[:, 1], [1, 3])
 
+    def test_the_unit_may_be_told_where_the_header_does_not(self, table) -> None:
+        assert read_points(table("x,y\n1,2\n3,4\n"), unit="micrometres").unit == "µm"
+        assert read_points(table("x [um],y [um]\n1,2\n3,4\n"), unit="µm").unit == "um"
+        with pytest.raises(InputError, match="are in nm, not in µm: leave the unit out"):
+            read_points(table("x [nm],y [nm]\n1,2\n3,4\n"), unit="µm")
+        for none in ("s", "9**9**9", ""):
+            with pytest.raises(InputError, match="is no unit of coordinates"):
+                read_points(table("x,y\n1,2\n3,4\n"), unit=none)
+
     def test_positions_in_two_units(self, table) -> None:
         """As the Nanoimager writes them."""
         header = "X (nm),Y (nm),X precision (nm),X (pix),Y (pix)"

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from plugin.fakes import HandClock, HandWorker
 
+from napari_sparse_gmm.io.models import load_model
 from napari_sparse_gmm.many_files import jobs_of
 from napari_sparse_gmm.plugin.batch_widget import (
     CANCELLED,
@@ -18,7 +19,7 @@ from napari_sparse_gmm.plugin.batch_widget import (
     SparseGMMBatch,
 )
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
-from napari_sparse_gmm.plugin.tasks.files import fit_files
+from napari_sparse_gmm.plugin.tasks.files import FileSettings, fit_files
 
 
 @pytest.fixture
@@ -85,12 +86,55 @@ def test_a_folder_is_fitted_and_gone_on_with(
 def test_settings_of_the_density_dock(
     batch: SparseGMMBatch, created: list[HandWorker], data: Path, viewer: Any
 ) -> None:
+    for path in data.glob("cell*.csv"):
+        rows = pd.read_csv(path)
+        rows.columns = ["photons", "x", "y"]  # the numbers of the rows
+        rows.to_csv(path, index=False)
     form = SparseGMMWidget(viewer, HandClock())
     viewer.window.add_dock_widget(form, name="Sparse GMM density")
-    form.n_components.value = 7
+    viewer.open(str(data / "cell 0.csv"), plugin="napari-sparse-gmm")
+    form.n_components.value, form.unit.value = 7, "nanometer"
+    for field, text in ((form.filter_view.feature, "photons"), (form.filter_view.low, "20")):
+        field.value = text
+    form.filter_view.low.native.editingFinished.emit()
     batch.folder.value = data
-    assert batch.settings.value == OF_DENSITY
-    assert batch._parameters()["n_components"] == 7
+    assert batch.settings.value == OF_DENSITY.format(" and filter (photons from 20)")
+    batch.run_button.native.click()
+    to_the_end(created[-1])
+    model = load_model(data / "results" / "cell 1" / "model.json")
+    assert model.parameters["n_components"] == 7
+    assert (model.unit, model.n_points) == ("nm", 40)
+    assert model.provenance["ranges"] == {"photons": [20.0, "inf"]}
+    form.filter_view.clear_button.native.click()
+    batch.run_button.native.click()
+    to_the_end(created[-1])
+    assert batch.states["cell 1.csv"] == "done"  # and not before, as other points are fitted
+    assert load_model(data / "results" / "cell 1" / "model.json").n_points == 60
+
+
+def test_a_density_dock_as_it_opens_changes_nothing(
+    batch: SparseGMMBatch, created: list[HandWorker], data: Path, viewer: Any
+) -> None:
+    batch.folder.value = data
+    batch.run_button.native.click()
+    to_the_end(created[-1])
+    viewer.window.add_dock_widget(SparseGMMWidget(viewer, HandClock()), name="Sparse GMM density")
+    batch.run_button.native.click()
+    to_the_end(created[-1])
+    assert batch.states["cell 0.csv"] == "done before"
+
+
+def test_a_precision_that_programs_write_is_considered(
+    batch: SparseGMMBatch, created: list[HandWorker], data: Path
+) -> None:
+    path = data / "cell 0.csv"
+    rows = pd.read_csv(path).assign(**{"uncertainty [nm]": 0.5, "frame": range(60)})
+    rows.to_csv(path, index=False)
+    batch.folder.value = data
+    batch.run_button.native.click()
+    to_the_end(created[-1])
+    assert load_model(data / "results" / "cell 0" / "model.json").deconvolved
+    assert "last_frame" in pd.read_csv(data / "results" / "cell 0" / "components.csv")
 
 
 def test_cancel(batch: SparseGMMBatch, created: list[HandWorker], data: Path) -> None:
@@ -107,7 +151,7 @@ def test_cancel(batch: SparseGMMBatch, created: list[HandWorker], data: Path) ->
 def test_a_fit_that_is_stopped_leaves_nothing(data: Path, tmp_path: Path) -> None:
     stopped, out = Event(), tmp_path / "out"
     jobs = jobs_of([str(data / "cell 0.csv"), str(data / "cell 1.csv")], out, {})
-    work = fit_files(jobs, {"random_state": 0}, out, stopped)
+    work = fit_files(jobs, FileSettings({"random_state": 0}), out, stopped)
     assert [next(work).state for _ in range(3)] == ["fitting", "done", "fitting"]
     stopped.set()
     with pytest.raises(StopIteration):

@@ -114,6 +114,7 @@ def fit_chunked(options: argparse.Namespace) -> None:
         precision,
         options.precision_z,
         ranges=ranges_of(options),
+        unit=options.unit,
     )
     table = open_chunked(options.input, names)
     started = time.perf_counter()

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparse_gmm import parameters
-from napari_sparse_gmm.cli.options import COMPUTING_OPTIONS, add_option, add_precision
+from napari_sparse_gmm.cli.options import (
+    COMPUTING_OPTIONS,
+    add_coordinates,
+    add_option,
+    add_precision,
+)
 from napari_sparse_gmm.cli.output import PROGRAM
 from napari_sparse_gmm.export.formats import FORMATS, paths, write
 
@@ -46,8 +51,7 @@ def add(commands: Any) -> None:
         metavar="TABLE",
         help="table of the points, whose columns are kept, any that `fit` takes",
     )
-    for axis in ("x", "y", "z"):
-        parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    add_coordinates(parser)
     add_precision(parser)
     parser.add_argument(
         "--group", metavar="NAME", help="column of the groups, where the model has a mixture each"
@@ -108,6 +112,7 @@ def run(options: argparse.Namespace) -> None:
                 precision=precision,
                 precision_z=options.precision_z,
                 group=options.group,
+                unit=options.unit,
             )
             points = read_scored(
                 model, options.points, names, engine=options.engine, device=options.device

@@ -52,11 +52,21 @@ def add_table(
         f"Parquet with columns x and y{more}",
         nargs="+" if several else None,
     )
-    for axis in ("x", "y", "z"):
-        parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    add_coordinates(parser)
     if precision:
         add_precision(parser)
     _add_filter(parser)
+
+
+def add_coordinates(parser: argparse.ArgumentParser) -> None:
+    """Add the columns of the coordinates, and their unit."""
+    for axis in ("x", "y", "z"):
+        parser.add_argument(f"--{axis}", metavar="NAME", help=f"column of the {axis} coordinate")
+    parser.add_argument(
+        "--unit",
+        metavar="UNIT",
+        help="of the coordinates, where the header has none: nm, µm, pixel",
+    )
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +130,7 @@ def read_table(options: argparse.Namespace, *more: str) -> "PointTable":
     """The table of points that the options name."""
     from napari_sparse_gmm.io.tables import read_points
 
-    names = ("x", "y", "z", "precision", "precision_z", "group", *more)
+    names = ("x", "y", "z", "unit", "precision", "precision_z", "group", *more)
     columns = {name: getattr(options, name, None) for name in names}
     if columns["precision"] == "none":
         columns["precision"] = None

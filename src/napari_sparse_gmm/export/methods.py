@@ -82,7 +82,7 @@ def methods(model: DensityModel) -> str:
     own = f"{_CITATION}{f', version {made_by}' if made_by else ''}."
     unit = symbol_of(model.unit) or model.unit
     in_unit = f", in {unit}" if unit else ""
-    n, d = model.n_points, len(model.axis_labels)
+    n, d = sum(part.n_seen for part in model.fitted), len(model.axis_labels)
     sentences = [
         f"The density of {n:,.6g} points in {d}D ({', '.join(model.axis_labels)}{in_unit}) was "
         f"modelled as a mixture of Gaussians of {_shapes(model)} with {program}{cite(own)}."

@@ -22,12 +22,13 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.columns import as_floats, find_column, left_out, to_labels
 from napari_sparse_gmm.io.formats import open_table
 from napari_sparse_gmm.io.localizations import Localizations, localizations_of
-from napari_sparse_gmm.io.names import known_precision, precision_along
+from napari_sparse_gmm.io.names import known_precision, matching, precision_along
 from napari_sparse_gmm.io.tables import AUTO, ColumnNames
 from napari_sparse_gmm.io.units import length_in, same_unit
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import Observations, usable_precision
 from napari_sparse_gmm.parameters import DEVICE, ENGINE
+from napari_sparse_gmm.ranges import from_records
 from napari_sparse_gmm.scoring import assign_points
 
 
@@ -78,9 +79,17 @@ def score(
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> ScoredPoints:
-    """The points with their components, as `scoring.assign_points` finds them."""
+    """The points with their components, as `scoring.assign_points` finds them.
+
+    What the fit has left out is left out: points outside of its ranges of features, and of its
+    region where that is not the bounding box.
+    """
     if groups is None:
         groups = np.zeros(len(observations), dtype=np.intp)
+    kept, told = _kept(model, observations, features, groups)
+    if not kept.all():
+        observations, features, groups = observations.subset(kept), features[kept], groups[kept]
+    notes = (*notes, *told)
     found = assign_points(model.parts, observations, groups, engine=engine, device=device)
     kind = None
     if any(part.evidence is not None for part in model.fitted):
@@ -98,6 +107,53 @@ def score(
         kind,
         notes,
     )
+
+
+def _kept(
+    model: DensityModel,
+    observations: Observations,
+    features: pd.DataFrame,
+    groups: NDArray[np.intp],
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which points are of the kind that was fitted, (N,), and sentences about the others.
+
+    Raises
+    ------
+    InputError
+        Where none is.
+    """
+    kept, notes, n = np.ones(len(observations), dtype=bool), [], len(observations)
+    for limits in from_records(model.provenance.get("ranges") or {}):
+        columns = matching([str(name) for name in features], limits.name)
+        if len(columns) != 1:
+            notes.append(
+                f"The points have no column {limits.name!r}: those that the fit has left out, "
+                f"outside of {limits}, are among them."
+            )
+            continue
+        held = limits.holds(as_floats(features[columns[0]]))
+        if not held.all():
+            notes.append(
+                f"{n - np.count_nonzero(held):,} of {n:,} points are outside of {limits} and left "
+                "out, as in the fit."
+            )
+        kept &= held
+    inside = np.ones(n, dtype=bool)
+    for group, part in enumerate(model.parts):
+        region = None if part is None else part.mixture.background_region
+        # That of a bounding box goes on around the points that it is of.
+        if region is not None and region.n_points is None:
+            rows = np.flatnonzero(groups == group)
+            inside[rows] = region.contains(observations.points[rows])
+    if not inside.all():
+        notes.append(
+            f"{n - np.count_nonzero(inside):,} of {n:,} points lie outside of the region and are "
+            "left out, as in the fit."
+        )
+    kept &= inside
+    if n and not kept.any():
+        raise InputError(" ".join(["No point is left.", *notes]))
+    return kept, notes
 
 
 def read_scored(

@@ -116,6 +116,7 @@ def open_chunked(path: str | Path, names: ColumnNames | None = None) -> ChunkedT
         precision,
         precision_z,
         ranges=names.ranges,
+        unit=names.unit,
     )
     if precision is not None and names.precision == AUTO and not _has_precision(parts, known):
         known = replace(known, precision=None, precision_z=None)

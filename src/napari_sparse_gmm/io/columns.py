@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import bare, matching, unit_of
 from napari_sparse_gmm.io.table import listing, shortened
-from napari_sparse_gmm.io.units import unit_named
+from napari_sparse_gmm.io.units import length_in, same_unit, symbol_of, unit_named
 from napari_sparse_gmm.mixture import FloatArray
 
 # Units that are no length.
@@ -131,6 +131,26 @@ def common_unit(columns: Sequence[str], file_name: str) -> str | None:
             "bring them to the same one."
         )
     return units[0] if units else None
+
+
+def unit_or(found: str | None, told: str | None, file_name: str) -> str | None:
+    """The unit that the header of a file says, or else the one that was told.
+
+    Raises
+    ------
+    InputError
+        Where both are there and differ, or what was told is no unit of a length.
+    """
+    if told is None:
+        return found
+    if unit_named(told) != "pixel" and length_in(told, "m") is None:
+        raise InputError(f"{told!r} is no unit of coordinates: write it as nm, µm, mm or pixel.")
+    if found is not None and not same_unit(found, told):
+        raise InputError(
+            f"The header of {file_name} says that its coordinates are in {found}, not in {told}: "
+            "leave the unit out."
+        )
+    return found or symbol_of(told)
 
 
 def to_numbers(cells: pd.Series, column: str, file_name: str) -> FloatArray:

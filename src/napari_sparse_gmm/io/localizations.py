@@ -23,6 +23,7 @@ from napari_sparse_gmm.io.columns import (
     as_floats,
     common_unit,
     to_numbers,
+    unit_or,
     with_position,
     without_flat_z,
 )
@@ -97,7 +98,8 @@ def read_localizations(path: str | Path, names: ColumnNames | None = None) -> Lo
 
 def localizations_of(table: Table, names: ColumnNames | None = None) -> Localizations:
     """The same of a table that has been opened."""
-    axes = columns_of_axes(table, names or ColumnNames())
+    names = names or ColumnNames()
+    axes = columns_of_axes(table, names)
     rows, notes = _rows(table, axes)
     coordinates = without_flat_z(_coordinates(table, axes, rows))
     n_columns, n_kept = len(table.columns), rows.shape[1]
@@ -106,7 +108,9 @@ def localizations_of(table: Table, names: ColumnNames | None = None) -> Localiza
     return Localizations(
         points=np.stack(list(coordinates.values()), axis=1),
         axis_labels=tuple(coordinates),
-        unit=common_unit([axes[axis] for axis in coordinates], table.name),
+        unit=unit_or(
+            common_unit([axes[axis] for axis in coordinates], table.name), names.unit, table.name
+        ),
         features=_features(table, [axes[axis] for axis in coordinates], rows),
         about=table.about,
         notes=notes,

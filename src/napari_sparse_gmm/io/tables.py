@@ -23,6 +23,7 @@ from napari_sparse_gmm.io.columns import (
     left_out,
     to_labels,
     to_numbers,
+    unit_or,
     with_position,
     without_flat_z,
 )
@@ -102,6 +103,7 @@ def read_points(
     group: str | None = None,
     frame: str | None = None,
     ranges: tuple[Range, ...] = (),
+    unit: str | None = None,
 ) -> PointTable:
     """Read points from a table: text with a header line, Picasso's HDF5, or Parquet.
 
@@ -134,6 +136,8 @@ def read_points(
         one.
     ranges : tuple of Range, optional
         Rows of which a value lies outside of one of these are left out.
+    unit : str, optional
+        That of the coordinates, where the header does not say it.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def read_points(
         In one sentence: no such file, no rows, no such column, a cell that is not a number,
         or axes or their precision in different units.
     """
-    names = ColumnNames(x, y, z, weight, precision, precision_z, group, frame, ranges)
+    names = ColumnNames(x, y, z, weight, precision, precision_z, group, frame, ranges, unit)
     return points_of(open_table(path), names)
 
 
@@ -158,6 +162,7 @@ class ColumnNames:
     group: str | None = None
     frame: str | None = None
     ranges: tuple[Range, ...] = ()
+    unit: str | None = None
 
     @property
     def names_no_axis(self) -> bool:
@@ -249,7 +254,11 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
         ),
         axis_labels=tuple(coordinates),
         columns=tuple(axes[axis] for axis in coordinates),
-        unit=common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
+        unit=unit_or(
+            common_unit([axes[axis] for axis in coordinates] + list(errors.values()), table.name),
+            names.unit,
+            table.name,
+        ),
         groups=values.get("group"),
         frames=values.get("frame"),
         precision=tuple(errors.values()),

@@ -12,20 +12,30 @@ import numpy as np
 from magicgui.widgets import FileEdit, LineEdit, PushButton
 from qtpy.QtCore import Qt
 
-from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.units import symbol_of
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
 from napari_sparse_gmm.plugin.form.fields import status_line
+from napari_sparse_gmm.plugin.form.fit_fields import default_keywords
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.qt.sheet import Sheet
-from napari_sparse_gmm.plugin.tasks.files import BEFORE, DONE, WAITING, FileProgress, fit_files
+from napari_sparse_gmm.plugin.tasks.files import (
+    BEFORE,
+    DONE,
+    WAITING,
+    FileProgress,
+    FileSettings,
+    fit_files,
+)
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.task import Progress
 from napari_sparse_gmm.wording import count
 
 NO_FOLDER = "Choose the folder of the tables."
-OF_DENSITY = "those of Sparse GMM density"
+OF_DENSITY = (
+    "parameters, precision, unit{} of Sparse GMM density; not its region, weights or groups"
+)
 DEFAULTS = "the defaults; open Sparse GMM density to choose others"
 CANCELLED = "Cancelled. Run goes on with the files that are not done."
 NOT_FITTED = "Select a file that is done in the table."
@@ -111,7 +121,12 @@ class SparseGMMBatch(TaskWidget):
 
     def reset_choices(self, *_: Any) -> None:
         """Say which settings are taken."""
-        self.settings.value = DEFAULTS if self._form() is None else OF_DENSITY
+        form = self._form()
+        if form is None:
+            self.settings.value = DEFAULTS
+            return
+        ranges = ", ".join(map(str, form.filter_view.ranges))
+        self.settings.value = OF_DENSITY.format(f" and filter ({ranges})" if ranges else "")
 
     def look(self, _: Any = None) -> None:
         """See which files there are now."""
@@ -139,7 +154,7 @@ class SparseGMMBatch(TaskWidget):
 
         self._stopped = Event()
         self._panel.say("")
-        work = fit_files(self._jobs, self._parameters(), self._results(), self._stopped)
+        work = fit_files(self._jobs, self._settings(), self._results(), self._stopped)
         self._panel.runner.start(Job(None, work, self._show_ended, self._show_progress))
 
     def cancel(self) -> None:
@@ -190,8 +205,7 @@ class SparseGMMBatch(TaskWidget):
         ]
         if not files:
             raise InputError(f"No file in {folder.name} is called {self.pattern.value}.")
-        options = {name: value for name, value in self._parameters().items() if name != "n_threads"}
-        return jobs_of(files, results, options)
+        return jobs_of(files, results, self._settings().options)
 
     def _results(self) -> Path:
         if self.out.value is None or str(self.out.value) in ("", "."):
@@ -203,16 +217,19 @@ class SparseGMMBatch(TaskWidget):
         docks = self._viewer.window.dock_widgets.values()
         return next((dock for dock in docks if isinstance(dock, SparseGMMWidget)), None)
 
-    def _parameters(self) -> dict[str, Any]:
-        if (form := self._form()) is not None:
-            return form.estimator_parameters()
-        preferred = preferences()
-        return {
-            parameters.RANDOM_STATE.name: parameters.SEED,
-            parameters.ENGINE.name: preferred.engine,
-            parameters.DEVICE.name: preferred.device,
-            parameters.N_THREADS.name: preferred.n_threads,
-        }
+    def _settings(self) -> FileSettings:
+        form = self._form()
+        if form is None:
+            return FileSettings(default_keywords(preferences()))
+        # Where the layer there has no precision, those of the files are considered.
+        precision = form.precision.value if len(form.precision.choices) > 1 else "auto"
+        unit = symbol_of(form.unit.value)
+        return FileSettings(
+            form.estimator_parameters(),
+            form.filter_view.ranges,
+            precision,
+            None if unit == "px" else unit,
+        )
 
     def _show_progress(self, progress: Progress) -> None:
         self._panel.show_progress(progress)

@@ -238,7 +238,7 @@ def statistics(model: DensityModel, cloud: Cloud) -> str:
         f"Radius: {_quartiles(radii)}{unit}",
     ]
     if background > 0:
-        total = sum(part.total_weight for part in parts)
+        total = sum(part.n_seen for part in parts)
         uneven = [region for region in regions if isinstance(region, Intensity)]
         densities = [region.quantiles((_THIN, 1 - _THIN)) for region in uneven]
         between = (

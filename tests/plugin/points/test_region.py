@@ -282,6 +282,10 @@ def test_each_shape_is_a_region_by_its_name() -> None:
     np.testing.assert_allclose(areas, [400.0, 100.0 * np.pi], rtol=1e-3)
     assert cloud.regions["HeLa"].contains(cloud.points).all()
     assert not Source(points, (0, 1)).read().regions
+    shapes.features = {"cell": ["HeLa", " ", "line"]}
+    assert list(Source(points, (0, 1), region=shapes).read().regions) == ["HeLa", "1"]
+    shapes.features = {"cell": [None, "HeLa", "line"]}
+    assert list(Source(points, (0, 1), region=shapes).read().regions) == ["0", "HeLa"]
     del shapes.features["cell"]
     assert list(Source(points, (0, 1), region=shapes).read().regions) == ["0", "1"]
 

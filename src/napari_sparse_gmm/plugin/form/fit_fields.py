@@ -52,6 +52,16 @@ _NONE_TEXTS = {
 }
 
 
+def default_keywords(preferred: Preferences) -> dict[str, Any]:
+    """Keywords of `SparseGaussianMixture`, where nothing was chosen."""
+    return {p.name: p.default for p in _PARAMETERS} | {
+        parameters.RANDOM_STATE.name: parameters.SEED,
+        parameters.ENGINE.name: preferred.engine,
+        parameters.DEVICE.name: preferred.device,
+        parameters.N_THREADS.name: preferred.n_threads,
+    }
+
+
 class FitFields:
     """Fields named like the parameters that they set; some are folded away at first.
 
@@ -117,15 +127,7 @@ class FitFields:
 
     def reset(self) -> None:
         """Back to the defaults, and to what the preferences say."""
-        self.set_keywords(
-            {p.name: p.default for p in _PARAMETERS}
-            | {
-                parameters.RANDOM_STATE.name: parameters.SEED,
-                parameters.ENGINE.name: self._preferred.engine,
-                parameters.DEVICE.name: self._preferred.device,
-                parameters.N_THREADS.name: self._preferred.n_threads,
-            }
-        )
+        self.set_keywords(default_keywords(self._preferred))
 
     def set_keywords(self, values: Mapping[str, Any]) -> None:
         """Show some of the parameters, as far as fields can."""

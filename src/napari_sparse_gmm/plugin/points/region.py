@@ -97,7 +97,12 @@ def _names(layer: Shapes) -> list[str]:
     """What the shapes of a layer are called."""
     for feature in _NAMES:
         if feature in layer.features:
-            return [str(name) for name in layer.features[feature]]
+            names = layer.features[feature]
+            blank = names.isna() | (names.astype(str).str.strip() == "")
+            return [
+                str(n) if empty else str(name)
+                for n, (name, empty) in enumerate(zip(names, blank, strict=True))
+            ]
     return [str(n) for n in range(layer.nshapes)]
 
 

@@ -4,13 +4,14 @@ What comes of them is what the command line writes: a folder each, and summary.c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_sparse_gmm.plugin.tasks.task import Progress, Work, guarded, no_fallback_warning
+from napari_sparse_gmm.ranges import Range
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.many_files import Job
@@ -26,12 +27,41 @@ class FileProgress(Progress):
     state: str = WAITING
 
 
+@dataclass(frozen=True)
+class FileSettings:
+    """How each file is fitted.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Keywords of `SparseGaussianMixture`.
+    ranges : tuple of Range
+        Rows outside of one of these are left out.
+    precision : str, optional
+        Column of the precision; "auto" as `io.tables.read_points` finds it.
+    unit : str, optional
+        Of the coordinates of files that do not say it.
+    """
+
+    parameters: Mapping[str, Any]
+    ranges: tuple[Range, ...] = ()
+    precision: str | None = "auto"
+    unit: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the results depend on."""
+        of_fit = {name: value for name, value in self.parameters.items() if name != "n_threads"}
+        ranges = [each.text for each in self.ranges]
+        return {**of_fit, "filter": ranges, "precision": self.precision, "unit": self.unit}
+
+
 class _Stopped(BaseException):
     """Somebody has cancelled; no Exception, which would be what is wrong with the file."""
 
 
 def fit_files(
-    jobs: "Sequence[Job]", settings: Mapping[str, Any], folder: Path, stopped: Event
+    jobs: "Sequence[Job]", settings: FileSettings, folder: Path, stopped: Event
 ) -> Work[Any]:
     """Fit those that are not done yet, until it is `stopped`, and write summary.csv.
 
@@ -41,7 +71,7 @@ def fit_files(
 
 
 def _fit_files(
-    jobs: "Sequence[Job]", settings: Mapping[str, Any], folder: Path, stopped: Event
+    jobs: "Sequence[Job]", settings: FileSettings, folder: Path, stopped: Event
 ) -> Work[dict[Path, str]]:
     from napari_sparse_gmm.io.tables import write_table
     from napari_sparse_gmm.many_files import run, summary
@@ -66,7 +96,7 @@ def _fit_files(
     return problems
 
 
-def _fit(settings: Mapping[str, Any], stopped: Event, job: "Job") -> None:
+def _fit(settings: FileSettings, stopped: Event, job: "Job") -> None:
     """Fit a file to its folder."""
     from napari_sparse_gmm.batch import fit_to_folder
     from napari_sparse_gmm.io.tables import read_points
@@ -75,9 +105,12 @@ def _fit(settings: Mapping[str, Any], stopped: Event, job: "Job") -> None:
         if stopped.is_set():
             raise _Stopped
 
+    table = read_points(
+        job.input, precision=settings.precision, frame="auto", ranges=settings.ranges
+    )
     fit_to_folder(
-        read_points(job.input),
-        settings,
+        replace(table, unit=table.unit or settings.unit),
+        settings.parameters,
         job.folder,
         source=str(job.input),
         inputs=[job.input],

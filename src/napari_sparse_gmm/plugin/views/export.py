@@ -67,10 +67,13 @@ def ask_and_export(
 
 
 def written(path: Path, form: "Format", make: Callable[[], "Content"]) -> str:
-    """Write one format, and say what it is."""
+    """Write one format, and say what it is, and what was left out."""
     from napari_sparse_gmm.export.formats import write
 
-    return write(path, form, make())
+    content = make()
+    told = write(path, form, content)
+    notes = () if content.points is None else content.points.notes
+    return ". ".join([told, *(note.removesuffix(".") for note in notes)])
 
 
 def contents(

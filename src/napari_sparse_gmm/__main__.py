@@ -1,4 +1,4 @@
-"""`python -m napari_sparse_gmm.cli`."""
+"""`python -m napari_sparse_gmm`."""
 
 import sys
 
