@@ -153,8 +153,8 @@ class TaskWidget(Container):
         """Stop the work in progress; the points stay as they are."""
         self._panel.runner.cancel(CANCELLED)
 
-    def start(self, layer: Layer, work: Work[Any], show: Callable[[Any], object]) -> None:
-        """Begin work on a layer; `show` gets what comes of it, unless it is refused."""
+    def start(self, layer: Layer | None, work: Work[Any], show: Callable[[Any], object]) -> None:
+        """Begin work, of a layer or none; `show` gets what comes of it, unless it is refused."""
 
         def shown(outcome: Any) -> None:
             if isinstance(outcome, Refusal):

@@ -112,6 +112,8 @@ def _canvas(colours: Callable[[], tuple[str, ...]]) -> Any:
 
 def _colour(axes: "Axes", text: str, back: str) -> None:
     axes.set_facecolor(back)
+    for artist in (*axes.texts, *axes.lines, *axes.collections):
+        _show_black(artist, text)
     axes.tick_params(which="both", colors=text, labelsize=7)
     for part in (axes.xaxis.label, axes.yaxis.label):
         part.set(color=text, size=8)
@@ -124,3 +126,14 @@ def _colour(axes: "Axes", text: str, back: str) -> None:
         legend.get_frame().set(facecolor=back, edgecolor=text)
         for entry in legend.get_texts():
             entry.set(color=text, size=7)
+
+
+def _show_black(artist: Any, text: str) -> None:
+    """What is black, as on paper, is in the colour of text."""
+    from matplotlib.colors import to_rgba_array
+
+    for name in ("color", "markerfacecolor", "markeredgecolor", "edgecolor"):
+        if hasattr(artist, f"get_{name}"):
+            colours = to_rgba_array(getattr(artist, f"get_{name}")())
+            if len(colours) == 1 and not colours[0, :3].any():
+                getattr(artist, f"set_{name}")(text)
