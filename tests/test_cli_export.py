@@ -64,8 +64,10 @@ def test_one_format_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "geojson", "methods", "--out", "model.json"], "is a file"),
         (["--to", "picasso", "--points", "points.csv", "--out", "p.hdf5"], "how large one is"),
         (
-            ["--to", "picasso", "--points", "points.csv", "--out", "p.hdf5"]
-            + ["--image-pixel", "100", "--precision", "none"],
+            [
+                *("--to", "picasso", "--points", "points.csv", "--out", "p.hdf5"),
+                *("--image-pixel", "100", "--precision", "none"),
+            ],
             "without their precision",
         ),
         (["--to", "geojson", "--out", "o.geojson", "--image-pixel", "0"], "above 0"),
