@@ -38,6 +38,7 @@ MODULES = (
     "pairs",
     "deconvolution",
     "regions",
+    "channels",
     "few",
     "heatmap",
     "zoom",

@@ -19,6 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_model("model.json", model())
     y, x = points().T
     table = pd.DataFrame({"x [µm]": 1e-3 * x, "y [µm]": 1e-3 * y, "photons": 500.0})
+    table["precision [µm]"] = 0.01
     table.to_csv("points.csv", index=False)
     return tmp_path
 
@@ -62,6 +63,13 @@ def test_one_format_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "csv", "--points", "points.csv", "--out", "points.csv"], "is read"),
         (["--to", "geojson", "methods", "--out", "model.json"], "is a file"),
         (["--to", "picasso", "--points", "points.csv", "--out", "p.hdf5"], "how large one is"),
+        (
+            [
+                *("--to", "picasso", "--points", "points.csv", "--out", "p.hdf5"),
+                *("--image-pixel", "100", "--precision", "none"),
+            ],
+            "without their precision",
+        ),
         (["--to", "geojson", "--out", "o.geojson", "--image-pixel", "0"], "above 0"),
     ],
 )

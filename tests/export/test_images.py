@@ -54,12 +54,30 @@ def test_tiffs_have_the_size_of_a_pixel(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.asarray(), label_image(content))
         assert file.asarray().dtype == np.uint16
         assert 'PhysicalSizeX="20.0" PhysicalSizeXUnit="nm"' in file.ome_metadata
+        # What ImageJ reads: pixels per centimetre.
+        assert file.pages.first.get_resolution("CENTIMETER") == pytest.approx((5e5, 5e5))
+        told = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+        first = [told["Plane"][f"Position{axis}"] for axis in "YX"]
+        np.testing.assert_allclose(first, content.grid.origin)
     density = tifffile.imread(tmp_path / "d.tif")
     own = mixture()
     # All points, but those of the background that the margin has no room for.
     assert density.sum(dtype=float) * 20.0**2 == pytest.approx(1000.0, rel=1e-3)
     peak = np.unravel_index(density.argmax(), density.shape)
     np.testing.assert_allclose(content.grid.coordinates(peak), own.means[1], atol=20.0)
+
+
+def test_tiffs_of_volumes_have_slices(tmp_path: Path) -> None:
+    content = Content(in_space(), pixel_size=40.0)
+    write_labels_tiff(tmp_path / "l.tif", content)
+    with tifffile.TiffFile(tmp_path / "l.tif") as file:
+        assert file.series[0].axes == "ZYX"
+        np.testing.assert_array_equal(file.asarray(), label_image(content))
+        told = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert [told[f"PhysicalSize{axis}"] for axis in "ZYX"] == [40.0] * 3
+    assert {told[f"PhysicalSize{axis}Unit"] for axis in "ZYX"} == {"nm"}
+    heights = [plane["PositionZ"] for plane in told["Plane"]]
+    np.testing.assert_allclose(np.diff(heights), 40.0)
 
 
 def test_what_no_pixel_shows_is_counted(tmp_path: Path) -> None:
@@ -72,7 +90,7 @@ def test_ome_zarr_is_read_by_the_reference_implementation(tmp_path: Path) -> Non
     reader = pytest.importorskip("ome_zarr.reader")
     import zarr
     from ome_zarr.io import parse_url
-    from ome_zarr_models.v04 import Image
+    from ome_zarr_models.v04 import Image, ImageLabel
 
     content = Content(model(), pixel_size=2.0)
     path = tmp_path / "d.ome.zarr"
@@ -93,6 +111,25 @@ def test_ome_zarr_is_read_by_the_reference_implementation(tmp_path: Path) -> Non
             found = np.asarray(values)[tuple(index.T)]
             expected = [1, 2, 3] if node is labels else 1000.0 * mixture().density(mixture().means)
             np.testing.assert_allclose(found, expected, rtol=0.02)
+    valid = Image.from_zarr(zarr.open_group(path, mode="r"))
+    assert valid.labels is not None
+    assert valid.labels.attributes.labels == ["components"]
+    ImageLabel.from_zarr(zarr.open_group(path / "labels" / "components", mode="r"))
+
+
+def test_ome_zarr_of_a_volume_is_valid(tmp_path: Path) -> None:
+    reader = pytest.importorskip("ome_zarr.reader")
+    import zarr
+    from ome_zarr.io import parse_url
+    from ome_zarr_models.v04 import Image
+
+    content = Content(in_space(), pixel_size=40.0)
+    path = tmp_path / "d.ome.zarr"
+    write_ome_zarr(path, content)
+    image, labels = [node for node in reader.Reader(parse_url(path))() if node.data]
+    np.testing.assert_array_equal(image.data[0], content.density)
+    np.testing.assert_array_equal(labels.data[0], label_image(content))
+    assert [axis["name"] for axis in image.metadata["axes"]] == list("zyx")
     Image.from_zarr(zarr.open_group(path, mode="r"))
 
 

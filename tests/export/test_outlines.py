@@ -1,16 +1,19 @@
 """Outlines, read back by what other programs read them with."""
 
 import json
+import struct
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import shapely
-from export.models import grouped, in_space, mixture, model
+from export.models import BOX, grouped, in_space, mixture, model
 
 from napari_sparse_gmm.coverage import coverage_to_radius
-from napari_sparse_gmm.density_model import DensityModel
+from napari_sparse_gmm.density_model import DensityModel, Groups
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.export.content import Content, Pixels
 from napari_sparse_gmm.export.outlines import outlines, write_geojson, write_rois
@@ -35,13 +38,44 @@ def test_polygons_are_the_ellipses_of_the_model(tmp_path: Path) -> None:
 
 def test_qupath_finds_its_properties(tmp_path: Path) -> None:
     write_geojson(tmp_path / "o.geojson", Content(model(), image=CAMERA))
-    features = json.loads((tmp_path / "o.geojson").read_text(encoding="utf-8"))["features"]
+    text = (tmp_path / "o.geojson").read_text(encoding="utf-8")
+    assert json.loads(text)["type"] == "FeatureCollection"
+    features = json.loads(text)["features"]
     told = [feature["properties"] for feature in features]
     assert [one["name"] for one in told] == [f"component {j}" for j in range(3)]
     assert {one["objectType"] for one in told} == {"annotation"}
     assert told[1]["classification"]["name"] == "cluster of kind 1"
+    # One or three numbers, or with the alpha four.
+    assert all(len(one["classification"]["color"]) == 3 for one in told)
+    assert all(0 <= c <= 255 for one in told for c in one["classification"]["color"])
     assert told[2]["measurements"]["std_major [nm]"] == pytest.approx(50.0)
-    assert all(np.isfinite(list(one["measurements"].values())).all() for one in told)
+    for one in told:
+        for value in one["measurements"].values():
+            # QuPath casts each to a number, and refuses the file where one is true or false.
+            assert type(value) in (int, float)
+            assert np.isfinite(value)
+
+
+def test_a_group_may_be_true_or_false(tmp_path: Path) -> None:
+    part = model().fitted[0]
+    two = DensityModel((part, part), ("y", "x"), "nm", BOX, Groups("dead", np.array([False, True])))
+    write_geojson(tmp_path / "o.geojson", Content(two, image=CAMERA))
+    features = json.loads((tmp_path / "o.geojson").read_text(encoding="utf-8"))["features"]
+    assert features[3]["properties"]["name"] == "dead True component 0"
+    assert "dead" not in features[3]["properties"]["measurements"]
+
+
+def test_geopandas_reads_the_same_outlines(tmp_path: Path) -> None:
+    geopandas = pytest.importorskip("geopandas")
+    content = Content(model(), image=CAMERA)
+    write_geojson(tmp_path / "o.geojson", content)
+    frame = geopandas.read_file(tmp_path / "o.geojson")
+    assert list(frame["name"]) == [f"component {j}" for j in range(3)]
+    assert set(frame["objectType"]) == {"annotation"}
+    for polygon, outline in zip(frame.geometry, outlines(content), strict=True):
+        expected = shapely.Polygon(outline.corners)
+        assert polygon.is_valid
+        assert polygon.symmetric_difference(expected).area < 1e-3 * expected.area
 
 
 def test_rois_are_the_same_outlines(tmp_path: Path) -> None:
@@ -56,6 +90,38 @@ def test_rois_are_the_same_outlines(tmp_path: Path) -> None:
     assert float(rois[2].properties["std_major [nm]"]) == pytest.approx(50.0)
     write_rois(tmp_path / "o.zip", content)  # in place of the others, not behind them
     assert len(roifile.roiread(tmp_path / "o.zip")) == 3
+
+
+@pytest.mark.parametrize("size", [100.0, 0.02, 1e5], ids=["camera", "huge", "tiny"])
+def test_imagej_finds_outlines_in_its_bytes(size: float, tmp_path: Path) -> None:
+    pytest.importorskip("roifile")
+    content = Content(grouped(), image=Pixels.square(size))
+    write_rois(tmp_path / "o.zip", content)
+    with zipfile.ZipFile(tmp_path / "o.zip") as file:
+        # The ROI Manager lists what the files in it are called.
+        assert file.namelist() == [f"{one.name}.roi" for one in outlines(content)]
+        for name, outline in zip(file.namelist(), outlines(content), strict=True):
+            roi = as_imagej_reads(file.read(name))
+            assert roi["name"] == outline.name
+            assert roi["positions"] == (0, 0, 0, 0)  # on every slice of a stack
+            np.testing.assert_array_equal(roi["corners"], outline.corners.astype(np.float32))
+
+
+def as_imagej_reads(data: bytes) -> dict[str, Any]:
+    """A ROI file, field by field as ImageJ's RoiDecoder tells where they are."""
+    magic, version, kind = struct.unpack_from(">4shB", data)
+    (n,) = struct.unpack_from(">H", data, 16)
+    subtype, options = struct.unpack_from(">hh", data, 48)
+    position, second = struct.unpack_from(">ii", data, 56)
+    channel, z, t, name, length = struct.unpack_from(">iiiii", data, second + 4)
+    assert magic == b"Iout"
+    assert version >= 222  # since when there are parts of pixels
+    assert options & 128  # which it has
+    assert kind in (0, 7)  # an area: a polygon, or one that was drawn
+    assert subtype == 0
+    corners = np.frombuffer(data, ">f4", 2 * n, 64 + 4 * n).reshape(2, n).T
+    text = data[name : name + 2 * length].decode("utf-16-be")
+    return {"corners": corners, "name": text, "positions": (position, channel, z, t)}
 
 
 def test_the_outline_of_an_ellipsoid_is_its_shadow() -> None:

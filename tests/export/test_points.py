@@ -1,6 +1,7 @@
 """Points with their components, read back."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from export.models import grouped, in_space, model, points, scored
 
 from napari_sparse_gmm import GaussianMixture
@@ -58,13 +60,65 @@ def test_parquet_holds_the_same(content: Content, tmp_path: Path) -> None:
 def test_thunderstorm_has_numbers_in_nm(tmp_path: Path) -> None:
     metres = Content(_in_micrometres(), _scored_in_micrometres())
     write_thunderstorm(tmp_path / "t.csv", metres)
-    lines = (tmp_path / "t.csv").read_text().splitlines()
-    assert lines[0].split(",")[:4] == ["id", "frame", "x [nm]", "y [nm]"]
-    cells = np.array([line.split(",") for line in lines[1:]], dtype=float)  # none is empty
-    assert np.isnan(cells).sum() == 1
+    table = as_thunderstorm_reads(tmp_path / "t.csv")
+    assert list(table)[:4] == ["id", "frame", "x", "y"]
+    assert {"x": "nm", "y": "nm", "uncertainty_xy": "nm"}.items() <= table.attrs["units"].items()
+    np.testing.assert_allclose(table[["y", "x"]], points())
+    np.testing.assert_allclose(table["uncertainty_xy"], np.linspace(5.0, 20.0, 400))
+    np.testing.assert_array_equal(table["frame"], np.arange(400) // 4)
+    np.testing.assert_array_equal(table["component"], metres.needs_points().component)
+    assert table.isna().to_numpy().sum() == 1  # of drift
     found = read_points(tmp_path / "t.csv", precision="auto")
     np.testing.assert_allclose(found.points, points())
     np.testing.assert_allclose(found.observations.noise_std[:, 0], np.linspace(5.0, 20.0, 400))
+
+
+def test_thunderstorm_gets_no_column_that_it_would_stumble_over(tmp_path: Path) -> None:
+    own = scored()
+    own.features['sum, of "all" [photon]'] = np.where(np.arange(400) == 7, np.inf, 2.5)
+    own.features["uncertainty [nm]"] *= 2.0  # which the precision is not
+    own.features["x"] = 0.0
+    own.features["seen"] = True
+    write_thunderstorm(tmp_path / "t.csv", Content(model(), own))
+    table = as_thunderstorm_reads(tmp_path / "t.csv")
+    np.testing.assert_allclose(table["x"], points()[:, 1])
+    np.testing.assert_allclose(table["uncertainty_xy"], np.linspace(5.0, 20.0, 400))
+    assert "uncertainty" not in table
+    assert set(table["seen"]) == {1.0}
+    assert table.attrs["units"]["sum of all"] == "photon"
+    np.testing.assert_array_equal(np.flatnonzero(table["sum of all"].isna()), [7])
+
+
+def as_thunderstorm_reads(path: Path) -> pd.DataFrame:
+    """A table as ThunderSTORM 1.3 reads it: it splits at every comma, wants all cells to be what
+    Java takes for a number, and of two columns of a name it sees the last.
+    """
+    header, *lines = (line.split(",") for line in path.read_text("utf-8").splitlines())
+    split = [re.fullmatch(r"(.*?)(?: *\[(.*)\])?", name.strip().strip('"')) for name in header]
+    assert {len(line) for line in lines} == {len(header)}
+    number = re.compile(r"-?(NaN|Infinity|\d+(\.\d*)?([eE][-+]?\d+)?)")
+    assert all(number.fullmatch(cell) for line in lines for cell in line)
+    cells = dict(zip((name[1] for name in split), np.array(lines, float).T, strict=True))
+    table = pd.DataFrame(cells)
+    table.attrs["units"] = {name[1]: name[2] for name in split}
+    return table
+
+
+def test_picasso_imports_what_is_written_for_thunderstorm(tmp_path: Path) -> None:
+    picasso = pytest.importorskip("picasso.io")
+    own = scored()
+    own.features["sigma [nm]"] = 130.0
+    own.features["intensity [photon]"] = 900.0
+    own.features["offset [photon]"] = 4.0
+    write_thunderstorm(tmp_path / "t.csv", Content(model(), own))
+    locs, _ = picasso.import_ts(str(tmp_path / "t.csv"), 100.0)
+    locs = locs.sort_values("component", kind="stable").sort_values("x", kind="stable")
+    order = np.argsort(points()[:, 1])
+    np.testing.assert_allclose(100.0 * locs[["y", "x"]], points()[order], atol=2e-4)
+    np.testing.assert_allclose(100.0 * locs["lpx"], np.linspace(5.0, 20.0, 400)[order], rtol=1e-6)
+    np.testing.assert_array_equal(locs["component"], own.component[order])
+    assert set(locs["sx"]) == {np.float32(1.3)}
+    assert set(locs["photons"]) == {900.0}
 
 
 def _in_micrometres() -> DensityModel:
@@ -94,11 +148,74 @@ def test_picasso_reads_what_is_written(content: Content, tmp_path: Path) -> None
 
 def test_picasso_itself_keeps_every_row(content: Content, tmp_path: Path) -> None:
     picasso = pytest.importorskip("picasso.io")
-    write_picasso(tmp_path / "p.hdf5", content)
+    own = scored()
+    own.features["photons"] = np.arange(400.0)
+    own.features["sx [nm]"] = 130.0
+    write_picasso(tmp_path / "p.hdf5", Content(model(), own, image=content.image))
     locs, info = picasso.load_locs(str(tmp_path / "p.hdf5"))
     assert len(locs) == 400
-    assert info[0]["Pixelsize"] == 130.0
+    assert {name: info[0][name] for name in ("Width", "Height", "Frames", "Pixelsize")} == {
+        "Width": int(points()[:, 1].max() // 130.0) + 1,
+        "Height": int(points()[:, 0].max() // 130.0) + 1,
+        "Frames": 100,
+        "Pixelsize": 130.0,
+    }
     np.testing.assert_allclose(130.0 * locs[["y", "x"]], points(), atol=2e-4)
+    np.testing.assert_allclose(130.0 * locs["lpx"], np.linspace(5.0, 20.0, 400), rtol=1e-6)
+    np.testing.assert_array_equal(locs["lpy"], locs["lpx"])
+    np.testing.assert_array_equal(locs["frame"], np.arange(400) // 4)
+    np.testing.assert_array_equal(locs["photons"], np.arange(400.0))
+    np.testing.assert_array_equal(locs["group"], own.component)
+    assert set(locs["sx"]) == {1.0}
+    # And back.
+    picasso.save_locs(str(tmp_path / "q.hdf5"), locs, info)
+    found = read_points(tmp_path / "q.hdf5", precision="auto")
+    np.testing.assert_allclose(found.points, points(), atol=2e-4)
+    expected = np.linspace(5.0, 20.0, 400)[:, None].repeat(2, 1)
+    np.testing.assert_allclose(found.observations.noise_std, expected, rtol=1e-6)
+
+
+def test_picasso_renders_points_where_they_are(content: Content, tmp_path: Path) -> None:
+    picasso = pytest.importorskip("picasso.io")
+    from picasso.render import get_group_color, render
+
+    write_picasso(tmp_path / "p.hdf5", content)
+    locs, info = picasso.load_locs(str(tmp_path / "p.hdf5"))
+    n, image = render(locs, info, disp_px_size=65.0)
+    assert n == 400
+    expected = np.zeros_like(image)
+    np.add.at(expected, tuple((points() // 65.0).astype(int).T), 1)
+    np.testing.assert_array_equal(image, expected)
+    n, image = render(locs, info, disp_px_size=10.0, blur_method="gaussian")
+    assert n == 400
+    means = np.indices(image.shape).reshape(2, -1) + 0.5
+    # Ends of the kernels, and what lies over the edge, are cut off.
+    np.testing.assert_allclose(10.0 * means @ image.ravel() / image.sum(), points().mean(0), atol=2)
+    assert len(get_group_color(locs)) == 400
+
+
+def test_picasso_keeps_a_point_at_the_edge(tmp_path: Path) -> None:
+    x = np.full((2, 2), 16.0 * (1.0 - 1e-12))  # which is 16 as Picasso stores it
+    own = score(model(), Observations.of(x, noise_std=[9.0] * 2), pd.DataFrame(index=range(2)))
+    write_picasso(tmp_path / "p.hdf5", Content(model(), own, image=Pixels.square(1.0)))
+    with h5py.File(tmp_path / "p.hdf5") as file:
+        furthest = file["locs"]["x"].max()
+    about = yaml.safe_load((tmp_path / "p.yaml").read_text())
+    assert furthest < about["Width"]
+    assert furthest < about["Height"]
+
+
+def test_picasso_needs_a_precision(tmp_path: Path) -> None:
+    own = score(model(), Observations(points()), pd.DataFrame(index=range(400)))
+    content = Content(model(), own, image=Pixels.square(130.0))
+    with pytest.raises(InputError, match="without their precision"):
+        write_picasso(tmp_path / "p.hdf5", content)
+    assert not list(tmp_path.iterdir())
+    for name in ("lpx [nm]", "lpy [nm]"):
+        own.features[name] = 6.5
+    write_picasso(tmp_path / "p.hdf5", content)
+    found = read_localizations(tmp_path / "p.hdf5")
+    np.testing.assert_allclose(found.features["lpy [nm]"], 6.5, rtol=1e-6)
 
 
 def test_no_cell_for_picasso_is_empty(content: Content, tmp_path: Path) -> None:
@@ -114,13 +231,17 @@ def test_no_cell_for_picasso_is_empty(content: Content, tmp_path: Path) -> None:
 def test_points_that_picasso_leaves_out_are_named(tmp_path: Path) -> None:
     moved = scored()
     moved.points[:7] -= 5000.0
+    moved.features["photons"] = np.where(np.arange(400) % 100 == 5, -1.0, 1.0)
     content = Content(model(), moved, image=Pixels.square(130.0))
-    assert "7 of them lie before 0" in write_picasso(tmp_path / "p.hdf5", content)
+    told = write_picasso(tmp_path / "p.hdf5", content)
+    assert "7 of them lie before 0" in told
+    assert "photons of 4 is below 0" in told
 
 
 def test_components_of_all_groups_are_numbered(tmp_path: Path) -> None:
     x, groups = points()[:6], np.array([0, 0, 1, 2, 2, -1])
-    own = score(grouped(), Observations(x), pd.DataFrame(index=range(6)), groups, engine="torch")
+    precise = Observations.of(x, noise_std=np.full(6, 1e-3))
+    own = score(grouped(), precise, pd.DataFrame(index=range(6)), groups, engine="torch")
     write_picasso(tmp_path / "p.hdf5", Content(grouped(), own, image=Pixels.square(100.0)))
     group = read_localizations(tmp_path / "p.hdf5").features["group"].to_numpy()
     expected = model().mixture.predict(x)

@@ -55,7 +55,8 @@ def test_points_are_exported_with_their_features(
 def test_picasso_asks_for_the_pixel_of_the_camera(
     shown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, widget = shown
+    viewer, widget = shown
+    viewer.layers["L"].features["precision"] = 13.0
     choose(monkeypatch, tmp_path / "p.hdf5", "picasso")
     monkeypatch.setattr(QInputDialog, "getDouble", lambda *_: (130.0, False))
     widget.export_button.native.click()
@@ -65,6 +66,7 @@ def test_picasso_asks_for_the_pixel_of_the_camera(
     found = read_localizations(tmp_path / "p.hdf5")
     assert found.about["pixel size [nm]"] == 130.0
     np.testing.assert_allclose(found.points, points(), atol=2e-4)
+    np.testing.assert_allclose(found.features["lpx [nm]"], 13.0, rtol=1e-6)
 
 
 def test_outlines_lie_on_the_image_that_is_shown(shown: Any, tmp_path: Path) -> None:

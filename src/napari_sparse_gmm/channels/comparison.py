@@ -247,9 +247,9 @@ class _Shares(_Measure):
 
     def values(self, points: FloatArray, weights: FloatArray) -> tuple[float, ...]:
         component, probability = self._lookup.at(points)
-        total = weights.sum()
-        means = float(weights @ (component >= 0) / total), float(weights @ probability / total)
-        return means[: len(self.names)]
+        # No matrix products: their threads wait for each other where others compute, too.
+        shares = np.stack([component >= 0, probability]) * weights  # (2, N)
+        return tuple((shares.sum(axis=1) / weights.sum()).tolist()[: len(self.names)])
 
 
 class _Distance(_Measure):

@@ -223,7 +223,7 @@ def optional(module: str, what: str, extra: str) -> Any:
     Raises
     ------
     InputError
-        Where it is not installed, with the line that installs it.
+        Where it is not installed, or something that it needs, with the line that installs both.
     """
     try:
         with warnings.catch_warnings():
@@ -231,11 +231,9 @@ def optional(module: str, what: str, extra: str) -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)
             return import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
-            raise
+        missing = (error.name or module).partition(".")[0]
         raise InputError(
-            f"{what} needs {module.partition('.')[0]}: python -m pip install "
-            f"'napari-sparse-gmm[{extra}]' brings it."
+            f"{what} needs {missing}: python -m pip install 'napari-sparse-gmm[{extra}]' brings it."
         ) from None
 
 

@@ -113,7 +113,8 @@ def write_geojson(path: Path, content: Content) -> str:
                 "measurements": {
                     name: value
                     for name, value in outline.numbers.items()
-                    if isinstance(value, int | float)
+                    # True is a number to Python, but none to QuPath, which would refuse the file.
+                    if isinstance(value, int | float) and not isinstance(value, bool)
                 },
             },
         }

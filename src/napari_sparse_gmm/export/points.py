@@ -7,6 +7,7 @@
 ['x [nm]', 'y [nm]', 'frame', 'component', 'probability', 'kind']
 """
 
+import re
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,12 @@ from napari_sparse_gmm.io.units import length_in
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.wording import count, figures
 from napari_sparse_gmm.writing import whole_file
+
+# Columns that Picasso takes for damaged where they are below 0, beside the positions.
+_POSITIVE = ("lpx", "lpy", "lpz", "photons", "ellipticity", "sx", "sy")
+
+# What would end a cell, or be taken off it, in the header of ThunderSTORM.
+_UNSPLIT = re.compile(r"[,\"\s]+")
 
 
 def point_frame(content: Content) -> pd.DataFrame:
@@ -67,7 +74,11 @@ def write_parquet(path: Path, content: Content) -> str:
 def write_thunderstorm(path: Path, content: Content) -> str:
     """Write localizations as ThunderSTORM exports them: positions and precision in nm.
 
-    Columns of words are left out, as ThunderSTORM reads numbers only.
+    Columns of words are left out, as ThunderSTORM reads numbers only, and what is infinite is no
+    number to it. It splits its lines at each comma, and knows columns by what stands before their
+    unit.
+
+    https://github.com/zitmen/thunderstorm
     """
     scored, nm = content.needs_points(), _nanometres(content, "ThunderSTORM")
     n, d = scored.points.shape
@@ -78,11 +89,15 @@ def write_thunderstorm(path: Path, content: Content) -> str:
     last["probability"] = np.nan_to_num(scored.probability)
     std = scored.observations.noise_std
     if std is not None:
-        lateral = nm * np.sqrt(np.square(std[:, -2:]).mean(axis=1))
-        last["uncertainty [nm]" if d == 2 else "uncertainty_xy [nm]"] = lateral
+        last["uncertainty_xy [nm]"] = nm * np.sqrt(np.square(std[:, -2:]).mean(axis=1))
         if d == 3:
             last["uncertainty_z [nm]"] = nm * std[:, 0]
-    frame = _joined(first, _numbers(scored.features), last)
+    known = {split(name)[0] for name in [*first, *last]}
+    if std is not None:
+        known.add("uncertainty")  # as it was called before there was one along z
+    features = _numbers(scored.features).rename(columns=lambda name: _UNSPLIT.sub(" ", str(name)))
+    features = features.loc[:, [split(name)[0] not in known for name in features]]
+    frame = _joined(first, features.replace([np.inf, -np.inf], np.nan), last)
     write_table(path, dict(frame.items()), missing="NaN")
     return f"{count(n, 'localization')}, in nm"
 
@@ -90,10 +105,12 @@ def write_thunderstorm(path: Path, content: Content) -> str:
 def write_picasso(path: Path, content: Content) -> str:
     """Write localizations as Picasso's Render opens them: HDF5 and, beside it, YAML.
 
-    x, y and their precision are in camera pixels, of the size that ``Content.image`` has, and z is
-    in nm. The column ``group``, which Render colours by, is the component, from 0 in all groups
-    together; -1 is the background. Picasso drops a row with an empty cell: a probability that is
-    not known is 0, and columns with empty cells are left out.
+    x, y and their precision, without which Render opens nothing, are in camera pixels, of the size
+    that ``Content.image`` has, and z is in nm. The column ``group``, which Render colours by, is
+    the component, from 0 in all groups together; -1 is the background. Picasso drops a row with an
+    empty cell: a probability that is not known is 0, and columns with empty cells are left out.
+
+    https://picassosr.readthedocs.io/en/latest/files.html
     """
     scored, nm = content.needs_points(), _nanometres(content, "Picasso")
     n, d = scored.points.shape
@@ -106,9 +123,9 @@ def write_picasso(path: Path, content: Content) -> str:
         )
     pixel = content.image.size
     # From 0 of the coordinates, wherever the image begins.
-    xy = scored.points[:, :-3:-1] / pixel  # (N, 2)
+    xy = (scored.points[:, :-3:-1] / pixel).astype(np.float32)  # (N, 2)
     first: dict[str, Any] = {"frame": _frames(scored, first=0).astype(np.uint32)}
-    first["x"], first["y"] = xy.astype(np.float32).T
+    first["x"], first["y"] = xy.T
     last: dict[str, Any] = {}
     if d == 3:
         last["z"] = (nm * scored.points[:, 0]).astype(np.float32)
@@ -123,6 +140,11 @@ def write_picasso(path: Path, content: Content) -> str:
     locs = _joined(first, _as_picasso(_numbers(scored.features), nm * pixel), last)
     whole = np.isfinite(locs.to_numpy(dtype=float)).all(axis=0)
     locs = locs.loc[:, whole]
+    if not {"lpx", "lpy"} <= set(locs):
+        raise InputError(
+            "Picasso's Render opens no localizations without their precision: name the column of "
+            "it (--precision), or call a feature of the layer 'precision'."
+        )
     width, height = (max(1, int(np.floor(values.max())) + 1) for values in xy.T)
     about = {
         "Width": width,
@@ -138,10 +160,11 @@ def write_picasso(path: Path, content: Content) -> str:
             file[DATASET] = locs.to_records(index=False)
         beside.write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")
     told = f"{count(n, 'localization')}, in camera pixels of {figures(nm * pixel)} nm"
-    if n_outside := int((xy < 0).any(axis=1).sum()):
-        told += f"; {n_outside:,} of them lie before 0, and Picasso will leave them out"
-    if std is None:
-        told += "; without a precision, so that Render cannot blur by it"
+    if n_before := int((xy < 0).any(axis=1).sum()):
+        told += f"; {n_before:,} of them lie before 0, and Picasso will leave them out"
+    for name in _POSITIVE:
+        if name in locs and (n_below := int((locs[name] < 0).sum())):
+            told += f"; {name} of {n_below:,} is below 0, and Picasso will leave them out"
     return told
 
 
