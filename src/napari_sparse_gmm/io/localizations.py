@@ -182,7 +182,7 @@ def _rows(
     kept = sorted({*range(min(len(table.columns), MOST_COLUMNS)), *positions})
     rows, notes = with_position(table.read(kept), positions, table.name, needed=needed)
     rows, repeated = without_duplicates(table, rows, positions)
-    return rows, notes + repeated
+    return rows, table.notes + notes + repeated
 
 
 def _coordinates(

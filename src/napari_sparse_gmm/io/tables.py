@@ -202,7 +202,7 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
     places = [positions[axis] for axis in axes]
     rows, notes = with_position(rows, places, table.name, needed=not table.is_part)
     rows, repeated = without_duplicates(table, rows, places)
-    notes += repeated
+    notes = table.notes + notes + repeated
     for each, position in of_ranges.items():
         found = each.holds(as_floats(rows[position]))
         if not found.any() and len(found) and not table.is_part:
