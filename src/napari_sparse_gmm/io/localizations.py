@@ -166,7 +166,7 @@ def sample_localizations(table: ChunkedTable, n: int, seed: int = 0) -> Sample:
         unit=table.unit,
         features=pd.concat(features, ignore_index=True),
         about=about,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),  # a program's are those of each part
     )
     corners = np.array(boxes)
     return Sample(found, n_points, np.stack([corners[:, 0].min(0), corners[:, 1].max(0)]))
