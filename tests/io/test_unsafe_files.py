@@ -145,15 +145,13 @@ class TestBombs:
     @pytest.mark.parametrize("place", ["data/xyz", "saveloc/loc/xnm"])
     def test_large_pieces_of_an_array_of_hdf5(self, tmp_path: Path, place: str) -> None:
         path = tmp_path / "sml.h5"
-        group, name = place.rsplit("/", 1)
-        width = 3 if name == "xyz" else 1
         with h5py.File(path, "w") as file:
-            file[f"{group}/ynm"] = np.arange(5.0)
-            shape, chunks = (5, width), (10**8, width)
-            file.create_dataset(place, shape, "f8", chunks=chunks, maxshape=(None, width))
-            if group == "data":
-                file.create_group("meta").attrs["xy_unit"] = "nm"
-        with pytest.raises(InputError, match=rf"{place}' in sml\.h5 is in pieces of \d\.\d GB"):
+            for name in (place, "saveloc/loc/ynm"):
+                width = 3 if name.endswith("xyz") else 1
+                shape, chunks = (5, width), (3 * 10**8, width)
+                file.create_dataset(name, shape, "f4", chunks=chunks, maxshape=(None, width))
+            file.create_group("meta").attrs["xy_unit"] = "nm"
+        with pytest.raises(InputError, match=r"' in sml\.h5 is in pieces of \d\.\d GB"):
             read_points(path)
 
     def test_many_pieces_in_hdf5(self, tmp_path: Path, monkeypatch) -> None:
