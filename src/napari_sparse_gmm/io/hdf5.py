@@ -132,7 +132,7 @@ def open_columns(path: Path) -> Table | None:
     columns = [column for column in columns if column.n_rows == n_rows]
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
-        values = {}
+        values: dict[int, np.ndarray[Any, Any]] = {}
         with opened_hdf5(path) as file:
             # Once for all columns of an array, for its pieces are read as a whole.
             for place in {columns[at].place for at in positions}:
