@@ -17,8 +17,8 @@ from filelock import FileLock
 
 LOCK = "napari-sparse-gmm.lock"
 
-# Of an ELF file, as a compiler leaves it: where the table of its sections begins, with which it ends,
-# the size of an entry and how many there are.
+# Of an ELF file, as a compiler leaves it: where the table of its sections begins, with which it
+# ends, the size of an entry and how many there are.
 # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 _ELF, _SECTIONS = b"\x7fELF\x02\x01", Struct("<40xQ10xHH2x")
 
