@@ -137,15 +137,28 @@ class TestZarr:
         expected = read_points(write(tmp_path / "a.npy", newer()[4:])).points
         np.testing.assert_array_equal(read_points(path).points, expected)
 
+    def test_many_records_of_which_few_are_there(self, tmp_path: Path) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), shape=[10**12])
+        expected = read_points(write(tmp_path / "a.npy", newer())).points
+        np.testing.assert_array_equal(read_points(path).points, expected)
+
+    @pytest.mark.parametrize("n", [3, 11, 12])
+    def test_chunks_are_in_the_order_of_their_numbers(self, tmp_path: Path, n: int) -> None:
+        events = np.tile(newer(), 4)[: 4 * n]
+        events["loc"] = np.arange(12.0 * n).reshape(-1, 3)
+        path = write_zarr(tmp_path / "a.zarr", events)
+        (path / "mfx" / "00").write_bytes(bytes(10))  # no name of a chunk
+        expected = read_points(write(tmp_path / "a.npy", events)).points
+        np.testing.assert_array_equal(read_points(path).points, expected)
+
     @pytest.mark.parametrize(
         ("others", "message"),
         [
-            ({"shape": [10**12]}, r"has 1,000,000,000,000 records .* at most 4 GB"),
-            ({"shape": [-1]}, r"at most 4 GB of numbers"),
-            ({"chunks": [0]}, r"in chunks of 0, and at most"),
-            ({"chunks": [10**12]}, r"chunks that are too large"),
-            ({"filters": [{"id": "delta"}]}, r"filters or other values"),
-            ({"fill_value": base64.b64encode(b"1").decode()}, r"filters or other values"),
+            ({"shape": [-1]}, r"has no valid localization"),
+            ({"chunks": [0]}, r"in chunks of 0 records .* at most 1 GB"),
+            ({"chunks": [10**8]}, r"in chunks of 100,000,000 records .* at most 1 GB"),
+            ({"filters": [{"id": "delta"}]}, r"filters or values other than 0"),
+            ({"fill_value": base64.b64encode(b"1").decode()}, r"filters or values other than 0"),
             ({"compressor": {"id": "pickle"}}, r"compressed by 'pickle', which is not read"),
             ({"dtype": "|O"}, r"of numbers can be read"),
             ({"dtype": [["loc", "<f8"]]}, r"cannot be read"),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import damage, readable_file
 from napari_sparse_gmm.io.table import MAX_BYTES, Table
-from napari_sparse_gmm.io.zarr_v2 import HEADER, read_array
+from napari_sparse_gmm.io.zarr_v2 import HEADER, stored_records
 
 # A record takes ten times as much in memory as in JSON.
 _MOST_JSON = 400_000_000
@@ -99,7 +99,7 @@ def _of_array(path: Path) -> dict[str, NDArray[Any]]:
 def _of_zarr(path: Path) -> dict[str, NDArray[Any]]:
     array = _array_in(path)
     assert array is not None
-    return _of_records(read_array(array))
+    return _of_records(stored_records(array))
 
 
 def _of_records(events: NDArray[Any]) -> dict[str, NDArray[Any]]:
