@@ -11,6 +11,7 @@ import json
 import re
 import zlib
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ _MOST_CHUNK = 10**9
 
 # What a codec may add to the bytes of a chunk that cannot be compressed.
 _MORE = 1 << 16
+
+# In front of what Blosc has compressed, behind four bytes: how many bytes that is, how many are in
+# a block, and how many it all is with this. https://github.com/Blosc/c-blosc, README_CHUNK_FORMAT
+_BLOSC = Struct("<4xIII")
 
 # Those that do not write more than they are given room for; and those of zlib, which can be asked.
 _CODECS, _OF_ZLIB = ("blosc", "lz4", "zstd"), ("zlib", "gzip")
@@ -97,6 +102,8 @@ def _decoded(packed: bytes, compressor: Any, size: int) -> NDArray[np.uint8]:
     if name in _CODECS:
         from numcodecs import get_codec
 
+        if name == "blosc" and not _is_whole(packed, size):
+            raise ValueError("a chunk of it is damaged")
         room = np.zeros(size, np.uint8)
         get_codec(compressor).decode(packed, out=room)
         return room
@@ -105,3 +112,13 @@ def _decoded(packed: bytes, compressor: Any, size: int) -> NDArray[np.uint8]:
     elif name is not None:
         raise InputError(f"Its chunks are compressed by {name!r:.40}, which is not read.")
     return np.frombuffer(packed, np.uint8)[:size]
+
+
+def _is_whole(packed: bytes, size: int) -> bool:
+    """Whether a chunk of Blosc is as long as it says, and as it should be: Blosc reads beyond the
+    end of another, which may end the process.
+    """
+    if len(packed) < _BLOSC.size:
+        return False
+    unpacked, block, whole = _BLOSC.unpack_from(packed)
+    return unpacked == size and 0 < block <= size and whole == len(packed)
