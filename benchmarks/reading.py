@@ -1,8 +1,8 @@
 """How long a table of localizations takes to become a Points layer.
 
-A million rows of ten columns, each format from a file that has just been written, once to warm up;
-and a folder of twenty such files, of which a layer shows a sample. The reader's work is timed, and
-what napari makes of it, without a viewer.
+A million rows, each format from a file that has just been written, once to warm up, in the columns
+that its program writes, or ten; and a folder of twenty such files, of which a layer shows a sample.
+The reader's work is timed, and what napari makes of it, without a viewer.
 
     python benchmarks/reading.py
 """
@@ -30,17 +30,18 @@ ASKED = 3.0  # seconds
 def measure(options: Options) -> Iterator[Entry]:
     cells = localizations(QUICK_ROWS if options.quick else ROWS)
     with tempfile.TemporaryDirectory() as folder:
-        paths = write(cells, Path(folder))
+        paths = write(cells, Path(folder)) | write_others(len(cells), Path(folder))
         for name, path in paths.items():
             layer_data = read(path)
             assert len(layer_data[0]) == len(cells)
+            n_columns = layer_data[0].shape[1] + len(layer_data[1]["features"].columns)
             seconds = medians(
                 {"read": partial(read, path), "layer": partial(Layer.create, *layer_data)}, REPEATS
             )
             total = sum(seconds.values())
             size = path.stat().st_size / 1e6
             yield Row(
-                f"{name}, {len(cells):,} rows of {len(cells.columns)} columns, {size:.0f} MB",
+                f"{name}, {len(cells):,} rows of {n_columns} columns, {size:.0f} MB",
                 f"{readable(total)}; of it napari's layer {readable(seconds['layer'])}",
                 f"less than {ASKED:g} s",
                 total < ASKED,
@@ -104,6 +105,87 @@ def write(cells: pd.DataFrame, folder: Path) -> dict[str, Path]:
         file["locs"] = cells.set_axis(names, axis=1).astype("float32").to_records(index=False)
     hdf5.with_suffix(".yaml").write_text("Pixelsize: 100\n")
     return paths
+
+
+def write_others(n: int, folder: Path) -> dict[str, Path]:
+    """Tables of other programs, in the columns that they write: name to path."""
+    rng = np.random.default_rng(0)
+    spots = pd.DataFrame({"LABEL": [f"ID{k}" for k in range(n)], "ID": np.arange(n)})
+    for name in ("QUALITY", "POSITION_X", "POSITION_Y", "POSITION_Z", "POSITION_T", "RADIUS"):
+        spots[name] = rng.uniform(0, 100, n)
+    for name in ("FRAME", "VISIBILITY"):
+        spots[name] = rng.integers(0, 1000, n)
+    units = ["(micron)" if name.startswith("POSITION") else "" for name in spots]
+    trackmate = folder / "spots.csv"
+    below = "".join(",".join(line) + "\n" for line in (spots, spots, units))
+    rows = spots.to_csv(index=False).partition("\n")
+    trackmate.write_text(rows[0] + "\n" + below + rows[2])
+
+    storm = pd.DataFrame({"Channel Name": np.full(n, "647")})
+    for name in NSTORM:
+        storm[name] = rng.uniform(0, 4e4, n).round(5)
+    nikon = folder / "molecules.txt"
+    storm.to_csv(nikon, index=False, sep="\t")
+
+    transcripts = pd.DataFrame({"transcript_id": np.arange(n) + 281474976710656})
+    transcripts["cell_id"] = np.arange(n) // 40
+    transcripts["overlaps_nucleus"] = rng.integers(0, 2, n)
+    transcripts["feature_name"] = rng.choice([f"Gene{k}" for k in range(300)], n)
+    for name in ("x_location", "y_location", "z_location", "qv", "nucleus_distance"):
+        transcripts[name] = rng.uniform(0, 4e4, n).astype("f4")
+    xenium = folder / "transcripts.csv.gz"
+    transcripts.to_csv(xenium, index=False)
+
+    emitters = folder / "emitters.h5"
+    with h5py.File(emitters, "w") as file:
+        data = file.create_group("data")
+        for name in ("xyz", "xyz_sig"):
+            data[name] = rng.uniform(1, 400, (n, 3)).astype("f4")
+        for name in ("phot", "bg", "prob"):
+            data[name] = rng.uniform(0, 1000, n).astype("f4")
+        data["frame_ix"] = np.arange(n) // 40
+        file.create_group("meta").attrs["xy_unit"] = "px"
+        file["meta"].attrs["px_size"] = (100.0, 100.0)
+
+    locs = folder / "locs_sml.mat"
+    with h5py.File(locs, "w", userblock_size=512) as file:
+        for name in SMAP:
+            column = rng.uniform(1, 4e4, (1, n)).astype("f4")
+            file.create_dataset(f"saveloc/loc/{name}", data=column, compression="gzip")
+    with locs.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(512))
+
+    events = np.zeros(n, MINFLUX)
+    events["vld"], events["fnl"], events["tid"] = True, True, np.arange(n) // 10
+    events["loc"], events["tim"] = rng.uniform(-1e-6, 1e-6, (n, 3)), np.arange(n) / 1000
+    for name in ("efo", "cfr", "eco"):
+        events[name] = rng.uniform(0, 1e5, n)
+    minflux = folder / "events.npy"
+    np.save(minflux, events)
+    return {
+        "TrackMate's CSV": trackmate,
+        "N-STORM's text": nikon,
+        "Xenium's CSV, gzip": xenium,
+        "DECODE's HDF5": emitters,
+        "SMAP's MATLAB 7.3": locs,
+        "MINFLUX, NumPy": minflux,
+    }
+
+
+# Columns of N-STORM behind the name of the channel, and of SMAP; the record of a MINFLUX event.
+NSTORM = [
+    *("X", "Y", "Xc", "Yc", "Height", "Area", "Width", "Phi", "Ax", "BG", "I", "Frame", "Length"),
+    *("Link", "Valid", "Z", "Zc", "Photons", "Lateral Localization Accuracy"),
+    *("Xw", "Yw", "Xwc", "Ywc", "Zw", "Zwc"),
+]
+SMAP = [
+    *("xnm", "ynm", "znm", "frame", "locprecnm", "locprecznm", "phot", "bg", "LLrel", "PSFxnm"),
+    *("channel", "filenumber"),
+]
+MINFLUX = [
+    *(("vld", "?"), ("fnl", "?"), ("tim", "f8"), ("tid", "i4"), ("itr", "i4"), ("loc", "f8", 3)),
+    *(("efo", "f8"), ("cfr", "f8"), ("eco", "f8")),
+]
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
+from numcodecs import Blosc, Zlib, Zstd
+from scipy.io import savemat
 
 from napari_sparse_gmm.density_model import DensityModel, Groups, Part
 from napari_sparse_gmm.errors import InputError
@@ -34,14 +37,15 @@ N = 5
 class Kind:
     """A kind of file: how it ends, what reads it, and examples of it, as bytes.
 
-    `beside` are other files with the same stem that have to be there, by their endings; what is
-    read is the HDF5 file, where that is one of them.
+    `beside` are other files with the same stem that have to be there, by their endings. `opened` is
+    how what is read ends, where it is another one of them, or a folder that they are in.
     """
 
     ending: str
     examples: Callable[[], list[bytes]]
     read: tuple[Callable[[Path], Any], ...]
     beside: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    opened: str | None = None
 
 
 def _points(path: Path) -> Any:
@@ -174,6 +178,41 @@ def _json() -> list[bytes]:
     return [json.dumps(records(minflux_events(newer=newer))).encode() for newer in (False, True)]
 
 
+def _matlab() -> list[bytes]:
+    found = []
+    for newer, packed in ((False, False), (True, False), (True, True)):
+        events = minflux_events(newer=newer)
+        columns = {name: events[name] for name in events.dtype.names}
+        if not newer:
+            steps = columns["itr"]
+            columns["itr"] = {name: steps[name] for name in steps.dtype.names}
+        buffer = io.BytesIO()
+        savemat(buffer, columns, do_compression=packed)
+        found.append(buffer.getvalue())
+    return found
+
+
+def _zarr_header(newer: bool = True, codec: Any = None) -> bytes:
+    events = minflux_events(newer=newer)
+
+    def told(kind: np.dtype) -> Any:
+        if kind.names is None:
+            return kind.str
+        fields = {name: kind.fields[name][0] for name in kind.names}
+        return [
+            [name, told(one.base), *([one.shape] * bool(one.shape))] for name, one in fields.items()
+        ]
+
+    header = {"zarr_format": 2, "shape": [len(events)], "chunks": [len(events)], "order": "C"}
+    header |= {"fill_value": 0, "filters": None, "dtype": told(events.dtype)}
+    return json.dumps(header | {"compressor": codec and codec.get_config()}).encode()
+
+
+def _zarr_chunk(newer: bool = True, codec: Any = None) -> bytes:
+    events = minflux_events(newer=newer).tobytes()
+    return events if codec is None else bytes(codec.encode(events))
+
+
 def _regions() -> list[bytes]:
     header = "index,shape-type,vertex-index,axis-0,axis-1\n"
     corners = [(0, 0), (0, 2), (3, 2), (3, 0)]
@@ -201,6 +240,7 @@ def _models() -> list[bytes]:
     return found
 
 
+_ARRAY = ".zarr/mfx"
 _YAML = b"Frames: 9\n---\nPixelsize: 130\n"
 
 KINDS = {
@@ -209,10 +249,28 @@ KINDS = {
     "parquet": Kind(".parquet", _parquet, TABLE),
     "picasso": Kind(".hdf5", lambda: _picasso()[:1], TABLE, {".yaml": lambda: _YAML}),
     "picasso embedded": Kind(".hdf5", lambda: _picasso()[1:], TABLE),
-    "yaml": Kind(".yaml", lambda: [_YAML], TABLE, {".hdf5": lambda: _picasso()[0]}),
+    "yaml": Kind(".yaml", lambda: [_YAML], TABLE, {".hdf5": lambda: _picasso()[0]}, ".hdf5"),
     "columns": Kind(".h5", _columns, TABLE),
     "npy": Kind(".npy", _npy, TABLE),
     "json": Kind(".json", _json, TABLE),
+    "matlab": Kind(".mat", _matlab, TABLE),
+    "zarr header": Kind(
+        f"{_ARRAY}/.zarray",
+        lambda: [_zarr_header()],
+        TABLE,
+        {f"{_ARRAY}/0": _zarr_chunk},
+        ".zarr",
+    ),
+    **{
+        f"zarr chunk, {codec.codec_id if codec else 'plain'}": Kind(
+            f"{_ARRAY}/0",
+            partial(lambda codec: [_zarr_chunk(codec=codec)], codec),
+            TABLE,
+            {f"{_ARRAY}/.zarray": partial(_zarr_header, codec=codec)},
+            ".zarr",
+        )
+        for codec in (None, Blosc(), Zlib(), Zstd())
+    },
     "region": Kind(".csv", _regions, (read_regions,)),
     "model": Kind(".gmm.json", _models, (load_model,)),
 }
@@ -224,12 +282,13 @@ def check(kind: Kind, content: bytes, folder: Path) -> list[str]:
     Any other error than an InputError or OSError goes through, and so does a warning.
     """
     path = folder / f"table{kind.ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     for ending, other in kind.beside.items():
         path = folder / f"table{ending}"
         if not path.exists():
             path.write_bytes(other())
-    opened = folder / f"table{'.hdf5' if '.hdf5' in kind.beside else kind.ending}"
+    opened = folder / f"table{kind.opened or kind.ending}"
     said = []
     for read in kind.read:
         with warnings.catch_warnings():

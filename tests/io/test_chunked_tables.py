@@ -446,3 +446,14 @@ def test_chunks_can_be_sent_to_other_processes(cells, tmp_path, part_of, ending)
         same(pickle.loads(pickle.dumps(chunk)).load(), loaded)
         same(chunk.delayed.compute(scheduler="synchronous"), loaded)
         same(chunk.load(), loaded)
+
+
+def test_a_header_between_parts_is_no_row(tmp_path: Path, part_of) -> None:
+    """Wherever parts end: joined tables have the points that they have as a whole."""
+    path = tmp_path / "points.csv"
+    path.write_text("".join("x,y\n" + "".join(f"{k},{n}\n" for k in range(7)) for n in range(5)))
+    expected = read_points(path).points
+    assert len(expected) == 35
+    for n in (1, 2, 3, 5, 8):
+        part_of(n)
+        np.testing.assert_array_equal(joined(open_chunked(path).chunked).points, expected)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.tables import read_points
 
 
@@ -164,3 +165,47 @@ def test_says_what_is_wrong(table, text: str, message: str) -> None:
 def test_utf_16_without_its_mark(table) -> None:
     with pytest.raises(InputError, match=r"not a text table .* If it is text, save it as UTF-8"):
         read_points(table("x,y\n1,2\n", "utf-16-le"))
+
+
+HEADER, MARK = "id,x [nm],y [nm]\n", "\ufeff"
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        (f"{HEADER}1,2,3\n4,5,6\n{HEADER}7,8,9.5\n", 1),
+        (f"{MARK}{HEADER}1,2,3\n{MARK}{HEADER}4,5,6\n{MARK}{HEADER}7,8,9.5\n", 2),
+        (f"{HEADER}1,2,3\n4,5,6\n7,8,9.5\n{HEADER}".rstrip(), 1),
+        (f"{HEADER}1,2,3\n4,5,6\n{HEADER}7,8,9.5\n".replace("\n", "\r\n"), 1),
+        (f"sep=,\n{HEADER}1,2,3\n4,5,6\nsep=,\n{HEADER}7,8,9.5\n", 2),
+        (f"# a long remark, above all\n{HEADER}1,2,3\n4,5,6\n{HEADER}7,8,9.5\n", 1),
+        (f"# {HEADER}1,2,3\n4,5,6\n# {HEADER}7,8,9.5\n", 1),
+        ("id,x,y\n,(nm),(nm)\n1,2,3\n4,5,6\nid,x,y\n,(nm),(nm)\n7,8,9.5\n", 2),
+    ],
+    ids=["comma", "marks", "last", "Windows", "sep", "remark", "commented", "units below"],
+)
+def test_joined_tables_have_their_header_once(table, text: str, n: int) -> None:
+    path = table(text)
+    found = read_localizations(path)
+    np.testing.assert_array_equal(found.points, [[3, 2], [6, 5], [9.5, 8]])
+    assert list(found.features["id"]) == [1, 4, 7]
+    assert found.features["id"].dtype.kind == "i"
+    said = "that repeat those above its rows, as where tables are joined, are left out"
+    assert found.notes == read_points(path).notes == (f"Lines of {path.name} {said}: {n}.",)
+
+
+@pytest.mark.parametrize("other", ["id,y [nm],x [nm]\n", "id,x [px],y [px]\n", "a,b,c\n"])
+def test_a_header_that_is_another_one_is_no_row(table, other: str) -> None:
+    with pytest.raises(InputError, match=r"must hold finite numbers, but row 2 has"):
+        read_points(table(f"{HEADER}1,2,3\n{other}4,5,6\n"))
+
+
+def test_many_headers_take_no_longer_than_rows(table) -> None:
+    n = 20_000
+    found = read_points(table("x,y\n" + "".join(f"{k},2\nx,y\n" for k in range(n))))
+    np.testing.assert_array_equal(found.points[:, 1], np.arange(n))
+
+
+def test_the_line_of_a_mistake_counts_all_lines(table) -> None:
+    with pytest.raises(InputError, match=r"Line 5 of \S+ has 4 cells"):
+        read_points(table(f"{HEADER}1,2,3\n{HEADER}\n4,5,6,7\n"))

@@ -2,18 +2,20 @@
 
 import base64
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
 import numcodecs
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from napari_sparse_gmm.chunked import joined
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.chunked_tables import open_chunked
 from napari_sparse_gmm.io.localizations import read_localizations
+from napari_sparse_gmm.io.matlab import read_variables, variables_in
 from napari_sparse_gmm.io.tables import read_points
 
 N, STEPS = 6, 3
@@ -137,15 +139,28 @@ class TestZarr:
         expected = read_points(write(tmp_path / "a.npy", newer()[4:])).points
         np.testing.assert_array_equal(read_points(path).points, expected)
 
+    def test_many_records_of_which_few_are_there(self, tmp_path: Path) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), shape=[10**12])
+        expected = read_points(write(tmp_path / "a.npy", newer())).points
+        np.testing.assert_array_equal(read_points(path).points, expected)
+
+    @pytest.mark.parametrize("n", [3, 11, 12])
+    def test_chunks_are_in_the_order_of_their_numbers(self, tmp_path: Path, n: int) -> None:
+        events = np.tile(newer(), 4)[: 4 * n]
+        events["loc"] = np.arange(12.0 * n).reshape(-1, 3)
+        path = write_zarr(tmp_path / "a.zarr", events)
+        (path / "mfx" / "00").write_bytes(bytes(10))  # no name of a chunk
+        expected = read_points(write(tmp_path / "a.npy", events)).points
+        np.testing.assert_array_equal(read_points(path).points, expected)
+
     @pytest.mark.parametrize(
         ("others", "message"),
         [
-            ({"shape": [10**12]}, r"has 1,000,000,000,000 records .* at most 4 GB"),
-            ({"shape": [-1]}, r"at most 4 GB of numbers"),
-            ({"chunks": [0]}, r"in chunks of 0, and at most"),
-            ({"chunks": [10**12]}, r"chunks that are too large"),
-            ({"filters": [{"id": "delta"}]}, r"filters or other values"),
-            ({"fill_value": base64.b64encode(b"1").decode()}, r"filters or other values"),
+            ({"shape": [-1]}, r"has no valid localization"),
+            ({"chunks": [0]}, r"in chunks of 0 records .* at most 1 GB"),
+            ({"chunks": [10**8]}, r"in chunks of 100,000,000 records .* at most 1 GB"),
+            ({"filters": [{"id": "delta"}]}, r"filters or values other than 0"),
+            ({"fill_value": base64.b64encode(b"1").decode()}, r"filters or values other than 0"),
             ({"compressor": {"id": "pickle"}}, r"compressed by 'pickle', which is not read"),
             ({"dtype": "|O"}, r"of numbers can be read"),
             ({"dtype": [["loc", "<f8"]]}, r"cannot be read"),
@@ -167,6 +182,15 @@ class TestZarr:
         with pytest.raises(InputError, match=r"1 has 1 MB, and what it should be has 0 at most"):
             read_points(path)
 
+    @pytest.mark.parametrize("at", range(4, 16))
+    def test_a_chunk_of_blosc_is_as_long_as_it_says(self, tmp_path: Path, at: int) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), numcodecs.Blosc())
+        chunk = bytearray((path / "mfx" / "1").read_bytes())
+        chunk[at] ^= 0x81
+        (path / "mfx" / "1").write_bytes(chunk)
+        with pytest.raises(InputError, match=r"a.zarr is a MINFLUX file that cannot be read"):
+            read_points(path)
+
     def test_other_folders_are_no_table(self, tmp_path: Path) -> None:
         (tmp_path / "a.zarr" / "mfx").mkdir(parents=True)
         with pytest.raises(InputError, match=r"is a folder, a pipe or a device"):
@@ -179,11 +203,53 @@ class TestMatlab:
         with pytest.raises(InputError, match=r"a.mat is not a text table"):
             read_points(tmp_path / "a.mat")
 
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_variables_as_scipy_reads_them(self, tmp_path: Path, packed: bool) -> None:
+        """Of all kinds of numbers, in any shape; of others only the names."""
+        rng = np.random.default_rng(0)
+        kinds = ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?")
+        told: dict[str, Any] = {
+            f"of_{kind[0]}{kind[1:]}".replace("?", "b"): rng.integers(0, 2, (2, 3, 4)).astype(kind)
+            for kind in kinds
+        }
+        told |= {"one": 7.0, "none": np.zeros((0, 3)), "row": np.arange(5.0)}
+        record = {"a_name_of_some_length": np.eye(3), "b": np.arange(4.0), "word": "text"}
+        others = {"word": "text", "cell": np.array([1, "a"], dtype=object), "z": np.array([1j])}
+        path = tmp_path / "a.mat"
+        savemat(path, {**told, "record": record, **others}, do_compression=packed)
+        assert set(variables_in(path)) == {*told, "record", *others}
+        found, expected = read_variables(path), loadmat(path)
+        for name in told:
+            np.testing.assert_array_equal(found[name], expected[name])
+            assert found[name].shape == expected[name].shape
+        assert set(found["record"]) == {"a_name_of_some_length", "b"}
+        np.testing.assert_array_equal(found["record"]["a_name_of_some_length"], np.eye(3))
+        np.testing.assert_array_equal(found["record"]["b"], [[0, 1, 2, 3]])
+        assert set(found) <= {*told, "record"}
+
+    def test_the_bytes_may_be_in_the_other_order(self, tmp_path: Path) -> None:
+        """As the format has them: a matrix 2 by 1 of 16-bit numbers in a double one."""
+        parts = struct.pack(">IIII", 6, 8, 6, 0) + struct.pack(">IIii", 5, 8, 2, 1)
+        parts += struct.pack(">HH4s", 3, 1, b"vld") + struct.pack(">HHhh", 4, 3, 258, -1)
+        header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(">H", 0x0100) + b"MI"
+        (tmp_path / "a.mat").write_bytes(header + struct.pack(">II", 14, len(parts)) + parts)
+        np.testing.assert_array_equal(read_variables(tmp_path / "a.mat")["vld"], [[258], [-1]])
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_a_file_that_was_cut_is_refused(self, tmp_path: Path, packed: bool) -> None:
+        path = tmp_path / "a.mat"
+        savemat(path, as_matlab(newer()), do_compression=packed)
+        whole = path.read_bytes()
+        for n in range(136, len(whole) - 8, 97):
+            path.write_bytes(whole[:n])
+            with pytest.raises(InputError, match=r"^a\.mat is "):
+                read_points(path)
+
     def test_a_few_bytes_may_stand_for_many(self, tmp_path: Path, monkeypatch) -> None:
         many = {**as_matlab(newer()), "more": np.zeros(10**6)}
         savemat(tmp_path / "a.mat", many, do_compression=True)
         assert (tmp_path / "a.mat").stat().st_size < 1e5
-        monkeypatch.setattr("napari_sparse_gmm.io.minflux.MAX_BYTES", 1e6)
+        monkeypatch.setattr("napari_sparse_gmm.io.matlab.MAX_BYTES", 1e6)
         with pytest.raises(InputError, match=r"more than 0.001 GB when it is decompressed"):
             read_points(tmp_path / "a.mat")
 

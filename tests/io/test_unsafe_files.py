@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io import picasso
 from napari_sparse_gmm.io.localizations import read_localizations
 from napari_sparse_gmm.io.models import is_model, load_model
 from napari_sparse_gmm.io.regions import read_regions
@@ -140,6 +141,41 @@ class TestBombs:
             file.create_dataset("locs", (10,), dtype, chunks=(42_000,), maxshape=(None,))
         with pytest.raises(InputError, match=r"in pieces of 4\.2 GB"):
             read_points(path)
+
+    @pytest.mark.parametrize("place", ["data/xyz", "saveloc/loc/xnm"])
+    def test_large_pieces_of_an_array_of_hdf5(self, tmp_path: Path, place: str) -> None:
+        path = tmp_path / "sml.h5"
+        with h5py.File(path, "w") as file:
+            for name in (place, "saveloc/loc/ynm"):
+                width = 3 if name.endswith("xyz") else 1
+                shape, chunks = (5, width), (3 * 10**8, width)
+                file.create_dataset(name, shape, "f4", chunks=chunks, maxshape=(None, width))
+            file.create_group("meta").attrs["xy_unit"] = "nm"
+        with pytest.raises(InputError, match=r"' in sml\.h5 is in pieces of \d\.\d GB"):
+            read_points(path)
+
+    def test_many_pieces_in_hdf5(self, tmp_path: Path, monkeypatch) -> None:
+        """They are read some at a time; which does not change what is read."""
+        monkeypatch.setattr(picasso, "_PIECES", 2)
+        path = tmp_path / "locs.hdf5"
+        path.with_suffix(".yaml").write_text("Pixelsize: 100\n")
+        rows = np.zeros(20, [("x", "f4"), ("y", "f4")])
+        rows["x"], rows["y"] = np.arange(20), np.arange(20) ** 2
+        with h5py.File(path, "w") as file:
+            file.create_dataset("locs", data=rows, chunks=(3,))
+        expected = 100.0 * np.stack([np.arange(20) ** 2, np.arange(20)], axis=1)
+        np.testing.assert_array_equal(read_points(path).points, expected)
+
+    def test_many_settings_in_hdf5(self, tmp_path: Path) -> None:
+        """Each of another length: what they cost is what they take to be looked at once."""
+        path = tmp_path / "sml.h5"
+        with h5py.File(path, "w", libver="latest") as file:
+            file["locs/xnm"], file["locs/ynm"] = np.arange(5.0), np.arange(5.0) ** 2
+            for n in range(1000):
+                file[f"locs/setting{n}"] = np.zeros(n + 6, "i1")
+        found = read_localizations(path)
+        np.testing.assert_array_equal(found.points, np.c_[np.arange(5.0) ** 2, np.arange(5.0)])
+        assert not list(found.features)
 
     def test_many_references_to_words_in_hdf5(self, tmp_path: Path) -> None:
         path = tmp_path / "locs.hdf5"

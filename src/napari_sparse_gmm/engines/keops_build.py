@@ -29,6 +29,7 @@ import torch
 from filelock import FileLock
 
 from napari_sparse_gmm.engines.engine import EngineUnavailable
+from napari_sparse_gmm.engines.keops_cache import LOCK, remove_damaged
 from napari_sparse_gmm.engines.threads import look_for_runtimes
 
 # Marks our kernels. The flags are part of a kernel's file name, so kernels that other
@@ -71,6 +72,7 @@ def load_pykeops() -> Loaded:
     # Read at import, KEOPS_VERBOSE first. A user who set them keeps the messages.
     os.environ.setdefault("PYKEOPS_VERBOSE", "0")
     os.environ.setdefault("KEOPS_VERBOSE", os.environ["PYKEOPS_VERBOSE"])
+    remove_damaged()
     try:
         import pykeops.torch
         from pykeops.config import pykeops_base
@@ -187,7 +189,7 @@ def first_use(key: object, call: Callable[[], object]) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Locks out other compilations, in this process and in others."""
-    lock_file = os.path.join(load_pykeops().build_folder, "napari-sparse-gmm.lock")
+    lock_file = os.path.join(load_pykeops().build_folder, LOCK)
     with _lock, FileLock(lock_file):
         yield
 

@@ -118,7 +118,7 @@ def survey(chunked: Chunked, place: Place) -> Survey:
         np.concatenate(sample),
         found[0].weighted,
         found[0].noisy,
-        tuple(note for one in found for note in one.notes),
+        tuple(dict.fromkeys(note for one in found for note in one.notes)),
     )
 
 

@@ -17,6 +17,9 @@ from napari_sparse_gmm.io.table import listing, shortened
 from napari_sparse_gmm.io.units import length_in, same_unit, symbol_of, unit_named
 from napari_sparse_gmm.mixture import FloatArray
 
+# What coordinates are called: by their axes alone, or as those of objects; the best first.
+_COORDINATES = ("{}", "centroid_{}", "{}_centroid")
+
 # Units that are no length.
 _PIXELS = ("px", "pix", "pixel", "pixels")
 
@@ -55,12 +58,22 @@ def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
     InputError
         Where several columns could be meant.
     """
-    if missing := [axis for axis in "xy" if not matching(header, axis)]:
+    missing = [axis for axis in "xy" if not matching(header, axis)]
+    naming = next(
+        (
+            naming
+            for naming in _COORDINATES
+            if all(matching(header, naming.format(axis)) for axis in "xy")
+        ),
+        None,
+    )
+    if naming is None:
         raise NoCoordinates(
             f"{file_name} has no column {' and no column '.join(map(repr, missing))}, so it is no "
             f"table of points; its columns are {listing(header)}."
         )
-    meant = {axis: [column for column in header if bare(column) == axis] for axis in "zyx"}
+    names = {axis: naming.format(axis) for axis in "zyx"}
+    meant = {axis: [column for column in header if bare(column) == names[axis]] for axis in "zyx"}
     if not meant["z"]:
         del meant["z"]
     by_unit: dict[str | None, dict[str, list[str]]] = {}
@@ -71,7 +84,7 @@ def find_coordinates(header: Sequence[str], file_name: str) -> dict[str, str]:
     if usable:
         meant |= usable[max(usable, key=lambda unit: (len(usable[unit]), _rank(unit)))]
     return {
-        axis: find_column(columns or header, axis, f"for {axis} in {file_name}")
+        axis: find_column(columns or header, names[axis], f"for {axis} in {file_name}")
         for axis, columns in meant.items()
     }
 

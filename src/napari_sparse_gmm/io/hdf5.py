@@ -4,6 +4,8 @@
 ('frame', 'locprecnm', 'xnm', 'ynm')
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.decode import lengths
 from napari_sparse_gmm.io.files import damage
 from napari_sparse_gmm.io.table import MAX_BYTES, Table
+
+# Each piece of an array is read as a whole, and a file of some bytes may declare any size of it.
+_MOST_PIECE = 1e9
 
 # What DECODE keeps for each axis, and what a column of x is called then.
 _OF_AXES = {"xyz": "{}", "xyz_sig": "{}_sig"}
@@ -66,32 +71,45 @@ def stored_in(
     An InputError where it points to somewhere else: whoever made the file may not read what whoever
     opens it may.
     """
-    if name not in group and group.get(name, getlink=True) is None:
+    link = group.get(name, getlink=True)
+    if link is None:
         return None
-    elsewhere = not isinstance(group.get(name, getlink=True), h5py.HardLink)
-    if not elsewhere and isinstance(found := group[name], h5py.Dataset):
-        elsewhere = found.is_virtual or found.external is not None
-    if elsewhere:
+    found = group[name] if isinstance(link, h5py.HardLink) else None
+    is_data = isinstance(found, h5py.Dataset)
+    if found is None or (is_data and (found.is_virtual or found.external is not None)):
         raise InputError(
             f"{name!r} is not in {file_name} itself, which points to another place or file: "
             "save it anew, with all that it needs."
         )
-    return group[name]
+    return found
+
+
+def refuse_large_pieces(array: h5py.Dataset, file_name: str) -> None:
+    """An InputError where an array is in pieces that are larger than can be read at a time."""
+    size = array.dtype.itemsize * math.prod(array.chunks or (0,))
+    if size > _MOST_PIECE:
+        raise InputError(
+            f"{array.name!r:.40} in {file_name} is in pieces of {size / 1e9:,.1f} GB, and "
+            f"{_MOST_PIECE / 1e9:g} GB can be read at a time: save it in smaller ones."
+        )
 
 
 @dataclass(frozen=True)
 class _Column:
-    """One of a table: an array, or one column of it, times a length."""
+    """One of a table: an array of so many rows and bytes in each, or one column of it, times a
+    length.
+    """
 
     name: str
     place: tuple[str, ...]
+    n_rows: int
+    width: int
     at: int | None = None
     factor: float | None = None
 
-    def read(self, file: h5py.File, file_name: str) -> np.ndarray[Any, Any]:
-        array = _followed(file, self.place, file_name)
-        assert isinstance(array, h5py.Dataset)
-        values = array[:, self.at] if self.at is not None else np.ravel(array[()])
+    def of(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Its values, (N,), in what is in its place."""
+        values = array[:, self.at] if self.at is not None else np.ravel(array)
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         return native if self.factor is None else native.astype(float) * self.factor
 
@@ -108,20 +126,34 @@ def open_columns(path: Path) -> Table | None:
         program, columns = _columns(file, path.name)
         if not columns:
             return None
-        arrays = [_followed(file, column.place, path.name) for column in columns]
-        rows, widths = list(map(_n_rows, arrays)), [array.dtype.itemsize for array in arrays]
     # Settings, such as a single number, are no columns.
-    n_rows = max(set(rows), key=lambda n: (rows.count(n), n))
-    kept = [k for k, n in enumerate(rows) if n == n_rows]
-    columns = [columns[k] for k in kept]
+    shared = Counter(column.n_rows for column in columns)
+    n_rows = max(shared, key=lambda n: (shared[n], n))
+    columns = [column for column in columns if column.n_rows == n_rows]
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
+        values: dict[int, np.ndarray[Any, Any]] = {}
         with opened_hdf5(path) as file:
-            return pd.DataFrame({at: columns[at].read(file, path.name) for at in positions})
+            # Once for all columns of an array, for its pieces are read as a whole.
+            for place in {columns[at].place for at in positions}:
+                array = _followed(file, place, path.name)
+                assert isinstance(array, h5py.Dataset)
+                refuse_large_pieces(array, path.name)
+                if (size := array.dtype.itemsize * array.size) > MAX_BYTES:
+                    raise InputError(
+                        f"{array.name!r:.40} in {path.name} has {size / 1e9:,.1f} GB, and "
+                        f"{MAX_BYTES / 1e9:g} GB can be read: divide it into smaller files."
+                    )
+                whole = array[()]
+                values |= {
+                    at: columns[at].of(whole) for at in positions if columns[at].place == place
+                }
+        return pd.DataFrame({at: values[at] for at in positions})
 
     names = tuple(column.name for column in columns)
     about = {"format": "HDF5", "program": program}
-    return Table(path.name, names, n_rows, [widths[k] for k in kept], load, about)
+    widths = [column.width for column in columns]
+    return Table(path.name, names, n_rows, widths, load, about)
 
 
 def _columns(file: h5py.File, file_name: str) -> tuple[str, list[_Column]]:
@@ -150,9 +182,9 @@ def _of_decode(file: h5py.File, group: h5py.Group, file_name: str) -> list[_Colu
         if name in _OF_AXES and array.ndim == 2 and array.shape[1] == 3:
             for at, (axis, factor) in enumerate(zip("xyz", factors, strict=True)):
                 title = _OF_AXES[name].format(axis) + (f" [{unit}]" if unit else "")
-                columns.append(_Column(title, ("data", name), at, factor))
+                columns.append(_column(title, ("data", name), array, at, factor))
         elif array.ndim == 1 and array.dtype.kind in "biuf":
-            columns.append(_Column(name, ("data", name)))
+            columns.append(_column(name, ("data", name), array))
     return columns
 
 
@@ -164,14 +196,18 @@ def _of_group(group: h5py.Group, place: tuple[str, ...], file_name: str) -> list
         if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "biuf":
             continue
         if array.shape and max(array.shape) == array.size:
-            columns.append(_Column(name, (*place, name)))
+            columns.append(_column(name, (*place, name), array))
     return columns
 
 
-def _n_rows(array: Any) -> int:
-    if array.dtype.itemsize * array.size > MAX_BYTES:
-        raise InputError(f"An array of {array.size:,} numbers is more than can be read.")
-    return int(max(array.shape))
+def _column(
+    name: str,
+    place: tuple[str, ...],
+    array: h5py.Dataset,
+    at: int | None = None,
+    factor: float | None = None,
+) -> _Column:
+    return _Column(name, place, max(array.shape), array.dtype.itemsize, at, factor)
 
 
 def _followed(file: h5py.File, place: tuple[str, ...], file_name: str) -> Any:

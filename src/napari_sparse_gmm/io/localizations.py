@@ -170,7 +170,7 @@ def sample_localizations(table: ChunkedTable, n: int, seed: int = 0) -> Sample:
         unit=table.unit,
         features=pd.concat(features, ignore_index=True),
         about=about,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),  # a program's are those of each part
     )
     corners = np.array(boxes)
     return Sample(found, n_points, np.stack([corners[:, 0].min(0), corners[:, 1].max(0)]))
@@ -186,7 +186,7 @@ def _rows(
     kept = sorted({*range(min(len(table.columns), MOST_COLUMNS)), *positions})
     rows, notes = with_position(table.read(kept), positions, table.name, needed=needed)
     rows, repeated = without_duplicates(table, rows, positions)
-    return rows, notes + repeated
+    return rows, table.notes + notes + repeated
 
 
 def _coordinates(

@@ -9,20 +9,19 @@ MATLAB has an array for each column, and Zarr an array `mfx` of records.
 """
 
 import json
-import warnings
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io import matlab
 from napari_sparse_gmm.io.files import damage, readable_file
 from napari_sparse_gmm.io.table import MAX_BYTES, Table
-from napari_sparse_gmm.io.zarr_v2 import HEADER, read_array
+from napari_sparse_gmm.io.zarr_v2 import HEADER, stored_records
 
 # A record takes ten times as much in memory as in JSON.
 _MOST_JSON = 400_000_000
@@ -32,11 +31,6 @@ _FLAGS = ("vld", "fnl", "bot", "eot", "itr", "loc", "lnc")
 
 # Arrays that each file has.
 _NEEDED = {"vld", "itr"}
-
-# Files of MATLAB 5 to 7.2, and a part of one that is compressed:
-# https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
-_MATLAB, _MATLAB_HEADER, _COMPRESSED = b"MATLAB 5.0 MAT-file", 128, 15
-_AT_ONCE = 1 << 16
 
 
 def is_minflux(path: Path) -> bool:
@@ -51,11 +45,9 @@ def is_minflux(path: Path) -> bool:
         return _array_in(path) is not None
     with readable_file(path).open("rb") as file:
         start = file.read(4096)
-    if start.startswith(_MATLAB):
-        from scipy.io import whosmat
-
+    if start.startswith(matlab.FIRST_BYTES):
         with damage(path.name, "a MATLAB"):
-            return {name for name, _, _ in whosmat(path)} >= _NEEDED
+            return set(matlab.variables_in(path)) >= _NEEDED
     if start.startswith(b"\x93NUMPY"):
         return b"'vld'" in start and b"'loc'" in start
     text = start.lstrip()
@@ -99,7 +91,7 @@ def _of_array(path: Path) -> dict[str, NDArray[Any]]:
 def _of_zarr(path: Path) -> dict[str, NDArray[Any]]:
     array = _array_in(path)
     assert array is not None
-    return _of_records(read_array(array))
+    return _of_records(stored_records(array))
 
 
 def _of_records(events: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -115,50 +107,27 @@ def _of_records(events: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _of_matlab(path: Path) -> dict[str, NDArray[Any]]:
-    from scipy.io import loadmat
-
-    _refuse_large(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # what is worth a warning there is damage
-        found = loadmat(path)
-    is_kept = found["vld"].ravel().astype(bool)
-    if "fnl" in found:
-        is_kept &= found["fnl"].ravel().astype(bool)
+    found = matlab.read_variables(readable_file(path, int(MAX_BYTES)))
+    columns = {name: values for name, values in found.items() if isinstance(values, np.ndarray)}
+    is_kept = columns["vld"].ravel().astype(bool)
+    if "fnl" in columns:
+        is_kept &= columns["fnl"].ravel().astype(bool)
     # Of each event one row, or one number in a row of its own.
     events = {
         name: np.reshape(values, (len(is_kept), -1))[is_kept]
-        for name, values in found.items()
-        if isinstance(values, np.ndarray) and values.size and values.size % len(is_kept) == 0
+        for name, values in columns.items()
+        if values.size and values.size % len(is_kept) == 0
     }
     last = {
         name: values[:, 0] if values.shape[1] == 1 else values for name, values in events.items()
     }
     steps = found["itr"]
-    if steps.dtype.names is None:
+    if isinstance(steps, np.ndarray):
         return _columns(last, last)
-    of_steps = {name: steps[name].flat[0] for name in steps.dtype.names}  # (N, I) or (N, I, 3)
+    # (N, I) or (N, I, 3)
     return _columns(
-        last, {name: values[is_kept, -1] for name, values in of_steps.items() if values.ndim > 1}
+        last, {name: values[is_kept, -1] for name, values in steps.items() if values.ndim > 1}
     )
-
-
-def _refuse_large(path: Path) -> None:
-    """An InputError where a few bytes stand for more than can be read, or the file has too many."""
-    size, content = 0, memoryview(readable_file(path, int(MAX_BYTES)).read_bytes())
-    order: Literal["big", "little"] = "big" if bytes(content[126:128]) == b"MI" else "little"
-    place = _MATLAB_HEADER
-    while place + 8 <= len(content):
-        kind, n = (int.from_bytes(content[at : at + 4], order) for at in (place, place + 4))
-        part, place = content[place + 8 : place + 8 + n], place + 8 + n
-        size += n
-        unpacked = zlib.decompressobj()
-        for start in range(0, n if kind == _COMPRESSED else 0, _AT_ONCE):
-            piece = bytes(part[start : start + _AT_ONCE])
-            while piece and size <= MAX_BYTES:
-                size += len(unpacked.decompress(piece, 64 * _AT_ONCE))
-                piece = unpacked.unconsumed_tail
-    if size > MAX_BYTES:
-        raise InputError(f"It has more than {MAX_BYTES / 1e9:g} GB when it is decompressed.")
 
 
 def _of_json(path: Path) -> dict[str, NDArray[Any]]:

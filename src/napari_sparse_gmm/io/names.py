@@ -19,14 +19,19 @@ _LONGEST_END = 82
 _POSITION = re.compile(r"^position[ _]")
 
 # What programs call the precision of x and y, and that of z: ThunderSTORM in 2D and in 3D, Zeiss,
-# Picasso, SMAP, DECODE, Vutara, Nikon.
+# Picasso, SMAP, DECODE, Vutara, Nikon, ONI, rapidSTORM.
 _PRECISION = (
     *("uncertainty", "uncertainty_xy", "precision", "lpx", "locprec", "x_sig", "precisionx"),
-    "lateral localization accuracy",
+    *("lateral localization accuracy", "x precision", "position-0-0-uncertainty"),
 )
 _AXIAL_PRECISION = (
     *("uncertainty_z", "precision_z", "lpz", "locprecz", "locprecznm", "z_sig", "precisionz"),
+    "position-2-0-uncertainty",
 )
+
+# An x that is a word of a name, or its last letter; and what rapidSTORM has in its place.
+_X = re.compile(r"^[xX](?=[_ ])|[xX]$|(?<=^Position-)0(?=-0-uncertainty$)")
+_NEXT = {"x": {"y": "y", "z": "z"}, "X": {"y": "Y", "z": "Z"}, "0": {"y": "1", "z": "2"}}
 
 
 def unit_of(column: str) -> str | None:
@@ -85,10 +90,10 @@ def known_precision(header: Sequence[str], unit: str | None, *, axial: bool = Fa
 def precision_along(header: Sequence[str], column: str, axis: str) -> str:
     """The column with the precision along an axis, where that of x is `column`.
 
-    Picasso writes lpx and lpy, DECODE x_sig and y_sig; to others one is both.
+    Picasso writes lpx and lpy, DECODE x_sig and y_sig, ONI "X precision (nm)" and rapidSTORM
+    Position-0-0-uncertainty; to others one is both.
     """
     name, _ = split(column)
-    unit = column[len(name) :]
-    others = [f"{name[:-1]}{axis}{unit}"] * name.endswith("x")
-    others += [f"{axis}{name[1:]}{unit}"] * name.startswith("x_")
-    return next((other for other in others if other in header), column)
+    other = _X.sub(lambda found: _NEXT[found[0]].get(axis, found[0]), name, count=1)
+    other += column[len(name) :]
+    return other if other in header else column

@@ -8,7 +8,6 @@ The format: https://picassosr.readthedocs.io/en/latest/files.html
 """
 
 import json
-import math
 import re
 import sys
 from collections.abc import Sequence
@@ -23,8 +22,13 @@ import yaml
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.files import one_line, readable_file
-from napari_sparse_gmm.io.hdf5 import opened_hdf5, refuse_endless_heap, stored_in
-from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing, refuse_nested
+from napari_sparse_gmm.io.hdf5 import (
+    opened_hdf5,
+    refuse_endless_heap,
+    refuse_large_pieces,
+    stored_in,
+)
+from napari_sparse_gmm.io.table import Table, listing, refuse_nested
 
 DATASET = "locs"
 
@@ -56,6 +60,9 @@ _NOTE = re.compile(
 _MOST_NOTES = 100
 _MOST_BYTES = 10**8
 
+# Pieces of the table that are read at a time: HDF5 keeps some kilobytes for each.
+_PIECES = 10_000
+
 
 def open_picasso(path: Path) -> Table:
     """Localizations or molecules of Picasso, all lengths in nm.
@@ -79,11 +86,7 @@ def open_picasso(path: Path) -> Table:
                 "Picasso writes it."
             )
         dtype, n_rows = locs.dtype, len(locs)
-        if (chunk := math.prod(locs.chunks or (0,)) * dtype.itemsize) > MAX_BYTES:
-            raise InputError(
-                f"{path.name} is in pieces of {chunk / 1e9:,.1f} GB, and {MAX_BYTES / 1e9:g} GB "
-                "can be read at a time."
-            )
+        refuse_large_pieces(locs, path.name)
         pixel_size = _pixel_size(path, file)
     names = dtype.names
 
@@ -102,9 +105,13 @@ def open_picasso(path: Path) -> Table:
                 )
         columns = {}
         with opened_hdf5(path) as file, np.errstate(invalid="ignore"):  # NaN of another kind
-            rows = file[DATASET].fields(list(wanted.values()))[:]
+            locs = file[DATASET]
+            step = _PIECES * locs.chunks[0] if locs.chunks else max(1, n_rows)
+            fields = locs.fields(list(wanted.values()))
+            rows = [fields[start : start + step] for start in range(0, n_rows, step)]
             for at, name in wanted.items():
-                native = rows[name].astype(dtype[name].newbyteorder("="), copy=False)
+                native = np.concatenate([part[name] for part in rows] or [np.empty(0, dtype[name])])
+                native = native.astype(dtype[name].newbyteorder("="), copy=False)
                 columns[at] = native.astype(float) * pixel_size if name in IN_PIXELS else native
         return pd.DataFrame(columns)
 

@@ -5,11 +5,13 @@
 {'z': 'z_location', 'y': 'y_location', 'x': 'x_location'}
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
 
 from napari_sparse_gmm.io.names import split
-from napari_sparse_gmm.io.table import Table
+from napari_sparse_gmm.io.table import Table, listing
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,15 @@ class Program:
     unit : str or None
         Of its lengths; None where the columns have it.
     axes : tuple of (str, str, str)
-        Columns of z, y and x, without their units, the best first; z may be missing.
+        Columns of z, y and x, without their units: the best x and y first, and of those with the
+        same x and y the best z; z may be missing.
     lengths : tuple of str
         Other columns that are lengths.
     unit_column : str, optional
         The column whose first cell is the unit.
+    apart : mapping of str to str
+        Columns of z that have a unit of their own, which is that. They are no coordinates, for how
+        many of it the unit of x and y has is not told. Such a program gives no column a unit.
     """
 
     name: str
@@ -37,15 +43,21 @@ class Program:
     axes: tuple[tuple[str, str, str], ...]
     lengths: tuple[str, ...] = ()
     unit_column: str | None = None
+    apart: Mapping[str, str] = field(default_factory=dict)
 
     def positions(self, header: Sequence[str]) -> dict[str, str]:
         """The columns of the axes, in image order: [z,] y and x."""
         named = _without_units(header)
-        found = next(one for one in self.axes if set(one[1:]) <= set(named))
+        named.pop("", None)  # as of the column of the numbers of rows
+        plane = next(one[1:] for one in self.axes if set(one[1:]) <= set(named))
+        volumes = [one for one in self.axes if one[1:] == plane]
+        found = next((one for one in volumes if one[0] in named), volumes[0])
         return {axis: named[name] for axis, name in zip("zyx", found, strict=True) if name in named}
 
     def named(self, column: str, unit: str | None) -> str:
         """The column with the unit, where it is a length that has none."""
+        if column in self.apart:
+            return f"{column} [{self.apart[column]}]"
         is_length = column in self.lengths or any(column in axes for axes in self.axes)
         return f"{column} [{unit}]" if unit and is_length else column
 
@@ -62,8 +74,34 @@ _PROGRAMS = (
         "N-STORM",
         frozenset({"Channel Name", "X", "Y", "Xc", "Yc"}),
         "nm",
-        (("Zc", "Ywc", "Xwc"), ("Zc", "Yc", "Xc"), ("Z", "Yw", "Xw"), ("Z", "Y", "X")),
+        (
+            ("Zwc", "Ywc", "Xwc"),
+            ("Zc", "Ywc", "Xwc"),
+            ("Zc", "Yc", "Xc"),
+            ("Zw", "Yw", "Xw"),
+            ("Z", "Yw", "Xw"),
+            ("Z", "Y", "X"),
+        ),
         ("Lateral Localization Accuracy",),
+    ),
+    Program(
+        # The program that N-STORM comes from: a molecule list as text, whose first column is called
+        # "Cas" and how many molecules there are. In camera pixels, with z in nm.
+        "Insight3",
+        frozenset({"X", "Y", "Xc", "Yc", "Height", "Area", "Width", "Phi", "Ax", "BG", "I"}),
+        "px",
+        (("", "Yc", "Xc"), ("", "Y", "X")),
+        apart={"Z": "nm", "Zc": "nm"},
+    ),
+    Program(
+        # Its table as text, as `picasso hdf2csv` writes it, without the file that tells how large a
+        # camera pixel is: https://picassosr.readthedocs.io/en/latest/files.html
+        "Picasso",
+        frozenset({"frame", "x", "y", "photons", "sx", "sy", "bg", "lpx", "lpy"}),
+        "px",
+        (("", "y", "x"),),
+        ("lpx", "lpy", "sx", "sy"),
+        apart={"z": "nm"},
     ),
     Program(
         # https://srm.epfl.ch/srm/software: molecules of the 2016 challenge.
@@ -130,6 +168,21 @@ _PROGRAMS = (
         (("", "CenterY_global", "CenterX_global"),),
     ),
     Program(
+        # The same of later versions, as they are exported from its web service.
+        "CosMx cells",
+        frozenset({"fov", "x_slide_mm", "y_slide_mm"}),
+        "mm",
+        (("", "y_slide_mm", "x_slide_mm"),),
+    ),
+    Program(
+        # 10x Genomics: tissue_positions.csv and .parquet of spots or bins, as rows and columns of
+        # the whole image.
+        "Visium",
+        frozenset({"pxl_row_in_fullres", "pxl_col_in_fullres"}),
+        "px",
+        (("", "pxl_row_in_fullres", "pxl_col_in_fullres"),),
+    ),
+    Program(
         # One row a cell, in pixels: mcmicro.org, quantification.
         "MCMICRO",
         frozenset({"CellID", "X_centroid", "Y_centroid"}),
@@ -148,6 +201,18 @@ _PROGRAMS = (
         frozenset({"ImageNumber", "ObjectNumber", "AreaShape_Center_X", "AreaShape_Center_Y"}),
         "px",
         (("AreaShape_Center_Z", "AreaShape_Center_Y", "AreaShape_Center_X"),),
+    ),
+    *(
+        # Tables of several kinds of objects that were joined, or read from its database; also the
+        # locations that DeepProfiler takes.
+        Program(
+            "CellProfiler",
+            frozenset({f"{place}_X", f"{place}_Y"}),
+            "px",
+            ((f"{place}_Z", f"{place}_Y", f"{place}_X"),),
+        )
+        for objects in ("Nuclei", "Cells")
+        for place in (f"{objects}_Location_Center", f"{objects}_AreaShape_Center")
     ),
     Program(
         # Measurements of detections: "Centroid X µm", or "px" of an image without a pixel size.
@@ -171,12 +236,22 @@ _PROGRAMS = (
         (("Position Z", "Position Y", "Position X"),),
         unit_column="Unit",
     ),
+    *(
+        # scikit-image: regionprops_table; the last one is of before version 0.19.
+        Program(
+            "regionprops",
+            frozenset({f"{name}-0", f"{name}-1"}),
+            None,
+            ((f"{name}-0", f"{name}-1", f"{name}-2"), ("", f"{name}-0", f"{name}-1")),
+        )
+        for name in ("centroid", "centroid_weighted", "weighted_centroid")
+    ),
     Program(
-        # scikit-image: regionprops_table.
-        "regionprops",
-        frozenset({"centroid-0", "centroid-1"}),
+        # Results: of a selection its centroid, and the centre of mass of what is in it.
+        "ImageJ",
+        frozenset({"XM", "YM"}),
         None,
-        (("centroid-0", "centroid-1", "centroid-2"), ("", "centroid-0", "centroid-1")),
+        (("", "Y", "X"), ("", "YM", "XM")),
     ),
     Program(
         # A Points layer that napari has saved; its last axes are those of space.
@@ -195,8 +270,11 @@ _PROGRAMS = (
 
 def program_of(header: Sequence[str]) -> Program | None:
     """The program that writes these columns, if it is known."""
-    columns = {*header, *_without_units(header)}
-    return next((one for one in _PROGRAMS if one.signature <= columns), None)
+    exact = set(header)
+    columns = {*exact, *_without_units(header)}
+    return next(
+        (one for one in _PROGRAMS if one.signature <= (exact if one.apart else columns)), None
+    )
 
 
 def with_meaning(table: Table) -> Table:
@@ -206,12 +284,24 @@ def with_meaning(table: Table) -> Table:
         return table
     unit = program.unit
     if program.unit_column is not None:
-        cells = table.read([table.columns.index(program.unit_column)])
-        unit = str(cells.iloc[0, 0]) if len(cells) else None
+        cells = table.read([table.columns.index(program.unit_column)]).iloc[:, 0]
+        unit = str(cells.iloc[0]) if len(cells) and pd.notna(cells.iloc[0]) else None
     positions = program.positions(table.columns)
     return replace(
         table,
         columns=tuple(program.named(column, unit) for column in table.columns),
         positions={axis: program.named(column, unit) for axis, column in positions.items()},
         about={**table.about, "program": program.name},
+        notes=table.notes + _told_apart(program, table),
+    )
+
+
+def _told_apart(program: Program, table: Table) -> tuple[str, ...]:
+    """A sentence about columns of z that are no coordinates, where there are any."""
+    columns = [column for column in table.columns if column in program.apart]
+    if not columns:
+        return ()
+    return (
+        f"x and y of {table.name} are in pixels whose size is not told, and {listing(columns)} in "
+        f"{program.apart[columns[0]]}: only x and y are taken for coordinates.",
     )

@@ -51,6 +51,9 @@ class Table:
         What parts of about so many rows are called by `open_table`, where it can be read so.
     is_part : bool
         Whether it is part of a table, and may have no rows.
+    notes : tuple of str
+        Sentences about what of the file is in no row, or is taken for something else than it may
+        seem.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Table:
     positions: Mapping[str, str] = field(default_factory=dict)
     parts: Callable[[int], list[tuple[int, ...]]] | None = None
     is_part: bool = False
+    notes: tuple[str, ...] = ()
 
     def read(self, positions: Sequence[int]) -> pd.DataFrame:
         """The columns at these positions, which are what the columns of the frame are called.

@@ -5,6 +5,7 @@
 ((600, 2), ('y', 'x'), 'nm')
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,8 +36,9 @@ from napari_sparse_gmm.observations import FloatArray, Observations, usable_prec
 from napari_sparse_gmm.ranges import Range
 from napari_sparse_gmm.writing import whole_file
 
-# What formulas begin with.
-_FORMULA = ("=", "+", "-", "@")
+# Where a formula may begin, with what it begins with: at the beginning of a cell, or behind what
+# separates cells or rows where a comma does not. The signs of full width are those of others, too.
+_FORMULA = re.compile(r"(^|[;\t\r\n])(\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 # A precision that is taken where a column has a known name.
 AUTO = "auto"
@@ -207,7 +209,7 @@ def points_of(table: Table, names: ColumnNames) -> PointTable:
     places = [positions[axis] for axis in axes]
     rows, notes = with_position(rows, places, table.name, needed=not table.is_part)
     rows, repeated = without_duplicates(table, rows, places)
-    notes += repeated
+    notes = table.notes + notes + repeated
     for each, position in of_ranges.items():
         found = each.holds(as_floats(rows[position]))
         if not found.any() and len(found) and not table.is_part:
@@ -283,12 +285,12 @@ def write_table(path: str | Path, table: Mapping[str, ArrayLike], missing: str =
 
 def _harmless(word: Any) -> Any:
     """https://owasp.org/www-community/attacks/CSV_Injection"""
-    if not isinstance(word, str) or not word.lstrip().startswith(_FORMULA):
+    if not isinstance(word, str):
         return word
     try:
         float(word)
     except ValueError:
-        return f"'{word}"
+        return _FORMULA.sub(r"\1'\2", word)
     return word
 
 

@@ -4,6 +4,7 @@
 ('id', 'frame', 'x [nm]', 'y [nm]', 'uncertainty [nm]')
 """
 
+import codecs
 import csv
 import tempfile
 import weakref
@@ -11,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from itertools import pairwise, takewhile
+from mmap import ACCESS_READ, mmap
 from operator import methodcaller
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import pandas as pd
 
@@ -26,6 +28,8 @@ from napari_sparse_gmm.io.table import MAX_BYTES, Table, listing
 _SAMPLE_BYTES = 1 << 18
 # As much of the end is looked at for what are no rows.
 _BELOW_BYTES = 1 << 16
+# No line above the rows is longer; the header is among the last ones, with names and units below.
+_LONGEST, _HEADERS = 1 << 20, 5
 
 
 def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
@@ -49,7 +53,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
 
     def load(positions: Sequence[int]) -> pd.DataFrame:
         try:
-            with _rows(plain, dialect, lines) as file:
+            with _rows(plain, dialect, lines, again) as file:
                 frame = pd.read_csv(
                     file,
                     sep=dialect.separator,
@@ -61,7 +65,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
                     # The first row of a part may be a short one.
                     **({} if lines is None else {"names": range(n_columns), "index_col": False}),
                 )
-            long = _long_row(plain, dialect, lines)
+            long = _long_row(plain, dialect, lines, again)
             if lines is None or lines[1] == size:
                 frame = frame.iloc[: len(frame) - _n_below(plain, dialect)]
         except pd.errors.EmptyDataError:
@@ -79,6 +83,7 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
             )
         return frame
 
+    again = _again(plain, dialect, lines)
     # Words take what they take in the file, and a reference.
     n_rows = _count_rows(plain)
     size = plain.stat().st_size
@@ -102,6 +107,11 @@ def open_text(path: Path, lines: tuple[int, ...] | None = None) -> Table:
         # Of what is compressed no part can be read without all that comes before.
         parts=None if plain is not path else parts,
         is_part=lines is not None,
+        notes=(
+            f"Lines of {path.name} that repeat those above its rows, as where tables are joined, "
+            f"are left out: {len(again):,}.",
+        )
+        * bool(again),
     )
 
 
@@ -126,23 +136,80 @@ def _line_ends(path: Path, dialect: Dialect, size: int) -> list[int]:
     return found
 
 
+def _again(
+    path: Path, dialect: Dialect, lines: tuple[int, ...] | None
+) -> tuple[tuple[int, int], ...]:
+    """From where to where the lines are, less their ends, that repeat one of those above the rows,
+    in the whole table or in some `lines` of it: it was joined from several, header and all.
+    """
+    if dialect.encoding == "utf-16":  # whose lines end otherwise
+        return ()
+    with path.open("rb") as file:
+        above = [_bare(file.readline(_LONGEST)) for _ in range(dialect.n_above)]
+        place, end = (file.tell(), path.stat().st_size) if lines is None else lines[:2]
+        place = max(place, file.tell())
+        headers, known = set(above[-_HEADERS:]) - {b""}, set(above) - {b""}
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            # Most tables are not, which takes no time to be found.
+            if all(content.find(header, place, end) < 0 for header in headers):
+                return ()
+            found, most = [], max(map(len, known)) + len(codecs.BOM_UTF8) + 1
+            while place < end:
+                last = content.find(b"\n", place, end)
+                last = end if last < 0 else last
+                if last - place <= most and _bare(content[place:last]) in known:
+                    found.append((place, last))
+                place = last + 1
+    return tuple(found)
+
+
+def _bare(line: bytes) -> bytes:
+    """A line less what may stand before the first one of a file, and less its end."""
+    return line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
+
+
 @contextmanager
-def _rows(path: Path, dialect: Dialect, lines: tuple[int, ...] | None = None) -> Iterator[TextIO]:
-    """The file at its first row, or lines of it."""
+def _rows(
+    path: Path,
+    dialect: Dialect,
+    lines: tuple[int, ...] | None,
+    again: tuple[tuple[int, int], ...],
+) -> Iterator[TextIO]:
+    """The file at its first row, or lines of it; what is there `again` is left out, so that its
+    lines are empty.
+    """
     if lines is not None and lines[0] > 0:
         with path.open("rb") as binary:
-            binary.seek(lines[0])
-            own = binary.read(lines[1] - lines[0])
-        yield TextIOWrapper(BytesIO(own), dialect.encoding, errors="replace", newline="")
+            yield TextIOWrapper(
+                BytesIO(_between(binary, lines[0], lines[1], again)),
+                dialect.encoding,
+                errors="replace",
+                newline="",
+            )
         return
-    with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
+    with path.open("rb") as binary:
+        whole = BytesIO(_between(binary, 0, path.stat().st_size, again)) if again else binary
+        file = TextIOWrapper(whole, dialect.encoding, errors="replace", newline="")
         for _ in range(dialect.n_above):
             file.readline()
         yield file
 
 
+def _between(file: BinaryIO, start: int, end: int, left_out: tuple[tuple[int, int], ...]) -> bytes:
+    """The bytes from one place to another, less what is left out."""
+    ends = [start, *(place for pair in left_out for place in pair), end]
+    pieces = []
+    for first, last in zip(ends[::2], ends[1::2], strict=True):
+        file.seek(first)
+        pieces.append(file.read(last - first))
+    return b"".join(pieces)
+
+
 def _long_row(
-    path: Path, dialect: Dialect, lines: tuple[int, ...] | None
+    path: Path,
+    dialect: Dialect,
+    lines: tuple[int, ...] | None,
+    again: tuple[tuple[int, int], ...],
 ) -> tuple[int, int] | None:
     """The line and the length of the first row with more cells than the header, if there is one;
     of the `lines` that are looked at.
@@ -153,10 +220,10 @@ def _long_row(
     # Most tables have no separator too many, which is soon found; only the others are read with
     # an eye to quotes.
     split = methodcaller("split", None if dialect.separator == SPACES else dialect.separator)
-    with _rows(path, dialect, lines) as file:
+    with _rows(path, dialect, lines, again) as file:
         if max(map(len, map(split, file)), default=0) <= n_columns:
             return None
-    with _rows(path, dialect, lines) as file:
+    with _rows(path, dialect, lines, again) as file:
         for number, row in _numbered(file, dialect.separator):
             if any(cell.strip() for cell in row[n_columns:]):
                 return dialect.n_above + number, len(row)
