@@ -131,7 +131,7 @@ def test_export(folder: Path) -> None:
     assert k > 0
     assert sorted(path.suffix for path in Path("for-others").iterdir()) == [
         ".geojson",
-        ".txt",
+        ".md",
         ".zip",
     ]
     assert {path.name for path in folder.glob("clusters.*")} == {"clusters.hdf5", "clusters.yaml"}
