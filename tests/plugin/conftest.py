@@ -57,6 +57,19 @@ def fake_fit(monkeypatch: pytest.MonkeyPatch) -> FakeFit:
 
 
 @pytest.fixture
+def created(monkeypatch: pytest.MonkeyPatch) -> list[HandWorker]:
+    """The workers that were created, moved on by hand; what they do is real."""
+    made: list[HandWorker] = []
+
+    def create_worker(function: Any, *arguments: Any, **_: Any) -> HandWorker:
+        made.append(HandWorker(function(*arguments)))
+        return made[-1]
+
+    monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner.create_worker", create_worker)
+    return made
+
+
+@pytest.fixture
 def slow_keops(monkeypatch: pytest.MonkeyPatch) -> SlowKeOps:
     """Every engine of the plugin has to be waited for."""
     fake = SlowKeOps()

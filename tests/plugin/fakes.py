@@ -191,6 +191,11 @@ class HandWorker:
         for _ in range(n_steps):
             self.yielded.emit(next(self.work))
 
+    def to_the_end(self) -> None:
+        """All that is left."""
+        while not self.done:
+            self.go_on()
+
     def go_on(self) -> None:
         """One step, or the end."""
         try:

@@ -23,19 +23,6 @@ from napari_sparse_gmm.plugin.tasks.files import FileSettings, fit_files
 
 
 @pytest.fixture
-def created(monkeypatch: pytest.MonkeyPatch) -> list[HandWorker]:
-    """The workers that were created; what they do is real."""
-    made: list[HandWorker] = []
-
-    def create_worker(function: Any, *arguments: Any, **_: Any) -> HandWorker:
-        made.append(HandWorker(function(*arguments)))
-        return made[-1]
-
-    monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner.create_worker", create_worker)
-    return made
-
-
-@pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -54,11 +41,6 @@ def batch(viewer: Any, created: list[HandWorker]) -> SparseGMMBatch:
     return widget
 
 
-def to_the_end(worker: HandWorker) -> None:
-    while not worker.done:
-        worker.go_on()
-
-
 def test_a_folder_is_fitted_and_gone_on_with(
     batch: SparseGMMBatch, created: list[HandWorker], data: Path, viewer: Any
 ) -> None:
@@ -68,7 +50,7 @@ def test_a_folder_is_fitted_and_gone_on_with(
     batch.folder.value = data
     assert set(batch.states.values()) == {"waiting"}
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     states = batch.states
     assert states["cell 0.csv"] == states["cell 1.csv"] == "done"
     assert states["broken.csv"].startswith("Column 'y' of broken.csv must hold")
@@ -76,7 +58,7 @@ def test_a_folder_is_fitted_and_gone_on_with(
     table = pd.read_csv(data / "results" / "summary.csv")
     assert table["problem"].notna().tolist() == [True, False, False]
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     assert batch.states["cell 0.csv"] == "done before"
     batch.show_result(1)
     assert "cell 0" in [layer.name for layer in viewer.layers]
@@ -100,14 +82,14 @@ def test_settings_of_the_density_dock(
     batch.folder.value = data
     assert batch.settings.value == OF_DENSITY.format(" and filter (photons from 20)")
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     model = load_model(data / "results" / "cell 1" / "model.json")
     assert model.parameters["n_components"] == 7
     assert (model.unit, model.n_points) == ("nm", 40)
     assert model.provenance["ranges"] == {"photons": [20.0, "inf"]}
     form.filter_view.clear_button.native.click()
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     assert batch.states["cell 1.csv"] == "done"  # and not before, as other points are fitted
     assert load_model(data / "results" / "cell 1" / "model.json").n_points == 60
 
@@ -117,10 +99,10 @@ def test_a_density_dock_as_it_opens_changes_nothing(
 ) -> None:
     batch.folder.value = data
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     viewer.window.add_dock_widget(SparseGMMWidget(viewer, HandClock()), name="Sparse GMM density")
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     assert batch.states["cell 0.csv"] == "done before"
 
 
@@ -132,7 +114,7 @@ def test_a_precision_that_programs_write_is_considered(
     rows.to_csv(path, index=False)
     batch.folder.value = data
     batch.run_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     assert load_model(data / "results" / "cell 0" / "model.json").deconvolved
     assert "last_frame" in pd.read_csv(data / "results" / "cell 0" / "components.csv")
 

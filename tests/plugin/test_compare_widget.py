@@ -17,19 +17,6 @@ from napari_sparse_gmm.plugin.compare_widget import (
 
 
 @pytest.fixture
-def created(monkeypatch: pytest.MonkeyPatch) -> list[HandWorker]:
-    """The workers that were created; what they do is real."""
-    made: list[HandWorker] = []
-
-    def create_worker(function: Any, *arguments: Any, **_: Any) -> HandWorker:
-        made.append(HandWorker(function(*arguments)))
-        return made[-1]
-
-    monkeypatch.setattr("napari_sparse_gmm.plugin.tasks.runner.create_worker", create_worker)
-    return made
-
-
-@pytest.fixture
 def rows() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     files = [f"data/{folder}/{k}.csv" for folder in ("control", "drug") for k in range(4)]
@@ -44,11 +31,6 @@ def widget(viewer: Any, created: list[HandWorker]) -> SparseGMMConditions:
     return widget
 
 
-def to_the_end(worker: HandWorker) -> None:
-    while not worker.done:
-        worker.go_on()
-
-
 def test_folders_are_compared_as_the_command_line_does(
     widget: SparseGMMConditions, created: list[HandWorker], rows: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -60,7 +42,7 @@ def test_folders_are_compared_as_the_command_line_does(
     assert widget.reference.choices == ("control", "drug")
     widget.reference.value = "drug"
     widget.compare_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     rows["folder"] = np.repeat(["control", "drug"], 4)
     expected = compare(rows, "folder", reference="drug").effects
     shown = widget.sheet.columns
@@ -89,7 +71,7 @@ def test_samples_tell_the_conditions(
     assert widget.reference.choices == ("1", "2")
     widget.replicate.value = "dish"
     widget.compare_button.native.click()
-    to_the_end(created[-1])
+    created[-1].to_the_end()
     assert widget.sheet.columns["replicates"].tolist() == [4]
 
 
