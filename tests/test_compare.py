@@ -176,10 +176,24 @@ def test_one_replicate_says_nothing_of_chance() -> None:
 
 
 def test_equal_values_have_no_interval() -> None:
-    found = compare(cells({"a": [0, 0, 0, 0], "b": [0, 0, 0, 1]}), "condition")
-    assert found.effects.loc[0, "difference"] == 0.25
+    found = compare(cells({"a": [0, 0, 0, 0], "b": [1, 1, 1, 1]}), "condition")
+    assert found.effects.loc[0, "difference"] == 1.0
     assert np.isnan(found.effects.loc[0, "low"])
     assert "No interval of 'size [nm]'" in found.notes[-1]
+
+
+def test_one_replicate_far_off_does_not_take_an_interval_to_what_cannot_be() -> None:
+    """Lengths about 25, and about 65 but for one of 26: resamples without that one hardly vary, so
+    that divided by their own standard error the mean would end below -40.
+    """
+    one = np.array([24.7, 24.9, 24.5, 26.0, 24.1])
+    other = np.array([67.9, 67.5, 64.2, 60.5, 26.3])
+    low, high = interval(tuple(one[:, None]), tuple(other[:, None]))
+    welch = stats.ttest_ind(other, one, equal_var=False).confidence_interval()
+    assert 0 < low < other.mean() - one.mean() < high
+    assert high - low < 1.25 * (welch.high - welch.low)
+    # What lies far off lies below: so does the longer part of the interval.
+    assert (low + high) / 2 < other.mean() - one.mean()
 
 
 def test_the_same_dish_in_both_conditions() -> None:
