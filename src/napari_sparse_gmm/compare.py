@@ -53,6 +53,9 @@ _LEAST_ERROR = 0.4
 # Numbers of the fit, which say nothing of the points.
 _OF_THE_FIT = ("cost", "converged")
 
+# Of so many values a number can be a condition, as a dose.
+_FEW = 10
+
 # Which files a sentence names, at most.
 _NAMED = 5
 
@@ -90,12 +93,15 @@ class Comparison:
         The reference first.
     values : mapping
         For each column, for each condition, the values of the cells of each replicate.
+    replicates : mapping
+        Of the same order, the names of the replicates.
     """
 
     effects: pd.DataFrame
     notes: tuple[str, ...]
     conditions: tuple[str, ...]
     values: Mapping[str, tuple[Replicates, ...]]
+    replicates: Mapping[str, tuple[tuple[str, ...], ...]]
 
 
 def compare(
@@ -153,19 +159,22 @@ def compare(
             "different ones: pairs are not compared."
         )
     values: dict[str, tuple[Replicates, ...]] = {}
+    replicates: dict[str, tuple[tuple[str, ...], ...]] = {}
     effects: list[dict[str, Any]] = []
     for column in _numeric(rows, columns, {condition, replicate}, notes):
-        values[column] = tuple(_replicates(group, column, replicate) for group in groups)
+        found = [_replicates(group, column, replicate) for group in groups]
+        replicates[column] = tuple(tuple(each) for each in found)
+        values[column] = tuple(tuple(each.values()) for each in found)
         known, *others = values[column]
         for name, other in zip(conditions[1:], others, strict=True):
             told = {"column": column, "condition": name, "reference": reference}
             effects.append(told | _effect(known, other, n_resamples, random_state))
     if not effects:
         raise InputError("No column has numbers that differ between the rows.")
-    found = pd.DataFrame(effects)
-    found["p corrected"] = _corrected(found["p"].to_numpy())
-    notes += _limits(found)
-    return Comparison(found, tuple(notes), tuple(conditions), values)
+    table = pd.DataFrame(effects)
+    table["p corrected"] = _corrected(table["p"].to_numpy())
+    notes += _limits(table)
+    return Comparison(table, tuple(notes), tuple(conditions), values, replicates)
 
 
 def hedges_g(one: FloatArray, other: FloatArray) -> tuple[float, float, float]:
@@ -256,11 +265,30 @@ def smallest_p(n: int, m: int) -> float:
     return min(1.0, 2.0 / min(math.comb(n + m, n), _MOST_PERMUTATIONS + 1))
 
 
+def groupings(table: pd.DataFrame) -> list[str]:
+    """The columns that can be conditions or replicates: those of words, and of few numbers.
+
+    >>> groupings(pd.DataFrame({"radius": [1.5, 1.2, 1.7], "drug": ["a", "b", "b"]}))
+    ['drug']
+    """
+    words, numbers = list[str](), list[str]()
+    for name in table:
+        n_values = table[name].nunique()
+        if n_values < 2 or name in ("problem", *_OF_THE_FIT):
+            continue
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            words.append(str(name))
+        elif n_values <= min(_FEW, table[name].count() / 2):
+            numbers.append(str(name))
+    return words + numbers
+
+
 def _usable(table: pd.DataFrame, condition: str, replicate: str, notes: list[str]) -> pd.DataFrame:
     """The rows that have no problem, but a condition and a replicate."""
     for name in (condition, replicate):
         if name not in table:
-            raise InputError(f"There is no column {name!r}, but {_listed(list(table))}.")
+            offered = groupings(table) or list(table)
+            raise InputError(f"There is no column {name!r}, but {', '.join(map(repr, offered))}.")
     rows = table.reset_index(drop=True)
     if "problem" in rows:
         wrong = rows["problem"].map(lambda text: isinstance(text, str) and text != "")
@@ -304,12 +332,14 @@ def _numeric(
     return chosen
 
 
-def _replicates(group: pd.DataFrame, column: str, replicate: str) -> Replicates:
-    """The known values of the rows of each replicate; those without any are left out."""
+def _replicates(group: pd.DataFrame, column: str, replicate: str) -> dict[str, FloatArray]:
+    """The known values of the rows of each replicate, by its name; those without any are left
+    out.
+    """
     values = group[column].astype(np.float64)
     known = np.isfinite(values)
     parts = values[known].groupby(group.loc[known, replicate].map(_label), sort=False)
-    return tuple(part.to_numpy() for _, part in parts)
+    return {str(name): part.to_numpy() for name, part in parts}
 
 
 def _effect(
@@ -348,12 +378,15 @@ def _limits(effects: pd.DataFrame) -> list[str]:
         least = min(n, m)
         if least < 2:
             notes.append(
-                f"Of {n} and {m} replicates there is no p value and no interval: it takes two of "
-                f"each for the one and {_LEAST} for the other."
+                f"Of {n} and {m} replicates there is neither a p value nor an interval: p needs 2 "
+                f"replicates of each condition, an interval {_LEAST}."
             )
             continue
         if least < _LEAST:
-            notes.append(f"Of {n} and {m} replicates there is no interval of the difference.")
+            notes.append(
+                f"Of {n} and {m} replicates there is no interval of the difference: it needs "
+                f"{_LEAST} of each condition."
+            )
         if (least_p := smallest_p(n, m)) > 0.01:
             notes.append(f"Of {n} and {m} replicates no p value is below {figures(least_p)}.")
     enough = effects[["replicates of the reference", "replicates"]].min(axis=1) >= _LEAST
