@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from export.models import BOX, model
 from oracles import random_mixture
 from scipy.stats import binomtest, kstest
 
@@ -18,7 +22,9 @@ from napari_sparse_gmm.channels import (
 from napari_sparse_gmm.channels.lookup import ClusterLookup
 from napari_sparse_gmm.channels.report import statistics_table, summary
 from napari_sparse_gmm.channels.shifts import Shifts, as_of_all
+from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.coverage import coverage_to_radius
+from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Prism, Region
@@ -426,3 +432,36 @@ POINTS = UNIT.sample(20, np.random.default_rng(0))
 def test_wrong_input_is_told(call: Callable[[], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         call()
+
+
+@pytest.mark.parametrize(
+    ("unit", "header", "factor", "sentences"),
+    [
+        ("nm", "nm", 1.0, []),
+        (None, "", 1.0, []),
+        ("nm", "", 1.0, ["The points are in no unit and the model is in nm: both are taken"]),
+        (None, "nm", 1.0, ["The points are in nm and the model is in no unit: both are taken"]),
+        ("nm", "nm", 2.5, ["lie outside of the field of the first channel: see that both"]),
+    ],
+    ids=["same", "none", "table", "model", "outside"],
+)
+def test_doubts_are_a_warning(
+    unit: str | None,
+    header: str,
+    factor: float,
+    sentences: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of points all over the field, drawn 2.5 times as large, 84% lie outside of it."""
+    save_model(tmp_path / "model.json", replace(model(), unit=unit))
+    y, x = factor * Box(BOX).sample(400, np.random.default_rng(0)).T
+    in_unit = f" [{header}]" if header else ""
+    table = pd.DataFrame({f"x{in_unit}": x, f"y{in_unit}": y})
+    table.to_csv(tmp_path / "points.csv", index=False)
+    paths = [str(tmp_path / name) for name in ("model.json", "points.csv")]
+    assert main(["channels", *paths, "--shifts", "39", "--out", str(tmp_path / "out")]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(told) == len(sentences)
+    for line, sentence in zip(told, sentences, strict=True):
+        assert sentence in line
