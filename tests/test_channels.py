@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from oracles import random_mixture
 from scipy.stats import binomtest, kstest
 
 from napari_sparse_gmm import Box, GaussianMixture, Hull, InputError, Intensity, Mask, Polygon
+from napari_sparse_gmm.channel_results import comparison_figure
 from napari_sparse_gmm.channels import (
     AgainstChance,
     ChannelComparison,
@@ -465,3 +467,25 @@ def test_doubts_are_a_warning(
     assert len(told) == len(sentences)
     for line, sentence in zip(told, sentences, strict=True):
         assert sentence in line
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_words_of_a_figure_do_not_run_into_each_other(n: int) -> None:
+    """Avoidance, with its longer words, in a unit."""
+    found = independent(UNIT, 0)
+    values = np.linspace(90.0, 110.0, 99)
+    statistics = {
+        name: AgainstChance(150.0 if one.nearer_is_less else 50.0, values, one.nearer_is_less)
+        for name, one in list(found.statistics.items())[:n]
+    }
+    figure = comparison_figure(replace(found, statistics=statistics), "nm")
+    figure.draw_without_rendering()
+    words = [
+        part.get_window_extent()
+        for axes in figure.axes
+        if (legend := axes.get_legend()) is not None
+        for part in (legend, axes.xaxis.label, axes.yaxis.label)
+    ]
+    assert len(words) == 3 * n
+    assert not any(one.overlaps(other) for one, other in combinations(words, 2))
+    assert all(figure.bbox.padded(1).fully_overlaps(one) for one in words)
