@@ -2,13 +2,19 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from export.models import BOX, model
 from oracles import random_mixture
 from scipy.stats import binomtest, kstest
 
 from napari_sparse_gmm import Box, GaussianMixture, Hull, InputError, Intensity, Mask, Polygon
+from napari_sparse_gmm.channel_results import comparison_figure
 from napari_sparse_gmm.channels import (
     AgainstChance,
     ChannelComparison,
@@ -18,7 +24,9 @@ from napari_sparse_gmm.channels import (
 from napari_sparse_gmm.channels.lookup import ClusterLookup
 from napari_sparse_gmm.channels.report import statistics_table, summary
 from napari_sparse_gmm.channels.shifts import Shifts, as_of_all
+from napari_sparse_gmm.cli import main
 from napari_sparse_gmm.coverage import coverage_to_radius
+from napari_sparse_gmm.io.models import save_model
 from napari_sparse_gmm.mixture import FloatArray
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Prism, Region
@@ -426,3 +434,58 @@ POINTS = UNIT.sample(20, np.random.default_rng(0))
 def test_wrong_input_is_told(call: Callable[[], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         call()
+
+
+@pytest.mark.parametrize(
+    ("unit", "header", "factor", "sentences"),
+    [
+        ("nm", "nm", 1.0, []),
+        (None, "", 1.0, []),
+        ("nm", "", 1.0, ["The points are in no unit and the model is in nm: both are taken"]),
+        (None, "nm", 1.0, ["The points are in nm and the model is in no unit: both are taken"]),
+        ("nm", "nm", 2.5, ["lie outside of the field of the first channel: see that both"]),
+    ],
+    ids=["same", "none", "table", "model", "outside"],
+)
+def test_doubts_are_a_warning(
+    unit: str | None,
+    header: str,
+    factor: float,
+    sentences: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of points all over the field, drawn 2.5 times as large, 84% lie outside of it."""
+    save_model(tmp_path / "model.json", replace(model(), unit=unit))
+    y, x = factor * Box(BOX).sample(400, np.random.default_rng(0)).T
+    in_unit = f" [{header}]" if header else ""
+    table = pd.DataFrame({f"x{in_unit}": x, f"y{in_unit}": y})
+    table.to_csv(tmp_path / "points.csv", index=False)
+    paths = [str(tmp_path / name) for name in ("model.json", "points.csv")]
+    assert main(["channels", *paths, "--shifts", "39", "--out", str(tmp_path / "out")]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(told) == len(sentences)
+    for line, sentence in zip(told, sentences, strict=True):
+        assert sentence in line
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_words_of_a_figure_do_not_run_into_each_other(n: int) -> None:
+    """Avoidance, with its longer words, in a unit."""
+    found = independent(UNIT, 0)
+    values = np.linspace(90.0, 110.0, 99)
+    statistics = {
+        name: AgainstChance(150.0 if one.nearer_is_less else 50.0, values, one.nearer_is_less)
+        for name, one in list(found.statistics.items())[:n]
+    }
+    figure = comparison_figure(replace(found, statistics=statistics), "nm")
+    figure.draw_without_rendering()
+    words = [
+        part.get_window_extent()
+        for axes in figure.axes
+        if (legend := axes.get_legend()) is not None
+        for part in (legend, axes.xaxis.label, axes.yaxis.label)
+    ]
+    assert len(words) == 3 * n
+    assert not any(one.overlaps(other) for one, other in combinations(words, 2))
+    assert all(figure.bbox.padded(1).fully_overlaps(one) for one in words)

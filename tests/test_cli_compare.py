@@ -63,3 +63,31 @@ def test_a_summary_of_each_condition(summary: Path, tmp_path: Path, capsys) -> N
     assert "Compared with results:" in capsys.readouterr().out
     assert main(["compare", str(summary), "--out", str(tmp_path / "out")]) == 2
     assert "Name a column by --condition" in capsys.readouterr().err
+
+
+def test_all_columns_of_conditions_are_offered(summary: Path, tmp_path: Path, capsys) -> None:
+    """Also those of the other table, and not those of what was found."""
+    table = pd.read_csv(summary)
+    table = table.assign(**{f"size {k}": table["clusters"] + k / 7 for k in range(9)})
+    table.to_csv(summary, index=False)
+    samples = tmp_path / "samples.csv"
+    rows = [(f"{c}{k}.csv", 5 * k % 2, c) for c in "cd" for k in range(3)]
+    pd.DataFrame(rows, columns=["file", "dose", "drug"]).to_csv(samples, index=False)
+    command = ["compare", str(summary), "--samples", str(samples), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert capsys.readouterr().err.endswith(
+        "Name a column by --condition (one of 'file', 'folder', 'drug', 'dose'; 'folder' is the "
+        "folder that each file is in). samples.csv has no column 'condition'.\n"
+    )
+    assert main([*command, "--condition", "drugs"]) == 2
+    expected = "There is no column 'drugs', but 'file', 'folder', 'drug', 'dose'.\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
+def test_an_output_that_cannot_be_is_a_sentence(summary: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    command = ["compare", str(summary), "--condition", "folder", "--out"]
+    assert main([*command, str(tmp_path / "file" / "out")]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'file' / 'out'} cannot be read or written (Not a directory)" in said
+    assert "Errno" not in said

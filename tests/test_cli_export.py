@@ -56,6 +56,14 @@ def test_one_format_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("cell.geojson").is_file()
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("none") / "x" / "cell.geojson"
+    assert export("--to", "geojson", "--out", str(path)) == 2
+    expected = f"error: {path} cannot be written: there is no folder {path.parent}. Make it first."
+    assert capsys.readouterr().err.splitlines()[-1].endswith(expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -6,10 +6,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 from scipy import stats
 
 from napari_sparse_gmm.compare import compare, hedges_g, interval, p_value, smallest_p
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.io.comparisons import column_figure
 
 CONDITIONS = ("control", "drug")
 
@@ -160,9 +163,11 @@ def test_what_is_left_out_is_said() -> None:
         "same is not compared: it has 1 in all rows.",
         "none is not compared: it has no number.",
         "holes has no value in 1 row.",
-        "Of 2 and 3 replicates there is no interval of the difference.",
+        "Of 2 and 3 replicates there is no interval of the difference: it needs 3 of each "
+        "condition.",
         "Of 2 and 3 replicates no p value is below 0.2.",
-        "Of 2 and 2 replicates there is no interval of the difference.",
+        "Of 2 and 2 replicates there is no interval of the difference: it needs 3 of each "
+        "condition.",
         "Of 2 and 2 replicates no p value is below 0.333.",
     )
 
@@ -172,14 +177,31 @@ def test_one_replicate_says_nothing_of_chance() -> None:
     (effect,) = found.effects.to_dict("records")
     assert effect["difference"] == 3.0
     assert np.isnan([effect[name] for name in ("low", "high", "p", "p corrected")]).all()
-    assert "Of 3 and 1 replicates there is no p value and no interval" in found.notes[0]
+    assert found.notes[0] == (
+        "Of 3 and 1 replicates there is neither a p value nor an interval: p needs 2 replicates of "
+        "each condition, an interval 3."
+    )
 
 
 def test_equal_values_have_no_interval() -> None:
-    found = compare(cells({"a": [0, 0, 0, 0], "b": [0, 0, 0, 1]}), "condition")
-    assert found.effects.loc[0, "difference"] == 0.25
+    found = compare(cells({"a": [0, 0, 0, 0], "b": [1, 1, 1, 1]}), "condition")
+    assert found.effects.loc[0, "difference"] == 1.0
     assert np.isnan(found.effects.loc[0, "low"])
     assert "No interval of 'size [nm]'" in found.notes[-1]
+
+
+def test_one_replicate_far_off_does_not_take_an_interval_to_what_cannot_be() -> None:
+    """Lengths about 25, and about 65 but for one of 26: resamples without that one hardly vary, so
+    that divided by their own standard error the mean would end below -40.
+    """
+    one = np.array([24.7, 24.9, 24.5, 26.0, 24.1])
+    other = np.array([67.9, 67.5, 64.2, 60.5, 26.3])
+    low, high = interval(tuple(one[:, None]), tuple(other[:, None]))
+    welch = stats.ttest_ind(other, one, equal_var=False).confidence_interval()
+    assert 0 < low < other.mean() - one.mean() < high
+    assert high - low < 1.25 * (welch.high - welch.low)
+    # What lies far off lies below: so does the longer part of the interval.
+    assert (low + high) / 2 < other.mean() - one.mean()
 
 
 def test_the_same_dish_in_both_conditions() -> None:
@@ -214,3 +236,21 @@ def test_one_condition_or_no_numbers() -> None:
         compare(cells({"a": [1, 1], "b": [1, 1]}), "condition")
     with pytest.raises(InputError, match="No row is left"):
         compare(cells({"a": [1, 1], "b": [1, 1]}).assign(problem="broken"), "condition")
+
+
+def of_means(figure: Figure) -> list[set[tuple[float, ...]]]:
+    """The colours of the replicates of each condition in the picture of a column."""
+    drawn = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
+    return [{tuple(map(float, one)) for one in each.get_facecolors()} for each in drawn]
+
+
+def test_colours_pair_replicates_of_the_same_name_only() -> None:
+    """The same colour in two conditions looks like the same dish."""
+    table = cells({"a": [1, 2, 3], "b": [3, 5, 6]})
+    one, other = of_means(column_figure(compare(table, "condition"), "size [nm]"))
+    assert len(one) == len(other) == 3
+    assert not one & other
+    table["day"] = [1, 2, 3, 2, 3, 4]
+    one, other = of_means(column_figure(compare(table, "condition", replicate="day"), "size [nm]"))
+    assert len(one) == len(other) == 3
+    assert len(one & other) == 2

@@ -23,6 +23,9 @@ from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.writing import whole_file
 
+# Of each histogram, in inches: the longest label of an axis has room.
+_WIDTH, _HEIGHT = 4.6, 3.4
+
 FILES = ("channels.csv", "clusters.csv", "channels.png")
 
 
@@ -46,7 +49,7 @@ def write_comparison(folder: Path, comparison: ChannelComparison, model: Density
         csv, clusters, png = (written.enter_context(whole_file(folder / name)) for name in FILES)
         write_table(csv, statistics_table(comparison, model.unit))
         write_table(clusters, cluster_table(comparison, model))
-        _figure(comparison, model.unit).savefig(png)
+        comparison_figure(comparison, model.unit).savefig(png)
 
 
 def cluster_table(comparison: ChannelComparison, model: DensityModel) -> dict[str, NDArray[Any]]:
@@ -60,15 +63,16 @@ def cluster_table(comparison: ChannelComparison, model: DensityModel) -> dict[st
     return table
 
 
-def _figure(comparison: ChannelComparison, unit: str | None) -> Figure:
+def comparison_figure(comparison: ChannelComparison, unit: str | None) -> Figure:
+    """A histogram of each statistic."""
     n = len(comparison.statistics)
     columns = min(n, 3)
     rows = -(-n // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), dpi=150, layout="constrained")
+    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     all_axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axes, (name, found) in zip(all_axes, comparison.statistics.items(), strict=False):
-        draw(axes, name, found, unit)
+        draw(axes, name, found, unit, legend_columns=1)
     for axes in all_axes[n:]:
         axes.set_axis_off()
     return figure

@@ -44,8 +44,17 @@ _MOST_PERMUTATIONS = 19_999
 # Of fewer replicates a studentized interval has no end.
 _LEAST = 3
 
+# The standard error of what is drawn is, at least, this share of that of the replicates. Where one
+# replicate lies far off, those drawn without it have next to none, and the interval would end at
+# values that cannot be. With 0.5 intervals of three replicates hold the truth too rarely, with 0.3
+# they are wide (tools/interval_coverage.py has how often they do).
+_LEAST_ERROR = 0.4
+
 # Numbers of the fit, which say nothing of the points.
 _OF_THE_FIT = ("cost", "converged")
+
+# Of so many values a number can be a condition, as a dose.
+_FEW = 10
 
 # Which files a sentence names, at most.
 _NAMED = 5
@@ -84,12 +93,15 @@ class Comparison:
         The reference first.
     values : mapping
         For each column, for each condition, the values of the cells of each replicate.
+    replicates : mapping
+        Of the same order, the names of the replicates.
     """
 
     effects: pd.DataFrame
     notes: tuple[str, ...]
     conditions: tuple[str, ...]
     values: Mapping[str, tuple[Replicates, ...]]
+    replicates: Mapping[str, tuple[tuple[str, ...], ...]]
 
 
 def compare(
@@ -147,19 +159,22 @@ def compare(
             "different ones: pairs are not compared."
         )
     values: dict[str, tuple[Replicates, ...]] = {}
+    replicates: dict[str, tuple[tuple[str, ...], ...]] = {}
     effects: list[dict[str, Any]] = []
     for column in _numeric(rows, columns, {condition, replicate}, notes):
-        values[column] = tuple(_replicates(group, column, replicate) for group in groups)
+        found = [_replicates(group, column, replicate) for group in groups]
+        replicates[column] = tuple(tuple(each) for each in found)
+        values[column] = tuple(tuple(each.values()) for each in found)
         known, *others = values[column]
         for name, other in zip(conditions[1:], others, strict=True):
             told = {"column": column, "condition": name, "reference": reference}
             effects.append(told | _effect(known, other, n_resamples, random_state))
     if not effects:
         raise InputError("No column has numbers that differ between the rows.")
-    found = pd.DataFrame(effects)
-    found["p corrected"] = _corrected(found["p"].to_numpy())
-    notes += _limits(found)
-    return Comparison(found, tuple(notes), tuple(conditions), values)
+    table = pd.DataFrame(effects)
+    table["p corrected"] = _corrected(table["p"].to_numpy())
+    notes += _limits(table)
+    return Comparison(table, tuple(notes), tuple(conditions), values, replicates)
 
 
 def hedges_g(one: FloatArray, other: FloatArray) -> tuple[float, float, float]:
@@ -200,24 +215,22 @@ def interval(
     2020, arXiv:2007.07797; Davison and Hinkley 1997, ch. 3.8). Percentiles of what is drawn are too
     near each other where there are few replicates: of three, without cells, they hold the truth in
     four of five cases. So each difference is divided by its own standard error (Davison and
-    Hinkley, eq. 2.6 and 5.6), and these are the percentiles taken.
+    Hinkley, eq. 2.6 and 5.6), which is taken as 0.4 of that of the replicates where it is less, and
+    these are the percentiles taken.
 
-    Needs three replicates each; NaN where there are fewer, or where no end can be told.
+    Needs three replicates each; NaN where there are fewer, or where no replicate of a condition
+    differs from another.
     """
     means = [np.array([cells.mean() for cells in each]) for each in (one, other)]
     if min(map(len, means)) < _LEAST:
         return math.nan, math.nan
     rng = np.random.default_rng(random_state)
-    drawn = [_drawn(each, n_resamples, rng) for each in (one, other)]  # (B, R) each
     difference, error = _studentized(*means)
-    differences, errors = _studentized(*drawn)  # (B,)
-    # Where one replicate is drawn again and again its error is 0, and what is off infinitely far.
-    away = differences - difference
-    far = np.where(away == 0, 0.0, np.copysign(np.inf, away))
-    t = np.sort(np.divide(away, errors, out=far, where=errors > 0))
-    k = round((1 - LEVEL) / 2 * (n_resamples + 1))
-    if not error > 0 or np.isinf(t[[k - 1, -k]]).any():
+    if not error > 0:
         return math.nan, math.nan
+    differences, errors = _studentized(*(_drawn(each, n_resamples, rng) for each in (one, other)))
+    t = np.sort((differences - difference) / np.maximum(errors, _LEAST_ERROR * error))  # (B,)
+    k = round((1 - LEVEL) / 2 * (n_resamples + 1))
     return float(difference - t[-k] * error), float(difference - t[k - 1] * error)
 
 
@@ -252,11 +265,30 @@ def smallest_p(n: int, m: int) -> float:
     return min(1.0, 2.0 / min(math.comb(n + m, n), _MOST_PERMUTATIONS + 1))
 
 
+def groupings(table: pd.DataFrame) -> list[str]:
+    """The columns that can be conditions or replicates: those of words, and of few numbers.
+
+    >>> groupings(pd.DataFrame({"radius": [1.5, 1.2, 1.7], "drug": ["a", "b", "b"]}))
+    ['drug']
+    """
+    words, numbers = list[str](), list[str]()
+    for name in table:
+        n_values = table[name].nunique()
+        if n_values < 2 or name in ("problem", *_OF_THE_FIT):
+            continue
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            words.append(str(name))
+        elif n_values <= min(_FEW, table[name].count() / 2):
+            numbers.append(str(name))
+    return words + numbers
+
+
 def _usable(table: pd.DataFrame, condition: str, replicate: str, notes: list[str]) -> pd.DataFrame:
     """The rows that have no problem, but a condition and a replicate."""
     for name in (condition, replicate):
         if name not in table:
-            raise InputError(f"There is no column {name!r}, but {_listed(list(table))}.")
+            offered = groupings(table) or list(table)
+            raise InputError(f"There is no column {name!r}, but {', '.join(map(repr, offered))}.")
     rows = table.reset_index(drop=True)
     if "problem" in rows:
         wrong = rows["problem"].map(lambda text: isinstance(text, str) and text != "")
@@ -300,12 +332,14 @@ def _numeric(
     return chosen
 
 
-def _replicates(group: pd.DataFrame, column: str, replicate: str) -> Replicates:
-    """The known values of the rows of each replicate; those without any are left out."""
+def _replicates(group: pd.DataFrame, column: str, replicate: str) -> dict[str, FloatArray]:
+    """The known values of the rows of each replicate, by its name; those without any are left
+    out.
+    """
     values = group[column].astype(np.float64)
     known = np.isfinite(values)
     parts = values[known].groupby(group.loc[known, replicate].map(_label), sort=False)
-    return tuple(part.to_numpy() for _, part in parts)
+    return {str(name): part.to_numpy() for name, part in parts}
 
 
 def _effect(
@@ -344,18 +378,22 @@ def _limits(effects: pd.DataFrame) -> list[str]:
         least = min(n, m)
         if least < 2:
             notes.append(
-                f"Of {n} and {m} replicates there is no p value and no interval: it takes two of "
-                f"each for the one and {_LEAST} for the other."
+                f"Of {n} and {m} replicates there is neither a p value nor an interval: p needs 2 "
+                f"replicates of each condition, an interval {_LEAST}."
             )
             continue
         if least < _LEAST:
-            notes.append(f"Of {n} and {m} replicates there is no interval of the difference.")
+            notes.append(
+                f"Of {n} and {m} replicates there is no interval of the difference: it needs "
+                f"{_LEAST} of each condition."
+            )
         if (least_p := smallest_p(n, m)) > 0.01:
             notes.append(f"Of {n} and {m} replicates no p value is below {figures(least_p)}.")
     enough = effects[["replicates of the reference", "replicates"]].min(axis=1) >= _LEAST
     if (without := effects.loc[enough & effects["low"].isna(), "column"].unique().tolist()) != []:
         notes.append(
-            f"No interval of {_listed(without)}: too many replicates have the very same value."
+            f"No interval of {_listed(without)}: all replicates of a condition have the very same "
+            "value."
         )
     return notes
 

@@ -16,6 +16,7 @@ from napari_sparse_gmm.plugin.channels_widget import (
     NO_MODEL,
     NO_POINTS,
     OF_GROUPS,
+    OWN_POINTS,
     SparseGMMChannels,
 )
 from napari_sparse_gmm.plugin.layers.components import drawing, show_components
@@ -94,7 +95,8 @@ def test_what_is_missing_is_said(viewer: Any) -> None:
     assert not widget.compare_button.enabled
     points, layer = fitted(viewer, FIRST, POINTS, "green")
     widget.reset_choices()
-    assert widget.obstacle() == ""
+    assert widget.obstacle() == widget.status.value == OWN_POINTS
+    assert not widget.compare_button.enabled
     viewer.layers.remove(points)
     widget.reset_choices()
     assert widget.obstacle() == NO_POINTS
@@ -113,3 +115,38 @@ def test_points_elsewhere_are_refused_in_a_sentence(viewer: Any, qtbot: QtBot) -
     compared(widget, qtbot)
     assert "0 of 600 points" in widget.status.value
     assert not widget.save_button.enabled
+
+
+def test_another_points_layer_than_that_of_the_first_is_chosen(viewer: Any) -> None:
+    """A channel beside itself is many times as near as by chance."""
+    green, first = fitted(viewer, FIRST, FIRST.sample(400, 0)[0], "green")
+    widget = SparseGMMChannels(viewer)
+    assert (widget.points.value, widget.obstacle()) == (green, OWN_POINTS)
+    red, second = fitted(viewer, SECOND, POINTS, "red")
+    assert (widget.model.value, widget.points.value, widget.obstacle()) == (first, red, "")
+    widget.model.value = second
+    assert (widget.points.value, widget.obstacle()) == (green, "")
+    widget.points.value = red
+    assert widget.obstacle() == widget.status.value == OWN_POINTS
+
+
+def test_a_shape_is_where_both_could_be_seen(viewer: Any, qtbot: QtBot) -> None:
+    """Also one in another unit than the model."""
+    fitted(viewer, FIRST, FIRST.sample(400, 0)[0], "green", units="nm")
+    red = viewer.add_points(POINTS, name="red", units="nm")
+    left = np.array([[0.0, 0.0], [0.0, 0.5], [1.0, 0.5], [1.0, 0.0]])  # µm
+    shape = viewer.add_shapes([left], shape_type="polygon", name="cell", units="um")
+    widget = SparseGMMChannels(viewer)
+    assert widget.region.value is None
+    widget.points.value, widget.region.value = red, shape
+    compared(widget, qtbot)
+    half = Box(np.array([[0.0, 0.0], [1000.0, 500.0]]))
+    expected = compare_channels(FIRST, POINTS, region=half, n_shifts=39)
+    n_inside = int(half.contains(POINTS).sum())
+    assert 0 < n_inside < 600
+    share = f"{100 * expected.inside.observed:.3g}% of {n_inside} points"
+    assert widget.status.value.startswith(share)
+    assert f"{600 - n_inside} points outside of the region left out." in widget.status.value
+    viewer.layers.remove(shape)
+    assert widget.region.value is None
+    assert widget.status.value == "Layer 'cell' was removed: the Region is again as the fit."

@@ -13,6 +13,7 @@ from napari_sparse_gmm.channels.comparison import (
     ChannelComparison,
     common_region,
     compare_channels,
+    field_of,
     iter_comparison,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "ChannelComparison",
     "common_region",
     "compare_channels",
+    "field_of",
     "iter_comparison",
 ]

@@ -223,6 +223,19 @@ def common_region(
     return Box(corners)
 
 
+def field_of(first: GaussianMixture, box: FloatArray | None = None) -> Region:
+    """Where the first channel was seen, as far as that is known: its background, or a box (2, D),
+    or where its clusters are.
+    """
+    if first.background_region is not None:
+        return first.background_region
+    if box is None:
+        # Three standard deviations around the centres hold all but the odd point.
+        reach = 3.0 * np.sqrt(np.diagonal(first.covariances, axis1=1, axis2=2))
+        box = bounds(np.concatenate([first.means - reach, first.means + reach]))
+    return Box(box)
+
+
 class _Measure:
     """What is computed of some points that are moved; their weights are never all 0."""
 

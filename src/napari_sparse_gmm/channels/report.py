@@ -96,8 +96,13 @@ def summary(comparison: ChannelComparison, unit: str | None) -> str:
     return " ".join(sentences)
 
 
-def draw(axes: "Axes", name: str, found: AgainstChance, unit: str | None) -> None:
-    """A histogram of the shifts on Matplotlib axes, and a line where a statistic was observed."""
+def draw(
+    axes: "Axes", name: str, found: AgainstChance, unit: str | None, *, legend_columns: int = 2
+) -> None:
+    """A histogram of the shifts on Matplotlib axes, and a line where a statistic was observed.
+
+    The legend above has its two entries beside each other, or in one column.
+    """
     values = np.append(found.simulated, found.observed)
     edges = np.histogram_bin_edges(found.simulated, "fd" if np.ptp(found.simulated) else 1)
     if len(edges) > _MOST_BARS:
@@ -114,7 +119,7 @@ def draw(axes: "Axes", name: str, found: AgainstChance, unit: str | None) -> Non
     axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
+        ncols=legend_columns,
         frameon=False,
         columnspacing=1.2,
         handlelength=1.5,

@@ -13,11 +13,14 @@ status 130, and SIGTERM 143.
 """
 
 import argparse
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 
 from napari_sparse_gmm.cli import channels, compare, demo, export, fit, score
 from napari_sparse_gmm.cli.output import PROGRAM, show_warning
@@ -45,12 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
     except (InputError, OSError) as error:
-        print(f"{PROGRAM}: error: {error}{_hint(error)}", file=sys.stderr)
+        print(f"{PROGRAM}: error: {_told(error)}{_hint(error)}", file=sys.stderr)
         return 2
     except EngineLost as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in a sentence also where the system says it."""
+    if not isinstance(error, OSError) or error.filename is None or not error.strerror:
+        return str(error)
+    path = Path(os.fsdecode(error.filename))
+    if error.errno == errno.ENOENT and not path.parent.exists():
+        return f"{path} cannot be written: there is no folder {path.parent}. Make it first."
+    return f"{path} cannot be read or written ({error.strerror}): choose another, or mend that."
 
 
 def _hint(error: Exception) -> str:

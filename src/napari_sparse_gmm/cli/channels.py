@@ -1,16 +1,19 @@
 """`napari-sparse-gmm channels`: the points of a second channel beside the clusters of a first."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.cli.options import add_option, add_table, read_table
-from napari_sparse_gmm.cli.output import progress_bar
+from napari_sparse_gmm.cli.output import PROGRAM, progress_bar
 from napari_sparse_gmm.errors import InputError
+from napari_sparse_gmm.wording import count
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.density_model import DensityModel
+    from napari_sparse_gmm.io.tables import PointTable
     from napari_sparse_gmm.mixture import FloatArray
     from napari_sparse_gmm.regions import Region
 
@@ -70,6 +73,8 @@ def run(options: argparse.Namespace) -> None:
             f"The models are in {second.unit or 'no unit'} and in {model.unit or 'no unit'}: fit "
             "both channels in the same."
         )
+    for sentence in _doubts(model, table):
+        print(f"{PROGRAM}: warning: {sentence}", file=sys.stderr)
     n_shifts = getattr(options, parameters.N_SHIFTS.name)
     steps = iter_comparison(
         model.mixture,
@@ -93,6 +98,26 @@ def run(options: argparse.Namespace) -> None:
         f"{options.input}: {summary(comparison, model.unit)}\n"
         f"written to {folder}: {', '.join(FILES)}"
     )
+
+
+def _doubts(model: "DensityModel", table: "PointTable") -> list[str]:
+    """Why the table may not be of the field of the model, or not in its unit."""
+    from napari_sparse_gmm.channels import field_of
+
+    doubts = []
+    if bool(table.unit) != bool(model.unit):
+        doubts.append(
+            f"The points are in {table.unit or 'no unit'} and the model is in "
+            f"{model.unit or 'no unit'}: both are taken for the same."
+        )
+    n_points = len(table.points)
+    n_outside = n_points - int(field_of(model.mixture, model.box).contains(table.points).sum())
+    if n_outside > n_points / 2:
+        doubts.append(
+            f"{n_outside:,} of {count(n_points, 'point')} lie outside of the field of the first "
+            "channel: see that both have the same unit and origin."
+        )
+    return doubts
 
 
 def _region(what: str | None, model: "DensityModel", points: "FloatArray") -> "Region":

@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from napari_sparse_gmm.compare import compare
+    from napari_sparse_gmm.compare import compare, groupings
     from napari_sparse_gmm.io.comparisons import write_comparison
     from napari_sparse_gmm.io.summaries import SUMMARY, read_summaries
 
@@ -73,11 +73,7 @@ def run(options: argparse.Namespace) -> None:
     if condition is None:
         condition = SUMMARY if len(options.input) > 1 and not options.samples else "condition"
         if condition not in table:
-            raise InputError(
-                "Which rows are of which condition? Name a column by --condition ('folder' is the "
-                "folder that each file is in), give a table of the files by --samples, or a "
-                "SUMMARY of each condition."
-            )
+            raise InputError(_which(groupings(table), options.samples))
     found = compare(
         table,
         condition,
@@ -92,6 +88,18 @@ def run(options: argparse.Namespace) -> None:
     for note in found.notes:
         print(textwrap.fill(note, _WIDTH))
     print(f"written to {options.out}: {names[0]} and {len(names) // 2} figures (png, pdf)")
+
+
+def _which(columns: list[str], samples: str | None) -> str:
+    """The question for the column of the conditions, where none is named."""
+    by_folder = "'folder' is the folder that each file is in"
+    offered = f"one of {', '.join(map(repr, columns))}; {by_folder}" if columns else by_folder
+    others = (
+        f"{Path(samples).name} has no column 'condition'."
+        if samples
+        else "Or give a table of the files by --samples, or a SUMMARY of each condition."
+    )
+    return f"Which rows are of which condition? Name a column by --condition ({offered}). {others}"
 
 
 def _text(found: "Comparison") -> str:

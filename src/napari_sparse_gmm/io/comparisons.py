@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -28,14 +29,19 @@ from napari_sparse_gmm.io.tables import write_table
 from napari_sparse_gmm.wording import figures
 from napari_sparse_gmm.writing import refuse_to_overwrite, whole_file
 
+Colour = tuple[float, float, float]  # red, green and blue, from 0 to 1
+
 EFFECTS = "effects.csv"
 _FORMATS = ("png", "pdf")
 
 # Of a whole figure, in inches: its height, its width for each condition, and for the labels.
 _HEIGHT, _EACH, _LABELS = 4.8, 0.9, 1.3
 
-# Replicates are told apart by colours that people with any colour vision can tell (Okabe and Ito).
+# Conditions are told apart by colours that people with any colour vision can tell (Okabe and Ito).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+
+# Replicates of a condition have its colour, with up to so much white, or black, in it.
+_LIGHTEST, _DARKEST = 0.6, 0.35
 
 # How far to the sides points of one condition lie.
 _SPREAD = 0.28
@@ -78,8 +84,9 @@ def column_figure(found: Comparison, column: str, figure: Figure | None = None) 
         figure = Figure(figsize=(width, _HEIGHT), dpi=150)
         FigureCanvasAgg(figure)
     points, effects = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    for at, replicates in enumerate(found.values[column]):
-        _draw_condition(points, at, replicates)
+    colours = _colours(found, column)
+    for at, (replicates, own) in enumerate(zip(found.values[column], colours, strict=True)):
+        _draw_condition(points, at, replicates, own)
     points.set_ylabel(_wrapped(column))
     points.tick_params(bottom=False)
     rows = found.effects[found.effects["column"] == column]
@@ -102,7 +109,7 @@ def effects_figure(found: Comparison) -> Figure:
     for index, other in enumerate(others):
         rows = found.effects[found.effects["condition"] == other]
         y = np.arange(len(rows)) + (index - (len(others) - 1) / 2) * 0.7 / len(others)
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = _COLOURS[(index + 1) % len(_COLOURS)]  # the reference has the first
         axes.hlines(y, rows["g low"], rows["g high"], color=colour, linewidth=1.5)
         axes.plot(rows["g"], y, "o", color=colour, markersize=5, label=other)
     axes.set_yticks(range(len(columns)), columns, fontsize="small")
@@ -113,21 +120,42 @@ def effects_figure(found: Comparison) -> Figure:
     return figure
 
 
-def _draw_condition(axes: Axes, at: int, replicates: Replicates) -> None:
+def _colours(found: Comparison, column: str) -> list[list[Colour]]:
+    """The colour of each replicate of each condition.
+
+    Shades of the colour of its condition, as the same colour in two conditions looks like a pair;
+    but where a name occurs in several conditions, a colour for each name.
+    """
+    names = found.replicates[column]
+    every = list(dict.fromkeys(name for each in names for name in each))
+    if len(every) < sum(map(len, names)):
+        of_name = {name: _COLOURS[at % len(_COLOURS)] for at, name in enumerate(every)}
+        return [[to_rgb(of_name[name]) for name in each] for each in names]
+    return [_shades(_COLOURS[at % len(_COLOURS)], len(each)) for at, each in enumerate(names)]
+
+
+def _shades(colour: str, n: int) -> list[Colour]:
+    """So many of one colour, from light to dark; of one it is the colour."""
+    own = np.array(to_rgb(colour))
+    tones = np.linspace(-_LIGHTEST, _DARKEST, n) if n > 1 else np.zeros(n)
+    mixed = [own + abs(tone) * (float(tone < 0) - own) for tone in tones]
+    return [(float(red), float(green), float(blue)) for red, green, blue in mixed]
+
+
+def _draw_condition(axes: Axes, at: int, replicates: Replicates, colours: Sequence[Colour]) -> None:
     """The cells of a condition, the means of its replicates and the mean of these."""
     means = np.array([cells.mean() for cells in replicates])
     if any(len(cells) > 1 for cells in replicates):
         cells = np.concatenate(replicates)
-        colours = [
-            _COLOURS[index % len(_COLOURS)]
-            for index, own in enumerate(replicates)
-            for _ in range(len(own))
+        own = [
+            colour
+            for colour, each in zip(colours, replicates, strict=True)
+            for _ in range(len(each))
         ]
         x = at + _aside(cells, 14)
-        axes.scatter(x, cells, s=9, c=colours, alpha=0.45, linewidths=0, zorder=1)
-    own = [_COLOURS[index % len(_COLOURS)] for index in range(len(means))]
+        axes.scatter(x, cells, s=9, c=own, alpha=0.6, linewidths=0, zorder=1)
     axes.scatter(
-        at + _aside(means, 8), means, s=64, c=own, edgecolors="black", linewidths=0.8, zorder=3
+        at + _aside(means, 8), means, s=64, c=colours, edgecolors="black", linewidths=0.8, zorder=3
     )
     if len(means):
         axes.hlines(means.mean(), at - 0.38, at + 0.38, color="black", linewidth=1.2, zorder=2)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, PushButton, SpinBox
-from napari.layers import Layer, Points, Shapes
+from napari.layers import Labels, Layer, Points, Shapes
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.errors import InputError
@@ -21,18 +21,25 @@ from napari_sparse_gmm.parameters import COVERAGE, N_SHIFTS
 from napari_sparse_gmm.plugin.form.fields import choice, offer_layers
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.layers.model_metadata import attached_model, is_components_layer
+from napari_sparse_gmm.plugin.layers.owned import METADATA_KEY, shows_fit_of
 from napari_sparse_gmm.plugin.layers.sections import sections_of
-from napari_sparse_gmm.plugin.points.for_model import places_for, points_for
+from napari_sparse_gmm.plugin.points.for_model import places_for, points_for, region_for
+from napari_sparse_gmm.plugin.points.region import outlines_regions
 from napari_sparse_gmm.plugin.qt.canvas import Plot
 from napari_sparse_gmm.plugin.qt.saving import asked_csv
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.task import Progress, Work, guarded
+from napari_sparse_gmm.regions import Region, over
 
 if TYPE_CHECKING:
     from napari_sparse_gmm.channels import ChannelComparison
 
 NO_MODEL = "Fit the first channel, or open a model of it (*.gmm.json): its components layer is it."
 NO_POINTS = "Add or open the Points layer of the second channel."
+OWN_POINTS = (
+    "The clusters of the first channel are of these points: choose those of another channel as the "
+    "second."
+)
 OF_GROUPS = "The model has a mixture for each group of its points: choose one of all together."
 
 
@@ -58,8 +65,7 @@ class SparseGMMChannels(TaskWidget):
         self.model = choice(
             "model",
             "First channel",
-            "The components layer, of a fit or of a file, with the clusters of the first channel. "
-            "Both could be seen where its fit had its Region, or in the bounding box of both.",
+            "The components layer, of a fit or of a file, with the clusters of the first channel.",
             self._components_choices,
         )
         self.points = choice(
@@ -73,6 +79,14 @@ class SparseGMMChannels(TaskWidget):
             "Its clusters",
             "The components layer of the second channel, for the distances between the clusters.",
             self._second_choices,
+        )
+        self.region = choice(
+            "region",
+            "Region",
+            "Where both channels could be seen: as the fit of the first has its Region, which is "
+            "the bounding box of both where that has none; or in what a Shapes or Labels layer "
+            "covers. Points outside of it are left out.",
+            self._region_choices,
         )
         self.n_shifts = SpinBox(
             name="n_shifts",
@@ -98,7 +112,7 @@ class SparseGMMChannels(TaskWidget):
             name="statistic", choices=self._statistics, tooltip="Which of them the plot shows."
         )
         self.plot = Plot(lambda: napari_viewer.theme)
-        fields = [self.model, self.points, self.second, self.n_shifts]
+        fields = [self.model, self.points, self.second, self.region, self.n_shifts]
         super().__init__(
             napari_viewer, clock, fields, self.compare_button, self.compare, self.obstacle
         )
@@ -124,25 +138,34 @@ class SparseGMMChannels(TaskWidget):
             if model.groups is not None:
                 raise InputError(OF_GROUPS)
             read = points_for(model, layer, None, in_units)
+            outline = None
+            if (outlines := self.region.value) is not None:
+                outline = region_for(model, outlines, in_units)
             centres = None
             if (other := self.second.value) is not None:
                 centres = places_for(model, other, _centres(other), in_units)
         except InputError as error:
             self._panel.say(str(error))
             return
-        work = _compared(model, read.observations, centres, self.n_shifts.value)
+        work = _compared(model, read.observations, centres, outline, self.n_shifts.value)
         self.start(layer, work, partial(self._show, model))
 
     def obstacle(self) -> str:
         """Why there is nothing to compare yet, for the user; "" where there is."""
         if self.model.value is None:
             return NO_MODEL
-        return NO_POINTS if self.points.value is None else ""
+        if self.points.value is None:
+            return NO_POINTS
+        return OWN_POINTS if shows_fit_of(self.model.value, self.points.value) else ""
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers that there are; the chosen ones stay chosen under a new name."""
         for field in (self.model, self.points, self.second):
             offer_layers(field)
+        self._choose_other_points()
+        chosen = self.region.value
+        if not offer_layers(self.region) and self.idle:
+            self._panel.say(f"Layer {chosen.name!r} was removed: the Region is again as the fit.")
 
     def save(self, path: Path) -> None:
         """Write what was compared as a CSV file."""
@@ -194,6 +217,26 @@ class SparseGMMChannels(TaskWidget):
     def _points_choices(self, _: Any = None) -> list[Points]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Points)]
 
+    def _choose_other_points(self) -> None:
+        """Another Points layer than that of the first channel, where there is one."""
+        offer_layers(self.points)
+        model, points = self.model.value, self.points.value
+        if model is None or points is None or not shows_fit_of(model, points):
+            return
+        others = (one for one in self._points_choices() if not shows_fit_of(model, one))
+        if (other := next(others, None)) is not None:
+            self.points.value = other
+
+    def _region_choices(self, _: Any = None) -> Sequence[tuple[str, Layer | None]]:
+        found = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Shapes | Labels)
+            and METADATA_KEY not in layer.metadata
+            and outlines_regions(layer)
+        ]
+        return [("as the fit", None), *((layer.name, layer) for layer in found)]
+
     def _second_choices(self, _: Any = None) -> Sequence[tuple[str, Layer | None]]:
         found = [layer for layer in self._components_choices() if layer is not self.model.value]
         return [("not considered", None), *((layer.name, layer) for layer in found)]
@@ -208,6 +251,7 @@ class SparseGMMChannels(TaskWidget):
     def _on_model_changed(self, _: Any = None) -> None:
         offer_layers(self.second)
         self.second.visible = len(self.second.choices) > 1
+        self._choose_other_points()
         self.follow_choice()
 
 
@@ -222,14 +266,22 @@ def _centres(layer: Shapes) -> FloatArray:
 
 
 def _compared(
-    model: DensityModel, points: Observations, centres: FloatArray | None, n_shifts: int
+    model: DensityModel,
+    points: Observations,
+    centres: FloatArray | None,
+    outline: Region | None,
+    n_shifts: int,
 ) -> Work[Any]:
     """How the points lie to the clusters of a model, as they are and by chance."""
-    return guarded("comparison", _comparison(model, points, centres, n_shifts))
+    return guarded("comparison", _comparison(model, points, centres, outline, n_shifts))
 
 
 def _comparison(
-    model: DensityModel, points: Observations, centres: FloatArray | None, n_shifts: int
+    model: DensityModel,
+    points: Observations,
+    centres: FloatArray | None,
+    outline: Region | None,
+    n_shifts: int,
 ) -> "Work[ChannelComparison]":
     yield Progress(0, n_shifts, "Starting")
 
@@ -239,12 +291,19 @@ def _comparison(
     if centres is not None and len(centres):
         k, d = centres.shape  # of which nothing but the centres counts
         second = GaussianMixture(np.full(k, 1.0 / k), centres, np.tile(np.eye(d), (k, 1, 1)))
+    region = common_region(model.mixture, points.points, model.box)
+    if outline is not None:
+        region, inside = over(outline, points.points, region.box)
+        if not inside.any():
+            raise InputError(
+                "No point of the second channel lies in the Region: choose another one."
+            )
     coverage = float((model.view or {}).get("coverage", COVERAGE.default))
     steps = iter_comparison(
         model.mixture,
         points,
         second=second,
-        region=common_region(model.mixture, points.points, model.box),
+        region=region,
         coverage=min(coverage, 99.9),
         n_shifts=n_shifts,
     )

@@ -58,6 +58,11 @@ def _is_made_from(layer: Layer, points: Points, role: str | None = None) -> bool
     )
 
 
+def shows_fit_of(layer: Layer, points: Points) -> bool:
+    """Whether a layer, or what it is a copy of, was made from `points`."""
+    return layer.metadata.get(METADATA_KEY, {}).get("made_from") == points.unique_id
+
+
 def made_from(
     viewer: ViewerModel, points: Points, role: str, kind: type[Layer], n_axes: int
 ) -> Layer | None:

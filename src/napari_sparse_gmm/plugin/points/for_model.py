@@ -8,7 +8,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from napari.layers import Layer, Points
+from napari.layers import Labels, Layer, Points, Shapes
 from numpy.typing import NDArray
 from pandas import Index
 
@@ -17,10 +17,12 @@ from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.observations import FloatArray, Observations
 from napari_sparse_gmm.plugin.points.features import feature_values, precise_points
+from napari_sparse_gmm.plugin.points.region import outlined_through
 from napari_sparse_gmm.plugin.space.axes import axis_names
 from napari_sparse_gmm.plugin.space.frame import Frame, Stack
 from napari_sparse_gmm.plugin.space.model_frame import frame_of
 from napari_sparse_gmm.plugin.space.transforms import affine_from
+from napari_sparse_gmm.regions import Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,20 @@ def places_for(model: DensityModel, layer: Layer, places: FloatArray, in_units: 
         )
     matrix, offset = _to_model(frame, layer, in_units)
     return np.asarray((places @ matrix.T + offset)[:, list(frame.axes)])
+
+
+def region_for(model: DensityModel, layer: Shapes | Labels, in_units: bool) -> Region:
+    """What a layer outlines, in the coordinates of a model: of its last axes.
+
+    Raises
+    ------
+    InputError
+        Where it outlines nothing, or lies askew to the axes of the model.
+    """
+    frame = frame_of(model)
+    matrix, offset = _to_model(frame, layer, in_units)
+    rows = list(frame.axes)
+    return outlined_through(layer, matrix[rows], offset[rows])
 
 
 def _to_model(frame: Frame, layer: Layer, in_units: bool) -> tuple[FloatArray, FloatArray]:

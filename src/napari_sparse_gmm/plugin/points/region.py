@@ -62,9 +62,16 @@ def outlined(
         Where the layer outlines nothing, or lies askew to the axes; where an image is negative
         or not finite somewhere, or too large.
     """
+    return outlined_through(layer, *_to_model(layer, points, axes, in_units))
+
+
+def outlined_through(
+    layer: Shapes | Labels | Image, matrix: FloatArray, offset: FloatArray
+) -> Region:
+    """The same, by the map from data coordinates (n,) of the layer to the model's (D,)."""
     if isinstance(layer, Shapes):
-        return _polygon(layer, *_to_model(layer, points, axes, in_units))
-    pixels = Pixels.of(layer, points, axes, in_units)
+        return _polygon(layer, matrix, offset)
+    pixels = Pixels.through(layer, matrix, offset)
     return _mask(layer, pixels) if isinstance(layer, Labels) else _intensity(layer, pixels)
 
 
@@ -133,7 +140,11 @@ class Pixels:
         InputError
             Where no axis of the layer is along one of the model, or more of them are than it has.
         """
-        matrix, offset = _to_model(layer, points, axes, in_units)
+        return cls.through(layer, *_to_model(layer, points, axes, in_units))
+
+    @classmethod
+    def through(cls, layer: Labels | Image, matrix: FloatArray, offset: FloatArray) -> Self:
+        """The same, by the map from data coordinates (n,) of the layer to the model's (D,)."""
         lengths = np.abs(matrix).max(0)
         modelled = lengths > 1e-12 * lengths.max()
         d = int(np.count_nonzero(modelled))
