@@ -78,7 +78,10 @@ def write_comparison(folder: Path, found: Comparison, inputs: Sequence[Path] = (
 
 
 def column_figure(found: Comparison, column: str, figure: Figure | None = None) -> Figure:
-    """Cells, means of replicates and differences of one column; on a figure of its own, or that."""
+    """Cells, means of replicates and differences of one column, on a figure of its own; or on that,
+    without the p values, for which it may be too narrow.
+    """
+    alone = figure is None
     if figure is None:
         width = _LABELS + _EACH * max(len(found.conditions), 2)
         figure = Figure(figsize=(width, _HEIGHT), dpi=150)
@@ -90,7 +93,7 @@ def column_figure(found: Comparison, column: str, figure: Figure | None = None) 
     points.set_ylabel(_wrapped(column))
     points.tick_params(bottom=False)
     rows = found.effects[found.effects["column"] == column]
-    _draw_differences(effects, found, rows)
+    _draw_differences(effects, found, rows, p_values=alone)
     for axes in (points, effects):
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(-0.6, len(found.conditions) - 0.4)
@@ -161,14 +164,14 @@ def _draw_condition(axes: Axes, at: int, replicates: Replicates, colours: Sequen
         axes.hlines(means.mean(), at - 0.38, at + 0.38, color="black", linewidth=1.2, zorder=2)
 
 
-def _draw_differences(axes: Axes, found: Comparison, rows: pd.DataFrame) -> None:
+def _draw_differences(axes: Axes, found: Comparison, rows: pd.DataFrame, *, p_values: bool) -> None:
     """The differences from the reference, which is 0, with their intervals."""
     axes.axhline(0.0, color="0.6", linewidth=0.8)
     x = list(range(1, len(found.conditions)))
     axes.vlines(x, rows["low"], rows["high"], color="black", linewidth=2)
     axes.plot(x, rows["difference"], "o", color="black", markersize=6)
     for at, row in zip(x, rows.to_dict("records"), strict=True):
-        if np.isfinite(row["p"]):
+        if p_values and np.isfinite(row["p"]):
             axes.text(
                 at,
                 1.0,
