@@ -51,6 +51,9 @@ def test_conditions_of_another_table(summary: Path, tmp_path: Path) -> None:
     pd.DataFrame([*rows, ("x/c0.csv", "mock")], columns=["file", "condition"]).to_csv(samples)
     with pytest.raises(InputError, match=r"several files called c0\.csv"):
         read_summaries([summary], samples)
+    pd.DataFrame([("e0.csv", "mock")], columns=["file", "condition"]).to_csv(samples)
+    with pytest.raises(InputError, match=r"as data/control/c0\.csv, is in samples\.csv: write the"):
+        read_summaries([summary], samples)
 
 
 def test_a_summary_of_each_condition(summary: Path, tmp_path: Path, capsys) -> None:

@@ -33,7 +33,8 @@ def read_summaries(paths: Sequence[str | Path], samples: str | Path | None = Non
     Raises
     ------
     InputError
-        Where one cannot be read, two have the same name, or files in `samples` are ambiguous.
+        Where one cannot be read, two have the same name, or files in `samples` are ambiguous or
+        none of the summary's.
     """
     read = [Path(path) for path in paths]
     names = [path.parent.resolve().name if path.stem == SUMMARY else path.stem for path in read]
@@ -84,6 +85,11 @@ def _joined(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
                 f"{path.name} has several files called {name}: write the paths of the summary."
             )
         found.append(by_path.get(file, by_name.get(name)))
+    if len(rows) and all(row is None for row in found):
+        raise InputError(
+            f"No file of the summary, as {rows[FILE].iloc[0]}, is in {path.name}: write the names "
+            f"of the summary in its column {FILE!r}."
+        )
     more = told.drop(columns=FILE).reindex([-1 if row is None else row for row in found])
     rows = rows.drop(columns=[name for name in more if name in rows])
     return pd.concat([rows, more.reset_index(drop=True)], axis=1)
