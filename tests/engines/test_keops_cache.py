@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
-from napari_sparse_gmm.engines.keops_cache import remove_damaged
+from napari_sparse_gmm.engines.keops_cache import LOCK, remove_damaged
 
 LIBRARY = Path(np._core._multiarray_umath.__file__).read_bytes()
 LIST = pickle.dumps({"formula": ("kernel", 3)})
@@ -61,3 +62,10 @@ def test_a_list_is_not_loaded(folder: Path, tmp_path: Path) -> None:
 def test_no_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("KEOPS_CACHE_FOLDER", str(tmp_path / "none"))
     assert remove_damaged() == ()
+
+
+def test_while_another_process_compiles_nothing_is_removed(folder: Path) -> None:
+    (folder / "others_cache.pkl").write_bytes(b"")
+    with FileLock(folder / LOCK):
+        assert remove_damaged() == ()
+    assert remove_damaged() == ("others_cache.pkl",)

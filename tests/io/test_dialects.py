@@ -175,6 +175,8 @@ HEADER, MARK = "id,x [nm],y [nm]\n", "\ufeff"
     [
         (f"{HEADER}1,2,3\n4,5,6\n{HEADER}7,8,9.5\n", 1),
         (f"{MARK}{HEADER}1,2,3\n{MARK}{HEADER}4,5,6\n{MARK}{HEADER}7,8,9.5\n", 2),
+        (f"{HEADER}1,2,3\n{MARK}{HEADER}4,5,6\n7,8,9.5\n", 1),
+        (f"{MARK}{HEADER}1,2,3\n{HEADER}4,5,6\n7,8,9.5\n", 1),
         (f"{HEADER}1,2,3\n4,5,6\n7,8,9.5\n{HEADER}".rstrip(), 1),
         (f"{HEADER}1,2,3\n4,5,6\n{HEADER}7,8,9.5\n".replace("\n", "\r\n"), 1),
         (f"sep=,\n{HEADER}1,2,3\n4,5,6\nsep=,\n{HEADER}7,8,9.5\n", 2),
@@ -182,7 +184,18 @@ HEADER, MARK = "id,x [nm],y [nm]\n", "\ufeff"
         (f"# {HEADER}1,2,3\n4,5,6\n# {HEADER}7,8,9.5\n", 1),
         ("id,x,y\n,(nm),(nm)\n1,2,3\n4,5,6\nid,x,y\n,(nm),(nm)\n7,8,9.5\n", 2),
     ],
-    ids=["comma", "marks", "last", "Windows", "sep", "remark", "commented", "units below"],
+    ids=[
+        "comma",
+        "marks",
+        "mark below",
+        "mark above",
+        "last",
+        "Windows",
+        "sep",
+        "remark",
+        "commented",
+        "units below",
+    ],
 )
 def test_joined_tables_have_their_header_once(table, text: str, n: int) -> None:
     path = table(text)

@@ -150,8 +150,17 @@ class TestZarr:
         events["loc"] = np.arange(12.0 * n).reshape(-1, 3)
         path = write_zarr(tmp_path / "a.zarr", events)
         (path / "mfx" / "00").write_bytes(bytes(10))  # no name of a chunk
+        found = read_points(path)
         expected = read_points(write(tmp_path / "a.npy", events)).points
-        np.testing.assert_array_equal(read_points(path).points, expected)
+        np.testing.assert_array_equal(found.points, expected)
+        assert found.notes == ()
+
+    def test_a_chunk_of_too_few_records_is_refused(self, tmp_path: Path) -> None:
+        path = write_zarr(tmp_path / "a.zarr", newer(), numcodecs.Blosc())
+        few = numcodecs.Blosc().encode(newer()[:2].tobytes())
+        (path / "mfx" / "1").write_bytes(few)
+        with pytest.raises(InputError, match=r"a.zarr is a MINFLUX file that cannot be read"):
+            read_points(path)
 
     @pytest.mark.parametrize(
         ("others", "message"),

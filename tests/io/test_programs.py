@@ -6,6 +6,7 @@ import pytest
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.localizations import read_localizations
+from napari_sparse_gmm.io.names import precision_along
 from napari_sparse_gmm.io.tables import read_points
 
 NIKON = "Channel Name,X,Y,Xc,Yc,Frame,Z,Zc,Photons,Lateral Localization Accuracy"
@@ -287,3 +288,11 @@ def test_imaris_without_a_unit(table) -> None:
 
 def test_bare_columns_have_no_unit(table) -> None:
     assert read_localizations(table("x,y,frame,uncertainty\n1,2,3,4\n")).unit is None
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [("x_max", "y_max"), ("lpx [nm]", "lpy [nm]"), ("X error", "Y error"), ("e", "e")]
+)
+def test_the_precision_of_y_is_called_as_that_of_x(x: str, y: str) -> None:
+    assert precision_along([x, y, "frame"], x, "y") == y
+    assert precision_along([x, "frame"], x, "y") == x

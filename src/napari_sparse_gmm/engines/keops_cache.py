@@ -32,7 +32,7 @@ def remove_damaged() -> tuple[str, ...]:
     removed = []
     for folder in _build_folders():
         try:
-            with FileLock(folder / LOCK):
+            with FileLock(folder / LOCK, timeout=0):  # another one may compile for minutes
                 libraries = [path for path in folder.glob("*.so") if _is_cut_library(path)]
                 lists = [
                     path for path in folder.glob("*.pkl") if libraries or not _is_whole_list(path)
