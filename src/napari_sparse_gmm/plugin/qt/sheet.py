@@ -5,7 +5,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,11 @@ class Sheet(QTableView):
         return {name: values[rows] for name, values in self._model.columns.items()}
 
     def show_columns(
-        self, columns: Columns, errors: Mapping[str, str], first: str | None = None
+        self,
+        columns: Columns,
+        errors: Mapping[str, str],
+        first: str | None = None,
+        told: Callable[[str], str] = lambda _: "",
     ) -> None:
         """Show columns, all of as many rows.
 
@@ -81,10 +85,12 @@ class Sheet(QTableView):
         first : str, optional
             What to sort by, the highest first, where these are other columns than before; else
             they stay as they were sorted.
+        told : callable
+            What a column is, by its name: shown where the mouse rests on its head.
         """
         before = list(self._model.columns)
         self._telling = False
-        self._model.show(columns, errors)
+        self._model.show(columns, errors, told)
         self._telling = True
         if list(columns) != before:
             self.resizeColumnsToContents()
@@ -134,9 +140,11 @@ class _Model(QAbstractTableModel):
         super().__init__(parent)
         self.columns: dict[str, NDArray[Any]] = {}
         self._decimals: dict[str, int] = {}
+        self._told: Callable[[str], str] = lambda _: ""
 
-    def show(self, columns: Columns, errors: Mapping[str, str]) -> None:
+    def show(self, columns: Columns, errors: Mapping[str, str], told: Callable[[str], str]) -> None:
         self.beginResetModel()
+        self._told = told
         self.columns = {name: np.asarray(values) for name, values in columns.items()}
         self._decimals = {}
         for name, values in self.columns.items():
@@ -157,15 +165,20 @@ class _Model(QAbstractTableModel):
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = _ROLES.DisplayRole
     ) -> Any:
-        if role != _ROLES.DisplayRole or orientation != Qt.Orientation.Horizontal:
+        if orientation != Qt.Orientation.Horizontal:
             return None
-        return list(self.columns)[section]
+        name = list(self.columns)[section]
+        if role == _ROLES.ToolTipRole:
+            return self._told(name)
+        return name if role == _ROLES.DisplayRole else None
 
     def data(self, index: QModelIndex, role: int = _ROLES.DisplayRole) -> Any:
         name = list(self.columns)[index.column()]
         value = self.columns[name][index.row()]
         if role == _ROLES.DisplayRole:
             return shown_text(value, self._decimals.get(name))
+        if role == _ROLES.ToolTipRole:  # all of what may be cut short, with all digits
+            return str(value)
         if role == _SORTED_BY:
             value = value.item() if isinstance(value, np.generic) else value
             # Nothing can be said of NaN; so what has no value comes last of the highest.
