@@ -19,7 +19,14 @@ from napari_sparse_gmm.plugin.form.fields import status_line
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.qt.sheet import Sheet
-from napari_sparse_gmm.plugin.tasks.files import BEFORE, DONE, WAITING, FileProgress, fit_files
+from napari_sparse_gmm.plugin.tasks.files import (
+    BEFORE,
+    DONE,
+    RUNNING,
+    WAITING,
+    FileProgress,
+    fit_files,
+)
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.task import Progress
 from napari_sparse_gmm.wording import count
@@ -156,7 +163,8 @@ class SparseGMMBatch(TaskWidget):
         """Open the points and the model of a file."""
         job = self._jobs[row]
         if not job.models:
-            self._panel.say(NOT_FITTED)
+            state = self._states[row]
+            self._panel.say(state if self._is_problem(state) else NOT_FITTED)
             return
         self._viewer.open(str(job.input), plugin=_PLUGIN)
         for model in job.models:
@@ -241,4 +249,4 @@ class SparseGMMBatch(TaskWidget):
 
     @staticmethod
     def _is_problem(state: str) -> bool:
-        return state.endswith(".")
+        return state not in (WAITING, RUNNING, DONE, BEFORE)
