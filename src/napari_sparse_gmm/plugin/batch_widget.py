@@ -15,10 +15,10 @@ from qtpy.QtCore import Qt
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
-from napari_sparse_gmm.plugin.form.fields import status_line
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.qt.sheet import Sheet
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 from napari_sparse_gmm.plugin.tasks.files import (
     BEFORE,
     DONE,
@@ -99,10 +99,16 @@ class SparseGMMBatch(TaskWidget):
         )
         self.sheet = Sheet()
         fields = [self.folder, self.pattern, self.out, self.settings]
-        super().__init__(napari_viewer, clock, fields, self.run_button, self.run, lambda: self._why)
-        # From the right: Run, Cancel, Open.
-        self[1].append(self.open_button)
-        self.native.layout().addWidget(self.sheet, 1)
+        super().__init__(
+            napari_viewer,
+            clock,
+            fields,
+            self.run_button,
+            self.run,
+            lambda: self._why,
+            more_buttons=[self.open_button],
+            filling=self.sheet,
+        )
         self.sheet.horizontalHeader().setStretchLastSection(True)
         self.sheet.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.sheet.opened.connect(self.show_result)

@@ -15,6 +15,7 @@ from qtpy.QtCore import (
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
+    QSize,
     QSortFilterProxyModel,
     Qt,
     Signal,
@@ -26,6 +27,8 @@ Columns = Mapping[str, NDArray[Any]]
 
 _ROLES = Qt.ItemDataRole
 _SORTED_BY = _ROLES.UserRole
+
+_HEIGHT = 130  # pixels that it would like to have
 
 # Figures of a typical value, and of a typical error.
 _FIGURES, _FIGURES_OF_ERROR = 3, 2
@@ -58,6 +61,10 @@ class Sheet(QTableView):
         self._telling = True
         self.selectionModel().selectionChanged.connect(self._on_selected)
         self.doubleClicked.connect(self._on_double_click)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Qt's hook: a head and some rows; what is left over is given to it anyway."""
+        return QSize(super().sizeHint().width(), _HEIGHT)
 
     @property
     def columns(self) -> Columns:

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -60,6 +61,8 @@ class ComponentTable(QWidget):
         self._viewer = viewer
         self._layer: Shapes | None = None  # what it shows
         self.title = QLabel(NOTHING)
+        # A long name of a layer makes no window wider.
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.rows = QComboBox()
         self.rows.addItems([COMPONENTS, REGIONS])
         self.rows.setToolTip(
