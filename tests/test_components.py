@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from oracles import lying_along
 
-from napari_sparse_gmm.components import component_table
+from napari_sparse_gmm.components import about_column, component_table
+from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.io.tables import write_table
+from napari_sparse_gmm.members import Members
 from napari_sparse_gmm.mixture import GaussianMixture
 from napari_sparse_gmm.uncertainty import StandardErrors
 
@@ -162,3 +164,23 @@ def test_distances_between_edges_of_ellipses() -> None:
     np.testing.assert_allclose(found, 50.0 - 2 * 3.0 * radius, rtol=2e-3)
     alone = GaussianMixture([1.0], [[0.0, 0.0]], [covariance])
     assert np.isnan(component_table(alone, 9, ("y", "x"))["nearest_edge"][0])
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_every_column_says_what_it_is(d: int) -> None:
+    box = [[-9.0] * d, [9.0] * d]
+    mixture = GaussianMixture([0.2, 0.5], np.arange(2 * d).reshape(2, d), [np.eye(d)] * 2, 0.3, box)
+    errors = StandardErrors(np.ones(2), np.ones((2, d)), np.ones((2, d)))
+    table = component_table(
+        mixture,
+        100,
+        tuple("abyx")[:d],
+        errors,
+        "nm",
+        Evidence(1.0, np.ones(2), np.zeros(2, dtype=int), np.ones(2)),
+        np.ones(2),
+        Members(np.ones(2) if d in (2, 3) else None, np.ones(2), np.ones(2)),
+    )
+    assert {name: about_column(name) for name in table if not about_column(name)} == {}
+    assert about_column("mean_a_error [nm]").startswith("Standard error")
+    assert about_column("kind_of_cell") == ""

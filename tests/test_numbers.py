@@ -9,13 +9,20 @@ import pytest
 from partitions import partitioned
 
 from napari_sparse_gmm.cli import main
+from napari_sparse_gmm.components import about_column
 from napari_sparse_gmm.density_model import DensityModel, InRegion, Part
 from napari_sparse_gmm.engines import TorchTiles
 from napari_sparse_gmm.engines.fused import Fused
 from napari_sparse_gmm.evidence import Evidence
 from napari_sparse_gmm.io.models import load_model, save_model
 from napari_sparse_gmm.mixture import GaussianMixture
-from napari_sparse_gmm.numbers import names_of_regions, numbers, region_table
+from napari_sparse_gmm.numbers import (
+    REGION_COLUMNS,
+    cluster_table,
+    names_of_regions,
+    numbers,
+    region_table,
+)
 from napari_sparse_gmm.observations import Observations
 from napari_sparse_gmm.regions import Box, Mask, Polygon, Prism, Region, inside_each, union
 from napari_sparse_gmm.uncertainty import StandardErrors
@@ -101,6 +108,13 @@ def test_a_row_for_each_region() -> None:
     assert "area" in region_table(model_with_cells(None))
     part = model_with_cells().fitted[0]
     assert list(names_of_regions(part)) == ["half", "half", "triangle", ""]
+
+
+def test_every_column_says_what_it_is() -> None:
+    for unit in ("nm", None):
+        for name in region_table(model_with_cells(unit)):
+            assert about_column(name, REGION_COLUMNS), name
+    assert all(map(about_column, cluster_table(model_with_cells().fitted[0], ("y", "x"), "nm")))
 
 
 def test_the_whole_field_as_one_region_has_the_numbers_of_the_model() -> None:

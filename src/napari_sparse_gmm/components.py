@@ -6,7 +6,8 @@
 (array([6.]), array([2.]))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,68 @@ if TYPE_CHECKING:
 _HELD, _CORNERS = 95.0, 64
 
 _AXIS_NAMES = {1: ("",), 2: ("_major", "_minor"), 3: ("_major", "_middle", "_minor")}
+
+_STD = "Standard deviation along the {} axis of the component."
+_HULL = "{} of the convex hull of the points that most probably are of the component."
+
+# What each column of `component_table` is, by its name without unit and "_error"; of "mean" and
+# "std" there is one for each axis.
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "component": "Number of the component, from 0: the one that points are given by.",
+        "weight": "Share of all points that the component has.",
+        "expected_points": "Points of the component: each point counts by its probability.",
+        "mean": "Centre of the component along this axis.",
+        "std": "Standard deviation along this axis of the component.",
+        "std_major": _STD.format("longest"),
+        "std_middle": _STD.format("middle"),
+        "std_minor": _STD.format("shortest"),
+        "angle": (
+            "Direction of the longest axis in degrees: 0 is along the last axis (x), 90 along the "
+            "first (y); clockwise where y points down."
+        ),
+        "area": "Area of the ellipse of one standard deviation.",
+        "volume": "Volume of the ellipsoid of one standard deviation.",
+        "eccentricity": "Of the longest and the shortest axis: 0 is round, 1 a line.",
+        "density_inside": (
+            "Points per area (volume) within one standard deviation, background included."
+        ),
+        "density_around": "Points of the background per area (volume) at the centre.",
+        "nearest": "Distance from the centre to that of the nearest other component.",
+        "nearest_edge": (
+            "Distance to the nearest other component, from edge to edge of the ellipses that hold "
+            f"{_HELD:g}%: 0 where they overlap."
+        ),
+        "evidence": (
+            "log10 of the Bayes factor for the component, against none there: 1.3 is 20 to 1."
+        ),
+        "kind": "Of which kind of clusters it is, from 0: those of a kind are alike.",
+        "kind_probability": "How probable it is that the component is of that kind.",
+        "in_field": (
+            "Share of the component that lies in the field: less than 1 of one that an edge cuts. "
+            "All else is of the whole component."
+        ),
+        "hull_area": _HULL.format("Area"),
+        "hull_volume": _HULL.format("Volume"),
+        "first_frame": "First frame with a point that most probably is of the component.",
+        "region": "In which region the centre lies: of several the first.",
+        "last_frame": "Last frame with a point that most probably is of the component.",
+    }
+)
+
+
+def about_column(name: str, columns: Mapping[str, str] = COLUMNS) -> str:
+    """What a column is, by its name in a table; "" of one that is not known.
+
+    >>> about_column("std_major_error [nm]")
+    'Standard error of it. Standard deviation along the longest axis of the component.'
+    """
+    plain = name.partition(" [")[0]
+    of_error = plain.endswith("_error")
+    plain = plain.removesuffix("_error")
+    first = plain.partition("_")[0]
+    told = columns.get(plain) or (columns.get(first, "") if first in ("mean", "std") else "")
+    return f"Standard error of it. {told}" if told and of_error else told
 
 
 def component_table(

@@ -9,7 +9,8 @@ True
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,37 @@ from napari_sparse_gmm.wording import volume_unit
 SURE = math.log10(0.95 / 0.05)
 
 _SIZES = {1: "length", 2: "area", 3: "volume"}
+
+_POINTS = "{} of the expected points of the clusters whose centre lies in the region."
+_RADIUS = "{} of the radii of the clusters: of each the geometric mean of its standard deviations."
+
+# What each column of `region_table` is, by its name without the unit.
+REGION_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "region": "Name or number of the shape or label.",
+        **{size: f"The {size} of the region." for size in _SIZES.values()},
+        "points": "Points in the region; with weights what they weigh.",
+        "clusters": "Clusters whose centre lies in the region.",
+        "clusters surer than 95%": "Those of them that are real with more than 95% by evidence.",
+        **{f"clusters per {size}": f"Clusters by the {size}." for size in _SIZES.values()},
+        **{
+            f"background per {size}": f"Points of the background that are expected by the {size}."
+            for size in _SIZES.values()
+        },
+        "share of points in clusters": (
+            "Of the points in the region, the share that is expected to be of no background."
+        ),
+        "median points of a cluster": _POINTS.format("Median"),
+        "points of a cluster, lower quartile": _POINTS.format("Lower quartile"),
+        "points of a cluster, upper quartile": _POINTS.format("Upper quartile"),
+        "median radius of a cluster": _RADIUS.format("Median"),
+        "radius of a cluster, lower quartile": _RADIUS.format("Lower quartile"),
+        "radius of a cluster, upper quartile": _RADIUS.format("Upper quartile"),
+        "median distance to the nearest cluster": (
+            "Median of the distances from centre to centre, in the same region."
+        ),
+    }
+)
 
 
 def numbers(model: DensityModel) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def test_a_folder_is_fitted_and_gone_on_with(
     assert batch.status.value.startswith("2 of 3 files are done. 1 file could not be fitted")
     table = pd.read_csv(data / "results" / "summary.csv")
     assert table["problem"].notna().tolist() == [True, False, False]
+    batch.show_result(0)
+    assert batch.status.value == states["broken.csv"]
     batch.run_button.native.click()
     created[-1].to_the_end()
     assert batch.states["cell 0.csv"] == "done before"

@@ -162,7 +162,7 @@ def test_numbers_of_the_clusters() -> None:
     assert statistics(result(mixture, background=True), cloud).splitlines() == [
         "2 clusters, 1 per µm²",
         "Points in each: 2,470 (1,850 to 3,090)",
-        "Radius: 28.7 (23 to 34.3) nm",
+        "Radius (one standard deviation): 28.7 (23 to 34.3) nm",
         "In clusters: 40% of 12,345 points; background: 60%",
     ]
     assert statistics(result(NONE_LEFT, background=True), cloud) == ""

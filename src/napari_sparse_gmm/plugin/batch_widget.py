@@ -15,14 +15,15 @@ from qtpy.QtCore import Qt
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.io.units import symbol_of
 from napari_sparse_gmm.plugin.density_widget import SparseGMMWidget
-from napari_sparse_gmm.plugin.form.fields import status_line
 from napari_sparse_gmm.plugin.form.fit_fields import default_keywords
 from napari_sparse_gmm.plugin.form.task_form import TaskWidget
 from napari_sparse_gmm.plugin.preferences import preferences
 from napari_sparse_gmm.plugin.qt.sheet import Sheet
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 from napari_sparse_gmm.plugin.tasks.files import (
     BEFORE,
     DONE,
+    RUNNING,
     WAITING,
     FileProgress,
     FileSettings,
@@ -102,10 +103,16 @@ class SparseGMMBatch(TaskWidget):
         )
         self.sheet = Sheet()
         fields = [self.folder, self.pattern, self.out, self.settings]
-        super().__init__(napari_viewer, clock, fields, self.run_button, self.run, lambda: self._why)
-        # From the right: Run, Cancel, Open.
-        self[1].append(self.open_button)
-        self.native.layout().addWidget(self.sheet, 1)
+        super().__init__(
+            napari_viewer,
+            clock,
+            fields,
+            self.run_button,
+            self.run,
+            lambda: self._why,
+            more_buttons=[self.open_button],
+            filling=self.sheet,
+        )
         self.sheet.horizontalHeader().setStretchLastSection(True)
         self.sheet.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.sheet.opened.connect(self.show_result)
@@ -171,7 +178,8 @@ class SparseGMMBatch(TaskWidget):
         """Open the points and the model of a file."""
         job = self._jobs[row]
         if not job.models:
-            self._panel.say(NOT_FITTED)
+            state = self._states[row]
+            self._panel.say(state if self._is_problem(state) else NOT_FITTED)
             return
         self._viewer.open(str(job.input), plugin=_PLUGIN)
         for model in job.models:
@@ -258,4 +266,4 @@ class SparseGMMBatch(TaskWidget):
 
     @staticmethod
     def _is_problem(state: str) -> bool:
-        return state.endswith(".")
+        return state not in (WAITING, RUNNING, DONE, BEFORE)

@@ -114,12 +114,17 @@ class SparseGMMChannels(TaskWidget):
         self.plot = Plot(lambda: napari_viewer.theme)
         fields = [self.model, self.points, self.second, self.region, self.n_shifts]
         super().__init__(
-            napari_viewer, clock, fields, self.compare_button, self.compare, self.obstacle
+            napari_viewer,
+            clock,
+            fields,
+            self.compare_button,
+            self.compare,
+            self.obstacle,
+            more_buttons=[self.save_button],
+            below=[self.statistic],
+            filling=self.plot,
         )
-        self[1].append(self.save_button)
-        self.append(self.statistic)
         self.statistic.visible = False
-        self.native.layout().addWidget(self.plot, 1)
         self.model.changed.connect(self._on_model_changed)
         self.points.changed.connect(self.follow_choice)
         self.statistic.changed.connect(self._draw)

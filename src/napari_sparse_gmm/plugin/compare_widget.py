@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import FileEdit, PushButton
 from napari.utils.history import get_save_history, update_save_history
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QSplitter
 
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.form.fields import choice
@@ -114,12 +114,19 @@ class SparseGMMConditions(TaskWidget):
         )
         self.sheet, self.plot = Sheet(), Plot(lambda: napari_viewer.theme)
         fields = [self.summaries, self.samples, self.condition, self.replicate, self.reference]
+        shown = QSplitter(Qt.Orientation.Vertical)
+        shown.addWidget(self.sheet)
+        shown.addWidget(self.plot)
         super().__init__(
-            napari_viewer, clock, fields, self.compare_button, self.compare, lambda: self._why
+            napari_viewer,
+            clock,
+            fields,
+            self.compare_button,
+            self.compare,
+            lambda: self._why,
+            more_buttons=[self.save_button],
+            filling=shown,
         )
-        self[1].append(self.save_button)
-        self.native.layout().addWidget(self.sheet, 1)
-        self.native.layout().addWidget(self.plot, 1)
         self.sheet.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as they come
         self.summaries.changed.connect(self.look)
         self.samples.changed.connect(self.look)

@@ -54,7 +54,7 @@ class SparseGMMWidget(Container):
         self.source, self.obstacle = form.source, form.obstacle
         self.estimator_parameters = form.estimator_parameters
         self.heatmap_choice = form.heatmap_choice
-        super().__init__(widgets=form.parts, labels=False)
+        super().__init__(labels=False)
         form.lay_out(self.native)
         self.controller = Controller(napari_viewer, form, self._panel)
 

@@ -60,8 +60,9 @@ RESET = "Set everything but the points back to what a first fit has."
 STATISTICS = (
     "Medians, and quartiles in brackets. The points of a cluster are their expected number: each "
     "counts by its probability, as it does for the background. Score and the colours give each "
-    "point to what it most probably is, which makes other shares. The radius of a cluster is the "
-    "geometric mean of the standard deviations along its axes."
+    "point to what it most probably is, which makes other shares. The radius of a cluster is one "
+    "standard deviation, the geometric mean of those along its axes: of a round one in 2D it holds "
+    "39% of the points, and the ellipse that is drawn is larger."
 )
 EXPORT = (
     "Write what was found for other programs: points with their components (CSV, Parquet, Picasso, "
@@ -235,7 +236,7 @@ def statistics(model: DensityModel, cloud: Cloud) -> str:
     lines = [
         f"{count(len(points), noun)}{sure}{dense}",
         f"Points in each: {_quartiles(points)}",
-        f"Radius: {_quartiles(radii)}{unit}",
+        f"Radius (one standard deviation): {_quartiles(radii)}{unit}",
     ]
     if background > 0:
         total = sum(part.n_seen for part in parts)

@@ -25,13 +25,14 @@ from qtpy.QtWidgets import (
 
 import napari_sparse_gmm
 from napari_sparse_gmm import parameters
-from napari_sparse_gmm.plugin.form.fields import choice, field, offer_layers, one_line, status_line
+from napari_sparse_gmm.plugin.form.fields import choice, field, offer_layers, one_line
 from napari_sparse_gmm.plugin.form.length_fields import LengthFields, conversion
 from napari_sparse_gmm.plugin.form.view_fields import ViewFields
 from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
 from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
 from napari_sparse_gmm.plugin.qt.spin_steps import step
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 from napari_sparse_gmm.plugin.views.plots import Plots
 
 

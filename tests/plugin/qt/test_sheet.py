@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
-from napari_sparse_gmm.plugin.qt.sheet import decimals_of, shown_text
+from napari_sparse_gmm.plugin.qt.sheet import Sheet, decimals_of, shown_text
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,13 @@ def test_shown_is_right_to_a_tenth_of_the_error() -> None:
         for value in values:
             off = abs(float(shown_text(value, decimals)) - value)
             assert off < 0.1 * np.median(errors) or math.isclose(off, 0.0)
+
+
+def test_a_cell_that_is_cut_short_says_all_where_the_mouse_rests(qtbot: QtBot) -> None:
+    sheet, long = Sheet(), "A sentence of many words. " * 20
+    qtbot.addWidget(sheet)
+    sheet.show_columns({"state": np.array([long], dtype=object)}, {})
+    assert sheet.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole) == long
 
 
 def test_words_are_words() -> None:

@@ -76,6 +76,12 @@ def test_what_is_no_number_is_told_and_changes_nothing(view: FilterView, text, w
     assert view.ranges == ()
 
 
+def test_a_long_sentence_is_wrapped(view: FilterView) -> None:
+    before = view.native.minimumSizeHint().width()
+    view.left.value = "A sentence of some words. " * 30
+    assert view.native.minimumSizeHint().width() == before
+
+
 def test_points_outside_are_left_out_of_what_is_read(layer: Points) -> None:
     ranges = Range("photons", 10.0, 39.5), Range("sigma", low=1.0)
     source = Source(layer, (0, 1), ranges=ranges)

@@ -272,6 +272,21 @@ def test_regions_have_rows_which_select_their_components(viewer: Any, tmp_path: 
     assert len(cells(table.sheet, "component")) == 4
 
 
+def test_heads_and_cells_tell_more_where_the_mouse_rests(viewer: Any) -> None:
+    table, _ = with_regions(viewer)
+    model, tip = table.sheet.model(), Qt.ItemDataRole.ToolTipRole
+    for rows in (COMPONENTS, REGIONS):
+        table.rows.setCurrentText(rows)
+        told = {
+            name: model.headerData(at, HORIZONTAL, tip)
+            for at, name in enumerate(columns(table.sheet))
+        }
+        assert all(told.values()), told
+    assert told["area [µm²]"] == "The area of the region."
+    share = columns(table.sheet).index("share of points in clusters")
+    assert float(model.index(0, share).data(tip)) == 0.9
+
+
 def test_without_regions_there_is_no_such_choice(viewer: Any) -> None:
     table, layer = with_regions(viewer)
     table.rows.setCurrentText(REGIONS)

@@ -1,11 +1,11 @@
 """Shows fits in a viewer, and what a fit that goes on has found so far."""
 
 from napari.components import ViewerModel
-from napari.layers import Points
+from napari.layers import Layer, Points
 
 from napari_sparse_gmm.density_model import DensityModel
 from napari_sparse_gmm.plugin.control.state import Asked, Fit
-from napari_sparse_gmm.plugin.layers.components import drawing, show_components
+from napari_sparse_gmm.plugin.layers.components import drawing, raise_above, show_components
 from napari_sparse_gmm.plugin.layers.contours import show_contours
 from napari_sparse_gmm.plugin.layers.heatmap import show_heatmap
 from napari_sparse_gmm.plugin.layers.model_metadata import as_shown, attach_model
@@ -68,6 +68,8 @@ class Display:
         shown = drawing(model, asked.frame, coverage, most)
         with keeping_place(self._viewer):
             layer = show_components(self._viewer, asked.layer, asked.frame, shown)
+            if isinstance(region := asked.source.region, Layer):
+                raise_above(self._viewer, layer, region)  # whose faces are mostly opaque
         attach_model(layer, None)
 
     def _attach_model(self, done: Fit) -> None:

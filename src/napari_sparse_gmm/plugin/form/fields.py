@@ -14,12 +14,11 @@ from magicgui.widgets import (
     CheckBox,
     ComboBox,
     FloatSpinBox,
-    Label,
     SpinBox,
     Widget,
 )
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QSizePolicy
+from qtpy.QtWidgets import QComboBox
 
 from napari_sparse_gmm.parameters import Parameter
 from napari_sparse_gmm.plugin.qt.spin_steps import Steps
@@ -160,15 +159,3 @@ def offer_layers(field: ComboBox) -> bool:
     if field.value is not chosen:
         field.changed.emit(field.value)
     return field.value is chosen
-
-
-def status_line(name: str = "status", label: str = "") -> Label:
-    """Where whole sentences are shown: wrapped, never wider than the dock, to be copied."""
-    status = Label(name=name, label=label)
-    native = status.native
-    native.setTextFormat(Qt.TextFormat.PlainText)
-    native.setWordWrap(True)
-    native.setAlignment(Qt.AlignmentFlag.AlignTop)
-    native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
-    native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return status

@@ -8,10 +8,11 @@ from magicgui.widgets import ComboBox, Widget
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import compact, field, set_value, status_line, value_of
+from napari_sparse_gmm.plugin.form.fields import compact, field, set_value, value_of
 from napari_sparse_gmm.plugin.form.length_fields import LengthFields
 from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.folding import folding_button, unfold
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 
 _PARAMETERS = (
     parameters.SPARSITY,

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QWidget
 from napari_sparse_gmm import parameters
 from napari_sparse_gmm.objectives import PRIORS
 from napari_sparse_gmm.plugin import messages
-from napari_sparse_gmm.plugin.form.fields import field, show_value, status_line, value_of
+from napari_sparse_gmm.plugin.form.fields import field, show_value, value_of
 from napari_sparse_gmm.plugin.form.fit_fields import FitFields
 from napari_sparse_gmm.plugin.form.points_fields import PointsFields
 from napari_sparse_gmm.plugin.form.task_form import TaskPanel
@@ -29,7 +29,8 @@ from napari_sparse_gmm.plugin.preferences import Preferences
 from napari_sparse_gmm.plugin.qt.cubic_slider import CubicSlider
 from napari_sparse_gmm.plugin.qt.folding import folding_button
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
-from napari_sparse_gmm.plugin.qt.scrolling import StatusScroll, VerticalScroll
+from napari_sparse_gmm.plugin.qt.scrolling import DOCK_HEIGHT, StatusScroll, VerticalScroll
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 from napari_sparse_gmm.plugin.space.axes import Axes
 from napari_sparse_gmm.plugin.tasks.values import HeatmapChoice
 from napari_sparse_gmm.plugin.views.convergence import ConvergenceView
@@ -48,8 +49,8 @@ class DensityForm:
     """All fields, buttons and lines of the widget, as public attributes.
 
     From top to bottom: the points and what to find in them, Run, and what came of it; plots of
-    that, how it is shown, and what rarely needs a change. Where there is little room only these
-    scroll, and nothing moves when a fit runs.
+    that, how it is shown, and what rarely needs a change. Where there is little room these scroll
+    first, and nothing moves when a fit runs; where there is less, all does.
 
     Parameters
     ----------
@@ -172,7 +173,11 @@ class DensityForm:
         )
         LabelColumn(self._asked, self._rest)
         self._asked.margins = self._rest.margins = (0, 0, 0, 0)
-        self.parts = [work, self.progress, found]
+        self._found = found
+        self._body = Container(
+            name="body", widgets=[work, self.progress, found], labels=False, layout="vertical"
+        )
+        self._body.margins = (0, 0, 0, 0)
         every: list[Widget] = [*self._asked, *self._rest]
         for widget in every:
             setattr(self, widget.name, widget)
@@ -202,19 +207,36 @@ class DensityForm:
 
     def lay_out(self, native: QWidget) -> None:
         """Give the parts their places in the widget that they are in."""
-        layout = native.layout()
+        layout = self._body.native.layout()
         layout.setSpacing(_SPACING)
         layout.insertWidget(0, VerticalScroll(self._asked.native))
-        _, _, found = self.parts
         for line, least in ((self.summary, 1), (self.status, 2)):
-            layout.insertWidget(layout.indexOf(found.native), StatusScroll(line.native, least))
+            at = layout.indexOf(self._found.native)
+            layout.insertWidget(at, StatusScroll(line.native, least))
         rest = self._rest.native.layout()
         rest.insertWidget(rest.indexOf(self.plots_button.native) + 1, self.plots)
         rest.addStretch(1)
         scroll = VerticalScroll(self._rest.native, takes_what_is_left=True)
         layout.addWidget(scroll, 1)
+        whole = VerticalScroll(self._body.native, least=DOCK_HEIGHT)
+        native.layout().addWidget(whole)
+
+        def make_room(for_plots: bool) -> None:
+            needed = self.plots_button.native.sizeHint().height() + self.plots.sizeHint().height()
+            scroll.show_at_least(needed + _SPACING if for_plots else None)
+
+        self.plots_button.changed.connect(make_room)
         for button in (self.plots_button, self.view_button, self.advanced_button):
-            button.changed.connect(partial(scroll.go_to, button.native))
+            # First in the one, and then in what that is in.
+            for area in (scroll, whole):
+                button.changed.connect(partial(area.go_to, button.native))
+
+        def keep_plots_in_sight(*_: object) -> None:
+            for area in (scroll, whole):
+                area.go_to(self.plots_button.native, self.plots_button.value)
+
+        self.plots.tabBarClicked.connect(keep_plots_in_sight)
+        self.table_button.clicked.connect(keep_plots_in_sight)  # which leaves less room
         for first, second in pairwise(widget.native for widget in self._in_order):
             QWidget.setTabOrder(first, second)
 

@@ -10,10 +10,11 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
-from napari_sparse_gmm.plugin.form.fields import status_line
 from napari_sparse_gmm.plugin.messages import CANCELLED, layer_removed
 from napari_sparse_gmm.plugin.qt.clock import WindowClock
 from napari_sparse_gmm.plugin.qt.label_column import LabelColumn
+from napari_sparse_gmm.plugin.qt.scrolling import DOCK_HEIGHT, VerticalScroll
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 from napari_sparse_gmm.plugin.tasks.pacing import Clock
 from napari_sparse_gmm.plugin.tasks.runner import Job, Runner, weakly
 from napari_sparse_gmm.plugin.tasks.task import Progress, Refusal, Work
@@ -117,6 +118,12 @@ class TaskWidget(Container):
         What the button does.
     obstacle : callable
         Why that cannot begin yet, for the user; "" where it can.
+    more_buttons : sequence of Widget
+        Beside that button.
+    below : sequence of Widget
+        Below the status line.
+    filling : QWidget, optional
+        At the bottom, where it takes the room that is left.
     """
 
     def __init__(
@@ -127,6 +134,10 @@ class TaskWidget(Container):
         button: PushButton,
         run: Callable[[], object],
         obstacle: Callable[[], str],
+        *,
+        more_buttons: Sequence[Widget] = (),
+        below: Sequence[Widget] = (),
+        filling: QWidget | None = None,
     ) -> None:
         self._button, self._obstacle = button, obstacle
         self._panel = panel = TaskPanel(clock)
@@ -134,10 +145,21 @@ class TaskWidget(Container):
         self.cancel_button, self.progress = panel.cancel_button, panel.progress
         self.status = panel.status
         rows = Container(name="fields", widgets=list(fields))
-        buttons = Container(widgets=[button, self.cancel_button], layout="horizontal", labels=False)
+        buttons = Container(
+            widgets=[button, self.cancel_button, *more_buttons], layout="horizontal", labels=False
+        )
         LabelColumn(rows)
-        rows.margins = buttons.margins = (0, 0, 0, 0)
-        super().__init__(widgets=[rows, buttons, self.progress, self.status], labels=False)
+        self._body = Container(
+            name="body", widgets=[rows, buttons, self.progress, self.status, *below], labels=False
+        )
+        rows.margins = buttons.margins = self._body.margins = (0, 0, 0, 0)
+        super().__init__(labels=False)
+        layout = self._body.native.layout()
+        if filling is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(filling, 1)
+        self.native.layout().addWidget(VerticalScroll(self._body.native, least=DOCK_HEIGHT))
         button.clicked.connect(run)
         self.cancel_button.clicked.connect(self.cancel)
         panel.follow(

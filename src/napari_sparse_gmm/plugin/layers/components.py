@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Points, Shapes
+from napari.layers import Layer, Points, Shapes
 from numpy.typing import NDArray
 
 from napari_sparse_gmm.coverage import coverage_to_radius
@@ -148,3 +148,9 @@ def show_components(viewer: ViewerModel, points: Points, frame: Frame, shown: Dr
         cut(layer, viewer.layers, viewer.dims)
     show_ellipsoids(viewer, points, shown.surface, under=layer)
     return layer
+
+
+def raise_above(viewer: ViewerModel, layer: Layer, other: Layer) -> None:
+    """Move a layer of ours to just above another one, where that lies above it."""
+    if other in viewer.layers and viewer.layers.index(layer) < viewer.layers.index(other):
+        viewer.layers.move(viewer.layers.index(layer), viewer.layers.index(other) + 1)

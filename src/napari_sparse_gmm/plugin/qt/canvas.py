@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
 from qtpy.compat import isalive
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT = 60  # pixels, at least
+_HEIGHT = 180  # pixels, at least
 
 # Around the axes, left, bottom, right and top, in pixels of the screen: for labels and a legend.
 _MARGINS = 54, 40, 62, 26
@@ -76,6 +76,10 @@ class Plot(QWidget):
         super().resizeEvent(event)
         if self._canvas is not None:
             self._leave_margins()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Qt's hook: Matplotlib would ask for as much as a printed figure has."""
+        return QSize(2 * _HEIGHT, _HEIGHT)
 
     def _leave_margins(self) -> None:
         """Room for the labels at any size; the layout "constrained" would draw twice."""

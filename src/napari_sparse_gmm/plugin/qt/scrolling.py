@@ -12,13 +12,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-# Pixels of the fields that are shown at least.
+# Pixels that are shown at least: of some fields, and of all that is in a dock.
 _LEAST_HEIGHT = 88
+DOCK_HEIGHT = 200
 
 _CHANGED_BY_WHEEL = QAbstractSpinBox, QComboBox, QSlider
 
 # Lines of a status line: room for as many at least and at most.
-_LEAST_LINES, _MOST_LINES = 2, 4
+_LEAST_LINES, _MOST_LINES = 2, 6
+
+# Milliseconds after which what was shown or hidden has its place, in areas within areas, too.
+_SETTLED = 200
 
 _WIDE = 100_000  # pixels, in which any text is in one line
 
@@ -34,16 +38,29 @@ class VerticalScroll(QScrollArea):
     takes_what_is_left : bool
         Whether what stands above it gets its room first: then nothing else has to scroll as long
         as this can.
+    least : int
+        Pixels of it that are shown at least.
     """
 
-    def __init__(self, widget: QWidget, *, takes_what_is_left: bool = False) -> None:
+    def __init__(
+        self,
+        widget: QWidget,
+        *,
+        takes_what_is_left: bool = False,
+        least: int = _LEAST_HEIGHT,
+    ) -> None:
         super().__init__()
         self._takes_what_is_left = takes_what_is_left
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(_LEAST_HEIGHT)
+        self.setMinimumHeight(least)
         self.setWidget(widget)
+        self._goal: QWidget | None = None  # what is to be at the top
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.timeout.connect(self._arrive)
+        self.verticalScrollBar().rangeChanged.connect(self._approach)
         passing = _WheelPassing(self)
         for kind in _CHANGED_BY_WHEEL:
             # A slider with a number beside it has one of each.
@@ -62,8 +79,22 @@ class VerticalScroll(QScrollArea):
     def go_to(self, widget: QWidget, wanted: bool = True) -> None:
         """Scroll until a part of the widget is at the top, when the layout is done."""
         if wanted:
-            bar = self.verticalScrollBar()
-            QTimer.singleShot(0, lambda: bar.setValue(widget.mapTo(self.widget(), QPoint()).y()))
+            self._goal = widget
+            self._settling.start(_SETTLED)
+            QTimer.singleShot(0, self._approach)
+
+    def _approach(self, *_: int) -> None:
+        if self._goal is not None:
+            top = self._goal.mapTo(self.widget(), QPoint()).y()
+            self.verticalScrollBar().setValue(top)
+
+    def _arrive(self) -> None:
+        self._approach()
+        self._goal = None
+
+    def show_at_least(self, height: int | None = None) -> None:
+        """Show so many pixels at least; by default of some fields."""
+        self.setMinimumHeight(_LEAST_HEIGHT if height is None else height)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As high as the widget, where there is room; a style may frame it."""

@@ -5,7 +5,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from qtpy.QtCore import (
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
+    QSize,
     QSortFilterProxyModel,
     Qt,
     Signal,
@@ -26,6 +27,8 @@ Columns = Mapping[str, NDArray[Any]]
 
 _ROLES = Qt.ItemDataRole
 _SORTED_BY = _ROLES.UserRole
+
+_HEIGHT = 130  # pixels that it would like to have
 
 # Figures of a typical value, and of a typical error.
 _FIGURES, _FIGURES_OF_ERROR = 3, 2
@@ -59,6 +62,10 @@ class Sheet(QTableView):
         self.selectionModel().selectionChanged.connect(self._on_selected)
         self.doubleClicked.connect(self._on_double_click)
 
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Qt's hook: a head and some rows; what is left over is given to it anyway."""
+        return QSize(super().sizeHint().width(), _HEIGHT)
+
     @property
     def columns(self) -> Columns:
         """What is shown, in the order of the rows on the screen."""
@@ -69,7 +76,11 @@ class Sheet(QTableView):
         return {name: values[rows] for name, values in self._model.columns.items()}
 
     def show_columns(
-        self, columns: Columns, errors: Mapping[str, str], first: str | None = None
+        self,
+        columns: Columns,
+        errors: Mapping[str, str],
+        first: str | None = None,
+        told: Callable[[str], str] = lambda _: "",
     ) -> None:
         """Show columns, all of as many rows.
 
@@ -81,10 +92,12 @@ class Sheet(QTableView):
         first : str, optional
             What to sort by, the highest first, where these are other columns than before; else
             they stay as they were sorted.
+        told : callable
+            What a column is, by its name: shown where the mouse rests on its head.
         """
         before = list(self._model.columns)
         self._telling = False
-        self._model.show(columns, errors)
+        self._model.show(columns, errors, told)
         self._telling = True
         if list(columns) != before:
             self.resizeColumnsToContents()
@@ -134,9 +147,11 @@ class _Model(QAbstractTableModel):
         super().__init__(parent)
         self.columns: dict[str, NDArray[Any]] = {}
         self._decimals: dict[str, int] = {}
+        self._told: Callable[[str], str] = lambda _: ""
 
-    def show(self, columns: Columns, errors: Mapping[str, str]) -> None:
+    def show(self, columns: Columns, errors: Mapping[str, str], told: Callable[[str], str]) -> None:
         self.beginResetModel()
+        self._told = told
         self.columns = {name: np.asarray(values) for name, values in columns.items()}
         self._decimals = {}
         for name, values in self.columns.items():
@@ -157,15 +172,20 @@ class _Model(QAbstractTableModel):
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = _ROLES.DisplayRole
     ) -> Any:
-        if role != _ROLES.DisplayRole or orientation != Qt.Orientation.Horizontal:
+        if orientation != Qt.Orientation.Horizontal:
             return None
-        return list(self.columns)[section]
+        name = list(self.columns)[section]
+        if role == _ROLES.ToolTipRole:
+            return self._told(name)
+        return name if role == _ROLES.DisplayRole else None
 
     def data(self, index: QModelIndex, role: int = _ROLES.DisplayRole) -> Any:
         name = list(self.columns)[index.column()]
         value = self.columns[name][index.row()]
         if role == _ROLES.DisplayRole:
             return shown_text(value, self._decimals.get(name))
+        if role == _ROLES.ToolTipRole:  # all of what may be cut short, with all digits
+            return str(value)
         if role == _SORTED_BY:
             value = value.item() if isinstance(value, np.generic) else value
             # Nothing can be said of NaN; so what has no value comes last of the highest.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton
+from magicgui.widgets import ComboBox, Container, LineEdit, PushButton
 from napari.layers import Points
 from psygnal import Signal
 from qtpy.compat import isalive
@@ -13,6 +13,7 @@ from qtpy.compat import isalive
 from napari_sparse_gmm.errors import InputError
 from napari_sparse_gmm.plugin.points.features import in_range, numeric_features
 from napari_sparse_gmm.plugin.qt.canvas import Plot
+from napari_sparse_gmm.plugin.qt.status_line import status_line
 from napari_sparse_gmm.plugin.views.histogram import bins
 from napari_sparse_gmm.ranges import Range
 
@@ -47,7 +48,7 @@ class FilterView(Container):
         self.clear_button = PushButton(
             name="clear_button", text="Clear", tooltip="Take points of all values of all features."
         )
-        self.left = Label(name="left")
+        self.left = status_line("left")
         self.plot = Plot(theme)
         limits = Container(
             widgets=[self.feature, self.low, self.high, self.clear_button],
@@ -57,7 +58,7 @@ class FilterView(Container):
         limits.margins = (0, 0, 0, 0)
         super().__init__(widgets=[limits, self.left], labels=False)
         self.margins = (0, 0, 0, 0)
-        self.native.layout().addWidget(self.plot)
+        self.native.layout().addWidget(self.plot, 1)
         self.feature.changed.connect(self._show)
         # When somebody has done with writing a number, and not at each figure of it.
         for limit in (self.low, self.high):

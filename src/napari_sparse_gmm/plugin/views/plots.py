@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QTabWidget
 
 from napari_sparse_gmm.plugin.qt.folding import folding_button
 
-_HEIGHT = 190  # pixels, at most
+_HEIGHT = 290  # pixels, for two lines and a plot
 
 
 class Plots(QTabWidget):

@@ -16,10 +16,13 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_sparse_gmm.components import COLUMNS, about_column
+from napari_sparse_gmm.numbers import REGION_COLUMNS, region_table
 from napari_sparse_gmm.plugin.layers.model_metadata import MODEL_KEY, is_components_layer
 from napari_sparse_gmm.plugin.layers.owned import components_layer
 from napari_sparse_gmm.plugin.qt.saving import asked_csv
@@ -33,6 +36,8 @@ _HEIGHT = 200  # pixels of the dock, for some rows
 
 # What the table is sorted by at first, of components and of regions.
 _FIRST, _FIRST_OF_REGIONS = "expected_points", "clusters"
+
+OF_GROUP = "The group of points that it was fitted to."
 
 NOTHING = "No components: press Run, or select the components of a model."
 
@@ -56,6 +61,8 @@ class ComponentTable(QWidget):
         self._viewer = viewer
         self._layer: Shapes | None = None  # what it shows
         self.title = QLabel(NOTHING)
+        # A long name of a layer makes no window wider.
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.rows = QComboBox()
         self.rows.addItems([COMPONENTS, REGIONS])
         self.rows.setToolTip(
@@ -112,7 +119,7 @@ class ComponentTable(QWidget):
         columns = {} if self._layer is None else columns_of(self._layer)
         shown = regions if self._of_regions else columns
         first = _FIRST_OF_REGIONS if self._of_regions else _FIRST
-        self.sheet.show_columns(shown, errors_of(shown), first)
+        self.sheet.show_columns(shown, errors_of(shown), first, self._about)
         self.save_button.setEnabled(self._layer is not None)
         self.title.setText(NOTHING)
         if self._layer is not None:
@@ -121,6 +128,13 @@ class ComponentTable(QWidget):
                 n_rows = count(len(regions["region"]), "region")
             self.title.setText(f"{self._layer.name}: {n_rows}")
             self._follow_selection()
+
+    def _about(self, name: str) -> str:
+        """What a column is."""
+        model = None if self._layer is None else self._layer.metadata.get(MODEL_KEY)
+        if model is not None and model.groups is not None and name == model.groups.name:
+            return OF_GROUP
+        return about_column(name, REGION_COLUMNS if self._of_regions else COLUMNS)
 
     def _follow_selection(self, _: Any = None) -> None:
         assert self._layer is not None
@@ -197,8 +211,6 @@ def show_table(viewer: Viewer, layer: Shapes) -> ComponentTable:
 
 def regions_of(layer: Layer) -> dict[str, NDArray[Any]]:
     """The regions of the model of a layer as columns; none where it has none, or no model yet."""
-    from napari_sparse_gmm.numbers import region_table
-
     model = layer.metadata.get(MODEL_KEY)
     return {} if model is None else region_table(model)
 
