@@ -26,8 +26,9 @@ def viewer() -> ViewerModel:
 def made(viewer: ViewerModel, qtbot: Any) -> DensityForm:
     preferred = Preferences("auto", "auto", None, "", None, 512, 2000)
     form = DensityForm(lambda: viewer.layers, lambda: "dark", preferred, TaskPanel())
-    container = Container(widgets=form.parts, labels=False)
+    container = Container(labels=False)
     form.lay_out(container.native)
+    vars(form)["_container"] = container  # Qt deletes what is in one that nobody keeps
     form.follow(lambda: None)
     qtbot.addWidget(container.native)
     return form
