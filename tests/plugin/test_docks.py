@@ -13,7 +13,8 @@ from napari_sparse_gmm.plugin.qt.docking import Docking
 
 PLUGIN = "napari-sparse-gmm"
 DENSITY, *OTHERS = NAMES = [
-    f"Sparse GMM {each}" for each in ("density", "batch", "two channels", "merge repeats", "score")
+    f"Sparse GMM {each}"
+    for each in ("density", "batch", "conditions", "two channels", "merge repeats", "score")
 ]
 SENTENCES = "A sentence of some words. " * 30
 
