@@ -157,9 +157,12 @@ def test_each_region_can_be_fitted_where_there_are_some(
     assert "each" in shown(form)
     form.each.value = Apart.REGION
     assert form.source().each is Apart.REGION
+    before = form.source()
     form.region.value = Around.HULL
     assert form.source().each is None
     assert "each" not in shown(form)
+    form.show_settings(form.estimator_parameters(), {}, before)
+    assert (form.region.value, form.each.value) == (cells, Apart.REGION)
 
 
 def test_an_axial_precision_is_taken(form: DensityForm, viewer: ViewerModel) -> None:

@@ -258,11 +258,11 @@ class PointsFields:
     def show(self, source: Source) -> None:
         """Set what of its layer was modelled, as far as that is still there."""
         for widget, value in (
+            (self.region, source.region),  # each of which may be fitted by itself
             (self.each, source.each),
             (self.weights, source.weights),
             (self.precision, source.precision),
             (self.axial_precision, source.axial_precision),
-            (self.region, source.region),
         ):
             show_value(widget, value)
 
