@@ -206,7 +206,6 @@ def _small(folder: Path, n: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
 def test_two_hundred_files_killed_in_the_middle(tmp_path: Path) -> None:
     """Three are broken; the table is that of one go."""
     data, whole, out = tmp_path / "data", tmp_path / "whole", tmp_path / "killed"
