@@ -209,7 +209,7 @@ class DensityForm:
         """Give the parts their places in the widget that they are in."""
         layout = self._body.native.layout()
         layout.setSpacing(_SPACING)
-        layout.insertWidget(0, VerticalScroll(self._asked.native))
+        layout.insertWidget(0, VerticalScroll(self._asked.native, least=None))
         for line, least in ((self.summary, 1), (self.status, 2)):
             at = layout.indexOf(self._found.native)
             layout.insertWidget(at, StatusScroll(line.native, least))
@@ -236,7 +236,8 @@ class DensityForm:
                 area.go_to(self.plots_button.native, self.plots_button.value)
 
         self.plots.tabBarClicked.connect(keep_plots_in_sight)
-        self.table_button.clicked.connect(keep_plots_in_sight)  # which leaves less room
+        # The table leaves less room: what is above the plots is what it is about.
+        self.table_button.clicked.connect(lambda: whole.go_to(self._asked.native))
         for first, second in pairwise(widget.native for widget in self._in_order):
             QWidget.setTabOrder(first, second)
 

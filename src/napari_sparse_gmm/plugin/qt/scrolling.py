@@ -39,7 +39,7 @@ class VerticalScroll(QScrollArea):
         Whether what stands above it gets its room first: then nothing else has to scroll as long
         as this can.
     least : int
-        Pixels of it that are shown at least.
+        Pixels of it that are shown at least; None: all, where what it is in scrolls, too.
     """
 
     def __init__(
@@ -47,14 +47,15 @@ class VerticalScroll(QScrollArea):
         widget: QWidget,
         *,
         takes_what_is_left: bool = False,
-        least: int = _LEAST_HEIGHT,
+        least: int | None = _LEAST_HEIGHT,
     ) -> None:
         super().__init__()
         self._takes_what_is_left = takes_what_is_left
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(least)
+        self._shows_all = least is None
+        self.setMinimumHeight(least or 0)
         self.setWidget(widget)
         self._goal: QWidget | None = None  # what is to be at the top
         self._settling = QTimer(self)
@@ -73,6 +74,8 @@ class VerticalScroll(QScrollArea):
         if event.type() == QEvent.Type.LayoutRequest:
             bar = self.verticalScrollBar().sizeHint().width()
             self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
+            if self._shows_all:
+                self.setMinimumHeight(watched.minimumSizeHint().height())
             self.updateGeometry()
         return super().eventFilter(watched, event)
 
