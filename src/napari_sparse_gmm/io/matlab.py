@@ -1,9 +1,9 @@
 """Variables of files that MATLAB 5 to 7.2 writes: numbers, and records of such.
 
->>> variables_in(Path("minflux.mat"))
-('vld', 'itr', 'tid', 'tim', 'loc')
->>> read_variables(Path("minflux.mat"))["loc"].shape
-(6, 3)
+Of a file of the microscope::
+
+    variables_in(Path("minflux.mat"))  # ('vld', 'itr', 'tid', 'tim', 'loc')
+    read_variables(Path("minflux.mat"))["loc"].shape  # (6, 3)
 
 SciPy ends the process over some damaged files (1.17), and a window with it. The format:
 https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
