@@ -6,7 +6,7 @@
 (True, None)
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,23 +47,8 @@ def members_of(
     engine: str = ENGINE.default,
     device: str = DEVICE.default,
 ) -> Members:
-    """What the points say of the components of a mixture; see `iter_members`."""
-    steps = iter_members(mixture, chunks, engine=engine, device=device)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-
-
-def iter_members(
-    mixture: GaussianMixture,
-    chunks: Iterable[Seen],
-    *,
-    engine: str = ENGINE.default,
-    device: str = DEVICE.default,
-) -> Generator[int, None, Members]:
-    """The same chunk by chunk: yields how many are done. Of those, it keeps the corners of hulls.
+    """What the points say of the components of a mixture, chunk by chunk: of the points before, it
+    keeps the corners of hulls.
 
     Parameters
     ----------
@@ -78,7 +63,7 @@ def iter_members(
     corners = [np.empty((0, d))] * k
     volumes = np.zeros(k)
     first, last, has_frames = np.full(k, np.inf), np.full(k, -np.inf), True
-    for done, (seen, frames) in enumerate(chunks):
+    for seen, frames in chunks:
         component = assign(mixture, seen, engine=engine, device=device).component
         if frames is None:
             has_frames = False
@@ -93,7 +78,6 @@ def iter_members(
                 if a < b:
                     own = np.concatenate([corners[one], seen.points[order[a:b]]])
                     volumes[one], corners[one] = _hull(own)
-        yield done + 1
     for frame in (first, last):
         frame[np.isinf(frame)] = np.nan
     hull = volumes if d in (2, 3) else None

@@ -7,6 +7,7 @@
 0.0
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -236,7 +237,7 @@ def field_of(first: GaussianMixture, box: FloatArray | None = None) -> Region:
     return Box(box)
 
 
-class _Measure:
+class _Measure(ABC):
     """What is computed of some points that are moved; their weights are never all 0."""
 
     names: tuple[str, ...]
@@ -245,9 +246,9 @@ class _Measure:
         self.moved = moved
         self.weights = np.ones(len(moved)) if moved.weights is None else moved.weights
 
+    @abstractmethod
     def values(self, points: FloatArray, weights: FloatArray) -> tuple[float, ...]:
         """One number for each of `names`."""
-        raise NotImplementedError
 
 
 class _Shares(_Measure):

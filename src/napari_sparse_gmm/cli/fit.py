@@ -213,7 +213,6 @@ def _within(
     table: "PointTable", options: argparse.Namespace
 ) -> "tuple[PointTable, Region, Mapping[str, Region] | None]":
     """The points of a table that lie in a region, the region, and those of which it is made."""
-
     from napari_sparse_gmm.io.regions import read_regions
     from napari_sparse_gmm.regions import Hull, over, over_each, region_labels, union
 

@@ -37,7 +37,6 @@ _MOST_CONDITIONS = 50
 # Columns that may be the conditions, the likeliest first; then all others.
 _LIKELY = ("condition", "summary", "folder")
 
-
 # What is seen without scrolling.
 _FIRST = ("column", "condition", "difference", "low", "high", "g", "p", "p corrected")
 

@@ -83,7 +83,8 @@ def known_frames(layer: Points) -> str | None:
     """
     names = numeric_features(layer)
     told = layer.metadata.get(TOLD_KEY, {}).get("frame")
-    return told if told in names else known_frame(names)
+    by_time = next((name for name in names if name.casefold() == "t"), None)
+    return told if told in names else known_frame(names) or by_time
 
 
 def precise_points(layer: Points, shown: NDArray[np.bool_], *features: str) -> NDArray[np.bool_]:

@@ -72,10 +72,14 @@ class VerticalScroll(QScrollArea):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Qt's hook: sees the events of the widget."""
         if event.type() == QEvent.Type.LayoutRequest:
+            needed, frame = (
+                watched.minimumSizeHint(),
+                2 * self.frameWidth(),
+            )  # napari's style has one
             bar = self.verticalScrollBar().sizeHint().width()
-            self.setMinimumWidth(watched.minimumSizeHint().width() + bar)
+            self.setMinimumWidth(needed.width() + bar + frame)
             if self._shows_all:
-                self.setMinimumHeight(watched.minimumSizeHint().height())
+                self.setMinimumHeight(needed.height() + frame)
             self.updateGeometry()
         return super().eventFilter(watched, event)
 
